@@ -1,0 +1,185 @@
+"""Pre-trains the three tiny bases and the two judges that ship in the package, on the simulated web.
+
+    python scripts/make_bases.py                 every stage, in order
+    python scripts/make_bases.py latent muse     some of them
+
+Each stage writes into --work and can be run again; `pack` lays the float16 pipelines and the judges into src/emu/demo.
+Nothing a judge learned from is ever shown to a model: the haystack is World(0), the judges' renderings are of World(2)
+and World(3).
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DiffusionPipeline
+from images import batches, degraded, to_tensor
+from pretraining import pooled_clip, pooled_t5, pretrain, progress
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+from untrained import CODES, LATENT_CHANNELS, RECIPES, TOKENS, VAE_WIDTHS, WIDTH
+
+from emu.judges.world import ATTRIBUTES, Reader
+from emu.parts.autoencoder import kl_autoencoder, train_kl, train_vq, vq_from
+from emu.parts.text_encoder import clip_text_model, learn_attributes, t5_encoder
+from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
+from emu.world import QUALITIES, World, named
+
+PICTURES = 48_000
+ENCODED = 24_000  # of them for the backbones, encoded once
+PACKAGE = Path(__file__).parent.parent / "src/emu/demo"
+
+
+def _render(job: tuple[int, int, int]) -> np.ndarray:
+    seed, start, stop = job
+    world = World(seed)
+    return np.stack([np.asarray(world.haystack(i).render()) for i in range(start, stop)])
+
+
+def pictures(work: Path, seed: int, number: int) -> np.ndarray:
+    """uint8 (number,64,64,3): the first pictures of a world's haystack, rendered once."""
+    path = work / f"world-{seed}-{number}.npy"
+    if not path.exists():
+        jobs = [(seed, i, min(i + 500, number)) for i in range(0, number, 500)]
+        with ProcessPoolExecutor(2) as pool:
+            np.save(path, np.concatenate(list(pool.map(_render, jobs))))
+    return np.load(path, mmap_mode="r")
+
+
+def stage_text(work: Path) -> None:
+    captions = [World(0).haystack(i).caption for i in range(8000)]
+    labelled = ((c, named(c)) for i in count() for c in [World(0).haystack(i).caption if i % 20 else ""])
+    clip = clip_tokenizer(captions, max_length=TOKENS)
+    encoder = clip_text_model(clip, width=WIDTH, layers=2)
+    print("clip reads", learn_attributes(pooled_clip(clip, encoder), encoder, labelled, ATTRIBUTES))
+    clip.save_pretrained(work / "clip_tokenizer")
+    encoder.save_pretrained(work / "clip")
+    t5 = t5_tokenizer(captions)
+    t5_model = t5_encoder(t5, width=WIDTH, layers=2)
+    print("t5 reads", learn_attributes(pooled_t5(t5, t5_model), t5_model, labelled, ATTRIBUTES))
+    t5.save_pretrained(work / "t5_tokenizer")
+    t5_model.save_pretrained(work / "t5")
+
+
+def stage_vae(work: Path) -> None:
+    vae = kl_autoencoder(VAE_WIDTHS, latent_channels=LATENT_CHANNELS, sample_size=64).to(
+        memory_format=torch.channels_last
+    )
+    progress("vae", train_kl(vae, batches(pictures(work, 0, PICTURES), 8), steps=6000))
+    vae.save_pretrained(work / "vae")
+
+
+def stage_vq(work: Path) -> None:
+    """The masked model's tokens: of 32 px pictures, so that 8 x 8 of them make one, 4 x 4 pixels each."""
+    images = (
+        F.interpolate(batch, size=(32, 32), mode="area") for batch in batches(pictures(work, 0, PICTURES), 16, seed=1)
+    )
+    vq = vq_from(AutoencoderKL.from_pretrained(work / "vae"), CODES, images).to(memory_format=torch.channels_last)
+    progress("vq", train_vq(vq, images, steps=1200))
+    vq.save_pretrained(work / "vq")
+
+
+def stage_backbone(name: str, work: Path, steps: int, minutes: float) -> None:
+    images, captions = pictures(work, 0, PICTURES)[:ENCODED], [World(0).haystack(i).caption for i in range(ENCODED)]
+    rng = np.random.default_rng(0)
+    pretrain(name, work, images, captions, rng=rng, steps=steps, minutes=minutes, caption_dropout=0.1)
+
+
+def stage_judges(work: Path, number: int = 24_000, epochs: int = 8) -> None:
+    truth = [World(2).haystack(i) for i in range(number)]
+    held = [World(3).haystack(i) for i in range(4000)]
+    targets = {
+        "world-appeal": lambda scenes: torch.tensor([s.good for s in scenes]).float(),
+        "world-faithfulness": lambda scenes: torch.tensor(
+            [[values.index(getattr(s, name)) for name, values in ATTRIBUTES.items()] for s in scenes]
+        ),
+    }
+    seen, unseen = (to_tensor(pictures(work, seed, n)) / 2 + 0.5 for seed, n in ((2, number), (3, 4000)))
+    sizes = [len(values) for values in ATTRIBUTES.values()]
+    for name, target in targets.items():
+        reader = Reader(len(QUALITIES) if name == "world-appeal" else sum(sizes))
+        optimizer = torch.optim.AdamW(reader.parameters(), lr=3e-3, weight_decay=0.05)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=epochs * (number // 64))
+        goal = target(truth)
+
+        def loss_of(logits: Tensor, want: Tensor, name: str = name) -> Tensor:
+            if name == "world-appeal":
+                return F.binary_cross_entropy_with_logits(logits, want)
+            return sum(F.cross_entropy(part, want[:, i]) for i, part in enumerate(logits.split(sizes, 1)))
+
+        for epoch in range(epochs):
+            reader.train()
+            for pick in torch.randperm(number)[: number // 64 * 64].split(64):
+                images = seen[pick] if torch.rand(()) < 0.3 else degraded(seen[pick])
+                flipped = images.flip(3) if torch.rand(()) < 0.5 else images
+                loss = loss_of(reader(flipped), goal[pick])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+            print(name, epoch, float(loss.detach()), flush=True)
+        reader.eval()
+        with torch.no_grad():
+            logits = torch.cat([reader(part) for part in unseen.split(500)])
+        if name == "world-appeal":
+            right = ((logits > 0) == (target(held) > 0.5)).float().mean(0)
+            accuracy = dict(zip(QUALITIES, right.tolist(), strict=True))
+        else:
+            read = torch.stack([part.argmax(1) for part in logits.split(sizes, 1)], 1)
+            accuracy = dict(zip(ATTRIBUTES, (read == target(held)).float().mean(0).tolist(), strict=True))
+        print(name, accuracy, flush=True)
+        (work / "judges").mkdir(exist_ok=True)
+        save_file(
+            {k: v.half() if v.is_floating_point() else v for k, v in reader.state_dict().items()},
+            work / f"judges/{name}.safetensors",
+        )
+        (work / f"judges/{name}.json").write_text(json.dumps({k: round(v, 4) for k, v in accuracy.items()}))
+
+
+def stage_pack(work: Path) -> None:
+    """Lays what is finished into the package: pipelines in float16, judges as they are."""
+    for name in RECIPES:
+        if (work / name).exists():
+            pipeline = DiffusionPipeline.from_pretrained(work / name, torch_dtype=torch.float16, safety_checker=None)
+            shutil.rmtree(PACKAGE / "bases" / name, ignore_errors=True)
+            pipeline.save_pretrained(PACKAGE / "bases" / name)
+    shutil.copytree(work / "judges", PACKAGE / "judges", dirs_exist_ok=True)
+    size = sum(path.stat().st_size for path in (PACKAGE / "bases").rglob("*") if path.is_file())
+    print(f"bases: {size / 1e6:.1f} MB")
+
+
+STAGES: dict[str, Callable[[Path], None]] = {
+    "text": stage_text,
+    "judges": stage_judges,
+    "vae": stage_vae,
+    "vq": stage_vq,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stages", nargs="*", default=[*STAGES, *RECIPES, "pack"])
+    parser.add_argument("--work", type=Path, default=Path("runs/bases"))
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--minutes", type=float, default=60, help="at most, a backbone")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    for stage in options.stages:
+        if stage in RECIPES:
+            stage_backbone(stage, options.work, options.steps, options.minutes)
+        else:
+            {**STAGES, "pack": stage_pack}[stage](options.work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Pre-training a tiny model on captioned pictures held in memory, through the module's own `encode_*` and `loss`."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from images import to_tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from untrained import RECIPES, TOKENS
+
+from emu import averaging
+from emu.models import Muse
+from emu.module import Cond, TextToImageModule
+
+Pooled = Callable[[list[str]], Tensor]  # texts -> float (b, width)
+
+
+def progress(name: str, losses: Iterator[float], every: int = 100) -> None:
+    """Run through `losses` and say how they go."""
+    begun, total = time.time(), 0.0
+    for step, loss in enumerate(losses, 1):
+        total += loss
+        if step % every == 0:
+            print(f"{name} {step}: {total / every:.4f}  {time.time() - begun:.0f} s", flush=True)
+            total = 0.0
+
+
+def pooled_clip(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel) -> Pooled:
+    """What CLIP's text encoder says of whole texts."""
+
+    def pool(texts: list[str]) -> Tensor:
+        tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt")
+        return encoder(tokens.input_ids).text_embeds
+
+    return pool
+
+
+def pooled_t5(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel) -> Pooled:
+    """The mean of what T5's encoder says of a text's tokens."""
+
+    def pool(texts: list[str]) -> Tensor:
+        tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt")
+        mask = tokens.attention_mask[..., None]
+        return (encoder(**tokens).last_hidden_state * mask).sum(1) / mask.sum(1)
+
+    return pool
+
+
+def pretrain(
+    name: str,
+    work: Path,
+    images: np.ndarray,
+    captions: list[str],
+    *,
+    rng: np.random.Generator,
+    minutes: float,
+    steps: float = math.inf,
+    caption_dropout: float = 0.0,
+    batch: int = 32,
+) -> None:
+    """Teach an untrained backbone `images`, uint8 (n,64,64,3), with `captions`; its average is saved as WORK/NAME.
+
+    The learning rate falls to nothing over `steps` or over `minutes`, whichever ends first.
+    """
+    module = build(name, work)
+    draw = draws(module, images, captions, RECIPES[name].side, rng=rng, caption_dropout=caption_dropout, batch=batch)
+    optimizer = torch.optim.AdamW(
+        module.backbone.parameters(), lr=RECIPES[name].lr, betas=(0.9, 0.98), weight_decay=0.01
+    )
+    module.backbone.train()
+    begun, total = time.time(), 0.0
+    for step in count(1):
+        done = min(1.0, max(step / steps, (time.time() - begun) / 60 / minutes))
+        for group in optimizer.param_groups:
+            group["lr"] = RECIPES[name].lr * min(1, step / 200) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
+        loss = module.loss(*next(draw)).mean()
+        descend(module.backbone, optimizer, loss)
+        averaging.update(module.ema, module.backbone, decay=averaging.decay_at(step, 0.998))
+        total += float(loss.detach())
+        if step % 100 == 0:
+            print(f"{name} {step}: {total / 100:.4f}  {time.time() - begun:.0f} s", flush=True)
+            total = 0.0
+        if step % 500 == 0 or done == 1:
+            module.save_pipeline(work / name)
+        if done == 1:
+            break
+
+
+def build(name: str, work: Path) -> TextToImageModule:
+    """The untrained module around the parts in `work`."""
+    recipe, folder = RECIPES[name], work / f"{name}-untrained"
+    recipe.assemble(work).save_pretrained(folder)
+    offset = {} if recipe.module is Muse else {"noise_offset": 0.02}  # the paper's, of its last pre-training stage
+    module = recipe.module(str(folder), resolution=recipe.side, **offset)
+    module.configure_model()
+    return module
+
+
+def draws(
+    module: TextToImageModule,
+    images: np.ndarray,
+    captions: list[str],
+    side: int,
+    *,
+    rng: np.random.Generator,
+    caption_dropout: float,
+    batch: int,
+) -> Iterator[tuple[Tensor, Cond]]:
+    """Endless random batches of what `loss` takes, everything encoded once; captions are dropped anew each time."""
+    x = encode_all(module, images, side)
+    cond, rows = encode_captions(module, captions)
+    dropping = np.random.default_rng(1)
+    while True:
+        pick = torch.from_numpy(rng.integers(len(images), size=batch))
+        dropped = torch.from_numpy(dropping.random(batch) < caption_dropout)
+        row = rows[pick].masked_fill(dropped, 0)
+        # Half are said to have been as small as they are drawn: then a model that reads sizes means the same by both.
+        original = torch.where(torch.rand(batch, 1) < 0.5, side, images.shape[1]).expand(batch, 2)
+        size = torch.cat([original, torch.tensor([[0, 0, side, side]]).expand(batch, 4)], dim=1)
+        batch_x = x[pick] if x.dtype == torch.int64 else x[pick].float()
+        yield batch_x, {**{key: value[row] for key, value in cond.items()}, "size": size}
+
+
+@torch.no_grad()
+def encode_all(module: TextToImageModule, images: np.ndarray, side: int) -> Tensor:
+    """What `loss` takes, for every picture: float16 or token ids."""
+    parts = []
+    for i in range(0, len(images), 128):
+        batch = F.interpolate(to_tensor(images[i : i + 128]), size=(side, side), mode="area")
+        x = module.encode_images(batch)
+        parts.append(x if x.dtype == torch.int64 else x.half())
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def encode_captions(module: TextToImageModule, captions: list[str]) -> tuple[Cond, Tensor]:
+    """The conditions of every distinct caption, "" in row 0, and the row of each caption, int64 (n,)."""
+    texts = sorted({"", *captions})
+    parts = [module.encode_prompts(texts[i : i + 256]) for i in range(0, len(texts), 256)]
+    row = {text: i for i, text in enumerate(texts)}
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}, torch.tensor([row[c] for c in captions])
+
+
+def descend(network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One clipped step."""
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    optimizer.step()

@@ -1,0 +1,220 @@
+"""Architecture: what varies by model, and the diffusers pipeline that it holds.
+
+Notable: the pipeline is held, not registered. Lightning sees two children: `backbone`, which trains, and `ema`, its
+average, which sits in the pipeline's slot, so that whatever the pipeline draws or saves is the average's.
+"""
+
+import copy
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer
+
+from emu import folders
+from emu.errors import UserError
+
+Cond = dict[str, Tensor]
+Sampler = dict[str, int | float | bool | str]
+
+
+class Architecture(L.LightningModule, ABC):
+    """The half of `TextToImageModule` that knows pictures and prompts; the other half trains it."""
+
+    pipeline_class: ClassVar[type[Any]]
+    """The diffusers pipeline whose folders this architecture takes."""
+    slot: ClassVar[str]
+    """The pipeline's component that trains."""
+    tokenizer_name: ClassVar[str] = "tokenizer"
+    """The pipeline's component that decides how long a caption may be."""
+    sampler_defaults: ClassVar[Mapping[str, int | float | bool | str]] = {}
+    """Keyword arguments of the pipeline's call."""
+
+    pipeline: Any  # a DiffusionPipeline, whose components diffusers does not type
+    backbone: nn.Module
+    ema: nn.Module
+
+    def __init__(self, pretrained: str, *, resolution: int | None, sampler: Sampler | None) -> None:
+        super().__init__()
+        self.pretrained = pretrained
+        self.resolution = resolution
+        self.sampler = {**self.sampler_defaults, **(sampler or {})}
+        self._empty: Cond | None = None
+
+    # ---- what varies by architecture
+
+    @abstractmethod
+    def encode_images(self, images: Tensor) -> Tensor:
+        """float (b,3,h,w) in [-1,1] -> (b,...): what `loss` takes and a cache stores."""
+
+    @abstractmethod
+    def encode_prompts(self, prompts: list[str]) -> Cond:
+        """Prompts -> the pipeline's own keyword names to tensors (b,...), of a fixed shape per prompt."""
+
+    @abstractmethod
+    def loss(self, x: Tensor, cond: Cond) -> Tensor:
+        """What `encode_images` and `encode_prompts` gave -> (b,), drawing time and noise.
+
+        `cond` also holds "size", int64 (b,6): original height and width, crop top and left, height and width.
+        """
+
+    def sample(
+        self,
+        cond: Cond,
+        negative: Cond,
+        seeds: Sequence[int] | Tensor,
+        *,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> Tensor:
+        """Draw one picture a prompt with the averaged weights: float32 (b,3,h,w) in [0,1].
+
+        Args:
+            cond: of `encode_prompts`.
+            negative: of `encode_prompts` for what guidance leads away from, of one prompt or of b.
+            seeds: int (b,); each picture has a generator of its own, so it does not depend on its batch.
+            height: in pixels; `resolution` where None.
+            width: in pixels; `resolution` where None.
+        """
+        drawn = self.pipeline(
+            prompt=None,
+            negative_prompt=None,  # some pipelines have "" here and refuse it beside embeddings
+            **paired(cond, negative),
+            generator=generators(seeds),
+            height=height or self.resolution,
+            width=width or self.resolution,
+            output_type="pt",
+            **self.sampler,
+        )
+        images: Tensor = drawn.images
+        return images.float()
+
+    def load_pipeline(self) -> Any:
+        """The folder's DiffusionPipeline, in float32; UserError where it is missing or of another architecture."""
+        folder = folders.locate(self.pretrained)
+        index = folders.read_index(folder)
+        if index["_class_name"] != self.pipeline_class.__name__:
+            raise UserError(
+                f"model.pretrained {self.pretrained}: holds a {index['_class_name']}, and {type(self).__name__} takes "
+                f"a {self.pipeline_class.__name__}; choose the architecture by its config (-c)"
+            )
+        absent = dict.fromkeys(name for name, part in index.items() if isinstance(part, list) and part[0] is None)
+        return self.pipeline_class.from_pretrained(folder, dtype=torch.float32, **absent)
+
+    @property
+    def size_multiple(self) -> int:
+        """Heights and widths in pixels are multiples of it."""
+        return 1
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest caption in tokens, the special ones counted, that is not cut."""
+        return int(self.tokenizer.model_max_length)
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise UserError where the model cannot take pictures of so many pixels."""
+        multiple = self.size_multiple
+        if min(height, width) < multiple or height % multiple or width % multiple:
+            raise UserError(
+                f"data.resolution: {type(self).__name__} takes sides that are multiples of {multiple} pixels, "
+                f"not {height}x{width}"
+            )
+
+    # ---- frozen parts
+
+    def configure_model(self) -> None:
+        """Load the pipeline, once; called by Lightning, or by hand outside of it."""
+        if "backbone" in self._modules:
+            return
+        self.pipeline = self.load_pipeline()
+        self.pipeline.set_progress_bar_config(disable=True)
+        for part in self.frozen_parts():
+            part.requires_grad_(False).eval()
+        self.backbone = getattr(self.pipeline, self.slot).requires_grad_(True).train()
+        self.ema = copy.deepcopy(self.backbone).requires_grad_(False).eval()
+        setattr(self.pipeline, self.slot, self.ema)
+        self._check_sampler()
+        if self.resolution is not None:
+            self.check_size(self.resolution, self.resolution)
+
+    def frozen_parts(self) -> list[nn.Module]:
+        """The networks of the pipeline but for the one that trains."""
+        parts = self.pipeline.components.items()
+        return [part for name, part in parts if isinstance(part, nn.Module) and name != self.slot]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # The frozen parts are no children, and follow the module to its device and dtype here.
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if recurse and "backbone" in self._modules:
+            for part in self.frozen_parts():
+                part._apply(fn)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch, and the average stays in evaluation mode."""
+        super().train(mode)
+        if "ema" in self._modules:
+            self.ema.eval()
+        return self
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer that `tokenizer_name` names, read without any weights."""
+        return AutoTokenizer.from_pretrained(folders.locate(self.pretrained) / self.tokenizer_name)
+
+    def token_counts(self, prompts: list[str]) -> list[int]:
+        """Tokens of each prompt before any cut, the special ones counted; above `max_tokens` it is cut."""
+        return [len(ids) for ids in self.tokenizer(prompts, truncation=False, verbose=False).input_ids]
+
+    def fingerprint(self) -> str:
+        """A short name of what `encode_*` depend on: class, frozen parts by content, dtype; not the picture size."""
+        folder = folders.locate(self.pretrained)
+        parts = [part for part in folder.iterdir() if part.is_dir() and part.name not in (self.slot, "scheduler")]
+        return f"{type(self).__name__.lower()}-float32-{folders.content_hash(parts)[:16]}"
+
+    @torch.no_grad()
+    def empty_prompt(self) -> Cond:
+        """What `encode_prompts` gives for "", of one prompt; computed once."""
+        if self._empty is None:
+            self._empty = self.encode_prompts([""])
+        return {key: value.to(self.device) for key, value in self._empty.items()}
+
+    # ---- in and out
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As in torch; UserError where the weights are of another architecture."""
+        try:
+            return super().load_state_dict(state_dict, strict=strict, assign=assign)
+        except RuntimeError as error:
+            raise UserError(
+                f"the checkpoint does not fit {type(self).__name__} with model.pretrained {self.pretrained}: "
+                f"it holds another architecture ({' '.join(str(error).split())[:200]}...)"
+            ) from error
+
+    def save_pipeline(self, folder: str | Path) -> None:
+        """Write the pipeline with the averaged weights: a folder that plain diffusers loads, whole or not at all."""
+        folders.save(self.pipeline, Path(folder))
+
+    def _check_sampler(self) -> None:
+        known = inspect.signature(self.pipeline.__call__).parameters
+        for name in self.sampler:
+            if name not in known:
+                raise UserError(f"model.sampler.{name}: {self.pipeline_class.__name__} takes no such argument")
+
+
+def paired(cond: Cond, negative: Cond) -> Cond:
+    """`X` of `cond` and `negative_X` of `negative`, for as many pictures as `cond` is for; "size" is left out."""
+    positive = {key: value for key, value in cond.items() if key != "size"}
+    opposite = {f"negative_{key}": negative[key].expand_as(value) for key, value in positive.items()}
+    return positive | opposite
+
+
+def generators(seeds: Sequence[int] | Tensor) -> list[torch.Generator]:
+    """One a picture, on the CPU, so that a seed means the same on every device."""
+    return [torch.Generator().manual_seed(int(seed)) for seed in seeds]

@@ -1,0 +1,34 @@
+"""The moving average of a network's weights, kept in a twin of the network.
+
+It works on whatever part of the weights this process holds, so the twin may be sharded as the network is.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+
+def decay_at(step: int, decay: float) -> float:
+    """The decay at optimizer step `step`, counted from 1: a young average forgets its start faster."""
+    return min(decay, (1 + step) / (10 + step))
+
+
+@torch.no_grad()
+def update(average: nn.Module, live: nn.Module, *, decay: float) -> None:
+    """average = decay * average + (1 - decay) * live, in place; buffers are copied."""
+    torch._foreach_lerp_(local(average), local(live), 1 - decay)
+    for mean, buffer in zip(average.buffers(), live.buffers(), strict=True):
+        mean.copy_(buffer)
+
+
+@torch.no_grad()
+def squares(average: nn.Module, live: nn.Module) -> Tensor:
+    """float (2,): sums of squares of the difference and of the live weights, of this process's part."""
+    parts = local(live)
+    difference = torch._foreach_sub(local(average), parts)
+    return torch.stack([torch.stack(torch._foreach_norm(some)).square().sum() for some in (difference, parts)])
+
+
+def local(network: nn.Module) -> list[Tensor]:
+    """The parameters, of sharded ones this process's part."""
+    return [p.to_local() if isinstance(p, DTensor) else p for p in network.parameters()]

@@ -1,0 +1,101 @@
+"""Key -> dict of tensors, on memory-mapped safetensors shards in one folder.
+
+Every flush of every writer is a shard of its own, written beside and renamed, so that many processes write at once, a
+killed one leaves nothing half done, and what is there can be read while the rest is made.
+
+    cache = Cache("runs/cache/3f9a"); cache.put_many({"a": {"x": torch.zeros(2)}}); cache.get("a")["x"]
+"""
+
+import logging
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+FORMAT = {"emu-cache": "1"}  # the metadata by which a shard is known as ours
+
+log = logging.getLogger(__name__)
+
+
+class Cache:
+    """One folder of shards; picklable, and each process opens the shards for itself at its first look-up."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._index: dict[str, tuple[Path, list[str]]] | None = None  # key -> its shard and the names of its tensors
+        self._open: dict[Path, Any] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder, "_index": None, "_open": {}}  # a memory map belongs to its process
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._entries()
+
+    def keys(self) -> list[str]:
+        """All keys on disk when the folder was first read, and those put since."""
+        return list(self._entries())
+
+    def get(self, key: str) -> dict[str, Tensor]:
+        """The tensors put under `key`, backed by the file: copy before writing to them. KeyError: none there."""
+        path, names = self._entries()[key]
+        if path not in self._open:
+            self._open[path] = safe_open(path, framework="pt")
+        return {name: self._open[path].get_tensor(f"{key}/{name}") for name in names}
+
+    def put_many(self, items: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Write one shard of `items`: key -> {name: tensor}. It is on disk in full when this returns, or not at all."""
+        if not items:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        flat = {
+            f"{key}/{name}": tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+            for key, tensors in items.items()
+            for name, tensor in tensors.items()
+        }
+        path = self.folder / f"shard-{uuid.uuid4().hex}.safetensors"
+        beside = path.with_suffix(".tmp")
+        save_file(flat, beside, metadata=FORMAT)
+        _to_disk(beside)
+        beside.rename(path)
+        _to_disk(self.folder)
+        self._entries().update({key: (path, list(tensors)) for key, tensors in items.items()})
+
+    def _entries(self) -> dict[str, tuple[Path, list[str]]]:
+        if self._index is None:
+            self._index = {}
+            for path in sorted(self.folder.glob("shard-*.safetensors")):
+                for tensor in _tensors_of(path):
+                    key, _, name = tensor.rpartition("/")
+                    self._index.setdefault(key, (path, []))
+                    if self._index[key][0] == path:  # two ranks may have written one key: the first shard serves it
+                        self._index[key][1].append(name)
+        return self._index
+
+
+def _tensors_of(path: Path) -> list[str]:
+    """The names in a shard's header; a torn or foreign shard is named, renamed `*.aside`, and holds none."""
+    try:
+        with safe_open(path, framework="pt") as shard:
+            if shard.metadata() == FORMAT:
+                return list(shard.keys())
+            reason = "not written by emu"
+    except (SafetensorError, OSError) as error:
+        reason = str(error)
+    if path.exists():  # else another process was first to set it aside
+        path.rename(path.with_suffix(".aside"))
+        log.warning("%s: set aside, its entries will be made again (%s)", path, reason)
+    return []
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,116 @@
+"""The command `emu`. It answers in a blink: what a command needs is imported when the command runs.
+
+emu plan -c latent/sdxl --data.root my/needles      # what a run will do and cost
+emu fit -c latent/sdxl --data.root my/needles       # quality-tune
+emu compare runs/sdxl --out report.html             # before against after
+"""
+
+import os
+import re
+import sys
+from typing import NoReturn
+
+from emu import commands, flags, signatures
+from emu.errors import UserError
+
+CONFIGURED = {
+    "fit": "quality-tune a model",
+    "validate": "the held-out loss of a checkpoint",
+    "encode": "run the frozen encoders once, into --data.cache",
+    "plan": "what a run will do and cost, before any weight loads",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs one command; what the user can mend ends in one line on stderr and exit code 2."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it warns of torchvision, which nothing here needs
+    sys.path.append(os.getcwd())  # so that `class_path: my_models.Sana` is found beside where one works
+    try:
+        run(sys.argv[1:] if argv is None else argv)
+    except UserError as error:
+        fail(str(error))
+    except Exception as error:
+        if type(error).__name__ != "ArgumentError":  # the parser's, told by its name so that it need not be imported
+            raise
+        fail(plain(str(error)))
+
+
+def plain(message: str) -> str:
+    """The parser's message without what only its authors can read: the types that it tried."""
+    message = re.sub(r"<class '(.+?)'>", r"\1", " ".join(message.split()))
+    key = re.match(r'Parser key "(.+?)": ', message)
+    if key is None:
+        return f"{message}; see emu fit --help"
+    text = message.removeprefix(key.group())
+    class_path = re.search(r"Problem with given class_path .+?(?= - Expected|$)", text)
+    return f"--{key.group(1)}: {class_path.group() if class_path else text}"
+
+
+def fail(message: str) -> NoReturn:
+    """One line `emu: ...` on stderr, exit code 2."""
+    sys.stderr.write(f"emu: {' '.join(message.split())}\n")
+    raise SystemExit(2)
+
+
+def run(argv: list[str]) -> None:
+    """Runs one command; raises UserError for what the user can mend."""
+    if argv and argv[0] in CONFIGURED:
+        configured(argv[0], argv[1:])
+        return
+    given, unknown = parser().parse_known_args(argv or ["--help"])
+    if unknown:
+        words = re.findall(r"--[a-z-]+", given.parser.format_help())
+        raise UserError(f"unknown {unknown[0]}" + flags.closest(unknown[0], words, otherwise="; see emu --help"))
+    given.action(given)
+
+
+def parser() -> commands.Parser:
+    """Every command; those that take a config are here for --help alone."""
+    top = commands.Parser(prog="emu", description="Quality-tune any text-to-image model; prove before against after.")
+    chosen = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, summary in CONFIGURED.items():
+        chosen.add_parser(name, help=summary)
+    commands.add_to(chosen)
+    return top
+
+
+def configured(command: str, args: list[str]) -> None:
+    """Runs a command that takes a config, with its keys as flags."""
+    if {"-h", "--help"} & set(args):
+        sys.stdout.write(help_text(command))
+        return
+    given = flags.check(args)
+    match command:
+        case "plan":
+            from emu.plan import plan
+
+            print(plan(given))
+        case "encode":
+            from emu.fit import encode
+
+            encode(given)
+        case _:
+            from emu.fit import run as fit
+
+            fit(command, given)
+
+
+def help_text(command: str) -> str:
+    """The short help: the flags of our own classes with their defaults, read from their signatures."""
+    taken = signatures.sections()
+    lines = [
+        f"usage: emu {command} -c FILE [--KEY VALUE ...]",
+        "",
+        CONFIGURED[command],
+        "",
+        "  -c FILE  a config, or the name of a bundled one such as latent/tiny",
+    ]
+    for section in ("data", "quality"):
+        lines += ["", *(f"  --{section}.{name} {default or '(needed)'}" for name, default in taken[section].items())]
+    lines += [
+        "",
+        "  --model.init_args.NAME, --trainer.NAME, --checkpoint.NAME  the model's own, and Lightning's",
+        "  --ckpt_path FILE  continue from a checkpoint",
+        "  --print_config    every key with its value, then stop",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,53 @@
+"""Compare: before against after, pair by pair, for any number of run folders.
+
+Reads folders only: no GPU, no weights, no architecture. Torch is imported only where a judge has to run.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emu.compare.pairs import read_run
+from emu.compare.report import report
+from emu.compare.table import table
+from emu.compare.verdict import verdict
+from emu.runs import write_atomically
+
+if TYPE_CHECKING:
+    from emu.judges import Judge
+
+__all__ = ["compare"]
+
+
+def compare(
+    runs: list[Path],
+    *,
+    out: Path,
+    appeal: "Judge | None" = None,
+    faithfulness: "Judge | None" = None,
+    pairs_shown: int = 240,
+) -> str:
+    """Write the page `out` and `verdict.json` beside it; return the table for the terminal.
+
+    Runs whose pictures no judge has scored are paired and shown all the same, and said to be not judged.
+
+    Args:
+        runs: run folders, each compared at step 0 against its best step.
+        out: the HTML page, one file that needs no network.
+        appeal, faithfulness: judge the pictures that have no such score yet; the scores are kept in the run folders.
+        pairs_shown: at most so many prompts on the page, evenly spread; every prompt counts in the verdict.
+
+    Raises:
+        UserError: a folder without a before or an after, or drawn with two samplers.
+    """
+    judges = {name: judge for name, judge in (("appeal", appeal), ("faithfulness", faithfulness)) if judge is not None}
+    if judges:
+        from emu.compare.judging import judge_run
+
+        for run in runs:
+            judge_run(run, judges=judges)
+    read = [read_run(run) for run in runs]
+    verdicts = [verdict(run) for run in read]
+    write_atomically(out, report(read, verdicts, pairs_shown=pairs_shown).encode())
+    write_atomically(out.with_name("verdict.json"), json.dumps({"runs": verdicts}, indent=2).encode())
+    return table(verdicts)

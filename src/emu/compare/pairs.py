@@ -1,0 +1,116 @@
+"""Pairs: the same prompt and seed, drawn before and after. Reads a run folder and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emu import runs
+from emu.errors import UserError
+
+CRITERIA = ("appeal", "faithfulness")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures of one prompt and seed; `scores` are (before, after) by criterion."""
+
+    prompt: str
+    seed: int
+    group: str | None
+    before: Path
+    after: Path
+    scores: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as compared: step 0 against the best step (the last one where none was kept as the best).
+
+    Args:
+        unpaired: pictures on either side whose prompt and seed the other side lacks.
+        sampler: the settings that every picture was drawn with.
+        quality: what `quality.json` says; empty for folders drawn without tuning.
+    """
+
+    name: str
+    before_step: int
+    after_step: int
+    pairs: list[Pair]
+    unpaired: int
+    sampler: dict[str, Any]
+    quality: dict[str, Any]
+
+    @property
+    def criteria(self) -> list[str]:
+        """The criteria that every picture of the run was judged by."""
+        return [name for name in CRITERIA if all(name in pair.scores for pair in self.pairs)]
+
+
+def read_run(run: Path) -> Run:
+    """Pair up a run folder; UserError where it has no before or after, no shared prompts, or two samplers."""
+    quality = runs.read_quality(run)
+    before_step, after_step = steps_compared(run, quality)
+    before = _by_prompt(runs.step_folder(run, before_step))
+    after = _by_prompt(runs.step_folder(run, after_step))
+    shared = [key for key in before if key in after]
+    if not shared:
+        raise UserError(
+            f"{run}: steps {before_step} and {after_step} share no prompt and seed; draw both from one file"
+        )
+    sampler = _sampler(run, [side[key] for side in (before, after) for key in shared])
+    scores = [runs.read_scores(runs.step_folder(run, step)) for step in (before_step, after_step)]
+    folders = [runs.step_folder(run, step) for step in (before_step, after_step)]
+    pairs = [
+        Pair(
+            prompt=key[0],
+            seed=key[1],
+            group=_group(before[key]),
+            before=folders[0] / before[key]["file"],
+            after=folders[1] / after[key]["file"],
+            scores=_paired(scores[0].get(before[key]["file"], {}), scores[1].get(after[key]["file"], {})),
+        )
+        for key in shared
+    ]
+    unpaired = len(before) + len(after) - 2 * len(shared)
+    return Run(quality.get("name") or run.resolve().name, before_step, after_step, pairs, unpaired, sampler, quality)
+
+
+def steps_compared(run: Path, quality: Mapping[str, Any]) -> tuple[int, int]:
+    """(before, after): the first complete step and the best one, or the last one where none was kept as the best."""
+    if not run.is_dir():
+        raise UserError(f"{run}: no such run folder; give folders that `emu fit` or `emu sample` made")
+    steps = runs.complete_steps(run)
+    if len(steps) < 2:
+        raise UserError(
+            f"{run}: holds {len(steps)} drawn steps, comparing takes two; let `emu fit` reach its first check"
+        )
+    best = quality.get("best_step")
+    last = quality["checks"][-1]["step"] if quality.get("checks") else steps[-1]
+    after = last if best is None else best
+    if after not in steps[1:]:
+        raise UserError(f"{runs.step_folder(run, after)}: not drawn completely, though {runs.QUALITY} names it")
+    return steps[0], after
+
+
+def _by_prompt(folder: Path) -> dict[tuple[str, int], runs.Row]:
+    return {(row["prompt"], row["seed"]): row for row in runs.read_samples(folder)}
+
+
+def _group(row: runs.Row) -> str | None:
+    group = row.get("group")
+    return None if group is None else str(group)
+
+
+def _sampler(run: Path, rows: list[runs.Row]) -> dict[str, Any]:
+    first: dict[str, Any] = rows[0].get("sampler", {})
+    for row in rows:
+        other = row.get("sampler", {})
+        if other != first:
+            keys = sorted(key for key in first.keys() | other.keys() if first.get(key) != other.get(key))
+            raise UserError(f"{run}: before and after differ in the sampler's {', '.join(keys)}; draw both alike")
+    return first
+
+
+def _paired(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    return {name: (before[name], after[name]) for name in CRITERIA if name in before and name in after}

@@ -1,0 +1,53 @@
+"""The verdicts as a plain-text table for the terminal."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from emu.compare.pairs import CRITERIA
+from emu.compare.verdict import NOT_JUDGED
+
+COLUMNS = ("win", "tie", "lose", "95 % of win")
+
+
+def table(verdicts: list[dict[str, Any]]) -> str:
+    """A row a run and, indented, a row a group, in percent of prompts; below it each judge with its accuracy.
+
+    A run that was not judged has its prompts counted, and is said to be so.
+    """
+    criteria = [name for name in CRITERIA if any(name in verdict for verdict in verdicts)]
+    rows = [["", "prompts", *COLUMNS * len(criteria)], *(row for told in verdicts for row in _rows(told, criteria))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_line(row, widths) for row in rows]
+    groups = [["", ""], *([name, *[""] * 3] for name in criteria)]
+    lines.insert(0, _line(sum(groups, start=[]), widths))
+    judges = [judge_line(name, judge) for told in verdicts for name, judge in told["judges"].items()]
+    unjudged = [f"{told['name']}: {NOT_JUDGED}" for told in verdicts if not told["judges"]]
+    return "\n".join([*filter(None, lines), "", *dict.fromkeys(judges), *unjudged])
+
+
+def judge_line(criterion: str, judge: dict[str, str | float]) -> str:
+    """`appeal by world-appeal: a tie is at most 0.05 apart; held-out accuracy 0.97`."""
+    figures = [f"{key} {value:g}" for key, value in judge.items() if key != "tie" and not isinstance(value, str)]
+    return "; ".join([f"{criterion} by {judge['name']}: a tie is at most {judge['tie']:g} apart", *figures])
+
+
+def _rows(verdict: dict[str, Any], criteria: list[str]) -> Iterator[list[str]]:
+    yield [verdict["name"], *_cells(verdict, criteria)]
+    for group, rates in verdict["groups"].items():
+        yield [f"  {group}", *_cells(rates, criteria)]
+
+
+def _cells(rates: dict[str, Any], criteria: list[str]) -> list[str]:
+    cells = [f"{rates['prompts']:,}"]
+    for name in criteria:
+        if name in rates:
+            low, high = rates[name]["ci95"]
+            cells += [*(f"{rates[name][word]:.1f}" for word in ("win", "tie", "lose")), f"[{low:.1f}, {high:.1f}]"]
+        else:
+            cells += ["-"] * len(COLUMNS)
+    return cells
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    first, *numbers = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join([cells[0].ljust(len(first)), *numbers]).rstrip()

@@ -1,0 +1,67 @@
+"""The verdict on a run: win, tie and lose in percent of prompts, with intervals, for all prompts and by group."""
+
+from dataclasses import asdict
+from typing import Any
+
+from emu.compare.pairs import Pair, Run
+from emu.errors import UserError
+from emu.statistics import outcomes, win_rate
+
+WORDS = {1: "win", 0: "tie", -1: "lose"}
+NOT_JUDGED = (
+    "not judged: no judge has scored the pictures; emu compare lets one do so with --appeal CLASS_PATH and "
+    "--faithfulness CLASS_PATH, such as emu.judges.clip.ClipScore"
+)
+
+
+def verdict(run: Run) -> dict[str, Any]:
+    """What `verdict.json` says of one run.
+
+    {"name", "model", "before_step", "after_step", "prompts", "unpaired", "stop_reason",
+    "appeal": {"judge", "win", "tie", "lose", "ci95": [lo, hi]}, "faithfulness": {the same},
+    "judges": {criterion: the judge's own description},
+    "groups": {value of the prompts' `group` column: {"prompts", "appeal", "faithfulness"}}}.
+    A criterion that the run was not judged by is absent; where there is none at all, so is every figure.
+    """
+    groups = sorted({pair.group for pair in run.pairs if pair.group is not None})
+    return {
+        "name": run.name,
+        "model": run.quality.get("model"),
+        "before_step": run.before_step,
+        "after_step": run.after_step,
+        **_rates(run, run.pairs),
+        "unpaired": run.unpaired,
+        "stop_reason": run.quality.get("stop_reason"),
+        "judges": {name: judge_of(run, name) for name in run.criteria},
+        "groups": {group: _rates(run, [pair for pair in run.pairs if pair.group == group]) for group in groups},
+    }
+
+
+def pair_outcomes(run: Run) -> list[dict[str, str]]:
+    """For every pair of the run: criterion -> "win", "tie" or "lose"."""
+    signs = {
+        name: outcomes(*_columns(run.pairs, name), tie=judge_of(run, name)["tie"]).tolist() for name in run.criteria
+    }
+    return [{name: WORDS[signs[name][i]] for name in signs} for i in range(len(run.pairs))]
+
+
+def judge_of(run: Run, criterion: str) -> dict[str, Any]:
+    """The judge's own description (`name`, `tie` and more), as kept in `quality.json`."""
+    try:
+        described: dict[str, Any] = run.quality["judges"][criterion]
+    except KeyError as error:
+        raise UserError(f"{run.name}: quality.json names no judge of {criterion}; remove scores.jsonl") from error
+    return described
+
+
+def _rates(run: Run, pairs: list[Pair]) -> dict[str, Any]:
+    rates: dict[str, Any] = {"prompts": len(pairs)}
+    for name in run.criteria:
+        judge = judge_of(run, name)
+        rate = asdict(win_rate(*_columns(pairs, name), tie=judge["tie"]))
+        rates[name] = {"judge": judge["name"], **{key: rate[key] for key in ("win", "tie", "lose", "ci95")}}
+    return rates
+
+
+def _columns(pairs: list[Pair], criterion: str) -> tuple[list[float], list[float]]:
+    return [pair.scores[criterion][0] for pair in pairs], [pair.scores[criterion][1] for pair in pairs]

@@ -1,0 +1,58 @@
+"""Batches from what `emu encode` wrote, so that no frozen encoder runs while the model trains."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from emu.cache import Cache
+from emu.data.dataset import described
+from emu.data.epoch import Draw
+from emu.data.keys import picture_key, prompt_key
+from emu.data.survey import Picture
+from emu.errors import UserError
+
+
+def find_cache(folder: str | Path) -> Path:
+    """The folder of one encoder's shards: `folder` itself, or the only one in it. UserError: none, or several."""
+    folder = Path(folder)
+    if any(folder.glob("shard-*.safetensors")):
+        return folder
+    inside = sorted({shard.parent for shard in folder.glob("*/shard-*.safetensors")})
+    if not inside:
+        raise UserError(f"data.cache {folder}: no cache there; run `emu encode` with this config first")
+    if len(inside) > 1:
+        names = ", ".join(path.name for path in inside)
+        raise UserError(f"data.cache {folder}: caches of several encoders ({names}); name one, as {inside[0]}")
+    return inside[0]
+
+
+class Cached(Dataset[dict[str, Any]]):
+    """Pictures and captions as the frozen encoders left them."""
+
+    def __init__(self, pictures: Sequence[Picture], *, folder: Path) -> None:
+        """UserError: a picture or a caption is not in the cache."""
+        self.pictures = pictures
+        self.cache = Cache(folder)
+        self.keys = [picture_key(picture.entry.open, picture.bucket) for picture in pictures]
+        missing = [
+            picture.entry.name
+            for key, picture in zip(self.keys, pictures, strict=True)
+            if key not in self.cache or prompt_key(picture.entry.text) not in self.cache
+        ]
+        if prompt_key("") not in self.cache:
+            missing.append("the empty caption")
+        if missing:
+            raise UserError(
+                f"data.cache {folder}: lacks {len(missing):,}, first {missing[0]}; run `emu encode` with this config"
+            )
+
+    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+        """An item with `x` and `cond` as they were encoded; of weight 0 where the file could not be decoded then."""
+        picture = self.pictures[draw.picture]
+        item = described(picture, draw)
+        stored = self.cache.get(self.keys[draw.picture])
+        if not stored["sound"]:
+            item |= {"weight": 0.0, "fault": f"{picture.entry.name}: could not be decoded when the cache was made"}
+        return {**item, "x": stored["x"], "cond": self.cache.get(prompt_key(item["text"]))}

@@ -1,0 +1,102 @@
+"""Runs the frozen encoders once over a curated set, into a cache that CuratedData serves from.
+
+    emu encode -c configs/latent/sdxl.yaml --data.root my/needles --data.cache runs/cache
+
+Resumable: what a killed run has flushed is not made again. All ranks share the work and write shards of their own.
+Pictures and captions are encoded one at a time: the last bits of a convolution or of a projection depend on how many go
+through it together (by 1e-6 on a CPU, between 1 and 16), and what is cached must depend on the one thing alone.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from emu.cache import Cache
+from emu.data import CuratedData
+from emu.data.dataset import Decoded
+from emu.data.epoch import Draw
+from emu.data.keys import picture_key, prompt_key
+from emu.data.survey import Faults
+
+Entry = tuple[str, dict[str, Tensor]]
+
+
+class Encoder(Protocol):
+    """What encoding asks of a TextToImageModule."""
+
+    @property
+    def device(self) -> torch.device: ...
+    def configure_model(self) -> None: ...
+    def fingerprint(self) -> str: ...
+    def encode_images(self, images: Tensor) -> Tensor: ...
+    def encode_prompts(self, prompts: list[str]) -> dict[str, Tensor]: ...
+
+
+@torch.no_grad()
+def encode(
+    model: Encoder,
+    data: CuratedData,
+    folder: str | Path,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    flush_seconds: float = 10.0,
+) -> Path:
+    """Encode every picture, held-out ones too, and every distinct caption and ""; returns the cache's own folder.
+
+    That is `folder/FINGERPRINT`, so caches of several encoders lie side by side. Rank `rank` of `world` does its share;
+    being killed costs at most the last `flush_seconds`.
+    """
+    model.configure_model()
+    data.setup("fit")
+    cache = Cache(Path(folder) / model.fingerprint())
+    pictures = {
+        picture_key(picture.entry.open, picture.bucket): picture
+        for picture in data.train_pictures + data.held_out_pictures
+    }
+    prompts = {prompt_key(text): text for text in ["", *data.captions()]}
+
+    def share(keys: Iterable[str]) -> list[str]:
+        return [key for key in list(keys)[rank::world] if key not in cache]  # in this order: ranks start at odd times
+
+    mine = share(pictures)
+    images = Decoded([pictures[key] for key in mine], max_pixels=data.max_pixels)
+    bar = tqdm(_encode_pictures(model, mine, images, data.faults), "pictures", len(mine), disable=rank > 0)
+    _store(bar, cache, flush_seconds=flush_seconds)
+    mine = share(prompts)
+    texts = [prompts[key] for key in mine]
+    bar = tqdm(_encode_prompts(model, mine, texts), "captions", len(mine), disable=rank > 0)
+    _store(bar, cache, flush_seconds=flush_seconds)
+    return cache.folder
+
+
+def _encode_pictures(model: Encoder, keys: list[str], images: Decoded, faults: Faults) -> Iterator[Entry]:
+    """key, {`x`, `sound`}; `sound` is False where the file could not be decoded and grey took its place."""
+    for i, key in enumerate(keys):
+        item = images[Draw(i)]
+        if message := faults.add([item["fault"]] if item["fault"] else []):
+            tqdm.write(message)
+        x = model.encode_images(item["image"][None].to(model.device))
+        yield key, {"x": x[0], "sound": torch.tensor(not item["fault"])}
+
+
+def _encode_prompts(model: Encoder, keys: list[str], texts: list[str]) -> Iterator[Entry]:
+    """key, cond without its batch axis."""
+    for key, text in zip(keys, texts, strict=True):
+        yield key, {name: tensor[0] for name, tensor in model.encode_prompts([text]).items()}
+
+
+def _store(entries: Iterable[Entry], cache: Cache, *, flush_seconds: float) -> None:
+    pending: dict[str, dict[str, Tensor]] = {}
+    flushed = time.monotonic()
+    for key, tensors in entries:
+        pending[key] = tensors
+        if time.monotonic() - flushed >= flush_seconds:
+            cache.put_many(pending)
+            pending, flushed = {}, time.monotonic()
+    cache.put_many(pending)

@@ -1,0 +1,88 @@
+"""Checkpoint -> pipeline folder, and the proof that plain diffusers draws from it what the run drew.
+
+emu export runs/sdxl my-sdxl
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from numpy.typing import NDArray
+from PIL import Image
+
+from emu import folders, runs
+from emu.errors import UserError
+from emu.models.loading import find_checkpoint, load_checkpoint, read_checkpoint, read_config
+from emu.module import TextToImageModule
+
+LIMIT = 2.0
+"""Mean difference in 8-bit levels that two kernels may make of one picture; another picture is tens away."""
+
+Pixels = NDArray[np.uint8]
+
+
+@torch.no_grad()
+def export(checkpoint_or_run: Path, out: Path) -> int:
+    """Write the averaged weights as a pipeline folder and draw one of the run's pictures with plain diffusers.
+
+    Args:
+        checkpoint_or_run: a run folder, whose best checkpoint is taken, or one of its checkpoints.
+        out: the folder to write; one that holds anything but a pipeline is refused.
+
+    Returns the largest difference to the run's picture in 8-bit levels; where the run drew none at that step, to what
+    the model draws before it is saved. Raises UserError where the mean difference is above LIMIT.
+    """
+    if out.exists() and not (out / folders.INDEX).exists():
+        raise UserError(f"{out}: holds something other than a pipeline folder; name another folder")
+    checkpoint = find_checkpoint(checkpoint_or_run)
+    model = load_checkpoint(checkpoint)
+    model.save_pipeline(out)
+    precision = read_config(checkpoint.parent).get("trainer", {}).get("precision")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with autocast(precision, device):
+        row, wanted, origin = reference(model, checkpoint, device)
+        drawn = draw_plain(out, row, model, device)
+    if drawn.shape != wanted.shape:
+        raise UserError(f"{out}: draws pictures of shape {drawn.shape}, and {origin} has {wanted.shape}")
+    difference = np.abs(drawn.astype(int) - wanted.astype(int))
+    if difference.mean() > LIMIT:
+        raise UserError(
+            f"{out}: its picture is {difference.mean():.1f} levels from {origin} on average, more than {LIMIT:g}; "
+            "export on the kind of device that the run was on, or draw both and compare them"
+        )
+    return int(difference.max())
+
+
+def reference(model: TextToImageModule, checkpoint: Path, device: torch.device) -> tuple[runs.Row, Pixels, str]:
+    """What to draw, how it looks, and where that is from: the run's first picture at the step, or one drawn now."""
+    folder = runs.step_folder(checkpoint.parent, read_checkpoint(checkpoint)["global_step"])
+    if (folder / runs.SAMPLES).exists():
+        row = runs.read_samples(folder)[0]
+        path = folder / row["file"]
+        return row, np.asarray(Image.open(path)), str(path)
+    row = {"prompt": "a picture", "seed": 0, "sampler": model.sampler}
+    model.to(device)
+    image = model.sample(model.encode_prompts([row["prompt"]]), model.empty_prompt(), [row["seed"]])[0]
+    pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    model.to("cpu")
+    return row, pixels, "the model before it was saved"
+
+
+def draw_plain(folder: Path, row: runs.Row, model: TextToImageModule, device: torch.device) -> Pixels:
+    """One picture by diffusers alone: uint8 (h,w,3)."""
+    pipeline: Any = DiffusionPipeline.from_pretrained(folder)
+    pipeline.to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(row["seed"])
+    side = model.resolution
+    drawn = pipeline(row["prompt"], generator=generator, height=side, width=side, **row["sampler"])
+    return np.asarray(drawn.images[0])
+
+
+def autocast(precision: object, device: torch.device) -> AbstractContextManager[Any]:
+    """The precision in which the run drew its pictures."""
+    kinds = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+    return torch.autocast(device.type, kinds[precision]) if precision in kinds else nullcontext()

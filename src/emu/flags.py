@@ -1,0 +1,116 @@
+"""Mistyped flags and keys are answered in a blink, before anything heavy is imported.
+
+What passes here is checked again, with its types, by the parser of `emu.fit`; a model of the user's own is left to it.
+"""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emu import signatures
+from emu.errors import UserError
+
+# In a wheel the configs lie in the package, in a checkout two folders up.
+CONFIGS = [Path(__file__).parent / "configs", Path(__file__).parents[2] / "configs"]
+SECTIONS = ("trainer", "model", "data", "quality", "checkpoint")
+WITHOUT_VALUE = ("help", "print_config")
+OWN = {"config", "seed_everything", "ckpt_path", *WITHOUT_VALUE}
+
+
+def check(args: list[str]) -> list[str]:
+    """The arguments of `emu fit`, every `-c NAME` made `--config=PATH` of a file that exists.
+
+    Raises UserError for a flag, or a key of a config, that no class takes.
+    """
+    flags = [(key, str(find_config(value)) if key == "config" else value) for key, value in pairs(args)]
+    documents = {value: read(Path(value)) for key, value in flags if key == "config"}
+    known = known_keys([*chosen_models(flags, documents)])
+    for path, document in documents.items():
+        for key in keys(document):
+            require(key, known, message=f"{path}: unknown key {key}")
+    for key, _ in flags:
+        require(key, known, message=f"unknown flag --{key}", prefix="--")
+    return [f"--{key}" if key in WITHOUT_VALUE and not value else f"--{key}={value}" for key, value in flags]
+
+
+def pairs(args: list[str]) -> Iterator[tuple[str, str]]:
+    """`-c a --b.c 1 --d=2` -> ("config", "a"), ("b.c", "1"), ("d", "2"); raises UserError for a word of no flag."""
+    words = iter(args)
+    for word in words:
+        if word != "-c" and not word.startswith("--"):
+            raise UserError(f"{word!r} belongs to no flag; a config is given as -c {word}")
+        flag, equals, value = word.lstrip("-").partition("=")
+        if not equals and flag not in WITHOUT_VALUE:
+            value = next(words, "--")
+            if value.startswith("--"):
+                raise UserError(f"{word} needs a value")
+        yield "config" if flag == "c" else flag, value
+
+
+def find_config(name: str) -> Path:
+    """A path as it is, or the name of a bundled config such as `latent/tiny`; raises UserError for neither."""
+    candidates = [Path(name), *(folder / f"{name.removesuffix('.yaml')}.yaml" for folder in CONFIGS)]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        names = sorted({str(path.relative_to(folder))[:-5] for folder in CONFIGS for path in folder.glob("*/*.yaml")})
+        raise UserError(
+            f"-c {name}: no such file" + closest(name, names, otherwise=f"; bundled are {', '.join(names)}")
+        )
+    return found
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A config as a mapping; raises UserError where it is none."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: a config is a mapping with the keys {', '.join(SECTIONS)}")
+    return document
+
+
+def keys(document: dict[str, Any], *, inside: str = "") -> Iterator[str]:
+    """`{"data": {"root": ...}}` -> "data.root"; one level deep, two for the model's init_args."""
+    for key, value in document.items():
+        if isinstance(value, dict) and f"{inside}{key}" in (*SECTIONS, "model.init_args"):
+            yield from keys(value, inside=f"{inside}{key}.")
+        else:
+            yield f"{inside}{key}"
+
+
+def chosen_models(flags: list[tuple[str, str]], documents: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """The class paths that the configs and the command line name."""
+    for document in documents.values():
+        if isinstance(document.get("model"), dict) and "class_path" in document["model"]:
+            yield str(document["model"]["class_path"])
+    yield from (value for key, value in flags if key in ("model", "model.class_path"))
+
+
+def known_keys(models: list[str]) -> set[str]:
+    """Every key that is taken; what lies under one of them is the parser's to check."""
+    known = OWN | {f"{section}.{name}" for section, taken in signatures.sections().items() for name in taken}
+    taken = [signatures.model(class_path) for class_path in models]
+    if not taken or None in taken:
+        return known | {"model"}
+    names = {name for signature in taken if signature for name in signature}
+    return known | {f"model.{form}{name}" for form in ("init_args.", "") for name in names} | {
+        "model.class_path", "model.dict_kwargs", "model.help"
+    }  # fmt: skip
+
+
+def require(key: str, known: set[str], *, message: str, prefix: str = "") -> None:
+    """Raises UserError unless the key, or what it lies under, is known."""
+    parts = key.removesuffix("+").split(".")
+    if key in SECTIONS or any(".".join(parts[:n]) in known for n in range(1, len(parts) + 1)):
+        return
+    raise UserError(message + closest(key, sorted(known), prefix=prefix, otherwise="; see emu fit --help"))
+
+
+def closest(word: str, words: list[str], *, prefix: str = "", otherwise: str) -> str:
+    """`; did you mean X?`, or `otherwise` where nothing is near."""
+    near = difflib.get_close_matches(word, words, n=1)
+    return f"; did you mean {prefix}{near[0]}?" if near else otherwise

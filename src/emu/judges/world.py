@@ -1,0 +1,106 @@
+"""The two judges of the simulated web: small networks that learned from renderings whose truth is known.
+
+They never saw a picture that a model learns from or makes: their renderings come from a world of another seed. Both
+look at 32 x 32 pixels, so that a model of few pixels is judged by its picture and not by its size.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from emu.bundled import resolve
+from emu.judges.judge import Judge
+from emu.world import COLOURS, KINDS, PLACES, QUALITIES, TIMES, named
+
+SIDE = 32  # pixels
+ATTRIBUTES = {"kind": KINDS, "colour": tuple(COLOURS), "place": tuple(PLACES), "time": tuple(TIMES)}
+
+
+class Reader(nn.Sequential):
+    """(b,3,h,w) in [0,1] -> logits (b, outputs)."""
+
+    def __init__(self, outputs: int, *, width: int = 20) -> None:
+        def block(before: int, after: int, stride: int) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
+
+        steps = [
+            (3, width, 1),
+            (width, 2 * width, 2),
+            (2 * width, 2 * width, 1),
+            (2 * width, 4 * width, 2),
+            (4 * width, 4 * width, 1),
+        ]
+        blocks = [block(*step) for step in [*steps, (4 * width, 4 * width, 2)]]
+        super().__init__(*blocks, nn.Flatten(), nn.Dropout(0.2), nn.Linear(4 * width * 16, outputs))
+
+    def forward(self, images: Tensor) -> Tensor:
+        small = F.interpolate(images.float(), size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+        logits: Tensor = super().forward(small * 2 - 1)  # type: ignore[no-untyped-call]
+        return logits
+
+
+class _WorldJudge(Judge):
+    """A reader with the weights and the held-out accuracy that ship beside it."""
+
+    outputs: int
+
+    def __init__(self, folder: str = "emu://judges") -> None:
+        weights = Path(resolve(folder)) / f"{self.name}.safetensors"
+        self.reader = Reader(self.outputs).eval().requires_grad_(False)
+        self.reader.load_state_dict(
+            {k: v.float() for k, v in load_file(weights).items() if "num_batches" not in k}, strict=False
+        )
+        self.sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self.accuracy = json.loads(weights.with_suffix(".json").read_text())
+
+    def describe(self) -> dict[str, str | float]:
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "preprocessing": f"antialiased bilinear to {SIDE} x {SIDE}, RGB in [-1, 1]",
+            "tie": self.tie,
+            **{f"held-out accuracy: {name}": value for name, value in self.accuracy.items()},
+        }
+
+    @torch.inference_mode()
+    def _logits(self, images: Tensor) -> Tensor:
+        device = images.device
+        logits: Tensor = self.reader.to(device)(images)
+        return logits
+
+
+class WorldAppeal(_WorldJudge):
+    """How many of the five photographic qualities a picture has: the mean of their probabilities, 0 to 1."""
+
+    name = "world-appeal"
+    tie = 0.01
+    outputs = len(QUALITIES)
+
+    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
+        return self._logits(images).sigmoid().mean(1)
+
+
+class WorldFaithfulness(_WorldJudge):
+    """The share of the attributes a prompt names (kind, colour, place, time) that are read in the picture, 0 to 1."""
+
+    name = "world-faithfulness"
+    tie = 0.0
+    outputs = sum(len(values) for values in ATTRIBUTES.values())
+
+    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
+        logits = self._logits(images).cpu().split([len(values) for values in ATTRIBUTES.values()], 1)
+        read = {name: part.argmax(1).tolist() for (name, _), part in zip(ATTRIBUTES.items(), logits, strict=True)}
+        return torch.tensor(
+            [self._share(prompt, {name: read[name][i] for name in read}) for i, prompt in enumerate(prompts)]
+        )
+
+    @staticmethod
+    def _share(prompt: str, read: dict[str, int]) -> float:
+        asked = named(prompt)
+        right = [ATTRIBUTES[name][read[name]] == value for name, value in asked.items()]
+        return sum(right) / len(right) if right else 1.0

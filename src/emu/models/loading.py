@@ -1,0 +1,98 @@
+"""A model from where it lies: a pipeline folder, a hub name, a checkpoint of a run, or a run."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+
+from emu import folders
+from emu.errors import UserError
+from emu.models.flow import FlowMatching
+from emu.models.latent import LatentDiffusion, LatentDiffusionXL
+from emu.models.muse import Muse
+from emu.models.pixel import PixelDiffusion
+from emu.module import TextToImageModule
+
+CONFIG = "config.yaml"
+CHECKPOINTS = ("best.ckpt", "last.ckpt")
+
+ARCHITECTURES: dict[str, type[TextToImageModule]] = {
+    architecture.pipeline_class.__name__: architecture
+    for architecture in (LatentDiffusion, LatentDiffusionXL, PixelDiffusion, Muse, FlowMatching)
+}
+
+
+def load_model(path: str | Path) -> TextToImageModule:
+    """The model with its weights, in evaluation mode, ready to encode and sample.
+
+    Args:
+        path: a pipeline folder, `emu://NAME` or hub name of an architecture in `emu.models`; or a checkpoint in a run
+            folder, or the run folder for its best one, of any architecture.
+
+    Raises UserError where there is none, or where it does not fit.
+    """
+    if Path(path).is_file() or (Path(path) / CONFIG).is_file():
+        return load_checkpoint(find_checkpoint(Path(path)))
+    name = folders.read_index(folders.locate(str(path)))["_class_name"]
+    if name not in ARCHITECTURES:
+        raise UserError(f"{path}: holds a {name}; emu.models knows {', '.join(ARCHITECTURES)}")
+    model = ARCHITECTURES[name](str(path))
+    model.configure_model()
+    return model.eval()
+
+
+def find_checkpoint(path: Path) -> Path:
+    """A checkpoint as it is; of a run folder the best one, else the last."""
+    if path.is_file():
+        return path
+    for name in CHECKPOINTS:
+        if (path / name).is_file():
+            return path / name
+    raise UserError(f"{path}: neither {' nor '.join(CHECKPOINTS)} is there; name a checkpoint file")
+
+
+def load_checkpoint(path: Path) -> TextToImageModule:
+    """The model that `config.yaml` beside the checkpoint describes, with the checkpoint's weights."""
+    model = from_config(read_config(path.parent))
+    model.configure_model()
+    model.load_state_dict(read_checkpoint(path)["state_dict"])
+    return model.eval()
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What Lightning wrote: "state_dict", "global_step", ...; memory-mapped, and no code in it is run."""
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path}: not a checkpoint ({str(error).partition(chr(10))[0]}); name one of a run") from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
+        raise UserError(f"{path}: no state_dict and global_step in it; name a checkpoint of a run")
+    return checkpoint
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The configuration that the run folder was made with."""
+    try:
+        config: dict[str, Any] = yaml.safe_load((run / CONFIG).read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{run / CONFIG}: no such file; a checkpoint is read beside the config of its run") from error
+    return config
+
+
+def from_config(config: dict[str, Any]) -> TextToImageModule:
+    """The model of a run's configuration, without weights."""
+    model = config["model"]
+    given = dict(model.get("init_args") or {})
+    if given.get("resolution") is None:  # `emu fit` links it to the data's, and does not save it twice
+        given["resolution"] = config.get("data", {}).get("resolution")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(TextToImageModule, "model", required=True)
+    try:
+        parsed = parser.parse_object({"model": {"class_path": model["class_path"], "init_args": given}})
+    except ArgumentError as error:
+        raise UserError(f"{CONFIG}: model does not fit ({' '.join(str(error).split())[:300]})") from error
+    built: TextToImageModule = parser.instantiate(parsed).model
+    return built

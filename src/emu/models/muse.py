@@ -1,0 +1,126 @@
+"""Masked token transformers: aMUSEd, an open Muse.
+
+Chang et al. 2023, arXiv 2301.00704; Patil et al. 2024, arXiv 2401.01808. Notable: diffusers has deprecated its
+AmusedPipeline, so the decoding loop is here; it draws what theirs draws.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import AmusedScheduler, DiffusionPipeline, UVit2DModel, VQModel
+from torch import Tensor
+from transformers import CLIPTextModelWithProjection, CLIPTokenizer
+
+from emu.architecture import Cond, generators
+from emu.errors import UserError
+from emu.module import TextToImageModule
+from emu.objectives import masked_token_loss
+
+AESTHETIC_SCORE = 6  # the pipeline's default for the score that aMUSEd is conditioned on
+
+
+class AmusedPipeline(DiffusionPipeline):
+    """The components of diffusers' AmusedPipeline, read and written under its name, without its deprecated code."""
+
+    def __init__(
+        self,
+        vqvae: VQModel,
+        tokenizer: CLIPTokenizer,
+        text_encoder: CLIPTextModelWithProjection,
+        transformer: UVit2DModel,
+        scheduler: AmusedScheduler,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            vqvae=vqvae, tokenizer=tokenizer, text_encoder=text_encoder, transformer=transformer, scheduler=scheduler
+        )
+
+
+class Muse(TextToImageModule):
+    """A transformer that fills in masked tokens of a vector-quantised autoencoder."""
+
+    pipeline_class = AmusedPipeline
+    slot = "transformer"
+    sampler_defaults = {"num_inference_steps": 12, "guidance_scale": 10.0}
+
+    def encode_images(self, images: Tensor) -> Tensor:  # pixels -> tokens, int64 (b,h/f,w/f)
+        vqvae = self.pipeline.vqvae
+        latents = vqvae.encode(images / 2 + 0.5).latents  # this autoencoder takes [0,1]
+        _, _, (_, _, tokens) = vqvae.quantize(latents)
+        grid: Tensor = tokens.view(len(images), *latents.shape[2:])
+        return grid
+
+    def encode_prompts(self, prompts: list[str]) -> Cond:
+        tokenizer = self.pipeline.tokenizer
+        ids = tokenizer(
+            prompts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
+        ).input_ids
+        encoded = self.pipeline.text_encoder(ids.to(self.device), output_hidden_states=True)
+        return {"prompt_embeds": encoded.text_embeds, "encoder_hidden_states": encoded.hidden_states[-2]}
+
+    def loss(self, x: Tensor, cond: Cond) -> Tensor:
+        height, width, top, left = cond["size"][:, :4].unbind(1)
+        score = torch.full_like(height, AESTHETIC_SCORE)
+        micro = torch.stack([width, height, top, left, score], dim=1)  # width first, as aMUSEd has it
+        mask_id = self.pipeline.scheduler.config.mask_token_id
+        return masked_token_loss(lambda tokens: self._logits(self.backbone, tokens, cond, micro), x, mask_id=mask_id)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        cond: Cond,
+        negative: Cond,
+        seeds: Sequence[int] | Tensor,
+        *,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> Tensor:
+        """As in the contract; all tokens start masked, and the surest stay at each step (arXiv 2301.00704, 2.7)."""
+        side = self.resolution or self.pipeline.transformer.config.sample_size * self.token_size
+        height, width = int(height or side), int(width or side)
+        micro = torch.tensor([[width, height, 0, 0, AESTHETIC_SCORE]], device=self.device)
+        scheduler = self.pipeline.scheduler
+        shape = (len(seeds), height // self.token_size, width // self.token_size)
+        tokens = torch.full(shape, scheduler.config.mask_token_id, device=self.device)
+        draws = generators(seeds)
+        temperature = self.sampler.get("temperature", (2, 0))
+        scheduler.set_timesteps(self.sampler["num_inference_steps"], temperature, self.device)
+        for t in scheduler.timesteps:
+            logits = self._guided(tokens, cond, negative, micro)
+            rows = zip(logits[:, None], tokens[:, None], draws, strict=True)  # a draw for each picture by itself
+            tokens = torch.cat([scheduler.step(row, t, now, generator=draw).prev_sample for row, now, draw in rows])
+        return self._decode(tokens)
+
+    def _guided(self, tokens: Tensor, cond: Cond, negative: Cond, micro: Tensor) -> Tensor:
+        scale = float(self.sampler["guidance_scale"])
+        if scale <= 1:
+            return self._logits(self.ema, tokens, cond, micro.expand(len(tokens), -1))
+        both = {key: torch.cat([negative[key].expand_as(cond[key]), cond[key]]) for key in negative}
+        logits = self._logits(self.ema, torch.cat([tokens] * 2), both, micro.expand(2 * len(tokens), -1))
+        without, with_text = logits.chunk(2)
+        return without + scale * (with_text - without)
+
+    def _logits(self, network: torch.nn.Module, tokens: Tensor, cond: Cond, micro: Tensor) -> Tensor:
+        text, pooled = cond["encoder_hidden_states"], cond["prompt_embeds"]
+        logits: Tensor = network(tokens, text, pooled, micro.to(text.dtype))
+        return logits
+
+    def _decode(self, tokens: Tensor) -> Tensor:  # tokens -> pixels in [0,1]
+        vqvae = self.pipeline.vqvae
+        shape = (*tokens.shape, vqvae.config.latent_channels)
+        images: Tensor = vqvae.decode(tokens, force_not_quantize=True, shape=shape).sample
+        return images.float().clamp(0, 1)
+
+    @property
+    def token_size(self) -> int:
+        """Side in pixels of what one token stands for."""
+        return int(2 ** (len(self.pipeline.vqvae.config.block_out_channels) - 1))
+
+    @property
+    def size_multiple(self) -> int:
+        return self.token_size * (2 if self.pipeline.transformer.config.downsample else 1)
+
+    def _check_sampler(self) -> None:
+        known = {"num_inference_steps", "guidance_scale", "temperature"}
+        if unknown := set(self.sampler) - known:
+            raise UserError(f"model.sampler.{min(unknown)}: Muse takes {', '.join(sorted(known))}")

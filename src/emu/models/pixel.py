@@ -1,0 +1,60 @@
+"""Pixel diffusion: stage I of DeepFloyd IF, a U-Net on pixels that reads T5."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from diffusers import IFPipeline
+from torch import Tensor
+
+from emu.architecture import Cond
+from emu.models.gaussian import GaussianDiffusion
+
+
+class PixelDiffusion(GaussianDiffusion):
+    """IF predicts the noise in its channels 0-2 and the variance of a step in 3-5.
+
+    Tuning learns the noise alone. What the variance channels say would then no longer belong to it, so the scheduler
+    that draws, here and in what is saved, takes a fixed variance.
+    """
+
+    pipeline_class = IFPipeline
+    # clean_caption would rewrite prompts where two more packages are installed, and only there.
+    sampler_defaults = {"num_inference_steps": 100, "guidance_scale": 7.0, "clean_caption": False}
+    max_tokens = 77  # IF's own: T5 would take more
+
+    def load_pipeline(self) -> Any:
+        pipeline = super().load_pipeline()
+        scheduler = pipeline.scheduler
+        if scheduler.config.variance_type in ("learned", "learned_range"):
+            pipeline.scheduler = type(scheduler).from_config(scheduler.config, variance_type="fixed_small")
+        return pipeline
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        return images
+
+    def encode_prompts(self, prompts: list[str]) -> Cond:
+        embeds, _ = self.pipeline.encode_prompt(prompts, do_classifier_free_guidance=False, device=self.device)
+        return {"prompt_embeds": embeds}
+
+    def loss(self, x: Tensor, cond: Cond) -> Tensor:
+        def predict(noisy: Tensor, t: Tensor) -> Tensor:
+            output: Tensor = self.backbone(noisy, t, cond["prompt_embeds"], return_dict=False)[0]
+            return output
+
+        return self.noise_loss(predict, x)
+
+    def sample(
+        self,
+        cond: Cond,
+        negative: Cond,
+        seeds: Sequence[int] | Tensor,
+        *,
+        height: int | None = None,
+        width: int | None = None,
+    ) -> Tensor:
+        images = super().sample(cond, negative, seeds, height=height, width=width)
+        return (images / 2 + 0.5).clamp(0, 1)  # the pipeline gives tensors in [-1,1], unlike all others
+
+    @property
+    def size_multiple(self) -> int:
+        return int(2 ** (len(self.pipeline.unet.config.down_block_types) - 1))

@@ -1,0 +1,87 @@
+"""The pictures of one check on their way to the run folder: written, judged, gathered from all ranks.
+
+The judges see the 8-bit pixels of the files, so a verdict made later from the folder alone is the same.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from emu import runs
+from emu.judges import Judge, judge_pixels
+
+Scores = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """All of a check, in the order of the prompts: one row and one set of scores a picture."""
+
+    rows: list[runs.Row]
+    scores: Scores
+    held_out_loss: float | None
+
+    @property
+    def digest(self) -> str:
+        """A short name of what was asked for: checks pair up when files, prompts, seeds and sampler are the same."""
+        asked = [(row["file"], row["prompt"], row["seed"], row["sampler"]) for row in self.rows]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+class Drawing:
+    """Collects what one rank draws of a check into `folder`.
+
+    Args:
+        folder: the step's folder, the same on every rank.
+        judges: criterion ("appeal", "faithfulness") -> judge.
+        sampler: the settings that the pictures are drawn with, kept in every row.
+    """
+
+    def __init__(self, folder: Path, *, judges: Mapping[str, Judge], sampler: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.judges = judges
+        self.sampler = dict(sampler)
+        self.rows: list[runs.Row] = []
+        self.scores: Scores = {}
+        self.losses: list[Tensor] = []
+
+    def add(self, images: Tensor, batch: Mapping[str, Any]) -> None:
+        """Write and judge a batch: images float (b,3,h,w) in [0,1]; batch with `prompt`, `seed` and `index` of b.
+
+        Every further list in the batch is a column of the prompt file and goes along. Pictures of index -1 are fillers
+        of a rank's last batch and are left out.
+        """
+        kept = [i for i, index in enumerate(batch["index"].tolist()) if index >= 0]
+        if not kept:
+            return
+        pixels = (images[kept].float() * 255).round().clamp(0, 255).to(torch.uint8)
+        columns = {name: values for name, values in batch.items() if isinstance(values, list)}
+        rows = []
+        for i, picture in zip(kept, pixels.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
+            index, seed = int(batch["index"][i]), int(batch["seed"][i])
+            own = {"file": runs.picture_name(index), "seed": seed, "index": index, "sampler": self.sampler}
+            row = {name: values[i] for name, values in columns.items()} | own
+            rows.append(row)
+            runs.save_picture(self.folder / row["file"], picture)
+        self.rows += rows
+        scores = judge_pixels(pixels, [row["prompt"] for row in rows], judges=self.judges)
+        self.scores |= {row["file"]: score for row, score in zip(rows, scores, strict=True)}
+
+    def finish(self) -> Drawn:
+        """What all ranks drew, the same on every rank; a collective call, so made on all of them."""
+        losses = [float(loss) for loss in self.losses]
+        parts: list[Any] = [(self.rows, self.scores, losses)]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            parts = [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(parts, (self.rows, self.scores, losses))
+        rows = sorted((row for rows, _, _ in parts for row in rows), key=lambda row: int(row["index"]))
+        scores = {file: values for _, scores, _ in parts for file, values in scores.items()}
+        losses = [loss for _, _, losses in parts for loss in losses]
+        return Drawn(rows, {row["file"]: scores[row["file"]] for row in rows}, fmean(losses) if losses else None)

@@ -1,0 +1,29 @@
+"""The paper's recipe as figures, and a plain sentence where a run is far from them (arXiv 2309.15807, section 3.4)."""
+
+RECIPE_BATCH = 64
+RECIPE_PASSES = 480  # 15,000 steps at most, of 64 pictures, over about 2,000
+
+
+def batch_warning(batch: int) -> str | None:
+    """Says so where an optimizer step sees `batch` pictures, twice as many as the recipe's or half as many."""
+    if not _far(batch, RECIPE_BATCH):
+        return None
+    return (
+        f"An optimizer step sees {batch} pictures, the recipe's {RECIPE_BATCH}: set data.batch_size to a divisor of "
+        "quality.batch, or accept a different recipe."
+    )
+
+
+def passes_warning(steps: float, *, steps_an_epoch: int) -> str | None:
+    """Says so where `steps` show each picture twice as often as the recipe at most does, or half as often."""
+    passes = steps / steps_an_epoch
+    if not _far(passes, RECIPE_PASSES):
+        return None
+    return (
+        f"{steps:,.0f} steps are {passes:,.1f} passes over the pictures, the recipe has {RECIPE_PASSES} at most: "
+        f"quality.max_steps {RECIPE_PASSES * steps_an_epoch} would match it."
+    )
+
+
+def _far(value: float, recipe: float) -> bool:
+    return not recipe / 2 < value < recipe * 2

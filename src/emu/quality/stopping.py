@@ -1,0 +1,130 @@
+"""When quality-tuning has gone far enough: the stop rule, apart from the loop that it stops.
+
+Quality-tuning is over long before the loss is (Dai et al. 2023, arXiv 2309.15807, section 3.4), so the rule reads
+paired verdicts against step 0 and never the loss.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emu.statistics import NetRate, WinRate, net_rate, win_rate
+
+Scores = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found against step 0, prompt by prompt; None where there is no such judge or no held-out set."""
+
+    step: int
+    appeal: WinRate | None
+    faithfulness: WinRate | None
+    faithfulness_net: NetRate | None
+    held_out_ratio: float | None
+    """The held-out loss divided by that of step 0: shown as an alarm, never a reason to stop."""
+
+    @classmethod
+    def against(
+        cls, base: Scores, now: Scores, *, step: int, ties: Mapping[str, float], held_out_ratio: float | None
+    ) -> "Check":
+        """Judge `now` against step 0's `base`, file by file (file name -> criterion -> score).
+
+        `ties` holds the judges' ties by criterion, "appeal" and "faithfulness" where there is such a judge.
+        """
+
+        def pairs(criterion: str) -> dict[str, Any]:
+            before, after = ([scores[file][criterion] for file in base] for scores in (base, now))
+            return {"before": before, "after": after, "tie": ties[criterion]}
+
+        return cls(
+            step=step,
+            appeal=win_rate(**pairs("appeal")) if "appeal" in ties else None,
+            faithfulness=win_rate(**pairs("faithfulness")) if "faithfulness" in ties else None,
+            faithfulness_net=net_rate(**pairs("faithfulness")) if "faithfulness" in ties else None,
+            held_out_ratio=held_out_ratio,
+        )
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> "Check":
+        """The inverse of `dataclasses.asdict`."""
+        appeal, faithfulness, net = row["appeal"], row["faithfulness"], row["faithfulness_net"]
+        return cls(
+            step=row["step"],
+            appeal=WinRate(**appeal) if appeal else None,
+            faithfulness=WinRate(**faithfulness) if faithfulness else None,
+            faithfulness_net=NetRate(**net) if net else None,
+            held_out_ratio=row["held_out_ratio"],
+        )
+
+    def __str__(self) -> str:
+        parts = []
+        if self.appeal:
+            low, high = self.appeal.ci95
+            parts.append(f"appeal {self.appeal.win:.1f} % win [{low:.0f}, {high:.0f}]")
+        if self.faithfulness_net:
+            parts.append(f"faithfulness {self.faithfulness_net.net:+.1f}")
+        if self.held_out_ratio is not None:
+            parts.append(f"held-out loss {self.held_out_ratio:.2f}x the base")
+        return f"step {self.step}: {', '.join(parts) or 'drawn'}"
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """Stop when appeal no longer rises, when faithfulness has fallen for sure, or at `max_steps`.
+
+    Args:
+        patience: checks in a row without a new best appeal win rate.
+        margin: percentage points that faithfulness (win - lose) may fall; it has fallen for sure when its whole 95 %
+            interval lies below -margin.
+        min_steps: before this step only `max_steps` stops.
+        max_steps: the end in any case.
+    """
+
+    patience: int
+    margin: float
+    min_steps: int
+    max_steps: int
+
+    def best(self, checks: Sequence[Check]) -> Check | None:
+        """The first check of the highest appeal win rate, above 0, among those that kept faithfulness.
+
+        Without an appeal judge the latest such check; None where there is none.
+        """
+        kept = [check for check in checks if not self.unfaithful(check)]
+        if not any(check.appeal for check in kept):
+            return kept[-1] if kept else None
+        best = max(kept, key=_win)
+        return best if _win(best) > 0 else None
+
+    def reason(self, checks: Sequence[Check]) -> str | None:
+        """Why to stop after the last of `checks`, in plain words; None to go on."""
+        last = checks[-1]
+        if last.step >= self.max_steps:
+            return f"step {last.step}: this is the last step allowed (max_steps {self.max_steps})"
+        if last.step < self.min_steps:
+            return None
+        if last.faithfulness_net and self.unfaithful(last):
+            low, high = last.faithfulness_net.ci95
+            return (
+                f"step {last.step}: faithfulness fell {-last.faithfulness_net.net:.1f} points below step 0 "
+                f"(95 % interval {low:.1f} to {high:.1f}), more than the margin of {self.margin:g}"
+            )
+        if last.appeal and self.stale(checks) >= self.patience:
+            best = self.best(checks)
+            found = f"above the {_win(best):.1f} % of step {best.step}" if best else "above 0 %"
+            return f"step {last.step}: the appeal win rate has not risen {found} (patience {self.patience})"
+        return None
+
+    def unfaithful(self, check: Check) -> bool:
+        """Whether faithfulness has fallen by more than the margin, its interval excluding the margin."""
+        return check.faithfulness_net is not None and check.faithfulness_net.ci95[1] < -self.margin
+
+    def stale(self, checks: Sequence[Check]) -> int:
+        """How many checks have passed since the best one; all of them where there is none."""
+        best = self.best(checks)
+        return len(checks) if best is None else len(checks) - 1 - checks.index(best)
+
+
+def _win(check: Check) -> float:
+    return check.appeal.win if check.appeal else 0.0

@@ -1,0 +1,220 @@
+"""QualityTuning: draws the same prompts at every check, judges them against step 0, stops, keeps the best.
+
+Notable: it reads pictures that the validation loop has drawn, so it knows no architecture. With any Trainer:
+
+    Trainer(max_epochs=-1, callbacks=[QualityTuning(appeal=MyJudge(), check_every=100)])
+"""
+
+import dataclasses
+import math
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
+
+from emu import runs
+from emu.errors import UserError
+from emu.judges import Judge, judge_card
+from emu.quality.drawing import Drawing, Drawn
+from emu.quality.recipe import RECIPE_BATCH, batch_warning, passes_warning
+from emu.quality.stopping import Check, StopRule
+
+VERSIONED = ("emu-quality-tuning", "torch", "lightning", "diffusers")
+
+
+class QualityTuning(L.Callback):
+    """Quality-tuning's own loop around Lightning's: before, check, verdict, stop.
+
+    It sets what it needs on the Trainer: step 0 is drawn in the sanity check, validation runs at optimizer steps
+    divisible by `check_every` and at the last one, gradients accumulate up to `batch`, `max_steps` caps the Trainer's.
+    The datamodule has `batch_size`. `validation_step` returns {"images": float (b,3,h,w) in [0,1]} for a batch with
+    `prompt`, `seed` and `index`, and {"held_out_loss": scalar} for any other; the module has its `sampler` settings.
+
+    Args:
+        appeal: judges how good a picture looks; without it the latest check is kept as the best.
+        faithfulness: judges whether the picture shows its prompt; guards against tuning at its expense.
+        batch: pictures an optimizer step, over all devices and accumulated batches.
+        max_steps: optimizer steps at most.
+        check_every: optimizer steps from check to check.
+        patience: stop after so many checks without a new best appeal win rate.
+        margin: stop when faithfulness (win - lose, percentage points) is below -margin with its whole 95 % interval.
+        min_steps: no such stop before this step.
+    """
+
+    def __init__(
+        self,
+        *,
+        appeal: Judge | None = None,
+        faithfulness: Judge | None = None,
+        batch: int = RECIPE_BATCH,
+        max_steps: int = 15_000,
+        check_every: int = 500,
+        patience: int = 3,
+        margin: float = 2.0,
+        min_steps: int = 0,
+    ) -> None:
+        super().__init__()
+        self.judges = {n: j for n, j in (("appeal", appeal), ("faithfulness", faithfulness)) if j is not None}
+        self.batch = batch
+        self.check_every = check_every
+        self.rule = StopRule(patience=patience, margin=margin, min_steps=min_steps, max_steps=max_steps)
+        self.checks: list[Check] = []
+        self.stop_reason: str | None = None
+        self._base: dict[str, Any] = {}  # of step 0: digest of prompts and sampler, scores, held-out loss
+
+    # ---- the Trainer's settings
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Take over sanity check, accumulation, interval and step limit, so that configs need not repeat them."""
+        if stage != "fit":
+            return
+        # Lightning sets `datamodule` without declaring it.
+        devices_batch = trainer.datamodule.batch_size * trainer.world_size  # type: ignore[attr-defined]
+        if trainer.accumulate_grad_batches == 1 and self.batch % devices_batch == 0:
+            trainer.accumulate_grad_batches = self.batch // devices_batch
+        if warning := batch_warning(devices_batch * trainer.accumulate_grad_batches):
+            rank_zero_info(f"warning: {warning}")
+        loop = trainer.fit_loop.epoch_loop
+        loop.max_steps = self.rule.max_steps if loop.max_steps == -1 else min(loop.max_steps, self.rule.max_steps)
+        self.rule = dataclasses.replace(self.rule, max_steps=loop.max_steps)
+        trainer.num_sanity_val_steps = math.inf
+        trainer.check_val_every_n_epoch = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Refuse to tune without a step 0; say so where the passes over each picture are far from the recipe."""
+        if not self._base.get("scores"):
+            raise UserError(
+                "data.prompts: no prompts were drawn at step 0; name a .txt, .tsv or .jsonl file of prompts"
+            )
+        self._schedule(trainer)
+        steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        if warning := passes_warning(trainer.estimated_stepping_batches, steps_an_epoch=steps_an_epoch):
+            rank_zero_info(f"warning: {warning}")
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        """Decide whether the validation loop runs now; Lightning asks right after this hook."""
+        self._schedule(trainer)
+
+    def _schedule(self, trainer: L.Trainer) -> None:
+        # Lightning counts batches, and an epoch's last accumulation may be short: only the optimizer's own count is
+        # exact. "Every batch" asks for a check now, "every maxsize batches" for none.
+        step = trainer.global_step
+        checked = self.checks[-1].step if self.checks else 0
+        due = step > checked and (step % self.check_every == 0 or step >= trainer.max_steps)
+        trainer.val_check_batch = 1 if due else sys.maxsize
+
+    # ---- the pictures
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Open the step's folder, without its mark of completeness."""
+        folder = runs.step_folder(Path(trainer.default_root_dir), trainer.global_step)
+        self._drawing = Drawing(folder, judges=self.judges, sampler=cast(dict[str, Any], pl_module.sampler))
+        if _tuning(trainer) and trainer.is_global_zero:
+            (folder / runs.SAMPLES).unlink(missing_ok=True)
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write and judge a batch of prompts, or keep the loss of a held-out one."""
+        if not _tuning(trainer):
+            return
+        if "prompt" in batch:
+            self._drawing.add(outputs["images"], batch)
+        else:
+            self._drawing.losses.append(outputs["held_out_loss"])
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Complete the folder, then decide on every rank alike, from all ranks' pictures."""
+        if not _tuning(trainer):
+            return
+        drawn = self._drawing.finish()
+        if trainer.is_global_zero and drawn.rows:
+            runs.write_scores(self._drawing.folder, drawn.scores)
+            runs.write_samples(self._drawing.folder, drawn.rows)
+        if trainer.sanity_checking:
+            self._base = {"digest": drawn.digest, "scores": drawn.scores, "held_out_loss": drawn.held_out_loss}
+            return
+        if self._base["digest"] != drawn.digest:
+            raise UserError("data.prompts: not the prompts and sampler that drew step 0; start a new run folder")
+        self.checks.append(self._check(trainer.global_step, drawn))
+        self._log_check(pl_module)
+        self.stop_reason = self.rule.reason(self.checks)
+        trainer.should_stop = trainer.should_stop or self.stop_reason is not None
+
+    # ---- the verdict
+
+    def _check(self, step: int, now: Drawn) -> Check:
+        ties = {criterion: judge.tie for criterion, judge in self.judges.items()}
+        ratio = _ratio(now.held_out_loss, self._base["held_out_loss"])
+        return Check.against(self._base["scores"], now.scores, step=step, ties=ties, held_out_ratio=ratio)
+
+    def _log_check(self, pl_module: L.LightningModule) -> None:
+        check = self.checks[-1]
+        if check.appeal:
+            pl_module.log("appeal_win", check.appeal.win, prog_bar=True, sync_dist=True)
+        if check.faithfulness_net:
+            pl_module.log("faithfulness_net", check.faithfulness_net.net, prog_bar=True, sync_dist=True)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the checkpoint where this check is the best, then let `quality.json` say so: never the other way."""
+        if not _tuning(trainer):
+            return
+        if not trainer.sanity_checking:
+            best = self.rule.best(self.checks)
+            if best is not None and best.step == trainer.global_step:
+                trainer.save_checkpoint(Path(trainer.default_root_dir) / runs.BEST)
+            rank_zero_info(str(self.checks[-1]))
+        self._write_quality(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Name the reason why training stopped."""
+        if self.stop_reason is None:
+            self.stop_reason = f"step {trainer.global_step}: the Trainer ended before the stop rule did (max_epochs?)"
+            self._write_quality(trainer, pl_module)
+        rank_zero_info(f"stopped at {self.stop_reason}")
+
+    def _write_quality(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        run, best = Path(trainer.default_root_dir), self.rule.best(self.checks)
+        quality = {
+            "name": run.resolve().name,
+            "model": type(pl_module).__name__,
+            "best_step": best.step if best else None,
+            "stop_reason": self.stop_reason,
+            "checks": [dataclasses.asdict(check) for check in self.checks],
+            "judges": {criterion: judge_card(judge) for criterion, judge in self.judges.items()},
+            "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONED},
+        }
+        runs.write_quality(run, quality)
+
+    # ---- resume
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers and texts only, so that checkpoints load with `weights_only=True`."""
+        return {"base": self._base, "checks": [dataclasses.asdict(check) for check in self.checks]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the verdicts so far; step 0 is not drawn again."""
+        self._base = state_dict["base"]
+        self.checks = [Check.from_row(row) for row in state_dict["checks"]]
+
+
+def _tuning(trainer: L.Trainer) -> bool:
+    # `Trainer.validate` calls the same hooks, and would draw over step 0.
+    return trainer.state.fn == TrainerFn.FITTING
+
+
+def _ratio(value: float | None, base: float | None) -> float | None:
+    return value / base if value is not None and base is not None and math.isfinite(value) else None

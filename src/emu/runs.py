@@ -1,0 +1,130 @@
+"""The layout of a run folder: the one place that knows its file names (docs/architecture.md, "A run folder").
+
+A step folder counts as complete when it has its `samples.jsonl`, so whoever draws writes that file last.
+Every file is written beside its place and renamed into it: a reader never meets half a file.
+"""
+
+import io
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from emu.errors import UserError
+
+Row = dict[str, Any]
+
+SAMPLES = "samples.jsonl"
+SCORES = "scores.jsonl"
+QUALITY = "quality.json"
+BEST = "best.ckpt"
+
+
+def step_folder(run: Path, step: int) -> Path:
+    """Where the pictures of optimizer step `step` lie: `RUN/step-001500`."""
+    return run / f"step-{step:06d}"
+
+
+def complete_steps(run: Path) -> list[int]:
+    """The steps of a run whose pictures are all drawn, in rising order."""
+    return sorted(int(done.parent.name.removeprefix("step-")) for done in run.glob(f"step-[0-9]*/{SAMPLES}"))
+
+
+def picture_name(index: int) -> str:
+    """The file name of the prompt at line `index` (from 0): `00017.png`."""
+    return f"{index:05d}.png"
+
+
+def save_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write `pixels`, uint8 (h,w,3), as a PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    write_atomically(path, buffer.getvalue())
+
+
+def write_samples(folder: Path, rows: Iterable[Row]) -> None:
+    """Write `samples.jsonl`, which also marks the folder as complete.
+
+    Each row has `file`, `prompt`, `seed`, `index`, `sampler` and whatever other columns the prompt came with.
+    """
+    _write_rows(folder / SAMPLES, rows)
+
+
+def read_samples(folder: Path) -> list[Row]:
+    """The rows of `samples.jsonl`; UserError where it is absent, damaged or names a file outside the folder."""
+    path = folder / SAMPLES
+    rows = _read_rows(path)
+    for number, row in enumerate(rows, start=1):
+        for key in ("file", "prompt", "seed"):
+            if key not in row:
+                raise UserError(f"{path}:{number}: no {key!r}; draw the folder again with `emu sample`")
+        if Path(row["file"]).name != row["file"]:
+            raise UserError(f"{path}:{number}: {row['file']!r} is not a file of this folder; use plain file names")
+    return rows
+
+
+def write_scores(folder: Path, scores: dict[str, dict[str, float]]) -> None:
+    """Write `scores.jsonl`: file name -> {"appeal": 0.81, "faithfulness": 0.75}."""
+    _write_rows(folder / SCORES, ({"file": file, **values} for file, values in scores.items()))
+
+
+def read_scores(folder: Path) -> dict[str, dict[str, float]]:
+    """File name -> its scores by criterion; empty where the folder was never judged."""
+    path = folder / SCORES
+    if not path.exists():
+        return {}
+    return {row.pop("file"): row for row in _read_rows(path)}
+
+
+def write_quality(run: Path, quality: Row) -> None:
+    """Write `quality.json`: how the tuning went, check by check, and why it stopped."""
+    write_atomically(run / QUALITY, json.dumps(quality, indent=2, allow_nan=False).encode())
+
+
+def read_quality(run: Path) -> Row:
+    """What `quality.json` says; empty where the run was not tuned with `QualityTuning`."""
+    path = run / QUALITY
+    if not path.exists():
+        return {}
+    try:
+        quality: Row = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); remove it to compare the run's last step") from error
+    return quality
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside `path`, then rename into place; makes the folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_rows(path: Path, rows: Iterable[Row]) -> None:
+    write_atomically(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode())
+
+
+def _read_rows(path: Path) -> list[Row]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; draw the pictures first (`emu fit` or `emu sample`)") from error
+    rows: list[Row] = []
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path}:{number}: not JSON ({error}); draw or judge the folder again") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{path}:{number}: not a JSON object; draw or judge the folder again")
+        rows.append(row)
+    return rows

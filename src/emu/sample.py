@@ -1,0 +1,107 @@
+"""`emu sample`: prompts -> a folder of pictures, with any pipeline folder or checkpoint.
+
+    emu sample runs/sdxl/best.ckpt PartiPrompts.tsv pictures --limit 200
+
+The folder is like a step's folder of a run: `emu compare` reads it. A second call draws only what is missing.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from emu import runs
+from emu.data import load_prompts
+from emu.errors import UserError
+from emu.models.loading import CONFIG, find_checkpoint, load_model
+from emu.module import TextToImageModule
+
+Sampler = dict[str, int | float | bool | str]
+
+PLANNED = ".planned"  # a folder in the folder: its samples.jsonl tells what an interrupted call was drawing
+
+
+@torch.no_grad()
+def sample(
+    model: str,
+    prompts: Path,
+    out: Path,
+    *,
+    limit: int = 0,
+    seed: int = 0,
+    batch_size: int = 16,
+    sampler: Sampler | None = None,
+) -> None:
+    """Draws the prompts of a file into `out`: 00000.png ... and samples.jsonl.
+
+    Args:
+        model: a pipeline folder, a hub name, or a checkpoint of a run.
+        prompts: .txt, .tsv or .jsonl, as `load_prompts` takes them.
+        out: the folder; UserError where it holds files that no earlier call drew.
+        limit: how many prompts, spread evenly over the file; 0 for all.
+        seed: of the file's first prompt; each next has one more.
+        batch_size: pictures at a time; a picture does not depend on it.
+        sampler: keyword arguments of the pipeline over the model's own, such as guidance_scale.
+    """
+    if batch_size < 1:
+        raise UserError(f"--batch-size {batch_size}: give 1 or more")
+    planned = load_prompts(prompts, limit=limit, seed=seed)
+    drawer = load_model(model)
+    drawer.sampler = {**drawer.sampler, **(sampler or {})}
+    drawer._check_sampler()
+    how = {"sampler": drawer.sampler, "model": identity(model)}
+    rows = [{"file": runs.picture_name(row["index"]), **row, **how} for row in planned]
+    missing = claim(out, rows)
+    if missing:
+        draw(drawer, missing, out, batch_size=batch_size)
+    runs.write_samples(out, rows)
+    discard(out / PLANNED)
+
+
+def identity(model: str) -> str:
+    """The model's name and, where it is a file, when that was written: `last.ckpt` is another model an hour later."""
+    path = Path(model)
+    if not path.exists():
+        return model
+    if (path / CONFIG).is_file():
+        path = find_checkpoint(path)
+    written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return f"{path} of {written.isoformat(timespec='seconds')}"
+
+
+def claim(out: Path, rows: list[runs.Row]) -> list[runs.Row]:
+    """The rows still to draw; pictures that an earlier call drew otherwise are removed."""
+    recorded = [folder for folder in (out, out / PLANNED) if (folder / runs.SAMPLES).exists()]
+    if not recorded and out.exists() and any(out.iterdir()):
+        raise UserError(f"{out}: holds files that `emu sample` did not draw; name another folder")
+    known = {row["file"]: row for folder in recorded for row in runs.read_samples(folder)}
+    wanted = {row["file"]: row for row in rows}
+    for file, row in known.items():
+        if wanted.get(file) != row:
+            (out / file).unlink(missing_ok=True)
+    runs.write_samples(out / PLANNED, rows)
+    (out / runs.SAMPLES).unlink(missing_ok=True)
+    (out / runs.SCORES).unlink(missing_ok=True)
+    return [row for row in rows if not (out / row["file"]).exists()]
+
+
+def draw(model: TextToImageModule, rows: list[runs.Row], out: Path, *, batch_size: int) -> None:
+    """One PNG a row, written as soon as it is drawn."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device)
+    with tqdm(total=len(rows), unit="picture") as bar:
+        for start in range(0, len(rows), batch_size):
+            batch = rows[start : start + batch_size]
+            cond = model.encode_prompts([row["prompt"] for row in batch])
+            images = model.sample(cond, model.empty_prompt(), [row["seed"] for row in batch])
+            pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+            for row, picture in zip(batch, pixels, strict=True):
+                runs.save_picture(out / row["file"], picture)
+            bar.update(len(batch))
+
+
+def discard(folder: Path) -> None:
+    """Removes the note of what was planned."""
+    (folder / runs.SAMPLES).unlink(missing_ok=True)
+    folder.rmdir()

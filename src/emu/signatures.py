@@ -1,0 +1,57 @@
+"""What the flags of `emu fit` can be: constructors read with `ast`, since to import them costs ten seconds."""
+
+import ast
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+Signature = dict[str, str | None]
+"""A constructor's parameters and their defaults as written; None where there is no default."""
+
+
+def sections() -> dict[str, Signature]:
+    """What each section of a config takes, but for the model, whose class the config chooses."""
+    spec = find_spec("lightning")
+    assert spec is not None
+    lightning = Path(str(spec.origin)).parent / "pytorch"
+    return {
+        "data": constructor(list((PACKAGE / "data").glob("*.py")), "CuratedData"),
+        "quality": constructor([PACKAGE / "quality" / "tuning.py"], "QualityTuning"),
+        "trainer": constructor([lightning / "trainer" / "trainer.py"], "Trainer"),
+        "checkpoint": constructor([lightning / "callbacks" / "model_checkpoint.py"], "ModelCheckpoint"),
+    }
+
+
+def model(class_path: str) -> Signature | None:
+    """What a model of emu takes, by `emu.models.Muse` or `Muse`; None for a class of the user's own."""
+    module, _, name = class_path.rpartition(".")
+    if module and module.partition(".")[0] != "emu":
+        return None
+    return constructor([PACKAGE / "module.py", *(PACKAGE / "models").glob("*.py")], name) or None
+
+
+def constructor(files: list[Path], name: str) -> Signature:
+    """The parameters of class `name`, looked for in `files`; through **kwargs those of its bases there too."""
+    classes = {
+        node.name: node
+        for file in files
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    }
+    if name not in classes:
+        return {}
+    inits = [node for node in classes[name].body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    found: Signature = {}
+    if not inits or inits[0].args.kwarg:
+        for base in classes[name].bases:
+            found |= constructor(files, ast.unparse(base))
+    return found | (parameters(inits[0].args) if inits else {})
+
+
+def parameters(given: ast.arguments) -> Signature:
+    """Names and defaults, without `self`."""
+    positional = given.args[1:]
+    defaults = [None] * (len(positional) - len(given.defaults)) + list(given.defaults)
+    both = [*zip(positional, defaults, strict=True), *zip(given.kwonlyargs, given.kw_defaults, strict=True)]
+    return {argument.arg: ast.unparse(default) if default else None for argument, default in both}

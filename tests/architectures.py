@@ -1,0 +1,103 @@
+"""The six architectures under test: five of the package, and one from a user's own file outside of it."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from emu.architecture import Cond
+from emu.models import FlowMatching, LatentDiffusion, LatentDiffusionXL, Muse, PixelDiffusion
+from emu.module import TextToImageModule
+
+SANA = Path(__file__).parents[1] / "examples" / "sana.py"
+PROMPTS = ["a red boat at noon", "", "two green hills"]
+SEEDS = [7, 8, 9]
+
+
+def load_example(path: Path) -> Any:
+    """A file of a user's, imported from where it lies."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+CLASSES: dict[str, type[TextToImageModule]] = {
+    "latent": LatentDiffusion,
+    "latent_xl": LatentDiffusionXL,
+    "pixel": PixelDiffusion,
+    "muse": Muse,
+    "flow": FlowMatching,
+    "sana": load_example(SANA).Sana,
+}
+
+
+def make(name: str, folder: Path, **settings: Any) -> TextToImageModule:
+    """A configured module on a tiny pipeline; pictures of 16 or 32 pixels in two steps."""
+    settings = {"resolution": side(name), "sampler": {"num_inference_steps": 2}, **settings}
+    model = CLASSES[name](str(folder), **settings)
+    model.configure_model()
+    return model
+
+
+def side(name: str) -> int:
+    return 16 if name == "pixel" else 32
+
+
+def images(name: str, *, seed: int = 0) -> Tensor:
+    """float (3,3,h,w) in [-1,1]"""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(3, 3, side(name), side(name), generator=generator) * 2 - 1
+
+
+def sizes(name: str) -> Tensor:
+    """int64 (3,6), each picture's another."""
+    s = side(name)
+    return torch.tensor([[s, s, 0, 0, s, s], [2 * s, s, 4, 0, s, s], [s, 3 * s, 0, 5, s, s]])
+
+
+@torch.no_grad()
+def encoded(model: TextToImageModule, name: str) -> tuple[Tensor, Cond]:
+    """What `loss` takes, for three pictures."""
+    return model.encode_images(images(name)), {**model.encode_prompts(PROMPTS), "size": sizes(name)}
+
+
+def training_batch(name: str, *, seed: int = 0) -> dict[str, Any]:
+    """As CuratedData makes it."""
+    return {
+        "image": images(name, seed=seed),
+        "text": PROMPTS,
+        "size": sizes(name),
+        "weight": torch.ones(3),
+        "name": ["a.png", "b.png", "c.png"],
+    }
+
+
+def prompt_batch() -> dict[str, Any]:
+    """As CuratedData makes it; the last is a filler."""
+    return {"prompt": PROMPTS, "seed": torch.tensor(SEEDS), "index": torch.tensor([0, 1, -1])}
+
+
+def trainer(folder: Path, **settings: Any) -> L.Trainer:
+    """On the CPU, silent, logging each step."""
+    return L.Trainer(
+        accelerator="cpu",
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+        **settings,
+    )
+
+
+def loader(*batches: dict[str, Any]) -> DataLoader[Any]:
+    """The batches as they are."""
+    return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]

@@ -1,0 +1,174 @@
+import io
+import json
+import pickle
+import tarfile
+from pathlib import Path
+
+import datasets
+import pyarrow
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from emu.data.sources import Entry, Fault, read_source
+from emu.errors import UserError
+from needles import draw, make_folder
+
+
+def read(root: str | Path) -> tuple[list[Entry], list[str]]:
+    found = list(read_source(str(root), image_column="image", text_column="text"))
+    return (
+        [item for item in found if isinstance(item, Entry)],
+        [item.message for item in found if isinstance(item, Fault)],
+    )
+
+
+def size(entry: Entry) -> tuple[int, int]:
+    with pickle.loads(pickle.dumps(entry)).open() as file, Image.open(file) as image:
+        return image.size
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+def png(tmp_path: Path, size: tuple[int, int]) -> bytes:
+    draw(tmp_path / "one.png", size)
+    return (tmp_path / "one.png").read_bytes()
+
+
+def test_a_folder_gives_its_pictures_and_further_columns(tmp_path: Path) -> None:
+    entries, faults = read(make_folder(tmp_path, [(10, 20), (30, 5)]))
+    assert [size(entry) for entry in entries] == [(10, 20), (30, 5)]
+    assert [entry.text for entry in entries] == ["number 0", "number 1"]
+    assert [entry.columns for entry in entries] == [{"source": "noise"}] * 2
+    assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{nonsense", "metadata.jsonl line 2: not JSON"),
+        ('"text"', "metadata.jsonl line 2: not a JSON object"),
+        ('{"text": "a"}', 'metadata.jsonl line 2: no "file_name"'),
+        ('{"file_name": "gone.png", "text": "a"}', "metadata.jsonl line 2: no such file"),
+        ('{"file_name": "0.png", "text": 7}', "its caption is not text but 7"),
+        ('{"file_name": "0.png"}', "its caption is not text but None"),
+    ],
+)
+def test_a_bad_line_is_named_and_the_rest_is_read(tmp_path: Path, line: str, message: str) -> None:
+    root = make_folder(tmp_path, [(4, 4), (4, 4)])
+    first, second = (root / "metadata.jsonl").read_text().splitlines()
+    (root / "metadata.jsonl").write_text("\n".join([first, line, second]))
+    entries, faults = read(root)
+    assert len(entries) == 2
+    assert len(faults) == 1
+    assert message in faults[0]
+    assert "\n" not in faults[0]
+
+
+@pytest.mark.parametrize("name", ["../0.png", "/etc/passwd", "a/../../0.png", "..\\0.png", "C:\\0.png"])
+def test_a_path_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    root = make_folder(tmp_path, [(4, 4)])
+    (root / "metadata.jsonl").write_text(json.dumps({"file_name": name, "text": "a"}))
+    with pytest.raises(UserError, match="leads out of the folder"):
+        read(root)
+
+
+def test_a_tar_is_read_member_by_member(tmp_path: Path) -> None:
+    members = {
+        "a/0.png": png(tmp_path, (3, 4)),
+        "a/0.json": json.dumps({"caption": "zero", "licence": "MIT"}).encode(),
+        "b/0.PNG": png(tmp_path, (5, 6)),
+        "b/0.txt": b"other zero\n",
+        "c.d.png": b"what a mask may be called",
+        "2.jpg": b"",
+        "3.json": b"{}",
+    }
+    write_tar(tmp_path / "set.tar", members)
+    entries, faults = read(tmp_path / "set.tar")
+    assert [(entry.name, entry.text, size(entry)) for entry in entries] == [
+        ("set.tar:a/0.png", "zero", (3, 4)),
+        ("set.tar:b/0.PNG", "other zero", (5, 6)),
+    ]
+    assert entries[0].columns == {"licence": "MIT"}
+    assert faults == ["set.tar:2.jpg: no caption beside it (.json or .txt)"]
+
+
+def test_tars_are_found_by_folder_and_by_glob(tmp_path: Path) -> None:
+    picture = png(tmp_path, (3, 4))
+    for i in range(3):
+        write_tar(tmp_path / f"{i}.tar", {"0.png": picture, "0.txt": f"of {i}".encode()})
+    assert [entry.text for entry in read(tmp_path)[0]] == ["of 0", "of 1", "of 2"]
+    assert [entry.text for entry in read(tmp_path / "[12].tar")[0]] == ["of 1", "of 2"]
+
+
+@pytest.mark.parametrize("content", [b"[1, 2]", b"{", b"\xff"])
+def test_a_bad_caption_in_a_tar_is_one_fault(tmp_path: Path, content: bytes) -> None:
+    write_tar(tmp_path / "set.tar", {"0.png": png(tmp_path, (3, 4)), "0.json": content})
+    entries, faults = read(tmp_path / "set.tar")
+    assert entries == []
+    assert len(faults) == 1
+    assert faults[0].startswith("set.tar:0.png: ")
+
+
+def test_a_torn_tar_is_refused_by_name(tmp_path: Path) -> None:
+    write_tar(tmp_path / "set.tar", {"0.png": png(tmp_path, (30, 40)), "0.txt": b"zero"})
+    (tmp_path / "set.tar").write_bytes((tmp_path / "set.tar").read_bytes()[:700])
+    with pytest.raises(UserError, match=r"set.tar: cannot be read as a tar"):
+        read(tmp_path / "set.tar")
+
+
+def test_parquet_is_read_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    rows = [{"bytes": png(tmp_path, (3, 4)), "path": None}, {"bytes": png(tmp_path, (5, 6)), "path": "b.png"}]
+    pyarrow.parquet.write_table(
+        pyarrow.table({"image": rows, "text": ["zero", None], "source": ["x", "y"]}), tmp_path / "set.parquet"
+    )
+    entries, faults = read(tmp_path / "set.parquet")
+    assert [(entry.text, size(entry), entry.columns) for entry in entries] == [("zero", (3, 4), {"source": "x"})]
+    assert faults == ["row 1: its caption is not text but None"]
+    with pytest.raises(UserError, match="data.text_column caption: no such column; there are image, text, source"):
+        list(read_source(str(tmp_path / "set.parquet"), image_column="image", text_column="caption"))
+
+
+def test_a_torn_parquet_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "set.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(UserError, match="set.parquet: cannot be read as parquet") as error:
+        read(tmp_path / "set.parquet")
+    assert "\n" not in str(error.value)
+
+
+def test_a_dataset_of_the_hub_is_read_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = datasets.Dataset.from_list([{"image": {"bytes": png(tmp_path, (3, 4)), "path": None}, "text": "zero"}])
+    asked = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda name, split: asked.append((name, split)) or held)
+    entries, faults = read("hf://datasets/owner/name")
+    assert [(entry.text, size(entry)) for entry in entries] == [("zero", (3, 4))]
+    assert faults == []
+    assert asked == [("owner/name", "train")]
+
+
+def test_a_dataset_that_the_hub_does_not_give_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str, split: str) -> None:
+        raise ConnectionError("no network\nand more lines")
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    with pytest.raises(UserError, match=r"hf://datasets/owner/name: cannot be loaded from the hub \(no network\)"):
+        read("hf://datasets/owner/name")
+
+
+@pytest.mark.parametrize("root", ["/nowhere/at/all", "nowhere/", "my/needles"])
+def test_a_missing_folder_is_one_line(root: str) -> None:
+    with pytest.raises(UserError, match=f"data.root {root}: no such folder or file"):
+        read(root)
+
+
+def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no metadata.jsonl, .tar or .parquet"):
+        read(tmp_path)

@@ -1,0 +1,67 @@
+"""The tour end to end, in its quick form: what `make demo` does, in a process of its own, with less of everything."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emu.demo.tour import draw_needles, draw_prompts
+from emu.world import UNSEEN_KINDS, named
+
+
+def tour(out: Path) -> str:
+    command = [sys.executable, "-m", "emu", "demo", "--out", str(out), "--quick"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    tour(folder)
+    return folder
+
+
+def test_it_ends_with_a_page_and_a_verdict(out: Path) -> None:
+    verdict = json.loads((out / "verdict.json").read_text())
+    assert [run["name"] for run in verdict["runs"]] == ["latent", "pixel", "muse"]
+    for run in verdict["runs"]:
+        assert run["prompts"] == 24
+        assert set(run["groups"]) == {"seen", "unseen"}
+        for criterion in ("appeal", "faithfulness"):
+            rates = run[criterion]
+            assert rates["win"] + rates["tie"] + rates["lose"] == pytest.approx(100)
+            assert rates["ci95"][0] <= rates["win"] <= rates["ci95"][1]
+    page = (out / "report.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert len(page) < 2_500_000
+
+
+def test_one_set_and_the_same_prompts_went_through_every_architecture(out: Path) -> None:
+    drawn = []
+    for name in ("latent", "pixel", "muse"):
+        lines = (out / name / "step-000000" / "samples.jsonl").read_text().splitlines()
+        drawn.append([(row["prompt"], row["seed"]) for row in map(json.loads, lines)])
+    assert drawn[0] == drawn[1] == drawn[2]
+
+
+def test_a_second_call_redoes_nothing_but_the_page(out: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    shown = tour(out)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == before
+    assert "latent" in shown
+
+
+def test_no_needle_shows_an_unseen_kind(tmp_path: Path) -> None:
+    draw_needles(tmp_path / "needles", 50)
+    draw_prompts(tmp_path / "prompts.jsonl", 40)
+    captions = [json.loads(line)["text"] for line in (tmp_path / "needles/metadata.jsonl").read_text().splitlines()]
+    assert len(captions) == 50
+    assert not {named(caption).get("kind") for caption in captions} & set(UNSEEN_KINDS)
+    prompts = [json.loads(line) for line in (tmp_path / "prompts.jsonl").read_text().splitlines()]
+    assert sum(row["group"] == "unseen" for row in prompts) == 10

@@ -1,0 +1,84 @@
+"""What only one architecture has: IF's variance, aMUSEd's decoder and tokens, SD3 without T5, foreign schedulers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import AmusedPipeline, FlowMatchEulerDiscreteScheduler, PNDMScheduler
+
+from architectures import CLASSES, PROMPTS, SEEDS, images, make
+from emu.errors import UserError
+from emu.models import FlowMatching, LatentDiffusion, Muse
+from pipelines import flow, latent, pixel
+
+Folder = Callable[[str], Path]
+
+
+def test_if_draws_with_a_fixed_variance_once_it_learned_the_noise_alone(tiny_folder: Folder, tmp_path: Path) -> None:
+    assert pixel().scheduler.config.variance_type == "learned_range"
+    model = make("pixel", tiny_folder("pixel"))
+    model.save_pipeline(tmp_path / "out")
+    again = make("pixel", tmp_path / "out")
+    assert again.pipeline.scheduler.config.variance_type == "fixed_small"
+    assert type(again.pipeline.scheduler) is type(pixel().scheduler)
+    assert again.pipeline.scheduler.config.thresholding
+
+
+def test_tokens_are_those_that_the_decoder_turns_back(tiny_folder: Folder) -> None:
+    model: Any = make("muse", tiny_folder("muse"))
+    vqvae = model.pipeline.vqvae
+    tokens = model.encode_images(images("muse"))
+    assert tokens.dtype == torch.int64
+    assert tokens.shape == (3, 16, 16)
+    latents = vqvae.encode(images("muse") / 2 + 0.5).latents
+    nearest = torch.cdist(latents.permute(0, 2, 3, 1).reshape(-1, 8), vqvae.quantize.embedding.weight).argmin(1)
+    assert torch.equal(tokens.flatten(), nearest)
+
+
+@pytest.mark.parametrize("settings", [{"guidance_scale": 1.0}, {"guidance_scale": 3.0, "temperature": 4}])
+def test_our_decoder_draws_what_theirs_draws(tiny_folder: Folder, settings: dict[str, Any]) -> None:
+    model: Any = make("muse", tiny_folder("muse"), sampler={"num_inference_steps": 5, **settings})
+    theirs = AmusedPipeline.from_pretrained(tiny_folder("muse"))
+    theirs.set_progress_bar_config(disable=True)
+    for prompt, seed in zip(PROMPTS, SEEDS, strict=True):
+        ours = model.sample(model.encode_prompts([prompt]), model.empty_prompt(), [seed])
+        drawn = theirs(
+            prompt, height=32, width=32, generator=torch.manual_seed(seed), output_type="pt", **model.sampler
+        )
+        torch.testing.assert_close(ours, drawn.images, rtol=0, atol=1e-5)
+
+
+def test_noise_offset_is_no_argument_of_the_masked_one(tiny_folder: Folder) -> None:
+    settings: dict[str, Any] = {"noise_offset": 0.1}
+    with pytest.raises(TypeError, match="noise_offset"):
+        Muse(str(tiny_folder("muse")), **settings)
+    assert make("latent", tiny_folder("latent")).noise_offset == 0.1
+    assert make("flow", tiny_folder("flow")).noise_offset == 0
+
+
+def test_sd3_without_t5(tmp_path: Path) -> None:
+    flow(with_t5=False).save_pretrained(tmp_path)
+    model = make("flow", tmp_path)
+    cond = model.encode_prompts(PROMPTS)
+    assert cond["prompt_embeds"].shape[1] > model.max_tokens
+    assert model.sample(cond, model.empty_prompt(), SEEDS).shape == (3, 3, 32, 32)
+
+
+def test_a_scheduler_of_another_kind_is_refused(tmp_path: Path) -> None:
+    foreign = latent()
+    foreign.scheduler = FlowMatchEulerDiscreteScheduler()
+    foreign.save_pretrained(tmp_path / "latent")
+    with pytest.raises(UserError, match="prediction_type None"):
+        LatentDiffusion(str(tmp_path / "latent")).configure_model()
+    other = flow()
+    other.scheduler = PNDMScheduler()
+    other.save_pretrained(tmp_path / "flow")
+    with pytest.raises(UserError, match="no flow matching"):
+        FlowMatching(str(tmp_path / "flow")).configure_model()
+
+
+def test_defaults_are_the_pipelines_own() -> None:
+    steps = {name: kind.sampler_defaults["num_inference_steps"] for name, kind in CLASSES.items()}
+    assert steps == {"latent": 50, "latent_xl": 50, "pixel": 100, "muse": 12, "flow": 28, "sana": 20}

@@ -1,0 +1,90 @@
+"""What models are built from learns what it is for, and is saved and loaded as the real classes."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import VQModel
+from torch import Tensor
+from transformers import CLIPTokenizer, T5Tokenizer
+
+from emu.parts.autoencoder import kl_autoencoder, train_kl, train_vq, vq_from
+from emu.parts.text_encoder import clip_text_model, learn_attributes, t5_encoder
+from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
+from emu.world import COLOURS, KINDS, World, named
+
+CAPTIONS = [World(0).haystack(i).caption for i in range(400)]
+
+
+def images(size: int) -> Iterator[Tensor]:
+    for start in count(0, 8):
+        pictures = np.stack([np.asarray(World(0).needle(start + i).render(size)) for i in range(8)])
+        yield torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def test_clip_tokenizer_round_trip(tmp_path: Path) -> None:
+    tokenizer = clip_tokenizer(CAPTIONS, max_length=24)
+    tokenizer.save_pretrained(tmp_path)
+    loaded = CLIPTokenizer.from_pretrained(tmp_path)
+    for text in (*CAPTIONS[:20], "", "zebra, 7 quails & co."):
+        ids = loaded(text, padding="max_length", truncation=True).input_ids
+        assert ids == tokenizer(text, padding="max_length", truncation=True).input_ids
+        assert len(ids) == 24
+        assert ids[0] == loaded.bos_token_id
+        assert ids[-1] == loaded.eos_token_id
+        assert (
+            loaded.decode(ids, skip_special_tokens=True).split()
+            == loaded.decode(loaded(text).input_ids, skip_special_tokens=True).split()
+        )
+    words = loaded("zebra quail").input_ids
+    assert loaded.eos_token_id not in words[1:-1]  # an unknown word must not read as the end of the caption
+
+
+def test_t5_tokenizer_has_the_words_whole_and_others_by_letter(tmp_path: Path) -> None:
+    tokenizer = t5_tokenizer(CAPTIONS)
+    tokenizer.save_pretrained(tmp_path)
+    loaded = T5Tokenizer.from_pretrained(tmp_path)
+    assert len(loaded("a red house").input_ids) == 4
+    assert loaded.unk_token_id not in loaded("zebra quail").input_ids
+    assert loaded("zebra").input_ids == tokenizer("zebra").input_ids
+
+
+def test_text_encoders_learn_to_read() -> None:
+    torch.manual_seed(0)
+    classes = {"kind": KINDS, "colour": tuple(COLOURS)}
+    stream = [(caption, named(caption)) for caption in CAPTIONS]
+    labelled = (stream[i % len(stream)] for i in count())
+    clip, t5 = clip_tokenizer(CAPTIONS, max_length=24), t5_tokenizer(CAPTIONS)
+    clip_model, t5_model = clip_text_model(clip, width=32, layers=1), t5_encoder(t5, width=32, layers=1)
+
+    def pool_clip(texts: list[str]) -> Tensor:
+        return clip_model(clip(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids).text_embeds
+
+    def pool_t5(texts: list[str]) -> Tensor:
+        tokens = t5(texts, padding=True, return_tensors="pt")
+        return (t5_model(**tokens).last_hidden_state * tokens.attention_mask[..., None]).sum(1)
+
+    assert learn_attributes(pool_clip, clip_model, labelled, classes, steps=120, batch=64) > 0.8
+    assert learn_attributes(pool_t5, t5_model, labelled, classes, steps=120, batch=64) > 0.8
+
+
+def test_autoencoders_learn_and_the_quantised_one_begins_where_the_other_ends(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    stream = images(32)
+    vae = kl_autoencoder((16, 16), latent_channels=4, sample_size=32)
+    losses = list(train_kl(vae, stream, steps=60))
+    assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
+    latents = vae.encode(next(stream)).latent_dist.mean * vae.config.scaling_factor
+    assert 0.7 < float(latents.std()) < 1.3
+    vq = vq_from(vae, 64, stream)
+    vq_losses = list(train_vq(vq, stream, steps=20))
+    assert vq_losses[0] < 0.85 * np.mean(losses[:10])
+    vq.save_pretrained(tmp_path)
+    loaded = VQModel.from_pretrained(tmp_path)
+    batch = next(stream)
+
+    codes = loaded.quantize(loaded.encode(batch / 2 + 0.5).latents)[2][2].reshape(8, 16, 16)
+    picture = loaded.decode(codes, force_not_quantize=True, shape=(8, 16, 16, 4)).sample
+    assert picture.shape == batch.shape

@@ -1,0 +1,59 @@
+"""Every bundled config is a short document that the parser takes as it stands."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from emu import flags
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+FILES = sorted(CONFIGS.glob("*/*.yaml"))
+
+
+@pytest.fixture(params=FILES, ids=lambda file: str(file.relative_to(CONFIGS)))
+def config(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def test_the_published_models_are_there() -> None:
+    names = {str(file.relative_to(CONFIGS).with_suffix("")) for file in FILES}
+    latent = {"latent/tiny", "latent/sd15", "latent/sdxl", "latent/sd3"}
+    pixel = {"pixel/tiny", "pixel/if-m", "pixel/if-l", "pixel/if-xl"}
+    assert names >= latent | pixel | {"muse/tiny", "muse/amused-256", "muse/amused-512"}
+
+
+def test_a_config_is_a_document(config: Path) -> None:
+    lines = config.read_text().splitlines()
+    assert len(lines) < 30
+    assert max(map(len, lines)) <= 120
+    name = config.relative_to(CONFIGS).with_suffix("")
+    assert any(line.startswith("#") and f"emu fit -c {name}" in line for line in lines)
+
+
+def test_it_has_the_five_keys_and_no_sixth(config: Path) -> None:
+    assert set(yaml.safe_load(config.read_text())) <= set(flags.SECTIONS)
+
+
+def test_every_key_is_one_that_a_class_takes(config: Path) -> None:
+    assert flags.check(["-c", str(config)]) == [f"--config={config}"]
+
+
+def test_runs_of_different_configs_have_different_folders() -> None:
+    folders = [yaml.safe_load(file.read_text())["trainer"]["default_root_dir"] for file in FILES]
+    assert len(set(folders)) == len(FILES)
+
+
+def test_the_parser_takes_them_all() -> None:
+    """Types too; and the size given once reaches both the pictures and the model."""
+    from emu.fit import EmuCLI
+
+    class Parsed(EmuCLI):
+        def instantiate_classes(self) -> None:
+            pass
+
+    for file in FILES:
+        config = Parsed([f"--config={file}", "--data.resolution=96"], command="fit").config
+        assert config.data.resolution == config.model.init_args.resolution == 96
+        assert config.checkpoint.dirpath == config.trainer.default_root_dir

@@ -1,0 +1,269 @@
+"""Every architecture x every clause of the contract, on real pipelines made tiny."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import lightning as L
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from torch import Tensor
+
+from architectures import (
+    CLASSES,
+    PROMPTS,
+    SEEDS,
+    encoded,
+    images,
+    loader,
+    make,
+    prompt_batch,
+    side,
+    trainer,
+    training_batch,
+)
+from emu import averaging
+from emu.errors import UserError
+from emu.module import TextToImageModule
+
+Folder = Callable[[str], Path]
+
+# torch tensors given to numpy by diffusers' Euler scheduler
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(params=list(CLASSES))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def model(name: str, tiny_folder: Folder) -> TextToImageModule:
+    return make(name, tiny_folder(name))
+
+
+def test_encodings_stack_and_loss_is_one_number_a_sample(model: TextToImageModule, name: str) -> None:
+    x, cond = encoded(model, name)
+    loss = model.loss(x, cond)
+    assert loss.shape == (3,)
+    assert loss.isfinite().all()
+    assert len(x) == 3
+    called = inspect.signature(getattr(diffusers, model.pipeline_class.__name__).__call__).parameters
+    alone = model.encode_prompts(PROMPTS[2:])
+    for key in set(cond) - {"size"}:
+        assert {key, f"negative_{key}"} <= called.keys()
+        assert alone[key].shape == cond[key][2:].shape
+        torch.testing.assert_close(alone[key], cond[key][2:], rtol=1e-4, atol=1e-5)
+
+
+def test_a_sample_does_not_see_its_neighbours_in_the_loss(model: TextToImageModule, name: str) -> None:
+    x, cond = encoded(model, name)
+    torch.manual_seed(1)
+    before = model.loss(x, cond)
+    torch.manual_seed(1)
+    changed = model.loss(torch.cat([x[:1], x[:1].flip(-1), x[2:]]), cond)
+    torch.testing.assert_close(changed[[0, 2]], before[[0, 2]], rtol=1e-4, atol=1e-5)
+    assert changed[1] != before[1]
+
+
+def test_the_gradient_reaches_all_of_the_backbone_and_nothing_else(model: TextToImageModule, name: str) -> None:
+    x, cond = encoded(model, name)
+    model.loss(x, cond).mean().backward()
+    assert [n for n, p in model.backbone.named_parameters() if p.grad is None] == []
+    rest = [p for part in [model.ema, *model.frozen_parts()] for p in part.parameters()]
+    assert not any(p.requires_grad or p.grad is not None for p in rest)
+
+
+def test_lightning_sees_two_children(model: TextToImageModule) -> None:
+    assert [child for child, _ in model.named_children()] == ["backbone", "ema"]
+    assert {key.partition(".")[0] for key in model.state_dict()} == {"backbone", "ema"}
+    assert getattr(model.pipeline, model.slot) is model.ema
+    backbone = model.backbone
+    model.configure_model()
+    assert model.backbone is backbone
+    assert model.train().backbone.training
+    assert not model.ema.training
+
+
+def test_frozen_parts_follow_the_module(model: TextToImageModule) -> None:
+    model.to(torch.float64)
+    parts = [model.backbone, model.ema, *model.frozen_parts()]
+    assert {p.dtype for part in parts for p in part.parameters()} == {torch.float64}
+
+
+def test_a_picture_depends_on_its_prompt_and_seed_and_not_on_its_batch(model: TextToImageModule, name: str) -> None:
+    with torch.no_grad():
+        cond = model.encode_prompts(PROMPTS)
+        drawn = model.sample(cond, model.empty_prompt(), SEEDS)
+        row = {key: value[2:] for key, value in cond.items()}
+        alone = model.sample(row, model.empty_prompt(), torch.tensor(SEEDS[2:]))
+        other = model.sample(row, model.empty_prompt(), [SEEDS[0]])
+    assert drawn.shape == (3, 3, side(name), side(name))
+    assert drawn.dtype == torch.float32
+    assert 0 <= drawn.min() < drawn.max() <= 1
+    torch.testing.assert_close(alone[0], drawn[2], rtol=0, atol=2e-3)
+    assert (other[0] - drawn[2]).abs().mean() > 0.01
+
+
+def test_half_precision_on_disk_is_float32_in_training(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    DiffusionPipeline.from_pretrained(tiny_folder(name), dtype=torch.float16).save_pretrained(tmp_path)
+    model = make(name, tmp_path)
+    parts = [model.backbone, model.ema, *model.frozen_parts()]
+    assert {p.dtype for part in parts for p in part.parameters()} == {torch.float32}
+
+
+def test_size_can_be_asked_for(model: TextToImageModule, name: str) -> None:
+    height, width = side(name), 2 * side(name)
+    cond = model.encode_prompts(PROMPTS[:1])
+    assert model.sample(cond, model.empty_prompt(), [0], height=height, width=width).shape == (1, 3, height, width)
+
+
+def test_saved_pipeline_draws_the_same_in_plain_diffusers(model: TextToImageModule, name: str, tmp_path: Path) -> None:
+    for parameter in model.ema.parameters():
+        parameter.mul_(1.01)  # so that it is the average, and neither the base nor the backbone, that must come out
+    ours = model.sample(model.encode_prompts(PROMPTS[:1]), model.empty_prompt(), SEEDS[:1])
+    model.save_pipeline(tmp_path / "out")
+    model.save_pipeline(tmp_path / "out")  # over an earlier one
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    plain = DiffusionPipeline.from_pretrained(tmp_path / "out")
+    assert type(plain).__name__ == model.pipeline_class.__name__
+    plain.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(SEEDS[0])
+    size = {"height": side(name), "width": side(name)}
+    theirs = plain(PROMPTS[0], generator=generator, output_type="np", **size, **model.sampler).images[0]
+    torch.testing.assert_close(ours[0].permute(1, 2, 0), torch.from_numpy(theirs), rtol=0, atol=1e-5)
+
+
+def test_the_average_follows_each_optimizer_step(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    model = make(name, tiny_folder(name), optimizer=lambda p: torch.optim.SGD(p, lr=0.1), warmup_steps=2)
+    expected = copy.deepcopy(model.ema)
+    seen: list[float] = []
+
+    class ByHand(L.Callback):
+        def on_before_zero_grad(self, run: L.Trainer, module: L.LightningModule, optimizer: Any) -> None:
+            seen.append(optimizer.param_groups[0]["lr"])
+
+        def on_train_batch_end(self, run: L.Trainer, module: Any, *args: Any) -> None:
+            decay = (1 + run.global_step) / (10 + run.global_step)
+            for mean, live in zip(expected.parameters(), module.backbone.parameters(), strict=True):
+                mean.mul_(decay).add_(live.detach(), alpha=1 - decay)
+
+    run = trainer(tmp_path, max_steps=3, limit_val_batches=0, callbacks=[ByHand()])
+    run.fit(model, loader(*(training_batch(name, seed=i) for i in range(3))), loader(prompt_batch()))
+    for mean, wanted in zip(model.ema.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(mean, wanted, rtol=1e-5, atol=1e-6)
+    assert run.callback_metrics["ema_distance"] > 0
+    assert run.callback_metrics["loss"].isfinite()
+    assert seen[-1] == 0.1
+    assert min(seen) == 0.05
+
+
+def test_an_average_that_stands_still_is_an_error(tiny_folder: Folder, tmp_path: Path) -> None:
+    model = make("muse", tiny_folder("muse"), optimizer=lambda p: torch.optim.SGD(p, lr=0.0))
+    with pytest.raises(RuntimeError, match="averaged weights equal the live ones"):
+        trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(
+            model, loader(training_batch("muse")), loader(prompt_batch())
+        )
+
+
+def test_without_an_average_the_twin_is_the_backbone(tiny_folder: Folder, tmp_path: Path) -> None:
+    model = make("muse", tiny_folder("muse"), ema_decay=0.0)
+    run = trainer(tmp_path, max_steps=2, limit_val_batches=0)
+    run.fit(model, loader(training_batch("muse"), training_batch("muse")), loader(prompt_batch()))
+    assert averaging.squares(model.ema, model.backbone)[0] == 0
+
+
+def test_a_checkpoint_brings_backbone_and_average_back(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    model = make(name, tiny_folder(name), optimizer=lambda p: torch.optim.SGD(p, lr=0.1))
+    run = trainer(tmp_path, max_steps=1, limit_val_batches=0)
+    run.fit(model, loader(training_batch(name)), loader(prompt_batch()))
+    run.save_checkpoint(tmp_path / "one.ckpt")
+    again = CLASSES[name](str(tiny_folder(name)), resolution=side(name))
+    saved = torch.load(tmp_path / "one.ckpt", weights_only=True)["state_dict"]
+    again.configure_model()
+    again.load_state_dict(saved)
+    torch.testing.assert_close(again.state_dict(), model.state_dict(), rtol=0, atol=0)
+    assert averaging.squares(again.ema, again.backbone)[0] > 0
+
+
+def test_held_out_loss_is_the_averages_and_leaves_no_trace(model: TextToImageModule, name: str, tmp_path: Path) -> None:
+    outputs: list[Any] = []
+    states: list[Tensor] = []
+
+    class Keep(L.Callback):
+        def on_validation_batch_start(self, *args: Any) -> None:
+            states.append(torch.random.get_rng_state())
+
+        def on_validation_batch_end(self, run: L.Trainer, module: Any, output: Any, *args: Any) -> None:
+            outputs.append(output)
+            assert torch.equal(torch.random.get_rng_state(), states[-1])
+
+    def validate() -> dict[str, float]:
+        run = trainer(tmp_path, callbacks=[Keep()])
+        run.validate(model, [loader(training_batch(name)), loader(prompt_batch())], verbose=False)
+        return {key: float(value) for key, value in run.callback_metrics.items()}
+
+    torch.manual_seed(3)
+    first = validate()
+    with torch.no_grad():
+        for parameter in model.backbone.parameters():
+            parameter.zero_()
+    torch.manual_seed(4)
+    assert validate() == first
+    assert list(first) == ["held_out_loss"]
+    assert not torch.equal(states[0], states[2])
+    assert outputs[0]["held_out_loss"] == pytest.approx(first["held_out_loss"])
+    assert outputs[1]["images"].shape == (3, 3, side(name), side(name))
+
+
+def test_encodings_in_the_batch_train_like_the_pictures(model: TextToImageModule, name: str) -> None:
+    batch = training_batch(name)
+    x, cond = encoded(model, name)
+    cached = {**batch, "x": x, "cond": {key: value for key, value in cond.items() if key != "size"}}
+    del cached["image"], cached["text"]
+    model.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    torch.manual_seed(5)
+    plain = model.training_step(batch, 0)
+    torch.manual_seed(5)
+    assert torch.equal(model.training_step(cached, 0), plain)
+    torch.manual_seed(5)
+    batch["weight"] = torch.tensor([3.0, 0.0, 0.0])
+    first = model.training_step(batch, 0)
+    torch.manual_seed(5)
+    torch.testing.assert_close(first, model.loss(model.encode_images(images(name)), cond)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_size_that_it_cannot_take_is_refused(model: TextToImageModule, name: str, tiny_folder: Folder) -> None:
+    multiple = model.size_multiple
+    model.check_size(2 * multiple, multiple)
+    with pytest.raises(UserError, match=f"multiples of {multiple} pixels"):
+        model.check_size(2 * multiple, multiple + 1)
+    with pytest.raises(UserError, match="data.resolution"):
+        make(name, tiny_folder(name), resolution=multiple + 1)
+
+
+def test_captions_are_counted_without_weights(name: str, tiny_folder: Folder) -> None:
+    model = CLASSES[name](str(tiny_folder(name)))
+    short, long = model.token_counts(["a boat", "a red boat " * 200])
+    assert short < model.max_tokens < long
+
+
+def test_a_folder_of_another_architecture_is_refused(name: str, tiny_folder: Folder) -> None:
+    other = "pixel" if name != "pixel" else "muse"
+    held, wanted = CLASSES[other].pipeline_class.__name__, CLASSES[name].pipeline_class.__name__
+    with pytest.raises(UserError, match=f"holds a {held}, and {CLASSES[name].__name__} takes a {wanted}"):
+        make(name, tiny_folder(other))
+
+
+def test_weights_of_another_architecture_are_refused(model: TextToImageModule, name: str) -> None:
+    with pytest.raises(UserError, match=f"does not fit {type(model).__name__}"):
+        model.load_state_dict({"backbone.foreign": torch.zeros(1)})
+
+
+def test_an_unknown_sampler_setting_is_named(name: str, tiny_folder: Folder) -> None:
+    with pytest.raises(UserError, match="model.sampler.gidance"):
+        make(name, tiny_folder(name), sampler={"gidance": 3})

@@ -1,0 +1,160 @@
+"""A run becomes a pipeline folder, and a folder, a checkpoint or a run becomes a model again."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from architectures import CLASSES, PROMPTS, SANA, SEEDS, loader, make, prompt_batch, side, trainer, training_batch
+from emu import runs
+from emu.errors import UserError
+from emu.export import export
+from emu.models import load_model
+from emu.module import TextToImageModule
+
+Folder = Callable[[str], Path]
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def config(name: str, folder: Path) -> dict[str, Any]:
+    """As LightningCLI saves it: what is linked to the data is not saved with the model."""
+    settings = {
+        "pretrained": str(folder),
+        "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1.0e-3}},
+        "sampler": {"num_inference_steps": 3, "guidance_scale": 2.5},
+    }
+    path = "sana.Sana" if name == "sana" else f"emu.models.{CLASSES[name].__name__}"
+    return {
+        "model": {"class_path": path, "init_args": settings},
+        "data": {"resolution": side(name)},
+        "trainer": {"precision": "32-true"},
+    }
+
+
+def draw(model: TextToImageModule, run: Path, step: int) -> None:
+    """The step's pictures of a run."""
+    with torch.no_grad():
+        pictures = model.sample(model.encode_prompts(PROMPTS), model.empty_prompt(), SEEDS)
+    folder, rows = runs.step_folder(run, step), []
+    for i, pixels in enumerate((pictures * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()):
+        rows.append({"file": runs.picture_name(i), "prompt": PROMPTS[i], "seed": SEEDS[i], "sampler": model.sampler})
+        runs.save_picture(folder / runs.picture_name(i), pixels)
+    runs.write_samples(folder, rows)
+
+
+def train(name: str, folder: Path, run: Path) -> TextToImageModule:
+    """A run of one step, with its pictures."""
+    settings = config(name, folder)
+    model = make(name, folder, sampler=settings["model"]["init_args"]["sampler"])
+    fitted = trainer(run, max_steps=1, limit_val_batches=0)
+    fitted.fit(model, loader(training_batch(name)), loader(prompt_batch()))
+    fitted.save_checkpoint(run / "best.ckpt")
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    draw(model.eval(), run, 1)
+    return model
+
+
+@pytest.fixture
+def latent_run(tiny_folder: Folder, tmp_path: Path) -> Path:
+    train("latent", tiny_folder("latent"), tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("name", list(CLASSES))
+def test_an_export_draws_the_runs_picture(
+    name: str, tiny_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(SANA.parent))
+    model = train(name, tiny_folder(name), tmp_path / "run")
+    assert export(tmp_path / "run", tmp_path / "out") <= 1
+    again = load_model(tmp_path / "run" / "best.ckpt")
+    torch.testing.assert_close(again.state_dict(), model.state_dict(), rtol=0, atol=0)
+    assert again.sampler == model.sampler
+    assert again.resolution == side(name)
+    if name != "sana":
+        folder = load_model(tmp_path / "out")
+        assert type(folder) is CLASSES[name]
+        torch.testing.assert_close(folder.ema.state_dict(), model.ema.state_dict(), rtol=0, atol=0)
+
+
+def test_a_picture_that_is_not_the_runs_is_an_error(latent_run: Path, tmp_path: Path) -> None:
+    runs.save_picture(latent_run / "step-000001" / "00000.png", np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(UserError, match="levels from .*00000.png on average"):
+        export(latent_run, tmp_path / "out")
+    runs.save_picture(latent_run / "step-000001" / "00000.png", np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(UserError, match="shape"):
+        export(latent_run, tmp_path / "out")
+
+
+def test_a_step_without_pictures_is_held_against_the_model(latent_run: Path, tmp_path: Path) -> None:
+    (latent_run / "step-000001" / runs.SAMPLES).unlink()
+    (latent_run / "best.ckpt").rename(latent_run / "last.ckpt")
+    assert export(latent_run, tmp_path / "out") <= 1
+
+
+def test_a_folder_of_other_things_is_not_written_over(latent_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match="something other than a pipeline"):
+        export(latent_run, tmp_path / "out")
+
+
+class Harmful:
+    """Unpickling it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("content", ["empty", "text", "harmful", "foreign"])
+def test_what_is_no_checkpoint_of_ours_is_refused(latent_run: Path, tmp_path: Path, content: str) -> None:
+    path = latent_run / "other.ckpt"
+    match content:
+        case "empty":
+            path.write_bytes(b"")
+        case "text":
+            path.write_text("not a checkpoint")
+        case "harmful":
+            torch.save({"state_dict": Harmful(tmp_path / "harm"), "global_step": 1}, path)
+        case _:
+            torch.save({"weights": torch.zeros(1)}, path)
+    with pytest.raises(UserError, match="other.ckpt: "):
+        load_model(path)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(latent_run: Path, tiny_folder: Folder) -> None:
+    (latent_run / "config.yaml").write_text(yaml.safe_dump(config("muse", tiny_folder("muse"))))
+    with pytest.raises(UserError, match="does not fit Muse"):
+        load_model(latent_run)
+
+
+def test_a_config_that_does_not_fit_is_named(latent_run: Path, tiny_folder: Folder) -> None:
+    settings = config("muse", tiny_folder("muse"))
+    settings["model"]["init_args"]["noise_offset"] = 0.1
+    (latent_run / "config.yaml").write_text(yaml.safe_dump(settings))
+    with pytest.raises(UserError, match="noise_offset"):
+        load_model(latent_run)
+    (latent_run / "config.yaml").unlink()
+    with pytest.raises(UserError, match=r"config.yaml: no such file"):
+        load_model(latent_run / "best.ckpt")
+
+
+def test_a_run_without_a_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("{}")
+    with pytest.raises(UserError, match="neither best.ckpt nor last.ckpt"):
+        load_model(tmp_path)
+
+
+def test_an_architecture_that_nobody_knows_is_named(tiny_folder: Folder) -> None:
+    with pytest.raises(UserError, match="holds a SanaPipeline; emu.models knows StableDiffusionPipeline"):
+        load_model(tiny_folder("sana"))

@@ -1,0 +1,183 @@
+"""`emu fit` as a user types it, on a tiny pipeline of the real classes: the run it leaves, its answers to mistakes."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import pipelines
+from emu import flags, runs
+from emu.cli import main
+from emu.fit import Settings
+from needles import make_folder
+
+Answer = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _same_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four steps over five pictures, three prompts at every check."""
+    root = tmp_path_factory.mktemp("run")
+    for name in ("latent", "pixel"):
+        pipelines.build(name).save_pretrained(root / name)
+    (root / "prompts.txt").write_text("a red boat\na blue bird\ntwo hills\n")
+    sampler = {"num_inference_steps": 2}
+    optimizer = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-3}}
+    model = {"pretrained": str(root / "latent"), "sampler": sampler, "optimizer": optimizer, "warmup_steps": 0}
+    data = {"root": str(make_folder(root, [(40, 32)] * 5)), "prompts": str(root / "prompts.txt"), "resolution": 32}
+    data |= {"batch_size": 5, "bucket_step": 8, "num_workers": 0}
+    path = root / "run.yaml"
+    document = {
+        "trainer": {"default_root_dir": str(root / "out"), "accelerator": "cpu", "enable_progress_bar": False},
+        "model": {"class_path": "emu.models.LatentDiffusion", "init_args": model},
+        "data": data,
+        "quality": {"batch": 10, "max_steps": 4, "check_every": 2, "appeal": {"class_path": "lamp.Brightness"}},
+    }
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(config: Path) -> Path:
+    """The folder of a run that went to its end."""
+    main(["fit", "-c", str(config)])
+    return config.parent / "out"
+
+
+@pytest.fixture
+def refused(config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Answer:
+    """The one line that `emu fit` answers a mistake with, in a folder of its own."""
+
+    def answer(*argv: str) -> str:
+        with pytest.raises(SystemExit) as stopped:
+            main(["fit", "-c", str(config), "--trainer.default_root_dir", str(tmp_path / "out"), *argv])
+        assert stopped.value.code == 2
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("emu: ")]
+        assert len(lines) == 1
+        return lines[0]
+
+    return answer
+
+
+def test_a_run_leaves_its_folder_as_the_architecture_page_says(run: Path) -> None:
+    assert runs.complete_steps(run) == [0, 2, 4]
+    assert {path.name for path in run.iterdir()} >= {"config.yaml", "quality.json", "last.ckpt"}
+    assert (run / "best.ckpt").exists() == (runs.read_quality(run)["best_step"] is not None)
+    assert [row["prompt"] for row in runs.read_samples(run / "step-000004")] == [
+        "a red boat",
+        "a blue bird",
+        "two hills",
+    ]
+    assert set(runs.read_scores(run / "step-000004")) == {"00000.png", "00001.png", "00002.png"}
+    assert list((run / "tensorboard").rglob("events.*"))
+    assert list((run / "csv").rglob("metrics.csv"))
+
+
+def test_its_config_is_the_run_again(run: Path, config: Path) -> None:
+    given = Settings(flags.check(["-c", str(config)]), command="plan").config
+    saved = Settings(flags.check(["-c", str(run / "config.yaml")]), command="plan").config
+    for section in flags.SECTIONS:
+        assert saved[section] == given[section]
+
+
+def test_a_checkpoint_is_read_without_pickled_code(run: Path) -> None:
+    checkpoint = torch.load(run / "last.ckpt", weights_only=True)
+    assert {key.partition(".")[0] for key in checkpoint["state_dict"]} == {"backbone", "ema"}
+
+
+def test_a_run_goes_on_where_it_stopped(run: Path, config: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(run, out)
+    argv = ["--trainer.default_root_dir", str(out), "--ckpt_path", str(out / "last.ckpt"), "--quality.max_steps", "6"]
+    before = [path.stat().st_mtime_ns for path in sorted((out / "step-000000").iterdir())]
+    main(["fit", "-c", str(config), *argv])
+    assert runs.complete_steps(out) == [0, 2, 4, 6]
+    assert [check["step"] for check in runs.read_quality(out)["checks"]] == [2, 4, 6]
+    assert [path.stat().st_mtime_ns for path in sorted((out / "step-000000").iterdir())] == before
+
+
+def test_encode_then_fit_from_the_cache(config: Path, tmp_path: Path) -> None:
+    argv = [
+        "-c",
+        str(config),
+        "--data.cache",
+        str(tmp_path / "cache"),
+        "--trainer.default_root_dir",
+        str(tmp_path / "out"),
+    ]
+    main(["encode", *argv])
+    assert not (tmp_path / "out").exists()
+    main(["fit", *argv, "--quality.max_steps", "2"])
+    assert runs.complete_steps(tmp_path / "out") == [0, 2]
+
+
+def test_validate_says_the_held_out_loss(run: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["validate", "-c", str(config), "--ckpt_path", str(run / "last.ckpt"), "--data.held_out", "2"])
+    assert "held_out_loss" in capsys.readouterr().out
+
+
+def test_compare_and_export_take_the_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["compare", str(run), "--out", str(tmp_path / "report.html")])
+    assert json.loads((tmp_path / "verdict.json").read_text())["runs"][0]["prompts"] == 3
+    assert "out" in capsys.readouterr().out
+    main(["export", str(run), str(tmp_path / "model")])
+    assert (tmp_path / "model" / "model_index.json").exists()
+
+
+def test_a_folder_with_a_run_is_not_run_into(run: Path, refused: Answer) -> None:
+    line = refused("--trainer.default_root_dir", str(run))
+    assert "holds a run already" in line
+    assert f"--ckpt_path {run}/last.ckpt" in line
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--data.root", "no/such/folder"], "no/such/folder"),
+        (["--data.resolution", "sixty-four"], "--data.resolution"),
+        (["--data.resolution", "33", "--data.aspect_ratios", "false"], "data.resolution"),
+        (["--data.prompts", "nowhere.txt"], "nowhere.txt"),
+        (["--model.init_args.pretrained", "no/such/model/here"], "no/such/model/here"),
+        (["--model.init_args.sampler", "{guidance: 3}"], "guidance"),
+        (["--model", "my_models.Sana"], "my_models"),
+        (["--ckpt_path", "nowhere.ckpt"], "--ckpt_path nowhere.ckpt"),
+        (["--quality.appeal", "no_such.Judge"], "no_such"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line(refused: Answer, argv: list[str], said: str) -> None:
+    assert said in refused(*argv)
+
+
+def test_another_architectures_folder_and_checkpoint(refused: Answer, config: Path, run: Path) -> None:
+    pixel = str(config.parent / "pixel")
+    assert "IFPipeline" in refused("--model.init_args.pretrained", pixel)
+    argv = ["--model", "emu.models.PixelDiffusion", "--model.init_args.pretrained", pixel]
+    assert "PixelDiffusion" in refused(*argv, "--ckpt_path", str(run / "last.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([], "needles"),
+        (["not json"], "metadata.jsonl"),
+        ([json.dumps({"file_name": "gone.png", "text": "a"})], "gone.png"),
+        ([json.dumps({"file_name": "0.png", "text": 7})], "0.png"),
+        ([json.dumps({"file_name": "../0.png", "text": "a"})], "../0.png"),
+    ],
+    ids=["empty", "bad line", "missing file", "caption that is not text", "outside"],
+)
+def test_a_set_that_cannot_be_used(refused: Answer, config: Path, tmp_path: Path, lines: list[str], said: str) -> None:
+    root = shutil.copytree(yaml.safe_load(config.read_text())["data"]["root"], tmp_path / "needles")
+    (root / "metadata.jsonl").write_text("\n".join(lines))
+    assert said in refused("--data.root", str(root))

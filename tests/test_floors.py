@@ -1,0 +1,88 @@
+"""The laws of docs/architecture.md, read from the imports of every file."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "emu"
+FILES = sorted(PACKAGE.rglob("*.py"))
+NEUTRAL = {"data", "quality", "judges", "compare"}
+
+
+def floors() -> dict[str, int]:
+    """Room -> floor, as the table in the architecture page has it."""
+    table = (ROOT / "docs" / "architecture.md").read_text().split("src/emu/\n", 1)[1].split("```", 1)[0]
+    return {name: int(floor) for name, floor in re.findall(r"^  (\w+)(?:\.py|/) +(\d) ", table, re.MULTILINE)}
+
+
+def room(file: Path) -> str:
+    """`src/emu/data/buckets.py` -> data, `src/emu/cli.py` -> cli."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(file: Path) -> set[str]:
+    """The rooms of emu that a file imports, wherever in the file."""
+    rooms: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("emu.")}
+        elif isinstance(node, ast.ImportFrom) and node.module == "emu":
+            rooms |= {alias.name for alias in node.names if (PACKAGE / alias.name).exists()}
+            rooms |= {alias.name for alias in node.names if (PACKAGE / f"{alias.name}.py").exists()}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("emu."):
+            rooms.add(str(node.module).split(".")[1])
+    return rooms - {room(file)}
+
+
+def test_every_room_has_a_floor() -> None:
+    doors = {"__init__", "__main__"}
+    assert {room(file) for file in FILES} - doors <= set(floors())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_point_down(file: Path) -> None:
+    table = floors()
+    mine = table.get(room(file), 5)
+    assert {name for name in imported(file) if table.get(name, 0) > mine} == set()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_models_and_data_meet_only_in_the_batch(file: Path) -> None:
+    if room(file) in NEUTRAL:
+        assert not imported(file) & {"module", "models"}
+    if room(file) == "models":
+        assert not imported(file) & {"data", "quality"}
+
+
+def test_what_is_shared_names_no_model() -> None:
+    names = re.compile(r"\b(LatentDiffusion|PixelDiffusion|Muse|FlowMatching|unet|vae)\b")
+    shared = [file for file in FILES if room(file) in NEUTRAL | {"statistics", "cache"}]
+    assert [file.name for file in shared if names.search(code(file))] == []
+
+
+def code(file: Path) -> str:
+    """A file without its comments and docstrings."""
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value.value = ""
+    return ast.unparse(tree)
+
+
+def test_no_drawer_for_odds_and_ends() -> None:
+    assert [file for file in FILES if file.stem in {"utils", "util", "helpers", "common", "core", "base"}] == []
+
+
+def test_source_is_ascii() -> None:
+    files = [*FILES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "configs").rglob("*.yaml")]
+    assert [file for file in files if not file.read_bytes().isascii()] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_only_the_command_prints(file: Path) -> None:
+    calls = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Call)]
+    prints = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+    assert not prints or room(file) in {"cli", "commands", "demo"}

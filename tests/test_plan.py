@@ -1,0 +1,115 @@
+"""`emu plan` says what `emu fit` would do, and reads no weight for it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import pipelines
+from emu import flags, models
+from emu.errors import UserError
+from emu.module import TextToImageModule
+from emu.outline import Outline, count, size
+from emu.plan import plan
+from needles import make_folder
+
+CLASSES: dict[str, type[TextToImageModule]] = {
+    "latent": models.LatentDiffusion,
+    "latent_xl": models.LatentDiffusionXL,
+    "pixel": models.PixelDiffusion,
+    "muse": models.Muse,
+    "flow": models.FlowMatching,
+}
+
+
+@pytest.fixture(scope="module", params=CLASSES)
+def described(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """An architecture's name and its pipeline folder, all weights taken out of it."""
+    folder = tmp_path_factory.mktemp("pipeline") / request.param
+    pipelines.build(request.param).save_pretrained(folder)
+    for weights in folder.rglob("*.safetensors"):
+        weights.unlink()
+    return request.param, folder
+
+
+def test_an_outline_is_the_model_without_its_weights(described: tuple[str, Path]) -> None:
+    name, folder = described
+    outline = Outline(CLASSES[name](str(folder), resolution=32))
+    real = pipelines.build(name)
+    networks = {key: part for key, part in real.components.items() if isinstance(part, torch.nn.Module)}
+    slot = CLASSES[name].slot
+    assert outline.trained() == count(networks.pop(slot))
+    assert outline.frozen() == {key: count(part) for key, part in networks.items()}
+
+
+@torch.no_grad()
+def test_bytes_in_the_cache_are_those_of_the_real_encoders(described: tuple[str, Path], tmp_path: Path) -> None:
+    name, folder = described
+    pipelines.build(name).save_pretrained(tmp_path / name)
+    real = CLASSES[name](str(tmp_path / name), resolution=32)
+    real.configure_model()
+    picture = size(real.encode_images(torch.zeros(1, 3, 32, 32)))
+    caption = sum(size(tensor) for tensor in real.encode_prompts(["a"]).values())
+    assert Outline(CLASSES[name](str(folder), resolution=32)).cached(32, 32) == (picture, caption)
+
+
+def test_another_architecture_is_named(described: tuple[str, Path]) -> None:
+    name, folder = described
+    other = models.Muse if name != "muse" else models.LatentDiffusion
+    with pytest.raises(UserError, match=f"{other.__name__} takes a"):
+        Outline(other(str(folder), resolution=32))
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run over seven pictures, each of three prompts at every check."""
+    root = tmp_path_factory.mktemp("run")
+    folder = root / "latent"
+    pipelines.build("latent").save_pretrained(folder)
+    (root / "prompts.txt").write_text("a red boat\na blue bird\ntwo hills\n")
+    path = root / "run.yaml"
+    model = {"class_path": "emu.models.LatentDiffusion", "init_args": {"pretrained": str(folder)}}
+    data = {"root": str(make_folder(root, [(40, 32)] * 7)), "resolution": 32, "bucket_step": 8, "num_workers": 0}
+    data |= {"prompts": str(root / "prompts.txt"), "batch_size": 7}
+    trainer = {"default_root_dir": str(root / "out"), "accelerator": "cpu"}
+    path.write_text(yaml.safe_dump({"trainer": trainer, "model": model, "data": data}))
+    return path
+
+
+def planned(config: Path, *argv: str) -> str:
+    return plan(flags.check(["-c", str(config), *argv]))
+
+
+def test_the_plan_counts_pictures_steps_and_passes(config: Path) -> None:
+    text = planned(config, "--quality.batch", "14", "--quality.max_steps", "10", "--quality.check_every", "4")
+    assert "7 of 7 used" in text
+    assert "at most 10 steps" not in text
+    assert "at most 10 of 14 pictures; each of 7 is seen 20 times" in text
+    assert "at most 3 and the one before, 3 pictures each" in text
+
+
+def test_the_smaller_of_two_limits_holds(config: Path) -> None:
+    assert "at most 6 of" in planned(config, "--trainer.max_steps", "6", "--quality.max_steps", "10")
+
+
+def test_a_batch_that_does_not_divide_stays_what_the_device_takes(config: Path) -> None:
+    assert " of 7 pictures" in planned(config, "--quality.batch", "10")
+    assert " of 21 pictures" in planned(config, "--quality.batch", "10", "--trainer.accumulate_grad_batches", "3")
+
+
+def test_cut_captions_are_counted_and_listed(config: Path) -> None:
+    text = planned(config)
+    limit = pipelines.tokenizer().model_max_length
+    cut = [f"number {i}" for i in range(7) if len(pipelines.tokenizer()(f"number {i}").input_ids) > limit]
+    assert f"captions: {len(cut)} of 7 are cut at {limit} tokens" in text
+
+
+def test_a_size_the_model_cannot_take_is_refused(config: Path) -> None:
+    with pytest.raises(UserError, match=r"data\.resolution"):
+        planned(config, "--data.resolution", "33", "--data.aspect_ratios", "false")
+
+
+def test_a_plan_leaves_no_run_behind(config: Path) -> None:
+    planned(config)
+    assert not (config.parent / "out").exists()

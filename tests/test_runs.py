@@ -1,0 +1,73 @@
+"""A run folder's files: what is written comes back, nothing is half there, nothing leads outside."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emu import runs
+from emu.errors import UserError
+
+ROWS = [{"file": "00000.png", "prompt": "a caf\u00e9 \u2028 at night", "seed": 7, "index": 0, "sampler": {"a": 1.5}}]
+
+
+def test_rows_come_back(tmp_path: Path) -> None:
+    runs.write_samples(tmp_path, ROWS)
+    runs.write_scores(tmp_path, {"00000.png": {"appeal": 0.1}})
+    assert runs.read_samples(tmp_path) == ROWS
+    assert runs.read_scores(tmp_path) == {"00000.png": {"appeal": 0.1}}
+
+
+def test_pictures_come_back(tmp_path: Path) -> None:
+    pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    runs.save_picture(tmp_path / "a" / "b.png", pixels)
+    assert (np.asarray(Image.open(tmp_path / "a" / "b.png")) == pixels).all()
+
+
+def test_a_step_counts_once_its_samples_are_written(tmp_path: Path) -> None:
+    for step in (1500, 0, 20):
+        runs.write_samples(runs.step_folder(tmp_path, step), ROWS)
+    runs.write_scores(runs.step_folder(tmp_path, 7), {})
+    assert runs.complete_steps(tmp_path) == [0, 20, 1500]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    runs.write_quality(tmp_path, {"best_step": 1})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        runs.write_quality(tmp_path, {"best_step": float("nan")})
+    assert runs.read_quality(tmp_path) == {"best_step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["quality.json"]
+
+
+def test_never_judged_or_tuned_is_empty(tmp_path: Path) -> None:
+    assert runs.read_scores(tmp_path) == {}
+    assert runs.read_quality(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"file": "a.png", "prompt": "x", "seed": 1}\n{"file"', "samples.jsonl:2: not JSON"),
+        ("[1]\n", "samples.jsonl:1: not a JSON object"),
+        ('{"file": "a.png", "prompt": "x"}\n', "samples.jsonl:1: no 'seed'"),
+        (
+            '{"file": "../a.png", "prompt": "x", "seed": 1}\n',
+            "samples.jsonl:1: '../a.png' is not a file of this folder",
+        ),
+        ('{"file": "/etc/a.png", "prompt": "x", "seed": 1}\n', "is not a file of this folder"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / runs.SAMPLES).write_text(text)
+    with pytest.raises(UserError) as error:
+        runs.read_samples(tmp_path)
+    assert told in str(error.value)
+
+
+def test_absent_samples_and_damaged_quality_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"samples\.jsonl: no such file"):
+        runs.read_samples(tmp_path)
+    (tmp_path / runs.QUALITY).write_text("{")
+    with pytest.raises(UserError, match=r"quality\.json: not JSON"):
+        runs.read_quality(tmp_path)

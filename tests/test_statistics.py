@@ -1,0 +1,69 @@
+"""Laws of win rates, and the coverage that their intervals promise."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emu.statistics import net_rate, win_rate
+
+scores = st.lists(st.tuples(*[st.integers(-5, 5).map(float)] * 2), min_size=1, max_size=40)
+
+
+@given(scores)
+def test_win_tie_and_lose_are_all_prompts(pairs: list[tuple[float, float]]) -> None:
+    before, after = zip(*pairs, strict=True)
+    rate = win_rate(before, after, tie=1)
+    assert rate.win + rate.tie + rate.lose == pytest.approx(100)
+    assert 0 <= rate.ci95[0] <= rate.win + 1e-9
+    assert rate.win - 1e-9 <= rate.ci95[1] <= 100
+    assert rate.n == len(pairs)
+
+
+@given(scores)
+def test_swapping_the_sides_swaps_win_and_lose(pairs: list[tuple[float, float]]) -> None:
+    before, after = zip(*pairs, strict=True)
+    there, back = win_rate(before, after, tie=1), win_rate(after, before, tie=1)
+    assert (there.win, there.tie, there.lose) == (back.lose, back.tie, back.win)
+    net, other = net_rate(before, after, tie=1), net_rate(after, before, tie=1)
+    assert net.net == -other.net == pytest.approx(there.win - there.lose)
+    assert net.ci95 == pytest.approx((-other.ci95[1], -other.ci95[0]))
+
+
+def test_a_difference_of_exactly_the_tie_ties() -> None:
+    assert win_rate([0, 0, 0, 0], [0.5, 0.75, -0.5, -0.75], tie=0.5).tie == 50
+
+
+def test_same_pictures_only_tie_and_the_net_is_still_uncertain() -> None:
+    same = [0.1, 0.7, 0.3]
+    assert win_rate(same, same, tie=0).tie == 100
+    net = net_rate(same, same, tie=0)
+    assert net.net == 0
+    assert net.ci95[0] < 0 < net.ci95[1]
+
+
+def test_interval_is_wilsons() -> None:
+    # By the formula: (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n) with p = 0.7, n = 50.
+    z, p, n = 1.959964, 0.7, 50
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    expected = [100 * (p + z * z / (2 * n) + sign * half) / (1 + z * z / n) for sign in (-1, 1)]
+    assert win_rate([0] * 50, [1] * 35 + [-1] * 15, tie=0).ci95 == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("win", "lose"), [(0.05, 0.07), (0.4, 0.1), (0.02, 0.02)])
+@pytest.mark.parametrize("n", [40, 240])
+def test_net_interval_covers_the_truth(n: int, win: float, lose: float) -> None:
+    draws = np.random.default_rng(n).choice([1.0, 0.0, -1.0], size=(1000, n), p=[win, 1 - win - lose, lose])
+    intervals = [net_rate(np.zeros(n).tolist(), after.tolist(), tie=0).ci95 for after in draws]
+    covered = np.mean([low <= 100 * (win - lose) <= high for low, high in intervals])
+    # 95 % with a standard error of 0.7 %; at few losses and wins the interval errs on the wide side.
+    assert covered >= 0.93
+    assert np.mean([high - low for low, high in intervals]) < 100 * 2 * 3 / math.sqrt(n)
+
+
+@pytest.mark.parametrize(("before", "after"), [([], []), ([0.0], [math.nan]), ([math.inf], [0.0]), ([[0.0]], [[1.0]])])
+def test_scores_that_are_no_scores_are_refused(before: list[float], after: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite numbers"):
+        win_rate(before, after, tie=0)
