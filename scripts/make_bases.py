@@ -2,6 +2,7 @@
 
     python scripts/make_bases.py                 every stage, in order
     python scripts/make_bases.py latent muse     some of them
+    python scripts/make_bases.py --go-on latent pack    the shipped base is trained further
 
 Each stage writes into --work and can be run again; `pack` lays the float16 pipelines and the judges into src/emu/demo.
 Nothing a judge learned from is ever shown to a model: the haystack is World(0), the judges' renderings are of World(2)
@@ -33,7 +34,6 @@ from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
 from emu.world import QUALITIES, World, named
 
 PICTURES = 48_000
-ENCODED = 24_000  # of them for the backbones, encoded once
 PACKAGE = Path(__file__).parent.parent / "src/emu/demo"
 
 
@@ -86,10 +86,12 @@ def stage_vq(work: Path) -> None:
     vq.save_pretrained(work / "vq")
 
 
-def stage_backbone(name: str, work: Path, steps: int, minutes: float) -> None:
-    images, captions = pictures(work, 0, PICTURES)[:ENCODED], [World(0).haystack(i).caption for i in range(ENCODED)]
-    rng = np.random.default_rng(0)
-    pretrain(name, work, images, captions, rng=rng, steps=steps, minutes=minutes, caption_dropout=0.1)
+def stage_backbone(name: str, work: Path, steps: int, minutes: float, *, go_on: bool) -> None:
+    """From nothing; or on from the base that ships, with pictures in another order."""
+    images, captions = pictures(work, 0, PICTURES), [World(0).haystack(i).caption for i in range(PICTURES)]
+    start = f"emu://bases/{name}" if go_on else None
+    rng = np.random.default_rng(int(go_on))
+    pretrain(name, work, images, captions, rng=rng, steps=steps, minutes=minutes, caption_dropout=0.1, start=start)
 
 
 def stage_judges(work: Path, number: int = 24_000, epochs: int = 8) -> None:
@@ -150,7 +152,8 @@ def stage_pack(work: Path) -> None:
             pipeline = DiffusionPipeline.from_pretrained(work / name, torch_dtype=torch.float16, safety_checker=None)
             shutil.rmtree(PACKAGE / "bases" / name, ignore_errors=True)
             pipeline.save_pretrained(PACKAGE / "bases" / name)
-    shutil.copytree(work / "judges", PACKAGE / "judges", dirs_exist_ok=True)
+    if (work / "judges").exists():
+        shutil.copytree(work / "judges", PACKAGE / "judges", dirs_exist_ok=True)
     size = sum(path.stat().st_size for path in (PACKAGE / "bases").rglob("*") if path.is_file())
     print(f"bases: {size / 1e6:.1f} MB")
 
@@ -169,6 +172,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/bases"))
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--minutes", type=float, default=60, help="at most, a backbone")
+    parser.add_argument("--go-on", action="store_true", help="backbones begin with those that ship, not with nothing")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -176,7 +180,7 @@ def main() -> None:
     torch.manual_seed(0)
     for stage in options.stages:
         if stage in RECIPES:
-            stage_backbone(stage, options.work, options.steps, options.minutes)
+            stage_backbone(stage, options.work, options.steps, options.minutes, go_on=options.go_on)
         else:
             {**STAGES, "pack": stage_pack}[stage](options.work)
 

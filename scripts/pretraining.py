@@ -63,12 +63,14 @@ def pretrain(
     steps: float = math.inf,
     caption_dropout: float = 0.0,
     batch: int = 32,
+    start: str | None = None,
 ) -> None:
-    """Teach an untrained backbone `images`, uint8 (n,64,64,3), with `captions`; its average is saved as WORK/NAME.
+    """Teach a backbone `images`, uint8 (n,64,64,3), with `captions`; its average is saved as WORK/NAME.
 
-    The learning rate falls to nothing over `steps` or over `minutes`, whichever ends first.
+    It begins untrained, or with the pipeline `start`. The learning rate falls to nothing over `steps` or over
+    `minutes`, whichever ends first.
     """
-    module = build(name, work)
+    module = build(name, work, start)
     draw = draws(module, images, captions, RECIPES[name].side, rng=rng, caption_dropout=caption_dropout, batch=batch)
     optimizer = torch.optim.AdamW(
         module.backbone.parameters(), lr=RECIPES[name].lr, betas=(0.9, 0.98), weight_decay=0.01
@@ -92,12 +94,13 @@ def pretrain(
             break
 
 
-def build(name: str, work: Path) -> TextToImageModule:
-    """The untrained module around the parts in `work`."""
+def build(name: str, work: Path, start: str | None) -> TextToImageModule:
+    """The module of the pipeline `start`; where None, of an untrained one around the parts in `work`."""
     recipe, folder = RECIPES[name], work / f"{name}-untrained"
-    recipe.assemble(work).save_pretrained(folder)
+    if start is None:
+        recipe.assemble(work).save_pretrained(folder)
     offset = {} if recipe.module is Muse else {"noise_offset": 0.02}  # the paper's, of its last pre-training stage
-    module = recipe.module(str(folder), resolution=recipe.side, **offset)
+    module = recipe.module(start or str(folder), resolution=recipe.side, **offset)
     module.configure_model()
     return module
 

@@ -64,8 +64,10 @@ def sizes(name: str) -> Tensor:
 
 @torch.no_grad()
 def encoded(model: TextToImageModule, name: str) -> tuple[Tensor, Cond]:
-    """What `loss` takes, for three pictures."""
-    return model.encode_images(images(name)), {**model.encode_prompts(PROMPTS), "size": sizes(name)}
+    """What `loss` takes, for three pictures; encoded one by one, as `emu encode` does and training on a CPU."""
+    x = torch.cat([model.encode_images(image[None]) for image in images(name)])
+    conds = [model.encode_prompts([prompt]) for prompt in PROMPTS]
+    return x, {**{key: torch.cat([cond[key] for cond in conds]) for key in conds[0]}, "size": sizes(name)}
 
 
 def training_batch(name: str, *, seed: int = 0) -> dict[str, Any]:

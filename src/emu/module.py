@@ -103,6 +103,7 @@ class TextToImageModule(Architecture):
     def _weighted_loss(self, batch: dict[str, Any]) -> Tensor:
         with torch.no_grad():
             x = batch["x"] if "x" in batch else torch.cat([self.encode_images(i) for i in self._apart(batch["image"])])
+            x = x.contiguous()  # as a cache gives it: the last bits of a convolution depend on the memory's order
             cond = {**self._cond(batch, "text"), "size": batch["size"]}
         loss: Tensor = (batch["weight"] * self.loss(x, cond)).mean()
         return loss

@@ -97,7 +97,8 @@ def min_snr_weight(alphas_cumprod: Tensor, gamma: float, prediction_type: str) -
 
 def offset_noise(x: Tensor, offset: float) -> Tensor:
     """Normal noise shaped as x (b,c,h,w), plus `offset` times a normal number per picture and channel."""
-    noise = torch.randn_like(x)
+    # Not `randn_like`: it fills memory in the order of x, and a seed would mean another noise in channels_last.
+    noise = torch.randn(x.shape, device=x.device, dtype=x.dtype)
     if offset:
         noise += offset * torch.randn(*x.shape[:2], 1, 1, device=x.device, dtype=x.dtype)
     return noise
