@@ -77,6 +77,8 @@ def training_batch(name: str, *, seed: int = 0) -> dict[str, Any]:
         "text": PROMPTS,
         "size": sizes(name),
         "weight": torch.ones(3),
+        "noise_seed": [11, 12, 13],
+        "time": torch.tensor([0.2, 0.5, 0.8]),
         "name": ["a.png", "b.png", "c.png"],
     }
 

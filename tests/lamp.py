@@ -48,7 +48,7 @@ class Lamp(L.LightningModule):
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
         if "prompt" not in batch:
-            return {"held_out_loss": 2 - self.light}
+            return {"losses": (2 - self.light).expand(len(batch["weight"]))}
         light = (self.light.detach() + 0.01 * batch["index"]).clamp(0, self.ceiling)
         return {"images": light.view(-1, 1, 1, 1).expand(-1, 3, 8, 8)}
 
@@ -92,4 +92,4 @@ class LampData(L.LightningDataModule):
 
     def val_dataloader(self) -> list[Any]:
         prompts = Prompts(self.prompts, 4, self.trainer.global_rank, self.trainer.world_size)
-        return [DataLoader([{"image": torch.zeros(3, 8, 8)}]), prompts]
+        return [DataLoader([{"image": torch.zeros(3, 8, 8), "weight": torch.ones(())}]), prompts]

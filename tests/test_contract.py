@@ -18,7 +18,6 @@ from architectures import (
     PROMPTS,
     SEEDS,
     encoded,
-    images,
     loader,
     make,
     prompt_batch,
@@ -26,7 +25,7 @@ from architectures import (
     trainer,
     training_batch,
 )
-from emu import averaging
+from emu import averaging, objectives
 from emu.errors import UserError
 from emu.module import TextToImageModule
 
@@ -216,7 +215,7 @@ def test_held_out_loss_is_the_averages_and_leaves_no_trace(model: TextToImageMod
     assert validate() == first
     assert list(first) == ["held_out_loss"]
     assert not torch.equal(states[0], states[2])
-    assert outputs[0]["held_out_loss"] == pytest.approx(first["held_out_loss"])
+    assert float(outputs[0]["losses"].mean()) == pytest.approx(first["held_out_loss"])
     assert outputs[1]["images"].shape == (3, 3, side(name), side(name))
 
 
@@ -226,15 +225,23 @@ def test_encodings_in_the_batch_train_like_the_pictures(model: TextToImageModule
     cached = {**batch, "x": x, "cond": {key: value for key, value in cond.items() if key != "size"}}
     del cached["image"], cached["text"]
     model.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
-    torch.manual_seed(5)
-    plain = model.training_step(batch, 0)
-    torch.manual_seed(5)
-    assert torch.equal(model.training_step(cached, 0), plain)
-    torch.manual_seed(5)
+    assert torch.equal(model.training_step(cached, 0), model.training_step(batch, 0))
     batch["weight"] = torch.tensor([3.0, 0.0, 0.0])
-    first = model.training_step(batch, 0)
-    torch.manual_seed(5)
-    torch.testing.assert_close(first, model.loss(model.encode_images(images(name)), cond)[0], rtol=1e-4, atol=1e-5)
+    with objectives.seeded(batch["noise_seed"], model.device):
+        losses = model.loss(x, cond)
+    torch.testing.assert_close(model.training_step(batch, 0), losses[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_is_of_the_picture_and_its_seed_and_not_of_its_batch(model: TextToImageModule, name: str) -> None:
+    x, cond = encoded(model, name)
+    with objectives.seeded([1, 2, 3], model.device):
+        together = model.loss(x, cond)
+    for i in range(3):
+        with objectives.seeded([i + 1], model.device):
+            alone = model.loss(x[i : i + 1], {key: value[i : i + 1] for key, value in cond.items()})
+        torch.testing.assert_close(alone[0], together[i], rtol=1e-4, atol=1e-5)
+    with objectives.seeded([3, 2, 1], model.device):
+        assert not torch.allclose(model.loss(x, cond)[[0, 2]], together[[0, 2]], rtol=1e-3)
 
 
 def test_a_size_that_it_cannot_take_is_refused(model: TextToImageModule, name: str, tiny_folder: Folder) -> None:

@@ -8,14 +8,18 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 
 from emu.objectives import (
+    at_times,
     ddpm_loss,
     draw_mask,
+    draw_normal,
+    draw_posterior,
     draw_times,
+    draw_uniform,
     flow_matching_loss,
     masked_token_loss,
     min_snr_weight,
     offset_noise,
-    stratified,
+    seeded,
 )
 
 CPU = torch.device("cpu")
@@ -40,12 +44,38 @@ def test_times_are_uniform_below_one() -> None:
     assert times.std() == pytest.approx(12**-0.5, abs=0.01)
 
 
-def test_stratified_times_are_the_middles_and_end_with_the_context() -> None:
-    with stratified():
+def middles(count: int) -> Tensor:
+    """Of `count` equal parts of [0,1)."""
+    return (torch.arange(count) + 0.5) / count
+
+
+def test_given_times_end_with_the_context() -> None:
+    with at_times(middles(4)):
         assert draw_times(4, CPU).tolist() == [0.125, 0.375, 0.625, 0.875]
-    with pytest.raises(ZeroDivisionError), stratified():
+    with pytest.raises(ZeroDivisionError), at_times(middles(4)):
         raise ZeroDivisionError
     assert draw_times(4, CPU).tolist() != [0.125, 0.375, 0.625, 0.875]
+
+
+def test_seeds_make_random_numbers_a_pictures_own() -> None:
+    with seeded([5, 6, 7], CPU):
+        normal, uniform, again = draw_normal([3, 2, 4], CPU), draw_uniform([3, 8], CPU), draw_normal([3, 2, 4], CPU)
+    assert normal.shape == (3, 2, 4)
+    assert uniform.shape == (3, 8)
+    assert not torch.equal(normal, again)
+    with seeded([7], CPU):
+        torch.testing.assert_close(draw_normal([1, 2, 4], CPU), normal[2:], rtol=0, atol=0)
+        torch.testing.assert_close(draw_uniform([1, 8], CPU), uniform[2:], rtol=0, atol=0)
+    assert not torch.equal(draw_uniform([3, 8], CPU), uniform)
+
+
+def test_a_posterior_is_drawn_around_its_mean() -> None:
+    moments = torch.cat([torch.full((2000, 1, 2, 2), 3.0), torch.full((2000, 1, 2, 2), math.log(0.25))], dim=1)
+    with seeded(range(2000), CPU):
+        drawn = draw_posterior(moments)
+    assert drawn.shape == (2000, 1, 2, 2)
+    assert drawn.mean() == pytest.approx(3, abs=0.02)
+    assert drawn.std() == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("kind", PREDICTIONS)
@@ -85,7 +115,7 @@ def test_timesteps_cover_the_schedule(x: Tensor) -> None:
         return noisy
 
     many = x[:1, :, :1, :1].expand(1000, 3, 1, 1)
-    with stratified():
+    with at_times(middles(1000)):
         ddpm_loss(predict, many, schedule())
     assert seen[0].dtype == torch.int64
     assert seen[0].tolist() == list(range(1000))
@@ -148,7 +178,7 @@ def test_noise_levels_are_logit_normal_then_shifted(mean: float, std: float, shi
         seen.append(sigmas)
         return noisy
 
-    with stratified():
+    with at_times(middles(2000)):
         flow_matching_loss(predict, torch.zeros(2000, 1, 1, 1), mean=mean, std=std, shift=shift)
     logits = torch.logit(seen[0].double())
     assert logits.mean() == pytest.approx(mean + math.log(shift), abs=1e-3)
@@ -156,7 +186,7 @@ def test_noise_levels_are_logit_normal_then_shifted(mean: float, std: float, shi
 
 
 def test_masks_follow_the_cosine_and_hide_at_least_one() -> None:
-    with stratified():
+    with at_times(middles(1000)):
         mask = draw_mask(torch.Size([1000, 4, 4]), CPU)
     hidden = mask.flatten(1).sum(1)
     assert hidden[0] == 16

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from emu import averaging, objectives
 from emu.architecture import Architecture, Cond, Sampler
+from emu.blocks import recompute
 from emu.errors import UserError
 
 
@@ -27,6 +28,8 @@ class TextToImageModule(Architecture):
         optimizer: parameters -> optimizer.
         warmup_steps: optimizer steps over which the learning rate rises from 0, to stay constant then.
         ema_decay: of the averaged weights, reached by way of (1 + n) / (10 + n) at step n; 0 for no average.
+        gradient_checkpointing: computes the inside of each block again on the way back, which saves most of the memory
+            that activations take, for about a third more time.
         sampler: keyword arguments of the pipeline's call over those in `sampler_defaults`.
     """
 
@@ -40,12 +43,23 @@ class TextToImageModule(Architecture):
         optimizer: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-5),
         warmup_steps: int = 100,
         ema_decay: float = 0.999,
+        gradient_checkpointing: bool = False,
         sampler: Sampler | None = None,
     ) -> None:
         super().__init__(pretrained, resolution=resolution, sampler=sampler)
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.ema_decay = ema_decay
+        self.gradient_checkpointing = gradient_checkpointing
+        self._step_losses: list[Tensor] = []  # of the batches of the optimizer step so far
+        self._held_out: list[Tensor] = []  # of each batch: the sum of its losses, and of how many
+
+    def configure_model(self) -> None:
+        """As `Architecture`'s, with gradient checkpointing where it is asked for."""
+        loaded = "backbone" in self._modules
+        super().configure_model()
+        if self.gradient_checkpointing and not loaded:
+            recompute(self.backbone)
 
     def on_fit_start(self) -> None:
         """Refuse a cache that other encoders filled; UserError."""
@@ -60,8 +74,8 @@ class TextToImageModule(Architecture):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """The weighted mean of the batch's losses."""
-        loss = self._weighted_loss(batch)
-        self.log("loss", loss.detach(), batch_size=len(batch["size"]))
+        loss: Tensor = (batch["weight"] * self._losses(batch)).mean()
+        self._step_losses.append(loss.detach())
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -77,8 +91,16 @@ class TextToImageModule(Architecture):
         step = self.trainer.global_step + 1  # Lightning counts this step after the hook
         decay = averaging.decay_at(step, self.ema_decay)
         averaging.update(self.ema, self.backbone, decay=decay)
-        if decay and step % self.trainer.log_every_n_steps == 0:
-            self._log_distance()
+        if step % self.trainer.log_every_n_steps == 0:
+            self._log_loss()
+            if decay:
+                self._log_distance()
+        self._step_losses.clear()
+
+    def _log_loss(self) -> None:
+        # Of all pictures of the step, on whichever device and in whichever batch they were.
+        mean = torch.stack(self._step_losses).mean()
+        self.log("loss", self.trainer.strategy.reduce(mean, reduce_op="mean"))
 
     def _log_distance(self) -> None:
         squares = averaging.squares(self.ema, self.backbone)
@@ -91,22 +113,29 @@ class TextToImageModule(Architecture):
             )
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
-        """Prompts -> {"images": float (b,3,h,w) in [0,1]}; pictures -> {"held_out_loss": scalar}, of the average."""
+        """Prompts -> {"images": float (b,3,h,w) in [0,1]}; pictures -> {"losses": float (b,)}, of the average."""
         if "prompt" in batch:
             return {"images": self.sample(self._cond(batch, "prompt"), self.empty_prompt(), batch["seed"])}
-        with self._fixed_draws(batch_idx), objectives.stratified(), self._average_as_backbone():
-            loss = self._weighted_loss(batch)
-        # Loader 0 of two logs it, and no loader's number belongs in the name.
-        self.log("held_out_loss", loss, batch_size=len(batch["size"]), sync_dist=True, add_dataloader_idx=False)
-        return {"held_out_loss": loss}
+        with self._fixed_draws(batch_idx), objectives.at_times(batch["time"]), self._average_as_backbone():
+            losses = self._losses(batch)
+        real = batch["weight"] > 0
+        self._held_out.append(torch.stack([(losses * real).sum(), real.sum()]))
+        return {"losses": losses}
 
-    def _weighted_loss(self, batch: dict[str, Any]) -> Tensor:
+    def on_validation_epoch_end(self) -> None:
+        """Log the held-out loss: the mean over all pictures on all devices."""
+        if self._held_out:
+            total, number = self.trainer.strategy.reduce(torch.stack(self._held_out).sum(0), reduce_op="sum")
+            self.log("held_out_loss", total / number, sync_dist=True)  # it is the same on all; Lightning asks
+            self._held_out.clear()
+
+    def _losses(self, batch: dict[str, Any]) -> Tensor:
         with torch.no_grad():
             x = batch["x"] if "x" in batch else torch.cat([self.encode_images(i) for i in self._apart(batch["image"])])
             x = x.contiguous()  # as a cache gives it: the last bits of a convolution depend on the memory's order
             cond = {**self._cond(batch, "text"), "size": batch["size"]}
-        loss: Tensor = (batch["weight"] * self.loss(x, cond)).mean()
-        return loss
+        with objectives.seeded(batch["noise_seed"], self.device):
+            return self.loss(x, cond)
 
     def _cond(self, batch: dict[str, Any], text: str) -> Cond:
         if "cond" in batch:

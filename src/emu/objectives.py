@@ -4,39 +4,73 @@ Each takes `predict`, the network as a function of what is noisy and when, and d
 
     ddpm_loss(lambda noisy, t: unet(noisy, t, text).sample, latents, DDPMScheduler())  # (b,)
 
-Time is drawn by `draw_times` alone, so that `with stratified():` makes any of them comparable from check to check.
+All random numbers come from `draw_*`. `with seeded(...):` makes them the picture's own, the same in any batch and on
+any number of devices; `with at_times(...):` fixes the times, so that losses are comparable from check to check.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 import torch
 from diffusers import DDPMScheduler
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 from torch.nn import functional as F
 
 Predict = Callable[[Tensor, Tensor], Tensor]
 
-_stratified: ContextVar[bool] = ContextVar("stratified", default=False)
-
-
-def draw_times(b: int, device: torch.device) -> Tensor:
-    """float32 (b,) in [0,1): uniform; inside `stratified()` the middles of b equal strata, in order."""
-    if _stratified.get():
-        return (torch.arange(b, device=device) + 0.5) / b
-    return torch.rand(b, device=device)
+_times: ContextVar[Tensor | None] = ContextVar("times", default=None)
+_generators: ContextVar[list[torch.Generator] | None] = ContextVar("generators", default=None)
 
 
 @contextmanager
-def stratified() -> Iterator[None]:
-    """Inside, `draw_times` covers [0,1) evenly and is the same each time."""
-    token = _stratified.set(True)
+def seeded(seeds: Sequence[int], device: torch.device) -> Iterator[None]:
+    """Inside, the random numbers of picture i of a batch of `len(seeds)` come from a generator of its own."""
+    token = _generators.set([torch.Generator(device).manual_seed(seed) for seed in seeds])
     try:
         yield
     finally:
-        _stratified.reset(token)
+        _generators.reset(token)
+
+
+def draw_normal(shape: Sequence[int], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Standard normal numbers of `shape` (b,...), filled in the order of the axes."""
+    # Not `randn_like`: it fills memory in the order of its model, and a seed would mean another noise in channels_last.
+    drawn: Tensor = randn_tensor(tuple(shape), generator=_generators.get(), device=device, dtype=dtype)
+    return drawn
+
+
+def draw_uniform(shape: Sequence[int], device: torch.device) -> Tensor:
+    """float32 of `shape` (b,...) in [0,1)."""
+    generators = _generators.get()
+    if generators is None:
+        return torch.rand(*shape, device=device)
+    return torch.stack([torch.rand(tuple(shape[1:]), generator=one, device=device) for one in generators])
+
+
+def draw_posterior(moments: Tensor) -> Tensor:
+    """An autoencoder's mean and log-variance, (b,2c,h,w) -> a sample (b,c,h,w)."""
+    sample: Tensor = DiagonalGaussianDistribution(moments).sample(_generators.get())
+    return sample
+
+
+def draw_times(b: int, device: torch.device) -> Tensor:
+    """float32 (b,) in [0,1): uniform; inside `at_times` those that were given."""
+    fixed = _times.get()
+    return draw_uniform([b], device) if fixed is None else fixed.to(device)
+
+
+@contextmanager
+def at_times(times: Tensor) -> Iterator[None]:
+    """Inside, `draw_times` gives `times`, float (b,) in [0,1), for a batch of b."""
+    token = _times.set(times)
+    try:
+        yield
+    finally:
+        _times.reset(token)
 
 
 def ddpm_loss(
@@ -97,10 +131,9 @@ def min_snr_weight(alphas_cumprod: Tensor, gamma: float, prediction_type: str) -
 
 def offset_noise(x: Tensor, offset: float) -> Tensor:
     """Normal noise shaped as x (b,c,h,w), plus `offset` times a normal number per picture and channel."""
-    # Not `randn_like`: it fills memory in the order of x, and a seed would mean another noise in channels_last.
-    noise = torch.randn(x.shape, device=x.device, dtype=x.dtype)
+    noise = draw_normal(x.shape, x.device, x.dtype)
     if offset:
-        noise += offset * torch.randn(*x.shape[:2], 1, 1, device=x.device, dtype=x.dtype)
+        noise += offset * draw_normal([*x.shape[:2], 1, 1], x.device, x.dtype)
     return noise
 
 
@@ -164,7 +197,7 @@ def draw_mask(shape: torch.Size, device: torch.device) -> Tensor:
     b, length = shape[0], shape[1:].numel()
     share = torch.cos(draw_times(b, device) * math.pi / 2)
     number = (length * share).round().clamp(min=1)
-    return (torch.rand(b, length, device=device).argsort(1) < number[:, None]).view(shape)
+    return (draw_uniform([b, length], device).argsort(1) < number[:, None]).view(shape)
 
 
 def _mean_square(prediction: Tensor, target: Tensor) -> Tensor:

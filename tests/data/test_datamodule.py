@@ -91,7 +91,7 @@ def test_a_batch_is_what_the_architecture_page_says(tmp_path: Path) -> None:
         assert batch["weight"].tolist() == [1.0] * b
         assert batch["weight"].dtype == torch.float32
         assert len(batch["text"]) == len(batch["name"]) == b
-        assert set(batch) == {"image", "size", "weight", "text", "name"}
+        assert set(batch) == {"image", "size", "weight", "noise_seed", "text", "name"}
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -158,7 +158,7 @@ def test_a_place_under_another_plan_is_worth_nothing(tmp_path: Path) -> None:
     loader = ready(root).train_dataloader()
     list(itertools.islice(loader, 2))
     other = ready(root, batch_size=2).train_dataloader()
-    with pytest.warns(UserWarning, match=r"other data.batch_size: its epoch begins anew"):
+    with pytest.warns(UserWarning, match=r"other number of pictures a step: its epoch begins anew"):
         other.load_state_dict(loader.state_dict())
     assert len(names(other)) == len(SIZES)
 

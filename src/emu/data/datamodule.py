@@ -27,8 +27,9 @@ class CuratedData(L.LightningDataModule):
     """Training batches, held-out batches and prompts of one curated set.
 
     A batch holds `image` float32 (b,3,h,w) in [-1,1] (with a cache `x` and `cond` instead), `text` list[str], `size`
-    int64 (b,6), `weight` float32 (b,) and `name` list[str]. No picture is dropped and each is seen once an epoch, on
-    any number of ranks; the place in the epoch is part of the checkpoint.
+    int64 (b,6), `weight` float32 (b,), `noise_seed` list[int] and `name` list[str]. No picture is dropped and each is
+    seen once an epoch, on any number of ranks; the place in the epoch is part of the checkpoint, and holds on another
+    number of ranks too, where an optimizer step sees as many pictures.
 
     Args:
         root: a folder with metadata.jsonl, WebDataset tars, parquet, a glob of either, hf://datasets/OWNER/NAME, emu://NAME.
@@ -141,6 +142,7 @@ class CuratedData(L.LightningDataModule):
     def train_dataloader(self) -> Training:
         """Shuffled batches of one bucket each, captions dropped; resumable."""
         buckets = [picture.bucket for picture in self.train_pictures]
+        accumulate = self.trainer.accumulate_grad_batches if self.trainer else 1
 
         def plan(epoch: int) -> list[Batch]:
             return shuffled(
@@ -148,6 +150,7 @@ class CuratedData(L.LightningDataModule):
                 batch_size=self.batch_size,
                 seed=self.seed,
                 epoch=epoch,
+                accumulate=accumulate,
                 caption_dropout=self.caption_dropout,
                 rank=self._rank,
                 world=self._world,
@@ -155,13 +158,13 @@ class CuratedData(L.LightningDataModule):
 
         identity = {
             "pictures or buckets": zlib.crc32(repr(buckets).encode()),
-            "data.batch_size": self.batch_size,
             "data.seed": self.seed,
-            "number of devices": self._world,
+            "number of pictures a step": self.batch_size * accumulate * self._world,
         }
         return Training(
             self._dataset(self.train_pictures),
             plan,
+            accumulate=accumulate,
             num_workers=self.num_workers,
             faults=self.faults,
             identity=identity,
@@ -176,7 +179,7 @@ class CuratedData(L.LightningDataModule):
             loaders.append(
                 HeldOut(
                     self._dataset(self.held_out_pictures),
-                    in_order(buckets, batch_size=self.batch_size, **share),
+                    in_order(buckets, batch_size=self.batch_size, seed=self.seed, **share),
                     num_workers=self.num_workers,
                     faults=self.faults,
                 )

@@ -36,9 +36,11 @@ class Decoded(Dataset[dict[str, Any]]):
 
 def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     """Items of one bucket -> the batch: tensors stacked, texts as lists, and `fault`, which the loader takes out."""
-    stacked = default_collate([{key: value for key, value in item.items() if key != "weight"} for item in items])
-    weight = torch.tensor([item["weight"] for item in items], dtype=torch.float32)
-    return {**stacked, "weight": weight}
+    columns = {key: [item[key] for item in items] for key in items[0]}
+    seeds = {"noise_seed": columns.pop("noise_seed")}  # numbers: to read them from a GPU would make each step wait
+    floats = {key: torch.tensor(columns.pop(key), dtype=torch.float32) for key in ("weight", "time") if key in columns}
+    stacked: dict[str, Any] = {key: default_collate(column) for key, column in columns.items()}
+    return stacked | floats | seeds
 
 
 def described(picture: Picture, draw: Draw) -> dict[str, Any]:
@@ -47,6 +49,8 @@ def described(picture: Picture, draw: Draw) -> dict[str, Any]:
         "text": "" if draw.drop else picture.entry.text,
         "size": micro_conditioning(picture.height, picture.width, picture.bucket),
         "weight": draw.weight,
+        "noise_seed": draw.seed,
+        **({} if draw.time is None else {"time": draw.time}),
         "name": picture.entry.name,
         "fault": "",
     }

@@ -51,7 +51,8 @@ class Training:
     """Epoch after epoch: `plan(epoch)` gives its batches, and a pass begins with the first that is yet unseen.
 
     `state_dict` is what Lightning puts in the checkpoint. A batch counts as seen once it is handed out, whatever the
-    worker processes have read ahead.
+    worker processes have read ahead. A pass goes on at the beginning of an optimizer step, of `accumulate` batches:
+    the gradients of a part of one are in no checkpoint.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Training:
         dataset: Dataset[dict[str, Any]],
         plan: Callable[[int], list[Batch]],
         *,
+        accumulate: int,
         num_workers: int,
         faults: Faults,
         identity: dict[str, int],
     ) -> None:
         self.plan = plan
+        self.accumulate = accumulate
         self.identity = identity  # what the plan depends on; a position is worth nothing under another one
         self.epoch = 0
         self.batch = 0
@@ -81,12 +84,12 @@ class Training:
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """The first batch that is yet unseen."""
-        return {"epoch": self.epoch, "batch": self.batch, "identity": self.identity}
+        """The first optimizer step that is not yet whole."""
+        return {"epoch": self.epoch, "step": self.batch // self.accumulate, "identity": self.identity}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on there; where the plan is another by now, at the start of that epoch, with a warning."""
-        self.epoch, self.batch = state["epoch"], state["batch"]
+        self.epoch, self.batch = state["epoch"], state["step"] * self.accumulate
         changed = [name for name, value in self.identity.items() if state["identity"].get(name) != value]
         if changed and self.batch:
             self.batch = 0

@@ -6,13 +6,12 @@ Esser et al. 2024, arXiv 2403.03206.
 from typing import Any
 
 from diffusers import StableDiffusion3Pipeline
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor
 
 from emu.architecture import Cond
 from emu.errors import UserError
 from emu.module import TextToImageModule
-from emu.objectives import flow_matching_loss
+from emu.objectives import draw_posterior, flow_matching_loss
 
 
 class FlowMatching(TextToImageModule):
@@ -64,7 +63,7 @@ class FlowMatching(TextToImageModule):
 
     def loss(self, x: Tensor, cond: Cond) -> Tensor:
         vae, schedule = self.pipeline.vae.config, self.pipeline.scheduler.config
-        latents = (DiagonalGaussianDistribution(x).sample() - vae.shift_factor) * vae.scaling_factor
+        latents = (draw_posterior(x) - vae.shift_factor) * vae.scaling_factor
 
         def predict(noisy: Tensor, sigmas: Tensor) -> Tensor:
             velocity: Tensor = self.backbone(

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor
 
 from emu.architecture import Cond
 from emu.models.gaussian import GaussianDiffusion
+from emu.objectives import draw_posterior
 
 
 class LatentDiffusion(GaussianDiffusion):
@@ -38,8 +38,7 @@ class LatentDiffusion(GaussianDiffusion):
     def latents(self, moments: Tensor) -> Tensor:
         """moments (b,2c,h,w) -> a fresh sample (b,c,h,w), scaled as the U-Net takes it."""
         scaling_factor: float = self.pipeline.vae.config.scaling_factor
-        sample: Tensor = DiagonalGaussianDistribution(moments).sample()
-        return sample * scaling_factor
+        return draw_posterior(moments) * scaling_factor
 
     @property
     def size_multiple(self) -> int:

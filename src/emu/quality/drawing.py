@@ -50,7 +50,7 @@ class Drawing:
         self.sampler = dict(sampler)
         self.rows: list[runs.Row] = []
         self.scores: Scores = {}
-        self.losses: list[Tensor] = []
+        self.held_out: list[Tensor] = []
 
     def add(self, images: Tensor, batch: Mapping[str, Any]) -> None:
         """Write and judge a batch: images float (b,3,h,w) in [0,1]; batch with `prompt`, `seed` and `index` of b.
@@ -74,9 +74,13 @@ class Drawing:
         scores = judge_pixels(pixels, [row["prompt"] for row in rows], judges=self.judges)
         self.scores |= {row["file"]: score for row, score in zip(rows, scores, strict=True)}
 
+    def hold_out(self, losses: Tensor, weight: Tensor) -> None:
+        """Keep the losses, float (b,), of a batch of held-out pictures; those of weight 0 are fillers."""
+        self.held_out.append(losses[weight > 0])
+
     def finish(self) -> Drawn:
         """What all ranks drew, the same on every rank; a collective call, so made on all of them."""
-        losses = [float(loss) for loss in self.losses]
+        losses = torch.cat(self.held_out).tolist() if self.held_out else []
         parts: list[Any] = [(self.rows, self.scores, losses)]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             parts = [None] * torch.distributed.get_world_size()

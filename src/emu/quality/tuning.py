@@ -33,7 +33,8 @@ class QualityTuning(L.Callback):
     It sets what it needs on the Trainer: step 0 is drawn in the sanity check, validation runs at optimizer steps
     divisible by `check_every` and at the last one, gradients accumulate up to `batch`, `max_steps` caps the Trainer's.
     The datamodule has `batch_size`. `validation_step` returns {"images": float (b,3,h,w) in [0,1]} for a batch with
-    `prompt`, `seed` and `index`, and {"held_out_loss": scalar} for any other; the module has its `sampler` settings.
+    `prompt`, `seed` and `index`, and {"losses": float (b,)} for any other, which has `weight`; the module has its
+    `sampler` settings.
 
     Args:
         appeal: judges how good a picture looks; without it the latest check is kept as the best.
@@ -65,6 +66,7 @@ class QualityTuning(L.Callback):
         self.rule = StopRule(patience=patience, margin=margin, min_steps=min_steps, max_steps=max_steps)
         self.checks: list[Check] = []
         self.stop_reason: str | None = None
+        self._accumulate = 1
         self._base: dict[str, Any] = {}  # of step 0: digest of prompts and sampler, scores, held-out loss
 
     # ---- the Trainer's settings
@@ -79,6 +81,7 @@ class QualityTuning(L.Callback):
             trainer.accumulate_grad_batches = self.batch // devices_batch
         if warning := batch_warning(devices_batch * trainer.accumulate_grad_batches):
             rank_zero_info(f"warning: {warning}")
+        self._accumulate = trainer.accumulate_grad_batches
         loop = trainer.fit_loop.epoch_loop
         loop.max_steps = self.rule.max_steps if loop.max_steps == -1 else min(loop.max_steps, self.rule.max_steps)
         self.rule = dataclasses.replace(self.rule, max_steps=loop.max_steps)
@@ -126,13 +129,13 @@ class QualityTuning(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write and judge a batch of prompts, or keep the loss of a held-out one."""
+        """Write and judge a batch of prompts, or keep the losses of held-out pictures."""
         if not _tuning(trainer):
             return
         if "prompt" in batch:
             self._drawing.add(outputs["images"], batch)
         else:
-            self._drawing.losses.append(outputs["held_out_loss"])
+            self._drawing.hold_out(outputs["losses"], batch["weight"])
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Complete the folder, then decide on every rank alike, from all ranks' pictures."""
@@ -203,12 +206,20 @@ class QualityTuning(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers and texts only, so that checkpoints load with `weights_only=True`."""
-        return {"base": self._base, "checks": [dataclasses.asdict(check) for check in self.checks]}
+        checks = [dataclasses.asdict(check) for check in self.checks]
+        return {"base": self._base, "checks": checks, "accumulate": self._accumulate}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the verdicts so far; step 0 is not drawn again."""
         self._base = state_dict["base"]
         self.checks = [Check.from_row(row) for row in state_dict["checks"]]
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Count batches as this run does: on another number of devices an optimizer step has another number of them."""
+        then = checkpoint["callbacks"][self.state_key]["accumulate"]
+        for counts in (checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"][of] for of in ("total", "current")):
+            ready = counts["ready"] // then * trainer.accumulate_grad_batches
+            counts.update({name: ready - counts["ready"] + count for name, count in counts.items()})
 
 
 def _tuning(trainer: L.Trainer) -> bool:

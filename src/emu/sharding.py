@@ -1,0 +1,135 @@
+"""FSDP2: what trains and its average, sharded over all devices from outside of the model.
+
+    emu fit -c latent/sdxl -c multi-gpu/fsdp2 --data.root my/needles
+
+Notable: each block of the network (`emu.blocks`) is a unit of `torch.distributed.fsdp.fully_shard`, the rest is one
+more. Weights, gradients, moments and the average are kept in float32, a share a device; blocks compute in
+`compute_dtype`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+from emu.blocks import blocks
+from emu.errors import UserError
+
+LARGE = 3_000_000_000  # parameters, beyond which gathered weights are dropped between forward and backward (ZeRO-3)
+
+
+class FSDP2(ModelParallelStrategy):
+    """Lightning's strategy for FSDP2, which shards by itself and over all devices.
+
+    Lightning's own leaves sharding to the model, and its "auto" shares data among nodes alone.
+
+    Args:
+        shard: devices that hold one copy of the weights together; the groups hold one copy each, and average their
+            gradients. None for all of a node, so that only gradients travel between nodes.
+        reshard_after_forward: drop gathered weights until the backward pass asks for them again, which saves memory and
+            costs a gather; None does so for networks of more than 3 billion parameters.
+        compute_dtype: of the blocks' weights and activations; gradients are summed in float32 whichever it is.
+        timeout_minutes: how long a device waits for the others before it gives up.
+    """
+
+    def __init__(
+        self,
+        *,
+        shard: int | None = None,
+        reshard_after_forward: bool | None = None,
+        compute_dtype: Literal["bfloat16", "float32"] = "bfloat16",
+        timeout_minutes: float = 30,
+    ) -> None:
+        super().__init__(
+            tensor_parallel_size=1,
+            save_distributed_checkpoint=False,  # one file, that any number of devices goes on from
+            timeout=timedelta(minutes=timeout_minutes),
+        )
+        self.shard = shard
+        self.reshard_after_forward = reshard_after_forward
+        self.compute_dtype: torch.dtype = getattr(torch, compute_dtype)
+
+    def setup_environment(self) -> None:
+        """Join the other processes. UserError: they cannot be parted into groups of `shard`."""
+        self._data_parallel_size = world = self.num_nodes * self.num_processes
+        super().setup_environment()
+        shard = self.shard or self.num_processes
+        if world % shard:
+            raise UserError(f"trainer.strategy.init_args.shard {shard}: {world} devices are not so many times over")
+        self.mesh = mesh(self.root_device.type, copies=world // shard, shard=shard)
+
+    def setup(self, trainer: L.Trainer) -> None:
+        """Shard, then as Lightning's: the optimizer is made of what is sharded."""
+        networks = dict(self._networks())
+        large = sum(p.numel() for p in networks["backbone"].parameters()) > LARGE
+        for name, network in networks.items():
+            # Of the average no backward pass would drop the gathered weights.
+            reshard = name == "ema" or (large if self.reshard_after_forward is None else self.reshard_after_forward)
+            apply(network, self.mesh, reshard=reshard, dtype=self.compute_dtype)
+        super().setup(trainer)
+
+    def _networks(self) -> Iterator[tuple[str, nn.Module]]:
+        assert self.lightning_module is not None
+        return self.lightning_module.named_children()
+
+    @contextmanager
+    def block_backward_sync(self) -> Iterator[None]:
+        """Inside, gradients are summed up where they are: between the batches of one optimizer step nothing travels."""
+        backbone: Any = dict(self._networks())["backbone"]
+        backbone.set_requires_gradient_sync(False)
+        try:
+            yield
+        finally:
+            backbone.set_requires_gradient_sync(True)
+
+
+def mesh(device: str, *, copies: int, shard: int) -> DeviceMesh:
+    """Of one axis where there is one copy, of two (copies, shard) where there are several."""
+    if copies == 1:
+        return init_device_mesh(device, (shard,), mesh_dim_names=("shard",))
+    return init_device_mesh(device, (copies, shard), mesh_dim_names=("copies", "shard"))
+
+
+def apply(network: nn.Module, over: DeviceMesh, *, reshard: bool, dtype: torch.dtype) -> None:
+    """Shard `network` in place, block by block."""
+    inner = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    # What enters the network keeps its precision until a layer reads it: a timestep of 937 is 936 in bfloat16.
+    outer = MixedPrecisionPolicy(
+        param_dtype=dtype, reduce_dtype=torch.float32, output_dtype=torch.float32, cast_forward_inputs=False
+    )
+    for part in (*blocks(network), network):
+        part.register_forward_hook(_own)
+    for block in blocks(network):
+        fully_shard(block, mesh=over, mp_policy=inner, reshard_after_forward=reshard)
+    for layer in _outside_of_blocks(network):
+        layer.register_forward_pre_hook(_cast)
+    # Always dropped: the root keeps its weights gathered after a forward pass without a backward one, as in sampling.
+    fully_shard(network, mesh=over, mp_policy=outer, reshard_after_forward=True)
+
+
+def _outside_of_blocks(module: nn.Module) -> Iterator[nn.Module]:
+    for child in module.children():
+        if isinstance(child, FSDPModule):
+            continue
+        if getattr(child, "weight", None) is not None:
+            yield child
+        yield from _outside_of_blocks(child)
+
+
+def _cast(layer: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    weight: Any = layer.weight
+    return tuple(one.to(weight.dtype) if isinstance(one, Tensor) and one.is_floating_point() else one for one in given)
+
+
+def _own(module: nn.Module, given: tuple[Any, ...], output: Any) -> Any:
+    # Some networks return views of tensors, and an operation in place on one would lose FSDP2's hook for the way back.
+    if isinstance(output, tuple):
+        return tuple(_own(module, given, one) for one in output)
+    return output.clone() if isinstance(output, Tensor) and output._is_view() else output
