@@ -1,10 +1,12 @@
 """Real processes that know each other, as `torchrun` starts them; forked, so that nothing is imported again."""
 
+import logging
 import multiprocessing
 import os
 import socket
 import sys
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +17,21 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def ranks(world: int, target: Callable[..., Any], *args: Any, log: Path, timeout: float = 240) -> list[int | None]:
-    """Run `target(*args)` in `world` processes at once; their exit codes, and what they say in `log`.RANK."""
+def start(world: int, target: Callable[..., Any], *args: Any, log: Path) -> list[BaseProcess]:
+    """`target(*args)` in `world` processes at once; what they say goes to `log`.RANK."""
     context = multiprocessing.get_context("fork")
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(world)}
     shared |= {"TORCHELASTIC_RUN_ID": "test", "LOCAL_WORLD_SIZE": str(world), "GROUP_RANK": "0"}
-    started = [
-        context.Process(
-            target=_one, args=(rank, {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}, log, target, args)
-        )
-        for rank in range(world)
-    ]
+    own = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
+    started = [context.Process(target=_one, args=(each, f"{log}.{each['RANK']}", target, args)) for each in own]
     for one in started:
         one.start()
+    return list(started)
+
+
+def ranks(world: int, target: Callable[..., Any], *args: Any, log: Path, timeout: float = 240) -> list[int | None]:
+    """The exit codes of `target(*args)` in `world` processes; those that take too long are killed."""
+    started = start(world, target, *args, log=log)
     for one in started:
         one.join(timeout)
         if one.is_alive():
@@ -36,10 +40,13 @@ def ranks(world: int, target: Callable[..., Any], *args: Any, log: Path, timeout
     return [one.exitcode for one in started]
 
 
-def _one(rank: int, environment: dict[str, str], log: Path, target: Callable[..., Any], args: tuple[Any, ...]) -> None:
+def _one(environment: dict[str, str], log: str, target: Callable[..., Any], args: tuple[Any, ...]) -> None:
     os.environ.update(environment)
-    with open(f"{log}.{rank}", "wb", buffering=0) as file:
+    with open(log, "wb", buffering=0) as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
-        sys.stdout = sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115  pytest has its own in their place
+        # In the parent, pytest has streams and handlers of its own in these places.
+        sys.stdout = sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        for name in (None, "lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).handlers = [logging.StreamHandler(sys.stderr)]
         target(*args)

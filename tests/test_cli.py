@@ -67,7 +67,7 @@ def test_answers_in_a_blink(argv: list[str], code: int) -> None:
     assert min(float(str(run["cpu"])) for run in runs) < 0.3
 
 
-@pytest.mark.parametrize("key", ["data.resolution", "quality.patience", "trainer.max_steps", "checkpoint.save_top_k"])
+@pytest.mark.parametrize("key", ["data.resolution", "quality.patience", "trainer.max_steps", "checkpoint.minutes"])
 def test_a_mistyped_flag_names_the_closest(refused: Answer, key: str) -> None:
     mistyped = key[:-2] + key[-1] + key[-2]
     line = refused("fit", "-c", "latent/tiny", f"--{mistyped}", "1")

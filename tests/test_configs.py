@@ -59,4 +59,4 @@ def test_the_parser_takes_them_all() -> None:
         files = [f"--config={file}" for file in (model, *layers)]
         config = Parsed([*files, "--data.resolution=96"], command="fit").config
         assert config.data.resolution == config.model.init_args.resolution == 96
-        assert config.checkpoint.dirpath == config.trainer.default_root_dir
+        assert config.checkpoint.every == config.quality.check_every

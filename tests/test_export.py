@@ -1,5 +1,7 @@
 """A run becomes a pipeline folder, and a folder, a checkpoint or a run becomes a model again."""
 
+import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -94,7 +96,14 @@ def test_a_picture_that_is_not_the_runs_is_an_error(latent_run: Path, tmp_path: 
 
 def test_a_step_without_pictures_is_held_against_the_model(latent_run: Path, tmp_path: Path) -> None:
     (latent_run / "step-000001" / runs.SAMPLES).unlink()
-    (latent_run / "best.ckpt").rename(latent_run / "last.ckpt")
+    checkpoint = runs.checkpoint(latent_run, 1)
+    checkpoint.parent.mkdir()
+    (latent_run / "best.ckpt").rename(checkpoint)
+    told = checkpoint.with_name("step-000001.ckpt.json")
+    told.write_text('{"sha256": "of another file"}')
+    with pytest.raises(UserError, match="damaged since it was written"):
+        export(latent_run, tmp_path / "out")
+    told.write_text(json.dumps({"sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest()}))
     assert export(latent_run, tmp_path / "out") <= 1
 
 
@@ -151,7 +160,7 @@ def test_a_config_that_does_not_fit_is_named(latent_run: Path, tiny_folder: Fold
 
 def test_a_run_without_a_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("{}")
-    with pytest.raises(UserError, match="neither best.ckpt nor last.ckpt"):
+    with pytest.raises(UserError, match="neither best.ckpt nor a checkpoint in checkpoints"):
         load_model(tmp_path)
 
 

@@ -71,7 +71,8 @@ def refused(config: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
 
 def test_a_run_leaves_its_folder_as_the_architecture_page_says(run: Path) -> None:
     assert runs.complete_steps(run) == [0, 2, 4]
-    assert {path.name for path in run.iterdir()} >= {"config.yaml", "quality.json", "last.ckpt"}
+    assert {path.name for path in run.iterdir()} >= {"config.yaml", "quality.json", "checkpoints"}
+    assert runs.checkpoints(run) == [runs.checkpoint(run, step) for step in (2, 4)]
     assert (run / "best.ckpt").exists() == (runs.read_quality(run)["best_step"] is not None)
     assert [row["prompt"] for row in runs.read_samples(run / "step-000004")] == [
         "a red boat",
@@ -91,14 +92,14 @@ def test_its_config_is_the_run_again(run: Path, config: Path) -> None:
 
 
 def test_a_checkpoint_is_read_without_pickled_code(run: Path) -> None:
-    checkpoint = torch.load(run / "last.ckpt", weights_only=True)
+    checkpoint = torch.load(runs.checkpoint(run, 4), weights_only=True)
     assert {key.partition(".")[0] for key in checkpoint["state_dict"]} == {"backbone", "ema"}
 
 
 def test_a_run_goes_on_where_it_stopped(run: Path, config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(run, out)
-    argv = ["--trainer.default_root_dir", str(out), "--ckpt_path", str(out / "last.ckpt"), "--quality.max_steps", "6"]
+    argv = ["--trainer.default_root_dir", str(out), "--quality.max_steps", "6"]
     before = [path.stat().st_mtime_ns for path in sorted((out / "step-000000").iterdir())]
     main(["fit", "-c", str(config), *argv])
     assert runs.complete_steps(out) == [0, 2, 4, 6]
@@ -122,7 +123,7 @@ def test_encode_then_fit_from_the_cache(config: Path, tmp_path: Path) -> None:
 
 
 def test_validate_says_the_held_out_loss(run: Path, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["validate", "-c", str(config), "--ckpt_path", str(run / "last.ckpt"), "--data.held_out", "2"])
+    main(["validate", "-c", str(config), "--ckpt_path", str(runs.checkpoint(run, 4)), "--data.held_out", "2"])
     assert "held_out_loss" in capsys.readouterr().out
 
 
@@ -135,9 +136,9 @@ def test_compare_and_export_take_the_run(run: Path, tmp_path: Path, capsys: pyte
 
 
 def test_a_folder_with_a_run_is_not_run_into(run: Path, refused: Answer) -> None:
-    line = refused("--trainer.default_root_dir", str(run))
-    assert "holds a run already" in line
-    assert f"--ckpt_path {run}/last.ckpt" in line
+    assert "holds a run already" in refused("--trainer.default_root_dir", str(run), "--resume", "never")
+    line = refused("--trainer.default_root_dir", str(run), "--data.seed", "3")
+    assert f"{run}: its run began with data.seed 0, not 3" in line
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_another_architectures_folder_and_checkpoint(refused: Answer, config: Pa
     pixel = str(config.parent / "pixel")
     assert "IFPipeline" in refused("--model.init_args.pretrained", pixel)
     argv = ["--model", "emu.models.PixelDiffusion", "--model.init_args.pretrained", pixel]
-    assert "PixelDiffusion" in refused(*argv, "--ckpt_path", str(run / "last.ckpt"))
+    assert "PixelDiffusion" in refused(*argv, "--ckpt_path", str(runs.checkpoint(run, 4)))
 
 
 @pytest.mark.parametrize(

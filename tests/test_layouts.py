@@ -69,7 +69,7 @@ def fit(path: Path, name: str, *args: str, world: int = 1) -> Path:
 
 def weights(run: Path, of: str) -> Tensor:
     """All of `backbone` or `ema` as one vector."""
-    state = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
+    state = torch.load(runs.checkpoints(run)[-1], weights_only=True)["state_dict"]
     return torch.cat([value.flatten() for key, value in state.items() if key.startswith(of)])
 
 
@@ -122,10 +122,9 @@ def test_losses_and_weights_do_not_depend_on_the_layout(
 
 
 def test_a_run_goes_on_on_other_numbers_of_devices(path: Path, alone: Path, tiny_folder: Folder) -> None:
-    go_on = ["--ckpt_path", str(path.parent / "moving" / "last.ckpt")]
     fit(path, "moving", *FLOAT32, "--data.batch_size", "3", "--quality.max_steps", "1", world=2)
-    fit(path, "moving", "--data.batch_size", "12", "--quality.max_steps", "4", *go_on)
-    run = fit(path, "moving", *FLOAT32, "--data.batch_size", "4", *go_on, world=3)
+    fit(path, "moving", "--data.batch_size", "12", "--quality.max_steps", "4")
+    run = fit(path, "moving", *FLOAT32, "--data.batch_size", "4", world=3)
     assert logged(run, "loss") == pytest.approx(logged(alone, "loss")[4:], rel=1e-4)
     same(run, alone, tiny_folder("latent"))
 
@@ -143,7 +142,7 @@ def test_every_architecture_is_sharded_and_computes_in_bfloat16(
     sharded = fit(path, "sharded", "-c", "multi-gpu/fsdp2", *args, world=2)
     assert logged(sharded, "loss") == pytest.approx(logged(whole, "loss"), rel=0.05)
     assert runs.complete_steps(sharded) == [0, 2]
-    main(["export", str(sharded / "last.ckpt"), str(tmp_path / "exported")])
+    main(["export", str(runs.checkpoints(sharded)[-1]), str(tmp_path / "exported")])
 
 
 class Toy(nn.Module):

@@ -3,6 +3,8 @@
 It works on whatever part of the weights this process holds, so the twin may be sharded as the network is.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -16,7 +18,7 @@ def decay_at(step: int, decay: float) -> float:
 @torch.no_grad()
 def update(average: nn.Module, live: nn.Module, *, decay: float) -> None:
     """average = decay * average + (1 - decay) * live, in place; buffers are copied."""
-    torch._foreach_lerp_(local(average), local(live), 1 - decay)
+    torch._foreach_lerp_(local(average.parameters()), local(live.parameters()), 1 - decay)
     for mean, buffer in zip(average.buffers(), live.buffers(), strict=True):
         mean.copy_(buffer)
 
@@ -24,11 +26,11 @@ def update(average: nn.Module, live: nn.Module, *, decay: float) -> None:
 @torch.no_grad()
 def squares(average: nn.Module, live: nn.Module) -> Tensor:
     """float (2,): sums of squares of the difference and of the live weights, of this process's part."""
-    parts = local(live)
-    difference = torch._foreach_sub(local(average), parts)
+    parts = local(live.parameters())
+    difference = torch._foreach_sub(local(average.parameters()), parts)
     return torch.stack([torch.stack(torch._foreach_norm(some)).square().sum() for some in (difference, parts)])
 
 
-def local(network: nn.Module) -> list[Tensor]:
-    """The parameters, of sharded ones this process's part."""
-    return [p.to_local() if isinstance(p, DTensor) else p for p in network.parameters()]
+def local(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The tensors, of sharded ones this process's part."""
+    return [one.to_local() if isinstance(one, DTensor) else one for one in tensors]

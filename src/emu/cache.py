@@ -7,7 +7,6 @@ killed one leaves nothing half done, and what is there can be read while the res
 """
 
 import logging
-import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from emu.runs import to_disk
 
 FORMAT = {"emu-cache": "1"}  # the metadata by which a shard is known as ours
 
@@ -61,9 +62,9 @@ class Cache:
         path = self.folder / f"shard-{uuid.uuid4().hex}.safetensors"
         beside = path.with_suffix(".tmp")
         save_file(flat, beside, metadata=FORMAT)
-        _to_disk(beside)
+        to_disk(beside)
         beside.rename(path)
-        _to_disk(self.folder)
+        to_disk(self.folder)
         self._entries().update({key: (path, list(tensors)) for key, tensors in items.items()})
 
     def _entries(self) -> dict[str, tuple[Path, list[str]]]:
@@ -91,11 +92,3 @@ def _tensors_of(path: Path) -> list[str]:
         path.rename(path.with_suffix(".aside"))
         log.warning("%s: set aside, its entries will be made again (%s)", path, reason)
     return []
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -40,9 +40,8 @@ def export(checkpoint_or_run: Path, out: Path) -> int:
     checkpoint = find_checkpoint(checkpoint_or_run)
     model = load_checkpoint(checkpoint)
     model.save_pipeline(out)
-    precision = read_config(checkpoint.parent).get("trainer", {}).get("precision")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with autocast(precision, device):
+    with autocast(read_config(runs.run_of(checkpoint)).get("trainer", {}), device):
         row, wanted, origin = reference(model, checkpoint, device)
         drawn = draw_plain(out, row, model, device)
     if drawn.shape != wanted.shape:
@@ -58,7 +57,7 @@ def export(checkpoint_or_run: Path, out: Path) -> int:
 
 def reference(model: TextToImageModule, checkpoint: Path, device: torch.device) -> tuple[runs.Row, Pixels, str]:
     """What to draw, how it looks, and where that is from: the run's first picture at the step, or one drawn now."""
-    folder = runs.step_folder(checkpoint.parent, read_checkpoint(checkpoint)["global_step"])
+    folder = runs.step_folder(runs.run_of(checkpoint), read_checkpoint(checkpoint)["global_step"])
     if (folder / runs.SAMPLES).exists():
         row = runs.read_samples(folder)[0]
         path = folder / row["file"]
@@ -82,7 +81,10 @@ def draw_plain(folder: Path, row: runs.Row, model: TextToImageModule, device: to
     return np.asarray(drawn.images[0])
 
 
-def autocast(precision: object, device: torch.device) -> AbstractContextManager[Any]:
-    """The precision in which the run drew its pictures."""
-    kinds = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-    return torch.autocast(device.type, kinds[precision]) if precision in kinds else nullcontext()
+def autocast(trainer: dict[str, Any], device: torch.device) -> AbstractContextManager[Any]:
+    """The precision in which a run of these Trainer settings drew its pictures."""
+    strategy = trainer.get("strategy")
+    own = (strategy.get("init_args") or {}).get("compute_dtype") if isinstance(strategy, dict) else None
+    kinds = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "bfloat16": torch.bfloat16}
+    kind = kinds.get(str(own or trainer.get("precision")))
+    return torch.autocast(device.type, kind) if kind else nullcontext()

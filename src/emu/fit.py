@@ -1,26 +1,31 @@
 """`emu fit`, `validate`, `encode`: Lightning's command line, its keys trainer, model, data, quality, checkpoint.
 
-A run lives in one folder, `--trainer.default_root_dir`: pictures, verdicts, checkpoints, logs and its config.
+A run lives in one folder, `--trainer.default_root_dir`: pictures, verdicts, checkpoints, logs and its config. The same
+command again goes on where it stopped.
 """
 
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+import yaml
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_info
 
+from emu import runs
 from emu.captions import CutCaptions
+from emu.checkpoints import Checkpoints, Durable, newest
 from emu.data import CuratedData
 from emu.encode import encode as encode_into
 from emu.errors import UserError
 from emu.module import TextToImageModule
 from emu.quality import QualityTuning
+from emu.resume import changed, finished
 
 # What our classes rely on: "before" pictures at step 0, checks counted in steps, ranks dealt to by CuratedData.
 TRAINER = {
@@ -30,9 +35,8 @@ TRAINER = {
     "max_epochs": -1,
     "log_every_n_steps": 10,
     "default_root_dir": "runs/emu",
+    "enable_checkpointing": False,  # of Lightning's own kind, which may tear
 }
-# One rolling last.ckpt beside the best.ckpt that QualityTuning keeps.
-CHECKPOINT = {"filename": "last", "enable_version_counter": False, "save_on_train_epoch_end": False}
 # What torchrun tells each process, and what holds without it.
 PROCESS = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
 
@@ -52,7 +56,9 @@ class RunConfig(SaveConfigCallback):
         if stage == "fit":
             folder = Path(trainer.default_root_dir)
             folder.mkdir(parents=True, exist_ok=True)
-            self.parser.save(self.config, str(folder / "config.yaml"), skip_unset=False, overwrite=True)
+            config = self.config.clone()
+            config.ckpt_path = None  # where this command went on from is not where the next one does
+            self.parser.save(config, str(folder / runs.CONFIG), skip_unset=False, overwrite=True)
 
 
 class EmuCLI(LightningCLI):
@@ -80,10 +86,10 @@ class EmuCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(QualityTuning, "quality")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-        parser.set_defaults({f"checkpoint.{key}": value for key, value in CHECKPOINT.items()})
+        parser.add_lightning_class_args(Checkpoints, "checkpoint")
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="the checkpoint to continue from")
-        parser.link_arguments("trainer.default_root_dir", "checkpoint.dirpath")
+        parser.add_argument("--resume", type=Literal["auto", "never"], default="auto", help="go on with a run begun")
+        parser.link_arguments("quality.check_every", "checkpoint.every")
         parser.link_arguments("data.resolution", "model.init_args.resolution")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -91,22 +97,31 @@ class EmuCLI(LightningCLI):
         self.config = parser.parse_args(args)
 
     def before_instantiate_classes(self) -> None:
-        """Raises UserError where the checkpoint to go on from is missing, or where the folder holds a run already."""
-        folder, checkpoint = Path(self.config.trainer.default_root_dir), self.config.ckpt_path
+        """Find the checkpoint to go on from. UserError: it is missing, or the folder holds another run."""
+        run, checkpoint = Path(self.config.trainer.default_root_dir), self.config.ckpt_path
         if checkpoint and not Path(checkpoint).is_file():
             raise UserError(f"--ckpt_path {checkpoint}: no such file")
-        if self.command == "fit" and not checkpoint and any(folder.glob("*.ckpt")):
+        self.finished = None
+        if self.command != "fit" or checkpoint or not (runs.checkpoints(run) or (run / runs.BEST).is_file()):
+            return
+        if self.config.resume == "never":
             raise UserError(
-                f"--trainer.default_root_dir {folder}: holds a run already; name another folder, "
-                f"or continue it with --ckpt_path {folder}/last.ckpt"
+                f"--trainer.default_root_dir {run}: holds a run already, and --resume is never; name another"
             )
+        if difference := changed(run, yaml.safe_load(self.parser.dump(self.config, skip_unset=False))):
+            raise UserError(
+                f"--trainer.default_root_dir {run}: its run began with {difference}; give that, or name another folder"
+            )
+        found = newest(run)
+        self.finished = finished(run, found, max_steps=self.config.quality.max_steps)
+        self.config.ckpt_path = str(found) if found else None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         given: Namespace = self.config_init["trainer"]
         if given.logger in (None, True):
             folder = str(given.default_root_dir)
             kwargs["logger"] = [TensorBoardLogger(folder, name="tensorboard"), CSVLogger(folder, name="csv")]
-        return super().instantiate_trainer(**kwargs)
+        return super().instantiate_trainer(**kwargs, plugins=[*(given.plugins or []), Durable()])
 
 
 def run(command: str, args: list[str]) -> None:
@@ -114,6 +129,9 @@ def run(command: str, args: list[str]) -> None:
     for message in QUIET:
         warnings.filterwarnings("ignore", message)
     cli = EmuCLI(args, command=command)
+    if cli.finished:
+        rank_zero_info(f"{cli.config.trainer.default_root_dir}: {cli.finished}")
+        return
     action = cli.trainer.fit if command == "fit" else cli.trainer.validate
     action(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
 

@@ -17,7 +17,7 @@ from emu.errors import UserError
 CONFIGS = [Path(__file__).parent / "configs", Path(__file__).parents[2] / "configs"]
 SECTIONS = ("trainer", "model", "data", "quality", "checkpoint")
 WITHOUT_VALUE = ("help", "print_config")
-OWN = {"config", "seed_everything", "ckpt_path", *WITHOUT_VALUE}
+OWN = {"config", "seed_everything", "ckpt_path", "resume", *WITHOUT_VALUE}
 
 
 def check(args: list[str]) -> list[str]:

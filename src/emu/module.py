@@ -4,11 +4,14 @@ A subclass says what its pictures, prompts and loss are (`emu.architecture`); `e
 file may add one.
 """
 
+import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
@@ -17,6 +20,8 @@ from emu import averaging, objectives
 from emu.architecture import Architecture, Cond, Sampler
 from emu.blocks import recompute
 from emu.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 class TextToImageModule(Architecture):
@@ -30,6 +35,7 @@ class TextToImageModule(Architecture):
         ema_decay: of the averaged weights, reached by way of (1 + n) / (10 + n) at step n; 0 for no average.
         gradient_checkpointing: computes the inside of each block again on the way back, which saves most of the memory
             that activations take, for about a third more time.
+        max_skipped: optimizer steps in a row that may be skipped since a loss or gradient is not finite.
         sampler: keyword arguments of the pipeline's call over those in `sampler_defaults`.
     """
 
@@ -44,6 +50,7 @@ class TextToImageModule(Architecture):
         warmup_steps: int = 100,
         ema_decay: float = 0.999,
         gradient_checkpointing: bool = False,
+        max_skipped: int = 3,
         sampler: Sampler | None = None,
     ) -> None:
         super().__init__(pretrained, resolution=resolution, sampler=sampler)
@@ -51,7 +58,9 @@ class TextToImageModule(Architecture):
         self.warmup_steps = warmup_steps
         self.ema_decay = ema_decay
         self.gradient_checkpointing = gradient_checkpointing
-        self._step_losses: list[Tensor] = []  # of the batches of the optimizer step so far
+        self.max_skipped = max_skipped
+        self._skipped = 0  # steps in a row
+        self._step: list[tuple[list[str], Tensor, Tensor]] = []  # of its batches so far: names, losses, weighted mean
         self._held_out: list[Tensor] = []  # of each batch: the sum of its losses, and of how many
 
     def configure_model(self) -> None:
@@ -74,9 +83,46 @@ class TextToImageModule(Architecture):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """The weighted mean of the batch's losses."""
-        loss: Tensor = (batch["weight"] * self._losses(batch)).mean()
-        self._step_losses.append(loss.detach())
+        losses = self._losses(batch)
+        loss: Tensor = (batch["weight"] * losses).mean()
+        self._step.append((batch["name"], losses.detach(), loss.detach()))
         return loss
+
+    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Seed what is not a picture's own, such as a backbone's dropout: a run that goes on repeats it."""
+        place = [int(os.environ.get("PL_GLOBAL_SEED", 0)), self.current_epoch, batch_idx, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Skip the step on all devices where a loss or a gradient is not finite on one. UserError: once too often."""
+        mean = torch.stack([loss for _, _, loss in self._step]).mean()
+        gradients = averaging.local(p.grad for p in self.backbone.parameters() if p.grad is not None)
+        norm = torch.stack(torch._foreach_norm(gradients)).norm() if self._looks_at_gradients else mean
+        self._loss, norm = self.trainer.strategy.reduce(torch.stack([mean, norm]), reduce_op="mean")
+        if bool((self._loss + norm).isfinite()):  # the one number a step that the host waits for
+            self._skipped = 0
+            return
+        optimizer.zero_grad(set_to_none=True)  # without gradients it changes neither weights nor moments
+        self._skipped += 1
+        self._name_the_bad()
+        if self._skipped > self.max_skipped:
+            raise UserError(
+                f"step {self.global_step}: loss or gradient not finite in {self._skipped} steps in a row "
+                "(model.init_args.max_skipped); lower the learning rate, or look at the pictures named above"
+            )
+
+    @property
+    def _looks_at_gradients(self) -> bool:
+        # A scaler of float16 tries out scales that overflow, and skips those steps by itself.
+        return getattr(self.trainer.precision_plugin, "scaler", None) is None
+
+    def _name_the_bad(self) -> None:
+        bad = [
+            name for names, losses, _ in self._step for name, ok in zip(names, losses.isfinite(), strict=True) if not ok
+        ]
+        if bad or self.global_rank == 0:
+            whose = f"the losses of {', '.join(bad)}" if bad else "a loss or gradient"
+            log.warning("step %d skipped: %s not finite", self.global_step, f"{whose} {'are' if bad[1:] else 'is'}")
 
     def configure_optimizers(self) -> Any:
         """The optimizer over the backbone, its rate rising linearly over `warmup_steps`, constant then."""
@@ -92,15 +138,10 @@ class TextToImageModule(Architecture):
         decay = averaging.decay_at(step, self.ema_decay)
         averaging.update(self.ema, self.backbone, decay=decay)
         if step % self.trainer.log_every_n_steps == 0:
-            self._log_loss()
-            if decay:
+            self.log("loss", self._loss)  # of all the step's pictures, on whichever device and in whichever batch
+            if decay and not self._skipped:
                 self._log_distance()
-        self._step_losses.clear()
-
-    def _log_loss(self) -> None:
-        # Of all pictures of the step, on whichever device and in whichever batch they were.
-        mean = torch.stack(self._step_losses).mean()
-        self.log("loss", self.trainer.strategy.reduce(mean, reduce_op="mean"))
+        self._step.clear()
 
     def _log_distance(self) -> None:
         squares = averaging.squares(self.ema, self.backbone)

@@ -72,14 +72,15 @@ def memory(outline: Outline) -> str:
 def disk(settings: Settings, outline: Outline) -> str:
     """Checkpoints, pictures and, where one is made, the cache."""
     data, config = settings.datamodule, settings.config
-    checkpoints = 2 * 4 * FLOAT32 * outline.trained()
+    checkpoints = (1 + config.checkpoint.keep) * 4 * FLOAT32 * outline.trained()
     rounds = 1 + -(-most_steps(config) // config.quality.check_every)
     drawn = rounds * len(data.prompt_rows) * PNG * config.data.resolution**2
     picture, caption = outline.cached(config.data.resolution, config.data.resolution)
     texts = set(data.captions()) | {""}
     cache = len(data.train_pictures + data.held_out_pictures) * picture + len(texts) * caption
     return (
-        f"disk: {amount(checkpoints)} for best.ckpt and last.ckpt (weights, average, two moments each)\n"
+        f"disk: {amount(checkpoints)} for best.ckpt and the {config.checkpoint.keep} newest checkpoints (weights, "
+        "average, two moments each)\n"
         f"  {amount(drawn)} for the pictures of all checks, at most\n"
         f"  {amount(cache)} for the cache of `emu encode`, where --data.cache is given"
     )

@@ -22,7 +22,9 @@ Row = dict[str, Any]
 SAMPLES = "samples.jsonl"
 SCORES = "scores.jsonl"
 QUALITY = "quality.json"
+CONFIG = "config.yaml"
 BEST = "best.ckpt"
+CHECKPOINTS = "checkpoints"
 
 
 def step_folder(run: Path, step: int) -> Path:
@@ -33,6 +35,22 @@ def step_folder(run: Path, step: int) -> Path:
 def complete_steps(run: Path) -> list[int]:
     """The steps of a run whose pictures are all drawn, in rising order."""
     return sorted(int(done.parent.name.removeprefix("step-")) for done in run.glob(f"step-[0-9]*/{SAMPLES}"))
+
+
+def checkpoint(run: Path, step: int) -> Path:
+    """Where the state after optimizer step `step` lies: `RUN/checkpoints/step-001500.ckpt`."""
+    return run / CHECKPOINTS / f"step-{step:06d}.ckpt"
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The checkpoints that were written to their end, in rising order of steps."""
+    return sorted(path.with_suffix("") for path in (run / CHECKPOINTS).glob("step-[0-9]*.ckpt.json"))
+
+
+def run_of(checkpoint: Path) -> Path:
+    """The run folder that a checkpoint belongs to."""
+    folder = checkpoint.parent
+    return folder.parent if folder.name == CHECKPOINTS else folder
 
 
 def picture_name(index: int) -> str:
@@ -107,6 +125,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or what a folder lists, would outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_rows(path: Path, rows: Iterable[Row]) -> None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from emu import runs
 from emu.data import load_prompts
 from emu.errors import UserError
-from emu.models.loading import CONFIG, find_checkpoint, load_model
+from emu.models.loading import find_checkpoint, load_model
 from emu.module import TextToImageModule
 
 Sampler = dict[str, int | float | bool | str]
@@ -60,11 +60,11 @@ def sample(
 
 
 def identity(model: str) -> str:
-    """The model's name and, where it is a file, when that was written: `last.ckpt` is another model an hour later."""
+    """The model's name and, where it is a file, when that was written: `best.ckpt` is another model an hour later."""
     path = Path(model)
     if not path.exists():
         return model
-    if (path / CONFIG).is_file():
+    if (path / runs.CONFIG).is_file():
         path = find_checkpoint(path)
     written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return f"{path} of {written.isoformat(timespec='seconds')}"

@@ -19,7 +19,7 @@ def sections() -> dict[str, Signature]:
         "data": constructor(list((PACKAGE / "data").glob("*.py")), "CuratedData"),
         "quality": constructor([PACKAGE / "quality" / "tuning.py"], "QualityTuning"),
         "trainer": constructor([lightning / "trainer" / "trainer.py"], "Trainer"),
-        "checkpoint": constructor([lightning / "callbacks" / "model_checkpoint.py"], "ModelCheckpoint"),
+        "checkpoint": constructor([PACKAGE / "checkpoints" / "saving.py"], "Checkpoints"),
     }
 
 

@@ -1,12 +1,11 @@
 """`emu demo`: one curated set quality-tunes three architectures, and a page shows before | after.
 
 The set is drawn by the simulated web; everything after that is what a user runs on pictures of their own: `emu encode`,
-`emu fit` with the config of each architecture, `emu compare`. A second run goes on where the first one stopped.
+`emu fit` with the config of each architecture, `emu compare`. A second call goes on where the first one stopped.
 """
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -78,8 +77,6 @@ def tune(out: Path, steps: int) -> None:
 
 def _tune(name: str, out: Path, steps: int, threads: int) -> None:
     run = out / name
-    if run.exists():
-        shutil.rmtree(run)  # minutes of work, begun by this command and never finished
     given = ["-c", f"{name}/tiny", "--data.root", str(out / "needles"), "--data.prompts", str(out / "prompts.jsonl")]
     given += ["--data.cache", str(out / "cache" / name), "--trainer.default_root_dir", str(run)]
     if steps:

@@ -8,16 +8,14 @@ import torch
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from emu import folders
+from emu import folders, runs
+from emu.checkpoints import verify
 from emu.errors import UserError
 from emu.models.flow import FlowMatching
 from emu.models.latent import LatentDiffusion, LatentDiffusionXL
 from emu.models.muse import Muse
 from emu.models.pixel import PixelDiffusion
 from emu.module import TextToImageModule
-
-CONFIG = "config.yaml"
-CHECKPOINTS = ("best.ckpt", "last.ckpt")
 
 ARCHITECTURES: dict[str, type[TextToImageModule]] = {
     architecture.pipeline_class.__name__: architecture
@@ -34,7 +32,7 @@ def load_model(path: str | Path) -> TextToImageModule:
 
     Raises UserError where there is none, or where it does not fit.
     """
-    if Path(path).is_file() or (Path(path) / CONFIG).is_file():
+    if Path(path).is_file() or (Path(path) / runs.CONFIG).is_file():
         return load_checkpoint(find_checkpoint(Path(path)))
     name = folders.read_index(folders.locate(str(path)))["_class_name"]
     if name not in ARCHITECTURES:
@@ -45,18 +43,19 @@ def load_model(path: str | Path) -> TextToImageModule:
 
 
 def find_checkpoint(path: Path) -> Path:
-    """A checkpoint as it is; of a run folder the best one, else the last."""
+    """A checkpoint as it is; of a run folder the best one, else the newest."""
     if path.is_file():
         return path
-    for name in CHECKPOINTS:
-        if (path / name).is_file():
-            return path / name
-    raise UserError(f"{path}: neither {' nor '.join(CHECKPOINTS)} is there; name a checkpoint file")
+    found = [path / runs.BEST] if (path / runs.BEST).is_file() else runs.checkpoints(path)
+    if not found:
+        raise UserError(f"{path}: neither {runs.BEST} nor a checkpoint in {runs.CHECKPOINTS}; name a checkpoint file")
+    return found[-1]
 
 
 def load_checkpoint(path: Path) -> TextToImageModule:
     """The model that `config.yaml` beside the checkpoint describes, with the checkpoint's weights."""
-    model = from_config(read_config(path.parent))
+    verify(path)
+    model = from_config(read_config(runs.run_of(path)))
     model.configure_model()
     model.load_state_dict(read_checkpoint(path)["state_dict"])
     return model.eval()
@@ -75,10 +74,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def read_config(run: Path) -> dict[str, Any]:
     """The configuration that the run folder was made with."""
+    path = run / runs.CONFIG
     try:
-        config: dict[str, Any] = yaml.safe_load((run / CONFIG).read_text())
+        config: dict[str, Any] = yaml.safe_load(path.read_text())
     except FileNotFoundError as error:
-        raise UserError(f"{run / CONFIG}: no such file; a checkpoint is read beside the config of its run") from error
+        raise UserError(f"{path}: no such file; a checkpoint is read beside the config of its run") from error
     return config
 
 
@@ -93,6 +93,6 @@ def from_config(config: dict[str, Any]) -> TextToImageModule:
     try:
         parsed = parser.parse_object({"model": {"class_path": model["class_path"], "init_args": given}})
     except ArgumentError as error:
-        raise UserError(f"{CONFIG}: model does not fit ({' '.join(str(error).split())[:300]})") from error
+        raise UserError(f"{runs.CONFIG}: model does not fit ({' '.join(str(error).split())[:300]})") from error
     built: TextToImageModule = parser.instantiate(parsed).model
     return built

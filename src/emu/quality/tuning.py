@@ -95,6 +95,14 @@ class QualityTuning(L.Callback):
                 "data.prompts: no prompts were drawn at step 0; name a .txt, .tsv or .jsonl file of prompts"
             )
         self._schedule(trainer)
+        if trainer.val_check_batch == 1:
+            # The run was stopped in the midst of this check, which begins anew. Lightning takes it for done.
+            loop = trainer.fit_loop.epoch_loop.val_loop
+            loop.restarting = False
+            trainer.validating = True
+            loop.run()
+            trainer.training = True
+            self._schedule(trainer)
         steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
         if warning := passes_warning(trainer.estimated_stepping_batches, steps_an_epoch=steps_an_epoch):
             rank_zero_info(f"warning: {warning}")
@@ -176,7 +184,7 @@ class QualityTuning(L.Callback):
         if not trainer.sanity_checking:
             best = self.rule.best(self.checks)
             if best is not None and best.step == trainer.global_step:
-                trainer.save_checkpoint(Path(trainer.default_root_dir) / runs.BEST)
+                trainer.save_checkpoint(Path(trainer.default_root_dir) / runs.BEST, weights_only=False)
             rank_zero_info(str(self.checks[-1]))
         self._write_quality(trainer, pl_module)
 

@@ -1,0 +1,116 @@
+"""When a run is saved, and how it ends where a scheduler wants the machine back."""
+
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+
+from emu import runs
+from emu.errors import UserError
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of schedulers that want the machine back
+STOPPED = 143  # the exit code of what SIGTERM ended: the same command goes on
+
+
+class Checkpoints(L.Callback):
+    """Saves what a run goes on from, and ends it in order where a scheduler asks for it.
+
+    SIGTERM or SIGUSR1, to one process or to all, is agreed on by all: they save at the end of the step and leave with
+    exit code 143. In the midst of a check, whose step is saved already, they leave at once.
+
+    Args:
+        every: optimizer steps from save to save; those that are checked are saved before they are checked.
+        minutes: save also when so long ago was the last time.
+        keep: how many of the newest are kept.
+    """
+
+    def __init__(self, *, every: int = 500, minutes: float = 30, keep: int = 2) -> None:
+        super().__init__()
+        if keep < 1 or every < 1:
+            raise UserError(f"checkpoint.keep {keep}, checkpoint.every {every}: give 1 or more")
+        self.every, self.minutes, self.keep = every, minutes, keep
+        self._asked = False
+        self._saved, self._when = 0, time.monotonic()
+        self._step = 0
+        self._group: Any = None
+        self._handlers: dict[int, Any] = {}
+
+    def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Listen from the first picture on."""
+        self._listen(trainer)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Listen, and know where the run stands."""
+        self._listen(trainer)
+        self._saved = self._step = trainer.global_step
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
+        """Save where an optimizer step has ended and it is time, or where all have to leave."""
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
+        late = time.monotonic() - self._when > 60 * self.minutes
+        asked, late = self._agreed(trainer, self._asked, late)
+        # The last step is saved after its check: Lightning does not come back to a run that has had all its steps.
+        last = self._step >= trainer.max_steps
+        if asked or late or (self._step % self.every == 0 and not last):
+            self.save(trainer)
+        if asked:
+            self._leave()
+
+    def on_validation_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        """Leave a check at once where that is asked for."""
+        if trainer.state.fn == "fit" and self._agreed(trainer, self._asked)[0]:
+            self._leave()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The last state of the run."""
+        if trainer.global_step != self._saved:
+            self.save(trainer)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Listen no more."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def save(self, trainer: L.Trainer) -> None:
+        """One more checkpoint; those beyond `keep` go. On all ranks."""
+        run = Path(trainer.default_root_dir)
+        trainer.save_checkpoint(runs.checkpoint(run, trainer.global_step), weights_only=False)
+        self._saved, self._when = trainer.global_step, time.monotonic()
+        if trainer.is_global_zero:
+            for path in sorted(runs.checkpoints(run))[: -self.keep]:
+                trainer.strategy.remove_checkpoint(path)
+
+    def _agreed(self, trainer: L.Trainer, *flags: bool) -> list[bool]:
+        """Each flag, where any process has it."""
+        if trainer.world_size == 1:
+            return list(flags)
+        told = torch.tensor(flags, dtype=torch.int32)
+        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX, group=self._group)
+        return [bool(flag) for flag in told]
+
+    def _listen(self, trainer: L.Trainer) -> None:
+        if trainer.world_size > 1 and torch.distributed.get_backend() != "gloo" and self._group is None:
+            self._group = torch.distributed.new_group(backend="gloo")  # to agree without waiting for a GPU
+        if threading.current_thread() is not threading.main_thread():
+            return  # Python lets no other thread listen
+        # In place of Lightning's own: where one process alone is told, that one waits for the others for ever.
+        for number in SIGNALS:
+            before = signal.signal(number, self._ask)
+            if before != self._ask:
+                self._handlers.setdefault(number, before)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+
+    def _leave(self) -> None:
+        rank_zero_info(f"asked to stop: saved at step {self._saved}; the same command goes on from there")
+        raise SystemExit(STOPPED)

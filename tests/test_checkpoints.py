@@ -1,0 +1,247 @@
+"""Nothing lost: kills at any moment, signals, damaged files, full disks and losses that are no number."""
+
+import json
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from emu import runs
+from emu.checkpoints import Durable, newest, sums_of
+from emu.cli import main
+from emu.errors import UserError
+from processes import ranks, start
+from test_layouts import DDP, FLOAT32, config, logged
+
+Folder = Callable[[str], Path]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning"),  # CPython 3.12 on
+]
+
+
+def state(step: int, value: float = 1.0) -> dict[str, Any]:
+    return {"global_step": step, "state_dict": {"weight": torch.full((500,), value)}, "optimizer_states": [{"m": [1]}]}
+
+
+def saved(run: Path, *steps: int) -> None:
+    for step in steps:
+        Durable().save_checkpoint(state(step, step), runs.checkpoint(run, step))
+
+
+def test_what_is_saved_is_loaded_and_nothing_else_is_left(tmp_path: Path) -> None:
+    saved(tmp_path, 5, 7)
+    path = newest(tmp_path)
+    assert path == runs.checkpoint(tmp_path, 7)
+    torch.testing.assert_close(Durable().load_checkpoint(path), state(7, 7), rtol=0, atol=0)
+    assert json.loads(sums_of(path).read_text()).keys() == {"bytes", "sha256", "step"}
+    Durable().remove_checkpoint(path)
+    assert sorted(one.name for one in (tmp_path / "checkpoints").iterdir()) == [
+        "step-000005.ckpt",
+        "step-000005.ckpt.json",
+    ]
+
+
+def flip(path: Path, at: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(at * (len(content) - 1))] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(lambda path, at=at: flip(path, at) for at in (0, 0.3, 0.5, 0.9, 1)),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(b""),
+    ],
+    ids=["first byte", "a byte", "another", "a late one", "last byte", "cut", "emptied"],
+)
+def test_a_damaged_checkpoint_is_named_and_set_aside(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    saved(tmp_path, 5, 7)
+    damage(runs.checkpoint(tmp_path, 7))
+    with pytest.raises(UserError, match=r"step-000007.ckpt: damaged since it was written"):
+        Durable().load_checkpoint(runs.checkpoint(tmp_path, 7))
+    with pytest.warns(UserWarning, match=r"step-000007.ckpt: damaged .* set aside"):
+        assert newest(tmp_path) == runs.checkpoint(tmp_path, 5)
+    assert (tmp_path / "checkpoints" / "step-000007.ckpt.aside").exists()
+    assert newest(tmp_path) == runs.checkpoint(tmp_path, 5)
+
+
+def test_one_without_its_sum_was_not_written_to_its_end(tmp_path: Path) -> None:
+    saved(tmp_path, 5, 7)
+    sums_of(runs.checkpoint(tmp_path, 7)).unlink()
+    assert newest(tmp_path) == runs.checkpoint(tmp_path, 5)
+    assert newest(tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_not_saved(tmp_path: Path, number: float) -> None:
+    saved(tmp_path, 5)
+    with pytest.raises(UserError, match=r"step-000007.ckpt: not saved, state_dict.weight holds a number"):
+        Durable().save_checkpoint(state(7, number), runs.checkpoint(tmp_path, 7))
+    assert [one.name for one in (tmp_path / "checkpoints").glob("*")] == ["step-000005.ckpt", "step-000005.ckpt.json"]
+
+
+def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
+    with pytest.raises(UserError, match="a checkpoint takes 0.0 GB and 0.0 GB are free; make room"):
+        saved(tmp_path, 5)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def fill_up(run: Path) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))  # as a disk that is full behind the first kilobyte
+    with pytest.raises(UserError, match=r"step-000007.ckpt: not saved \(File too large\); the last good one stays"):
+        saved(run, 7)
+
+
+def test_a_disk_that_fills_up_leaves_the_last_good_one(tmp_path: Path) -> None:
+    saved(tmp_path, 5)
+    assert ranks(1, fill_up, tmp_path, log=tmp_path / "log") == [0], (tmp_path / "log.0").read_text()
+    assert [one.name for one in (tmp_path / "checkpoints").glob("*")] == ["step-000005.ckpt", "step-000005.ckpt.json"]
+    assert newest(tmp_path) == runs.checkpoint(tmp_path, 5)
+
+
+# ---- whole runs
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Folder) -> Path:
+    return config(tmp_path_factory.mktemp("faults"), "latent", tiny_folder("latent"))
+
+
+def argv(path: Path, name: str, *args: str) -> list[str]:
+    darker = ["--quality.appeal.init_args.sign", "-1"]  # what the first steps make the pictures: a best one is kept
+    return ["fit", "-c", str(path), *darker, *args, "--trainer.default_root_dir", str(path.parent / name)]
+
+
+def end(run: Path) -> dict[str, Any]:
+    """All that a run ended with."""
+    kept: dict[str, Any] = torch.load(runs.checkpoint(run, 6), weights_only=True)
+    told = {key: kept[key] for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")}
+    pictures = {str(file.relative_to(run)): file.read_bytes() for file in run.glob("step-*/*")}
+    return {
+        **told,
+        "pictures": pictures,
+        "quality": runs.read_quality(run),
+        "data": kept["loops"]["fit_loop"]["state_dict"],
+    }
+
+
+@pytest.fixture(scope="module")
+def unbroken(path: Path) -> dict[str, Any]:
+    assert ranks(1, main, argv(path, "unbroken"), log=path.parent / "unbroken.log") == [0]
+    return end(path.parent / "unbroken")
+
+
+def assert_same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    found["quality"]["name"] = wanted["quality"]["name"]
+    for key in wanted:
+        if key in ("pictures", "quality", "data"):
+            assert found[key] == wanted[key], key
+        else:
+            torch.testing.assert_close(found[key], wanted[key], rtol=0, atol=0)
+
+
+def kill_when(ready: Callable[[], bool], process: BaseProcess, number: int = signal.SIGKILL) -> None:
+    """Send the signal the moment that `ready` is true."""
+    while process.is_alive() and not ready():
+        time.sleep(0.0005)
+    assert process.is_alive(), "ended before it could be killed"
+    os.kill(process.pid or 0, number)
+
+
+MOMENTS = {
+    "while step 0 is drawn": lambda run: (run / "step-000000" / "00000.png").exists(),
+    "while it saves": lambda run: any((run / "checkpoints").glob(".step-000002*.tmp")),
+    "while the best is saved": lambda run: any(run.glob(".best.ckpt.*")),
+    "between a checkpoint and its sum": lambda run: runs.checkpoint(run, 4).exists(),
+    "while it draws a check": lambda run: (run / "step-000004" / "00000.png").exists(),
+    "while the last state is saved": lambda run: any((run / "checkpoints").glob(".step-000006*.tmp")),
+}
+
+
+def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(path: Path, unbroken: dict[str, Any]) -> None:
+    run = path.parent / "killed"
+    for moment in MOMENTS.values():
+        (process,) = start(1, main, argv(path, "killed"), log=path.parent / "killed.log")
+        kill_when(lambda moment=moment: moment(run), process)  # type: ignore[misc]
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    assert ranks(1, main, argv(path, "killed"), log=path.parent / "killed.log") == [0]
+    assert_same(end(run), unbroken)
+    assert not list((run / "checkpoints").glob("*.aside"))
+    assert ranks(1, main, argv(path, "killed"), log=path.parent / "again.log") == [0]
+    assert "stopped already at step 6" in (path.parent / "again.log.0").read_text()
+
+
+@pytest.mark.parametrize("told", [[0], [1], [0, 1]], ids=["the first", "the second", "both"])
+@pytest.mark.parametrize("layout", [DDP, FLOAT32], ids=["copies", "shards"])
+def test_a_signal_to_any_of_two_processes_ends_both_and_loses_nothing(
+    path: Path, layout: list[str], told: list[int], request: pytest.FixtureRequest
+) -> None:
+    name = request.node.callspec.id.replace(" ", "-")
+    run, given = path.parent / name, [*layout, "--data.batch_size", "6", "--trainer.devices", "2"]
+    processes = start(2, main, argv(path, name, *given), log=path.parent / f"{name}.log")
+    kill_when(lambda: runs.checkpoint(run, 2).exists(), processes[told[0]], signal.SIGTERM)
+    for other in told[1:]:
+        os.kill(processes[other].pid or 0, signal.SIGUSR1)
+    begun = time.monotonic()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [143, 143], (path.parent / f"{name}.log.0").read_text()
+    assert time.monotonic() - begun < 15
+    assert "the same command goes on from there" in (path.parent / f"{name}.log.0").read_text()
+    assert ranks(2, main, argv(path, name, *given), log=path.parent / f"{name}.log") == [0, 0]
+    assert runs.complete_steps(run) == [0, 2, 4, 6]
+
+
+def test_a_rank_that_dies_ends_the_others(path: Path) -> None:
+    given = argv(path, "dead", *FLOAT32, "--data.batch_size", "6", "--trainer.devices", "2")
+    processes = start(2, main, given, log=path.parent / "dead.log")
+    kill_when(lambda: runs.checkpoint(path.parent / "dead", 2).exists(), processes[1])
+    begun = time.monotonic()
+    for process in processes:
+        process.join(60)
+    assert time.monotonic() - begun < 10
+    assert processes[0].exitcode not in (0, None)
+
+
+def test_a_loss_that_is_no_number_is_skipped_by_all_and_its_pictures_are_named(path: Path) -> None:
+    given = [*FLOAT32, "--data.batch_size", "6", "--trainer.devices", "2", "--model", "poison.Poisoned"]
+    assert ranks(2, main, argv(path, "nan", *given), log=path.parent / "nan.log") == [0, 0]
+    said = "".join((path.parent / f"nan.log.{rank}").read_text() for rank in (0, 1))
+    assert "skipped: the loss" in said
+    assert any(f"{i}.png" in said for i in range(14, 19))  # the tall ones
+    assert len(logged(path.parent / "nan", "loss")) == 6
+    kept = torch.load(runs.checkpoint(path.parent / "nan", 6), weights_only=True)["state_dict"]
+    assert all(value.isfinite().all() for value in kept.values())
+
+
+def test_too_many_in_a_row_end_the_run_with_the_last_good_state(path: Path) -> None:
+    given = ["--model", "poison.Poisoned", "--data.aspect_ratios", "false", "--model.init_args.max_skipped", "1"]
+    assert ranks(1, main, argv(path, "gone", *given), log=path.parent / "gone.log") == [2]
+    last = (path.parent / "gone.log.0").read_text().splitlines()[-1]
+    assert last.startswith("emu: step")
+    assert "not finite in 2 steps in a row" in last
+
+
+def test_the_world_of_another_run_is_refused(path: Path, unbroken: dict[str, Any], capsys: Any) -> None:
+    for flag, value in (
+        ("--data.caption_dropout", "0.5"),
+        ("--model.init_args.ema_decay", "0.9"),
+        ("--quality.batch", "6"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(argv(path, "unbroken", flag, value))
+        assert stopped.value.code == 2
+        assert f"its run began with {flag.removeprefix('--')}" in capsys.readouterr().err
