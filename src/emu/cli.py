@@ -11,7 +11,7 @@ import sys
 from typing import NoReturn
 
 from emu import commands, flags, signatures
-from emu.errors import UserError
+from emu.errors import UserError, printable
 
 CONFIGURED = {
     "fit": "quality-tune a model",
@@ -48,7 +48,7 @@ def plain(message: str) -> str:
 
 def fail(message: str) -> NoReturn:
     """One line `emu: ...` on stderr, exit code 2."""
-    sys.stderr.write(f"emu: {' '.join(message.split())}\n")
+    sys.stderr.write(f"emu: {printable(message)}\n")
     raise SystemExit(2)
 
 

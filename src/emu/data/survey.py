@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from emu.data.buckets import Bucket, assign
 from emu.data.pictures import BadPicture, read_size
 from emu.data.sources import Entry, Fault
-from emu.errors import UserError
+from emu.errors import UserError, printable
 
 NAMED = 5  # bad pictures that a message lists by name
 
@@ -40,7 +40,7 @@ class Faults:
             return None
         self.messages.update(new)
         more = f"; and {len(new) - NAMED:,} more" if len(new) > NAMED else ""
-        listed = "; ".join(new[:NAMED]) + more
+        listed = "; ".join(map(printable, new[:NAMED])) + more
         if len(self.messages) > self.limit:
             raise UserError(
                 f"data.root {self.root}: {len(self.messages):,} bad, data.max_bad allows {self.limit:,}: {listed}"

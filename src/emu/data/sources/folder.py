@@ -11,6 +11,7 @@ from emu.data.sources.entry import Entry, Fault, entry_or_fault
 from emu.errors import UserError
 
 METADATA = "metadata.jsonl"
+LONGEST = 1_000_000  # bytes of a line
 
 
 def read_folder(root: Path, *, image_column: str, text_column: str) -> Iterator[Entry | Fault]:
@@ -18,10 +19,21 @@ def read_folder(root: Path, *, image_column: str, text_column: str) -> Iterator[
 
     UserError: a file name that leaves the folder, which no limit on bad pictures lets pass.
     """
-    lines = (root / METADATA).read_bytes().split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield _read_line(root, f"{METADATA} line {number}", line, image_column, text_column)
+    for number, line in enumerate(_lines(root / METADATA), start=1):
+        where = f"{METADATA} line {number}"
+        if len(line) > LONGEST:
+            yield Fault(f"{where}: longer than {LONGEST:,} bytes")
+        elif line.strip():
+            yield _read_line(root, where, line, image_column, text_column)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Every line, of one that is too long the beginning; never more than that in memory."""
+    with path.open("rb") as file:
+        while line := file.readline(LONGEST + 1):
+            yield line
+            while line and not line.endswith(b"\n"):
+                line = file.readline(LONGEST)
 
 
 def _read_line(root: Path, where: str, line: bytes, image_column: str, text_column: str) -> Entry | Fault:
@@ -38,8 +50,13 @@ def _read_line(root: Path, where: str, line: bytes, image_column: str, text_colu
     if _leaves(name):
         raise UserError(f"{root / where}: {name!r} leads out of the folder; name files below it")
     path = root / name
-    if not path.is_file():
-        return Fault(f"{where}: no such file {path}")
+    try:
+        if not path.is_file():
+            return Fault(f"{where}: no such file {path}")
+        if not path.resolve().is_relative_to(root.resolve()):
+            return Fault(f"{where}: {name} is a link out of the folder; copy the file, or name its folder as data.root")
+    except (OSError, ValueError) as error:  # a name that is too long, or that no file can have
+        return Fault(f"{where}: no such file ({error})")
     return entry_or_fault(name, row.pop(text_column, None), partial(_open, path), row)
 
 

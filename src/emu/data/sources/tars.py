@@ -14,27 +14,36 @@ from typing import Any
 from emu.data.sources.entry import Entry, Fault, entry_or_fault
 from emu.errors import UserError
 
+LONGEST = 1_000_000  # bytes of a caption's file
 PICTURES = ("webp", "png", "jpg", "jpeg")
 
 
 def read_tar(path: Path, *, text_column: str) -> Iterator[Entry | Fault]:
-    """Every picture in the order of the tar. The caption is under `text_column`, `caption` or `text` of the JSON."""
+    """Every picture in the order of the tar. The caption is under `text_column`, `caption` or `text` of the JSON.
+
+    Nothing is unpacked, so a member's name is a name and no path. Links, devices and second members of a name are
+    faults where they would be pictures.
+    """
     pictures: dict[str, tarfile.TarInfo] = {}
     texts: dict[str, bytes] = {}
+    faults: list[str] = []
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 key, extension = _split(member.name)
-                if not member.isfile():
-                    continue
-                if extension in PICTURES:
+                if extension in PICTURES and not member.isfile():
+                    faults.append(f"{member.name}: a link or a device, not a file")
+                elif extension in PICTURES and key in pictures:
+                    faults.append(f"{member.name}: {pictures[key].name} has the same key")
+                elif extension in PICTURES:
                     pictures[key] = member
-                elif extension in ("json", "txt"):
+                elif extension in ("json", "txt") and member.isfile():
                     content = tar.extractfile(member)
                     assert content is not None  # as it is a regular file
-                    texts.setdefault(f"{key}.{extension}", content.read())
+                    texts.setdefault(f"{key}.{extension}", content.read(LONGEST + 1))
     except (tarfile.TarError, OSError) as error:
         raise UserError(f"{path}: cannot be read as a tar ({error})") from None
+    yield from (Fault(f"{path.name}:{fault}") for fault in faults)
     for key, member in pictures.items():
         name = f"{path.name}:{member.name}"
         opener = partial(_open_member, path, member.offset_data, member.size)
@@ -54,6 +63,8 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _caption(texts: dict[str, bytes], key: str, text_column: str) -> tuple[object, dict[str, Any]]:
+    if any(len(texts.get(f"{key}.{kind}", b"")) > LONGEST for kind in ("json", "txt")):
+        raise ValueError(f"its caption's file is longer than {LONGEST:,} bytes")
     if f"{key}.json" in texts:
         row = json.loads(texts[f"{key}.json"])
         if not isinstance(row, dict):
