@@ -9,8 +9,10 @@ from PIL import Image
 
 import pipelines
 from emu import runs
+from emu.cli import main
 from emu.errors import UserError
 from emu.sample import PLANNED, sample
+from processes import ranks
 
 FAST = {"num_inference_steps": 2}
 
@@ -57,6 +59,17 @@ def test_a_picture_does_not_depend_on_its_batch(model: str, prompts: Path, tmp_p
     for name in pictures(tmp_path / "1"):
         one, three = (np.asarray(Image.open(tmp_path / folder / name)).astype(int) for folder in ("1", "3"))
         assert np.abs(one - three).max() <= 1  # the last bit of a sum depends on how many are summed at once
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")  # CPython 3.12 on
+def test_processes_share_the_prompts(model: str, prompts: Path, tmp_path: Path) -> None:
+    sample(model, prompts, tmp_path / "alone", sampler=FAST)
+    for world in (2, 3):
+        out, log = tmp_path / f"{world}", tmp_path / f"{world}.log"
+        argv = ["sample", model, str(prompts), str(out), "--sampler", "num_inference_steps=2"]
+        assert ranks(world, main, argv, log=log) == [0] * world, Path(f"{log}.0").read_text()
+        assert pictures(out) == pictures(tmp_path / "alone")
+        assert runs.read_samples(out) == runs.read_samples(tmp_path / "alone")
 
 
 def test_a_second_call_draws_only_what_is_missing(model: str, prompts: Path, tmp_path: Path) -> None:

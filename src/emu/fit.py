@@ -37,9 +37,6 @@ TRAINER = {
     "default_root_dir": "runs/emu",
     "enable_checkpointing": False,  # of Lightning's own kind, which may tear
 }
-# What torchrun tells each process, and what holds without it.
-PROCESS = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
-
 # Lightning's warnings of what is so by design.
 QUIET = (
     "Checkpoint directory .* exists and is not empty",  # a run lives in one folder
@@ -155,7 +152,7 @@ def encode(args: list[str]) -> None:
     settings = Settings(args, command="encode")
     if settings.cache is None:
         raise UserError("--data.cache: name the folder to encode into; emu fit then takes the same flag")
-    rank, world, local = (int(os.environ.get(name, default)) for name, default in PROCESS.items())
+    rank, world, local = (int(os.environ.get(name, default)) for name, default in runs.PROCESS.items())
     settings.model.configure_model()
     settings.model.to(torch.device("cuda", local) if torch.cuda.is_available() else "cpu")
     encode_into(settings.model, settings.datamodule, settings.cache, rank=rank, world=world)

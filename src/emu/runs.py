@@ -26,6 +26,9 @@ CONFIG = "config.yaml"
 BEST = "best.ckpt"
 CHECKPOINTS = "checkpoints"
 
+# What torchrun tells each process, and what holds without it.
+PROCESS = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
+
 
 def step_folder(run: Path, step: int) -> Path:
     """Where the pictures of optimizer step `step` lie: `RUN/step-001500`."""

@@ -1,12 +1,15 @@
 """`emu sample`: prompts -> a folder of pictures, with any pipeline folder or checkpoint.
 
     emu sample runs/sdxl/best.ckpt PartiPrompts.tsv pictures --limit 200
+    torchrun --nproc-per-node 8 -m emu sample runs/sdxl PartiPrompts.tsv pictures    # the devices share the prompts
 
 The folder is like a step's folder of a run: `emu compare` reads it. A second call draws only what is missing.
 """
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -52,11 +55,21 @@ def sample(
     drawer._check_sampler()
     how = {"sampler": drawer.sampler, "model": identity(model)}
     rows = [{"file": runs.picture_name(row["index"]), **row, **how} for row in planned]
-    missing = claim(out, rows)
-    if missing:
-        draw(drawer, missing, out, batch_size=batch_size)
-    runs.write_samples(out, rows)
-    discard(out / PLANNED)
+    rank, world, local = (int(os.environ.get(name, default)) for name, default in runs.PROCESS.items())
+    if world > 1:
+        torch.distributed.init_process_group("gloo")  # to wait for each other; nothing else travels
+    found: list[Any] = [claim(out, rows) if rank == 0 else None]
+    if world > 1:
+        torch.distributed.broadcast_object_list(found)
+    mine = found[0][rank::world]
+    if mine:
+        draw(drawer, mine, out, batch_size=batch_size, local=local)
+    if world > 1:
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    if rank == 0:
+        runs.write_samples(out, rows)
+        discard(out / PLANNED)
 
 
 def identity(model: str) -> str:
@@ -86,11 +99,10 @@ def claim(out: Path, rows: list[runs.Row]) -> list[runs.Row]:
     return [row for row in rows if not (out / row["file"]).exists()]
 
 
-def draw(model: TextToImageModule, rows: list[runs.Row], out: Path, *, batch_size: int) -> None:
-    """One PNG a row, written as soon as it is drawn."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device)
-    with tqdm(total=len(rows), unit="picture") as bar:
+def draw(model: TextToImageModule, rows: list[runs.Row], out: Path, *, batch_size: int, local: int = 0) -> None:
+    """One PNG a row, written as soon as it is drawn, on device `local` of this machine."""
+    model.to(torch.device("cuda", local) if torch.cuda.is_available() else "cpu")
+    with tqdm(total=len(rows), unit="picture", disable=local > 0) as bar:
         for start in range(0, len(rows), batch_size):
             batch = rows[start : start + batch_size]
             cond = model.encode_prompts([row["prompt"] for row in batch])
