@@ -1,6 +1,6 @@
 """Real pictures through the same code: three tiny models learn 3,063 emoji and clip arts, then 1,101 fine renders.
 
-    python scripts/emoji.py --data ../shared/data --minutes 12 --threads 1     every stage, in order
+    python scripts/emoji.py --data ../shared/data --minutes 15 --threads 1     every stage, in order
     python scripts/emoji.py --data ../shared/data muse tune-muse results       some of them
 
 Each stage writes into --work and can be run again; `results` fills in the figures of docs/results/emoji.md.
@@ -27,6 +27,7 @@ from pretraining import pretrain
 from untrained import RECIPES
 
 from emu import fit, flags
+from emu.bundled import resolve
 from emu.cli import fail
 from emu.errors import UserError
 
@@ -117,7 +118,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that has emoji-pool.tar and the others")
     parser.add_argument("--work", type=Path, default=Path("runs/emoji"))
     parser.add_argument(
-        "--vae", type=Path, default=Path("runs/bases/vae"), help="the autoencoder to begin with, if there"
+        "--vae",
+        type=Path,
+        default=Path(resolve("emu://bases/latent/vae")),
+        help="the autoencoder to begin with, if there",
     )
     parser.add_argument("--results", type=Path, default=Path("docs/results/emoji.md"), help="whose figures to fill in")
     parser.add_argument("--minutes", type=float, help="of pre-training, an architecture")

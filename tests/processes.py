@@ -1,14 +1,21 @@
 """Real processes that know each other, as `torchrun` starts them; forked, so that nothing is imported again."""
 
+import faulthandler
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
+
+tqdm.monitor_interval = 0  # its thread may hold a lock at the moment of a fork, which would then be held for ever
 
 
 def free_port() -> int:
@@ -31,11 +38,16 @@ def start(world: int, target: Callable[..., Any], *args: Any, log: Path) -> list
 
 def ranks(world: int, target: Callable[..., Any], *args: Any, log: Path, timeout: float = 240) -> list[int | None]:
     """The exit codes of `target(*args)` in `world` processes; those that take too long are killed."""
-    started = start(world, target, *args, log=log)
+    return ended(start(world, target, *args, log=log), timeout)
+
+
+def ended(started: list[BaseProcess], timeout: float) -> list[int | None]:
+    """Exit codes; a process that takes too long says where it is, and is ended."""
+    until = time.monotonic() + timeout
     for one in started:
-        one.join(timeout)
+        one.join(max(0.0, until - time.monotonic()))
         if one.is_alive():
-            one.kill()
+            os.kill(one.pid or 0, signal.SIGABRT)
             one.join()
     return [one.exitcode for one in started]
 
@@ -49,4 +61,5 @@ def _one(environment: dict[str, str], log: str, target: Callable[..., Any], args
         sys.stdout = sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
         for name in (None, "lightning.pytorch", "lightning.fabric"):
             logging.getLogger(name).handlers = [logging.StreamHandler(sys.stderr)]
+        faulthandler.enable()  # SIGABRT then says where a process hangs
         target(*args)

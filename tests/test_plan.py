@@ -85,7 +85,10 @@ def test_the_plan_counts_pictures_steps_and_passes(config: Path) -> None:
     text = planned(config, "--quality.batch", "14", "--quality.max_steps", "10", "--quality.check_every", "4")
     assert "7 of 7 used" in text
     assert "at most 10 steps" not in text
-    assert "at most 10 of 14 pictures; each of 7 is seen 20 times" in text
+    assert "at most 10 of up to 14 pictures; each of 7 is seen 10 times (the recipe: 480), 1 steps an epoch" in text
+    assert "each of 7 is seen 5 times (the recipe: 480), 2 steps an epoch" in planned(
+        config, "--data.batch_size", "2", "--quality.batch", "4", "--quality.max_steps", "10"
+    )
     assert "at most 3 and the one before, 3 pictures each" in text
 
 
@@ -94,8 +97,8 @@ def test_the_smaller_of_two_limits_holds(config: Path) -> None:
 
 
 def test_a_batch_that_does_not_divide_stays_what_the_device_takes(config: Path) -> None:
-    assert " of 7 pictures" in planned(config, "--quality.batch", "10")
-    assert " of 21 pictures" in planned(config, "--quality.batch", "10", "--trainer.accumulate_grad_batches", "3")
+    assert " of up to 7 pictures" in planned(config, "--quality.batch", "10")
+    assert " of up to 21 pictures" in planned(config, "--quality.batch", "10", "--trainer.accumulate_grad_batches", "3")
 
 
 def test_cut_captions_are_counted_and_listed(config: Path) -> None:
@@ -108,6 +111,16 @@ def test_cut_captions_are_counted_and_listed(config: Path) -> None:
 def test_a_size_the_model_cannot_take_is_refused(config: Path) -> None:
     with pytest.raises(UserError, match=r"data\.resolution"):
         planned(config, "--data.resolution", "33", "--data.aspect_ratios", "false")
+
+
+def test_memory_is_shared_where_it_is_sharded(config: Path) -> None:
+    def trained(*argv: str) -> float:
+        line = next(line for line in planned(config, *argv).splitlines() if line.startswith("memory: "))
+        return float(line.split()[1])
+
+    assert trained("--trainer.devices", "4") == trained()
+    shared = trained("-c", "multi-gpu/fsdp2", "--trainer.devices", "4")
+    assert shared == pytest.approx(trained() / 4, abs=0.06)
 
 
 def test_a_plan_leaves_no_run_behind(config: Path) -> None:

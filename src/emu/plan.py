@@ -4,6 +4,7 @@ emu plan -c latent/sdxl --data.root my/needles
 """
 
 import logging
+from collections import Counter
 from typing import Any
 
 from emu import captions
@@ -26,30 +27,41 @@ def plan(args: list[str]) -> str:
     for height, width in {picture.bucket for picture in data.train_pictures + data.held_out_pictures}:
         settings.model.check_size(height, width)
     described = captions.describe(settings.model, data.captions())
-    paragraphs = [data.describe(), described, steps(settings), memory(outline), disk(settings, outline)]
+    paragraphs = [
+        data.describe(),
+        described,
+        steps(settings),
+        memory(outline, settings.config),
+        disk(settings, outline),
+    ]
     return "\n\n".join(paragraphs)
 
 
 def steps(settings: Settings) -> str:
     """How many steps of how many pictures, and how often each picture is seen."""
-    config, pictures = settings.config, len(settings.datamodule.train_pictures)
+    config, buckets = settings.config, Counter(picture.bucket for picture in settings.datamodule.train_pictures)
     batch, most = effective_batch(config), most_steps(config)
+    epoch = sum(-(-number // batch) for number in buckets.values())  # steps: one is of one bucket
     checks = -(-most // config.quality.check_every)
     return (
-        f"steps: at most {most:,} of {batch} pictures; each of {pictures:,} is seen {most * batch / pictures:,.0f} "
-        f"times (the recipe: {RECIPE_PASSES})\n"
+        f"steps: at most {most:,} of up to {batch} pictures; each of {buckets.total():,} is seen {most / epoch:,.0f} "
+        f"times (the recipe: {RECIPE_PASSES}), {epoch:,} steps an epoch\n"
         f"checks: at most {checks:,} and the one before, {len(settings.datamodule.prompt_rows):,} pictures each"
     )
 
 
 def effective_batch(config: Any) -> int:
     """Pictures an optimizer step, as QualityTuning arranges it: `quality.batch` where the devices can share it."""
-    devices = config.trainer.devices
-    # "auto" is known only where it runs, and one device is what most have.
-    number = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else 1
-    at_once = int(config.data.batch_size) * number * int(config.trainer.num_nodes)
+    at_once = int(config.data.batch_size) * number_of_devices(config)
     wanted, given = int(config.quality.batch), int(config.trainer.accumulate_grad_batches)
     return wanted if given == 1 and wanted % at_once == 0 else at_once * given
+
+
+def number_of_devices(config: Any) -> int:
+    """Of all nodes together; "auto" is known only where it runs, and counts as one."""
+    devices = config.trainer.devices
+    number = len(devices) if isinstance(devices, list) else int(devices) if str(devices).isdigit() else 1
+    return number * int(config.trainer.num_nodes)
 
 
 def most_steps(config: Any) -> int:
@@ -57,13 +69,15 @@ def most_steps(config: Any) -> int:
     return min(int(limit) for limit in (config.quality.max_steps, config.trainer.max_steps) if limit >= 0)
 
 
-def memory(outline: Outline) -> str:
-    """On one device that shards nothing."""
+def memory(outline: Outline, config: Any) -> str:
+    """On each device: all of it, or its share of what `emu.sharding` shards."""
     trained, frozen = outline.trained(), outline.frozen()
+    sharded = str(getattr(config.trainer.strategy, "class_path", "")).endswith("FSDP2")
+    among = number_of_devices(config) if sharded else 1
     parts = ", ".join(f"{name} {count / 1e6:,.1f} M" for name, count in frozen.items())
     return (
-        f"memory: {amount(5 * FLOAT32 * trained)} for {trained / 1e6:,.1f} M trained parameters in float32 "
-        "(weights, gradients, average, two moments of AdamW)\n"
+        f"memory: {amount(5 * FLOAT32 * trained / among)} on each device for {trained / 1e6:,.1f} M trained parameters "
+        f"in float32 (weights, gradients, average, two moments of AdamW{f', a share of {among}' if sharded else ''})\n"
         f"  {amount(FLOAT32 * sum(frozen.values()))} for what is frozen ({parts})\n"
         "  and activations, which grow with data.batch_size and are not estimated"
     )
