@@ -1,6 +1,7 @@
 """One process, several with whole copies, several with shards: the same losses, the same weights, the same pictures."""
 
 import csv
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,16 @@ def test_losses_and_weights_do_not_depend_on_the_layout(
     same(run, alone, tiny_folder("latent"))
     for step in (0, 2, 4, 6):
         assert runs.read_samples(runs.step_folder(run, step)) == runs.read_samples(runs.step_folder(alone, step))
+
+
+def test_validate_says_the_same_on_any_layout(path: Path, alone: Path) -> None:
+    given = ["validate", "-c", str(path), "--ckpt_path", str(runs.checkpoint(alone, 6))]
+    layouts = {1: [], 2: [*DDP, "--trainer.devices", "2"], 3: [*FLOAT32, "--trainer.devices", "3"]}
+    for world, args in layouts.items():
+        log = path.parent / f"validate-{world}.log"
+        assert ranks(world, main, [*given, *args], log=log) == [0] * world, Path(f"{log}.0").read_text()[-3000:]
+        (told,) = re.findall(r"held_out_loss\W+([\d.]+)", Path(f"{log}.0").read_text())
+        assert float(told) == pytest.approx(logged(alone, "held_out_loss")[-1], rel=1e-4)
 
 
 def test_a_run_goes_on_on_other_numbers_of_devices(path: Path, alone: Path, tiny_folder: Folder) -> None:

@@ -110,7 +110,8 @@ def help_text(command: str) -> str:
     lines += [
         "",
         "  --model.init_args.NAME, --trainer.NAME, --checkpoint.NAME  the model's own, and Lightning's",
-        "  --ckpt_path FILE  continue from a checkpoint",
+        "  --ckpt_path FILE  continue from a checkpoint; without it, from the newest in the run folder",
+        "  --resume never    refuse a run folder that holds a run",
         "  --print_config    every key with its value, then stop",
     ]
     return "\n".join(lines) + "\n"

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +15,7 @@ from emu.errors import UserError
 from emu.judges import judge_card
 from emu.judges.clip import ClipScore
 from emu.statistics import win_rate
+from judges_pictures import pictures, tensor
 
 PROMPTS = ["a red boat at noon", "a blue bird in the snow", " ".join(["two green hills"] * 40), ""]
 
@@ -24,16 +24,6 @@ PROMPTS = ["a red boat at noon", "a blue bird in the snow", " ".join(["two green
 def folder(request: pytest.FixtureRequest) -> Path:
     path: Path = request.getfixturevalue(request.param)
     return path
-
-
-def pictures(height: int, width: int, *, count: int = 4) -> list[Image.Image]:
-    """Noise of full range: every filter, and each without antialiasing, gives another picture."""
-    rng = np.random.default_rng(height)
-    return [Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for _ in range(count)]
-
-
-def tensor(images: list[Image.Image]) -> Tensor:
-    return torch.from_numpy(np.stack([np.array(image) for image in images])).permute(0, 3, 1, 2).float() / 255
 
 
 @torch.inference_mode()

@@ -83,10 +83,12 @@ class Embedder:
 
     Args:
         model: a hub name, or a folder with the model, its tokenizer and its image processor.
+        processor: where tokenizer and image processor are, if not with the model.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, processor: str | None = None) -> None:
         self.name = model
+        self.processor = processor or model
 
     @torch.inference_mode()
     def image(self, image: Tensor) -> Tensor:
@@ -113,19 +115,24 @@ class Embedder:
     @cached_property
     def model(self) -> Any:
         """In float32 and evaluation mode. Raises UserError where there is none, or one of another kind."""
-        kind = self._load(AutoConfig.from_pretrained).model_type
+        kind = self._load(AutoConfig.from_pretrained, self.name).model_type
         if kind not in KINDS:
             raise UserError(f"judge's model {self.name}: a {kind}; name a CLIP or a SigLIP (fixed size) model")
-        model = self._load(AutoModel.from_pretrained, dtype=torch.float32)
+        model = self._load(AutoModel.from_pretrained, self.name, dtype=torch.float32)
         return model.eval().requires_grad_(False)
 
     @cached_property
     def tokenizer(self) -> Any:
-        return self._load(AutoTokenizer.from_pretrained)
+        return self._load(AutoTokenizer.from_pretrained, self.processor)
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
-        return Preprocessing.of(self._load(AutoImageProcessor.from_pretrained))
+        return Preprocessing.of(self._load(AutoImageProcessor.from_pretrained, self.processor))
+
+    @property
+    def scale(self) -> float:
+        """What the model multiplies cosines by."""
+        return float(self.model.logit_scale.exp())
 
     @property
     def tokens(self) -> int:
@@ -141,14 +148,12 @@ class Embedder:
             digest.update(weights[name].cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def _load(self, load: Callable[..., Any], **how: Any) -> Any:
+    def _load(self, load: Callable[..., Any], name: str, **how: Any) -> Any:
         try:
-            return load(self.name, **how)
+            return load(name, **how)
         except (OSError, ValueError) as error:  # what transformers raises for what is absent, and for what is damaged
             said = str(error).partition("\n")[0].rstrip(".")
-            raise UserError(
-                f"judge's model {self.name}: {said}; name a folder or hub name of CLIP or SigLIP"
-            ) from error
+            raise UserError(f"judge's model {name}: {said}; name a folder or hub name of CLIP or SigLIP") from error
 
 
 def _unit(output: Any) -> Tensor:

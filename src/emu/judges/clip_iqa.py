@@ -1,0 +1,39 @@
+"""CLIP-IQA: whether a picture is nearer to praise or to blame, as CLIP sees it."""
+
+import torch
+from torch import Tensor
+
+from emu.judges.embedding import Embedder
+from emu.judges.judge import Judge
+
+
+class ClipIqa(Judge):
+    """How much more a picture is like "Good photo." than "Bad photo.", 0 to 1 (Wang et al. 2022, arXiv 2207.12396).
+
+    The prompt does not count. Noise, blur and bad light are seen; taste hardly is. It may reject, never select alone.
+
+    Args:
+        good, bad: the two texts, an antonym pair such as "Colorful photo." and "Dull photo.".
+        model: a CLIP model, by hub name or folder; loaded when the first picture is judged.
+    """
+
+    name = "clip-iqa"
+    tie = 0.01  # of a probability
+
+    def __init__(
+        self, good: str = "Good photo.", bad: str = "Bad photo.", model: str = "openai/clip-vit-base-patch16"
+    ) -> None:
+        self.good, self.bad = good, bad
+        self.embedder = Embedder(model)
+
+    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
+        found = []
+        for image in images:
+            seen = self.embedder.image(image)
+            logits = torch.stack([seen @ self.embedder.text(text) for text in (self.good, self.bad)])
+            found.append((self.embedder.scale * logits).softmax(0)[0])
+        return torch.stack(found)
+
+    def describe(self) -> dict[str, str | float]:
+        score = f"softmax of {self.embedder.scale:.4g} cosine over the two texts, arXiv 2207.12396"
+        return {**self.embedder.describe(), "texts": f"{self.good} | {self.bad}", "score": score}
