@@ -15,6 +15,7 @@ import torch
 
 from emu import runs
 from emu.checkpoints import Durable, newest, sums_of
+from emu.checkpoints.durable import Summed
 from emu.cli import main
 from emu.errors import UserError
 from processes import ranks, start
@@ -127,7 +128,7 @@ def argv(path: Path, name: str, *args: str) -> list[str]:
 def end(run: Path) -> dict[str, Any]:
     """All that a run ended with."""
     kept: dict[str, Any] = torch.load(runs.checkpoint(run, 6), weights_only=True)
-    told = {key: kept[key] for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")}
+    told = {key: kept[key] for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step")}
     pictures = {str(file.relative_to(run)): file.read_bytes() for file in run.glob("step-*/*")}
     return {
         **told,
@@ -160,37 +161,71 @@ def kill_when(ready: Callable[[], bool], process: BaseProcess, number: int = sig
     os.kill(process.pid or 0, number)
 
 
+def dying(argv: list[str], owner: Any, name: str, when: Callable[..., bool]) -> None:
+    """`emu ARGV` that is killed at the first call of `owner.name` for which `when` is true of its arguments."""
+    call = getattr(owner, name)
+
+    def killed(*args: Any, **kwargs: Any) -> Any:
+        if when(*args):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*args, **kwargs)
+
+    setattr(owner, name, killed)
+    main(argv)
+
+
+def named(end: str) -> Callable[..., bool]:
+    """Whether the first argument is a path that ends so."""
+    return lambda path, *rest: str(path).endswith(end)
+
+
 MOMENTS = {
-    "while step 0 is drawn": lambda run: (run / "step-000000" / "00000.png").exists(),
-    "while it saves": lambda run: any((run / "checkpoints").glob(".step-000002*.tmp")),
-    "while the best is saved": lambda run: any(run.glob(".best.ckpt.*")),
-    "between a checkpoint and its sum": lambda run: runs.checkpoint(run, 4).exists(),
-    "while it draws a check": lambda run: (run / "step-000004" / "00000.png").exists(),
-    "while the last state is saved": lambda run: any((run / "checkpoints").glob(".step-000006*.tmp")),
+    "while step 0 is drawn": (runs, "save_picture", named("step-000000/00001.png")),
+    "before anything is saved": (Durable, "save_checkpoint", lambda durable, state, path: named("002.ckpt")(path)),
+    "in the middle of a save": (Summed, "write", lambda summed, content: summed.bytes > 100_000),
+    "between a checkpoint and its sum": (runs, "write_atomically", named("step-000002.ckpt.json")),
+    "while it draws a check": (runs, "save_picture", named("step-000002/00001.png")),
+    "while the best is saved": (runs, "write_atomically", named("best.ckpt.json")),
+    "before a verdict is written": (runs, "write_quality", lambda run, quality: len(quality["checks"]) == 2),
+    "before the last state is saved": (
+        Durable,
+        "save_checkpoint",
+        lambda durable, state, path: named("006.ckpt")(path),
+    ),
+    "before the last state has its sum": (runs, "write_atomically", named("step-000006.ckpt.json")),
 }
 
 
 def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(path: Path, unbroken: dict[str, Any]) -> None:
-    run = path.parent / "killed"
-    for moment in MOMENTS.values():
-        (process,) = start(1, main, argv(path, "killed"), log=path.parent / "killed.log")
-        kill_when(lambda moment=moment: moment(run), process)  # type: ignore[misc]
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
-    assert ranks(1, main, argv(path, "killed"), log=path.parent / "killed.log") == [0]
+    run, log = path.parent / "killed", path.parent / "killed.log"
+    for moment, where in MOMENTS.items():
+        codes = ranks(1, dying, argv(path, "killed"), *where, log=log)
+        assert codes == [-signal.SIGKILL], f"{moment}: {codes}, {Path(f'{log}.0').read_text()[-2000:]}"
+    assert ranks(1, main, argv(path, "killed"), log=log) == [0]
     assert_same(end(run), unbroken)
     assert not list((run / "checkpoints").glob("*.aside"))
     assert ranks(1, main, argv(path, "killed"), log=path.parent / "again.log") == [0]
     assert "stopped already at step 6" in (path.parent / "again.log.0").read_text()
 
 
-@pytest.mark.parametrize("told", [[0], [1], [0, 1]], ids=["the first", "the second", "both"])
-@pytest.mark.parametrize("layout", [DDP, FLOAT32], ids=["copies", "shards"])
+@pytest.mark.parametrize(
+    ("layout", "told"),
+    [
+        pytest.param(DDP, [0], id="copies, the first"),
+        pytest.param(DDP, [0, 1], id="copies, both"),
+        pytest.param(FLOAT32, [1], id="shards, the second"),
+        pytest.param(DDP, [1], id="copies, the second", marks=pytest.mark.slow),
+        pytest.param(FLOAT32, [0], id="shards, the first", marks=pytest.mark.slow),
+        pytest.param(FLOAT32, [0, 1], id="shards, both", marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_to_any_of_two_processes_ends_both_and_loses_nothing(
     path: Path, layout: list[str], told: list[int], request: pytest.FixtureRequest
 ) -> None:
     name = request.node.callspec.id.replace(" ", "-")
-    run, given = path.parent / name, [*layout, "--data.batch_size", "6", "--trainer.devices", "2"]
+    given = [*layout, "--data.batch_size", "6", "--trainer.devices", "2", "--quality.max_steps", "12"]
+    given += ["--quality.patience", "99"]
+    run = path.parent / name
     processes = start(2, main, argv(path, name, *given), log=path.parent / f"{name}.log")
     kill_when(lambda: runs.checkpoint(run, 2).exists(), processes[told[0]], signal.SIGTERM)
     for other in told[1:]:
@@ -202,11 +237,13 @@ def test_a_signal_to_any_of_two_processes_ends_both_and_loses_nothing(
     assert time.monotonic() - begun < 15
     assert "the same command goes on from there" in (path.parent / f"{name}.log.0").read_text()
     assert ranks(2, main, argv(path, name, *given), log=path.parent / f"{name}.log") == [0, 0]
-    assert runs.complete_steps(run) == [0, 2, 4, 6]
+    assert runs.complete_steps(run) == [0, 2, 4, 6, 8, 10, 12]
 
 
 def test_a_rank_that_dies_ends_the_others(path: Path) -> None:
-    given = argv(path, "dead", *FLOAT32, "--data.batch_size", "6", "--trainer.devices", "2")
+    two = ["--data.batch_size", "6", "--trainer.devices", "2", "--quality.max_steps", "40"]
+    two += ["--quality.patience", "99"]
+    given = argv(path, "dead", *FLOAT32, *two)
     processes = start(2, main, given, log=path.parent / "dead.log")
     kill_when(lambda: runs.checkpoint(path.parent / "dead", 2).exists(), processes[1])
     begun = time.monotonic()

@@ -90,7 +90,8 @@ class TextToImageModule(Architecture):
 
     def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Seed what is not a picture's own, such as a backbone's dropout: a run that goes on repeats it."""
-        place = [int(os.environ.get("PL_GLOBAL_SEED", 0)), self.current_epoch, batch_idx, self.global_rank]
+        # Not the epoch: Lightning's count of them lags in a run that goes on from the last step of one.
+        place = [int(os.environ.get("PL_GLOBAL_SEED", 0)), self.global_step, len(self._step), self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
