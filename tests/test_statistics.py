@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emu.statistics import net_rate, win_rate
+from emu.statistics import mean_difference, net_rate, win_rate
 
 scores = st.lists(st.tuples(*[st.integers(-5, 5).map(float)] * 2), min_size=1, max_size=40)
 
@@ -67,3 +67,17 @@ def test_net_interval_covers_the_truth(n: int, win: float, lose: float) -> None:
 def test_scores_that_are_no_scores_are_refused(before: list[float], after: list[float]) -> None:
     with pytest.raises(ValueError, match="finite numbers"):
         win_rate(before, after, tie=0)
+
+
+def test_the_interval_of_a_mean_difference_covers_it_as_often_as_it_says() -> None:
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(2000):
+        before = rng.normal(size=12)
+        low, high = mean_difference(before, before + rng.normal(0.3, 1, size=12)).ci95
+        covered += low <= 0.3 <= high
+    assert 0.94 <= covered / 2000 <= 0.96
+
+
+def test_a_mean_difference_without_spread_is_sure() -> None:
+    assert mean_difference([0.25, 0.5], [0.5, 0.75]).ci95 == (0.25, 0.25)
+    assert mean_difference([1.0], [3.0]).difference == 2

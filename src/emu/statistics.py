@@ -1,6 +1,6 @@
 """Win rates and their intervals, for two sets of pictures paired by prompt and seed.
 
-Both functions take the scores of the same prompts in the same order; n is the number of prompts. The draws of one
+All functions take the scores of the same prompts in the same order; n is the number of prompts. The draws of one
 prompt are one pair, and pairs are taken as independent.
 """
 
@@ -37,6 +37,16 @@ class NetRate:
     ci95: Interval
 
 
+@dataclass(frozen=True)
+class MeanDifference:
+    """Means of both sides and of `after - before`, with the 95 % interval of the latter."""
+
+    before: float
+    after: float
+    difference: float
+    ci95: Interval
+
+
 def outcomes(before: Sequence[float], after: Sequence[float], *, tie: float) -> NDArray[np.int8]:
     """Per prompt +1 where `after` wins, 0 where the two differ by at most `tie`, -1 where it loses; int8 (n,)."""
     difference = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
@@ -69,3 +79,15 @@ def net_rate(before: Sequence[float], after: Sequence[float], *, tie: float) -> 
     half = float(stats.norm.ppf(0.975)) * math.sqrt((p + q - (p - q) ** 2) / (n + 2))
     low, high = max(-1.0, p - q - half), min(1.0, p - q + half)
     return NetRate(net=100 * (won - lost) / n, ci95=(100 * low, 100 * high))
+
+
+def mean_difference(before: Sequence[float], after: Sequence[float]) -> MeanDifference:
+    """The mean of the paired differences with Student's interval, which has no width where all are the same."""
+    first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    moved = second - first
+    mean = float(moved.mean())
+    low = high = mean
+    if moved.size > 1 and float(np.ptp(moved)) > 0:
+        interval = stats.ttest_1samp(moved, 0).confidence_interval(0.95)
+        low, high = float(interval.low), float(interval.high)
+    return MeanDifference(float(first.mean()), float(second.mean()), mean, (low, high))

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from emu.compare.drift import drift
 from emu.compare.pairs import Pair, Run
 from emu.errors import UserError
 from emu.statistics import outcomes, win_rate
@@ -20,6 +21,7 @@ def verdict(run: Run) -> dict[str, Any]:
     {"name", "model", "before_step", "after_step", "prompts", "unpaired", "stop_reason",
     "appeal": {"judge", "win", "tie", "lose", "ci95": [lo, hi]}, "faithfulness": {the same},
     "judges": {criterion: the judge's own description},
+    "drift": {"brightness", "contrast", "saturation": {"before", "after", "difference", "ci95": [lo, hi], "noted"}},
     "groups": {value of the prompts' `group` column: {"prompts", "appeal", "faithfulness"}}}.
     A criterion that the run was not judged by is absent; where there is none at all, so is every figure.
     """
@@ -33,6 +35,7 @@ def verdict(run: Run) -> dict[str, Any]:
         "unpaired": run.unpaired,
         "stop_reason": run.quality.get("stop_reason"),
         "judges": {name: judge_of(run, name) for name in run.criteria},
+        "drift": drift(run.pairs),
         "groups": {group: _rates(run, [pair for pair in run.pairs if pair.group == group]) for group in groups},
     }
 
