@@ -59,7 +59,7 @@ class Checkpoints(L.Callback):
         asked, late = self._agreed(trainer, self._asked, late)
         # The last step is saved after its check: Lightning does not come back to a run that has had all its steps.
         last = self._step >= trainer.max_steps
-        if asked or late or (self._step % self.every == 0 and not last):
+        if not last and (asked or late or self._step % self.every == 0):
             self.save(trainer)
         if asked:
             self._leave()
