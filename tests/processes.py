@@ -1,4 +1,7 @@
-"""Real processes that know each other, as `torchrun` starts them; forked, so that nothing is imported again."""
+"""Real processes that know each other, as `torchrun` starts them.
+
+They are forked from a server that has imported everything and computed nothing: autograd's threads survive no fork.
+"""
 
 import faulthandler
 import logging
@@ -13,9 +16,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-tqdm.monitor_interval = 0  # its thread may hold a lock at the moment of a fork, which would then be held for ever
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["emu.fit", "emu.models", "emu.sample", "emu.export", "emu.compare.report"])
 
 
 def free_port() -> int:
@@ -26,11 +28,10 @@ def free_port() -> int:
 
 def start(world: int, target: Callable[..., Any], *args: Any, log: Path) -> list[BaseProcess]:
     """`target(*args)` in `world` processes at once; what they say goes to `log`.RANK."""
-    context = multiprocessing.get_context("fork")
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(world)}
     shared |= {"TORCHELASTIC_RUN_ID": "test", "LOCAL_WORLD_SIZE": str(world), "GROUP_RANK": "0"}
     own = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
-    started = [context.Process(target=_one, args=(each, f"{log}.{each['RANK']}", target, args)) for each in own]
+    started = [CONTEXT.Process(target=_one, args=(each, f"{log}.{each['RANK']}", target, args)) for each in own]
     for one in started:
         one.start()
     return list(started)
@@ -57,9 +58,9 @@ def _one(environment: dict[str, str], log: str, target: Callable[..., Any], args
     with open(log, "wb", buffering=0) as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
-        # In the parent, pytest has streams and handlers of its own in these places.
         sys.stdout = sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-        for name in (None, "lightning.pytorch", "lightning.fabric"):
+        for name in ("lightning.pytorch", "lightning.fabric", None):
             logging.getLogger(name).handlers = [logging.StreamHandler(sys.stderr)]
+            logging.getLogger(name).setLevel(logging.INFO)
         faulthandler.enable()  # SIGABRT then says where a process hangs
         target(*args)

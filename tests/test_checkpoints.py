@@ -6,6 +6,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,6 @@ from processes import ranks, start
 from test_layouts import DDP, FLOAT32, config, logged
 
 Folder = Callable[[str], Path]
-
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning"),  # CPython 3.12 on
-]
 
 
 def state(step: int, value: float = 1.0) -> dict[str, Any]:
@@ -161,8 +158,9 @@ def kill_when(ready: Callable[[], bool], process: BaseProcess, number: int = sig
     os.kill(process.pid or 0, number)
 
 
-def dying(argv: list[str], owner: Any, name: str, when: Callable[..., bool]) -> None:
-    """`emu ARGV` that is killed at the first call of `owner.name` for which `when` is true of its arguments."""
+def dying(argv: list[str], moment: str) -> None:
+    """`emu ARGV` that is killed at the first call for whose arguments it is that moment."""
+    owner, name, when = MOMENTS[moment]
     call = getattr(owner, name)
 
     def killed(*args: Any, **kwargs: Any) -> Any:
@@ -174,32 +172,36 @@ def dying(argv: list[str], owner: Any, name: str, when: Callable[..., bool]) -> 
     main(argv)
 
 
-def named(end: str) -> Callable[..., bool]:
-    """Whether the first argument is a path that ends so."""
-    return lambda path, *rest: str(path).endswith(end)
+def ends(end: str, *given: Any) -> bool:
+    """Whether one of the arguments is a path that ends so."""
+    return any(str(one).endswith(end) for one in given)
+
+
+def amid(summed: Summed, content: bytes) -> bool:
+    return summed.bytes > 100_000
+
+
+def second_verdict(run: Path, quality: dict[str, Any]) -> bool:
+    return len(quality["checks"]) == 2
 
 
 MOMENTS = {
-    "while step 0 is drawn": (runs, "save_picture", named("step-000000/00001.png")),
-    "before anything is saved": (Durable, "save_checkpoint", lambda durable, state, path: named("002.ckpt")(path)),
-    "in the middle of a save": (Summed, "write", lambda summed, content: summed.bytes > 100_000),
-    "between a checkpoint and its sum": (runs, "write_atomically", named("step-000002.ckpt.json")),
-    "while it draws a check": (runs, "save_picture", named("step-000002/00001.png")),
-    "while the best is saved": (runs, "write_atomically", named("best.ckpt.json")),
-    "before a verdict is written": (runs, "write_quality", lambda run, quality: len(quality["checks"]) == 2),
-    "before the last state is saved": (
-        Durable,
-        "save_checkpoint",
-        lambda durable, state, path: named("006.ckpt")(path),
-    ),
-    "before the last state has its sum": (runs, "write_atomically", named("step-000006.ckpt.json")),
+    "while step 0 is drawn": (runs, "save_picture", partial(ends, "step-000000/00001.png")),
+    "before anything is saved": (Durable, "save_checkpoint", partial(ends, "step-000002.ckpt")),
+    "in the middle of a save": (Summed, "write", amid),
+    "between a checkpoint and its sum": (runs, "write_atomically", partial(ends, "step-000002.ckpt.json")),
+    "while it draws a check": (runs, "save_picture", partial(ends, "step-000002/00001.png")),
+    "while the best is saved": (runs, "write_atomically", partial(ends, "best.ckpt.json")),
+    "before a verdict is written": (runs, "write_quality", second_verdict),
+    "before the last state is saved": (Durable, "save_checkpoint", partial(ends, "step-000006.ckpt")),
+    "before the last state has its sum": (runs, "write_atomically", partial(ends, "step-000006.ckpt.json")),
 }
 
 
 def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(path: Path, unbroken: dict[str, Any]) -> None:
     run, log = path.parent / "killed", path.parent / "killed.log"
-    for moment, where in MOMENTS.items():
-        codes = ranks(1, dying, argv(path, "killed"), *where, log=log)
+    for moment in MOMENTS:
+        codes = ranks(1, dying, argv(path, "killed"), moment, log=log)
         assert codes == [-signal.SIGKILL], f"{moment}: {codes}, {Path(f'{log}.0').read_text()[-2000:]}"
     assert ranks(1, main, argv(path, "killed"), log=log) == [0]
     assert_same(end(run), unbroken)

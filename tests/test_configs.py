@@ -47,8 +47,9 @@ def test_runs_of_different_configs_have_different_folders() -> None:
     assert len(set(folders)) == len(MODELS)
 
 
-def test_the_parser_takes_them_all() -> None:
+def test_the_parser_takes_them_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Types too; and the size given once reaches both the pictures and the model."""
+    monkeypatch.chdir(tmp_path)  # where there are no runs to go on with
     from emu.fit import EmuCLI
 
     class Parsed(EmuCLI):

@@ -20,7 +20,6 @@ from processes import ranks
 Folder = Callable[[str], Path]
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning"),  # CPython 3.12 on
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # diffusers' Euler scheduler
 ]
 

@@ -61,7 +61,6 @@ def test_a_picture_does_not_depend_on_its_batch(model: str, prompts: Path, tmp_p
         assert np.abs(one - three).max() <= 1  # the last bit of a sum depends on how many are summed at once
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")  # CPython 3.12 on
 def test_processes_share_the_prompts(model: str, prompts: Path, tmp_path: Path) -> None:
     sample(model, prompts, tmp_path / "alone", sampler=FAST)
     for world in (2, 3):

@@ -41,8 +41,9 @@ def export(checkpoint_or_run: Path, out: Path) -> int:
     model = load_checkpoint(checkpoint)
     model.save_pipeline(out)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with autocast(read_config(runs.run_of(checkpoint)).get("trainer", {}), device):
-        row, wanted, origin = reference(model, checkpoint, device)
+    trainer = read_config(runs.run_of(checkpoint)).get("trainer", {})
+    with autocast(trainer.get("precision"), device):
+        row, wanted, origin = reference(model, checkpoint, device, of_the_run=not computed_apart(trainer))
         drawn = draw_plain(out, row, model, device)
     if drawn.shape != wanted.shape:
         raise UserError(f"{out}: draws pictures of shape {drawn.shape}, and {origin} has {wanted.shape}")
@@ -55,10 +56,12 @@ def export(checkpoint_or_run: Path, out: Path) -> int:
     return int(difference.max())
 
 
-def reference(model: TextToImageModule, checkpoint: Path, device: torch.device) -> tuple[runs.Row, Pixels, str]:
+def reference(
+    model: TextToImageModule, checkpoint: Path, device: torch.device, *, of_the_run: bool
+) -> tuple[runs.Row, Pixels, str]:
     """What to draw, how it looks, and where that is from: the run's first picture at the step, or one drawn now."""
     folder = runs.step_folder(runs.run_of(checkpoint), read_checkpoint(checkpoint)["global_step"])
-    if (folder / runs.SAMPLES).exists():
+    if of_the_run and (folder / runs.SAMPLES).exists():
         row = runs.read_samples(folder)[0]
         path = folder / row["file"]
         return row, np.asarray(Image.open(path)), str(path)
@@ -81,10 +84,16 @@ def draw_plain(folder: Path, row: runs.Row, model: TextToImageModule, device: to
     return np.asarray(drawn.images[0])
 
 
-def autocast(trainer: dict[str, Any], device: torch.device) -> AbstractContextManager[Any]:
-    """The precision in which a run of these Trainer settings drew its pictures."""
+def computed_apart(trainer: dict[str, Any]) -> bool:
+    """Whether a run of these Trainer settings drew with weights in bfloat16 (`emu.sharding`), which is not done here.
+
+    A last bit decides which token a masked model draws, so its pictures then differ by more than rounding.
+    """
     strategy = trainer.get("strategy")
-    own = (strategy.get("init_args") or {}).get("compute_dtype") if isinstance(strategy, dict) else None
-    kinds = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "bfloat16": torch.bfloat16}
-    kind = kinds.get(str(own or trainer.get("precision")))
-    return torch.autocast(device.type, kind) if kind else nullcontext()
+    return isinstance(strategy, dict) and (strategy.get("init_args") or {}).get("compute_dtype") == "bfloat16"
+
+
+def autocast(precision: object, device: torch.device) -> AbstractContextManager[Any]:
+    """The precision in which the run drew its pictures."""
+    kinds = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+    return torch.autocast(device.type, kinds[precision]) if precision in kinds else nullcontext()

@@ -11,7 +11,6 @@ from emu import runs
 # What a run is: with another of these it would be another run. How it is carried out may change.
 MATTERS = (
     "seed_everything",
-    "trainer.precision",
     "trainer.gradient_clip_val",
     "model",
     "data",

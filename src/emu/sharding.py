@@ -59,10 +59,10 @@ class FSDP2(ModelParallelStrategy):
     def setup_environment(self) -> None:
         """Join the other processes. UserError: they cannot be parted into groups of `shard`."""
         self._data_parallel_size = world = self.num_nodes * self.num_processes
-        super().setup_environment()
         shard = self.shard or self.num_processes
         if world % shard:
             raise UserError(f"trainer.strategy.init_args.shard {shard}: {world} devices are not so many times over")
+        super().setup_environment()
         self.mesh = mesh(self.root_device.type, copies=world // shard, shard=shard)
 
     def setup(self, trainer: L.Trainer) -> None:

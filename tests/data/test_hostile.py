@@ -122,7 +122,6 @@ def prepare(content: bytes, most: int) -> None:
     assert grown < most, f"{grown:,} of {most:,} bytes"
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")  # CPython 3.12 on
 @pytest.mark.parametrize("size", [(50_000, 400), (400, 50_000), (5000, 4000)])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16", "P", "CMYK"])
 def test_a_picture_costs_at_most_four_times_its_decoded_size(tmp_path: Path, size: tuple[int, int], mode: str) -> None:

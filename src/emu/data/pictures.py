@@ -119,7 +119,7 @@ def _orientation(image: Image.Image) -> int:
 def _to_srgb(image: Image.Image) -> Image.Image:
     colour, alpha = _eight_bit(image)
     profile = image.info.get("icc_profile")
-    rgb = _apply_profile(colour, profile) if profile else colour.convert("RGB")
+    rgb = _apply_profile(colour, profile) if profile else _in(colour, "RGB")
     if alpha is None:
         return rgb
     white = Image.new("RGB", rgb.size, "white")
@@ -136,9 +136,13 @@ def _eight_bit(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if image.mode == "F":
         raise BadPicture("floating-point pixels, whose range is not known")
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
+        rgba = _in(image, "RGBA")
         return rgba.convert("RGB"), rgba.getchannel("A")
     return (image if image.mode in ("L", "RGB", "CMYK") else image.convert("RGB")), None
+
+
+def _in(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)  # Pillow's own copies what is in the mode already
 
 
 def _apply_profile(colour: Image.Image, profile: bytes) -> Image.Image:
