@@ -73,6 +73,18 @@ def test_a_damaged_checkpoint_is_named_and_set_aside(tmp_path: Path, damage: Cal
     assert newest(tmp_path) == runs.checkpoint(tmp_path, 5)
 
 
+def test_the_best_one_is_what_is_left_where_the_others_are_damaged(tmp_path: Path) -> None:
+    saved(tmp_path, 7)
+    Durable().save_checkpoint(state(5), tmp_path / runs.BEST)
+    assert newest(tmp_path) == runs.checkpoint(tmp_path, 7)
+    flip(runs.checkpoint(tmp_path, 7), 0.5)
+    with pytest.warns(UserWarning, match="set aside"):
+        assert newest(tmp_path) == tmp_path / runs.BEST
+    flip(tmp_path / runs.BEST, 0.5)
+    with pytest.warns(UserWarning, match=r"best.ckpt: damaged"):
+        assert newest(tmp_path) is None
+
+
 def test_one_without_its_sum_was_not_written_to_its_end(tmp_path: Path) -> None:
     saved(tmp_path, 5, 7)
     sums_of(runs.checkpoint(tmp_path, 7)).unlink()

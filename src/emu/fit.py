@@ -19,7 +19,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from emu import runs
 from emu.captions import CutCaptions
-from emu.checkpoints import Checkpoints, Durable, newest
+from emu.checkpoints import Checkpoints, Durable, newest, verify
 from emu.data import CuratedData
 from emu.encode import encode as encode_into
 from emu.errors import UserError
@@ -51,11 +51,11 @@ class RunConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
-            folder = Path(trainer.default_root_dir)
-            folder.mkdir(parents=True, exist_ok=True)
             config = self.config.clone()
             config.ckpt_path = None  # where this command went on from is not where the next one does
-            self.parser.save(config, str(folder / runs.CONFIG), skip_unset=False, overwrite=True)
+            # Not the parser's own `save`, which may leave half a file: the next command would read another run in it.
+            written = self.parser.dump(config, skip_unset=False)
+            runs.write_atomically(Path(trainer.default_root_dir) / runs.CONFIG, written.encode())
 
 
 class EmuCLI(LightningCLI):
@@ -96,8 +96,10 @@ class EmuCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint to go on from. UserError: it is missing, or the folder holds another run."""
         run, checkpoint = Path(self.config.trainer.default_root_dir), self.config.ckpt_path
-        if checkpoint and not Path(checkpoint).is_file():
-            raise UserError(f"--ckpt_path {checkpoint}: no such file")
+        if checkpoint:
+            if not Path(checkpoint).is_file():
+                raise UserError(f"--ckpt_path {checkpoint}: no such file")
+            verify(Path(checkpoint))
         self.finished = None
         if self.command != "fit" or checkpoint or not (runs.checkpoints(run) or (run / runs.BEST).is_file()):
             return

@@ -89,8 +89,9 @@ def verify(path: Path) -> None:
 
 
 def newest(run: Path) -> Path | None:
-    """The run's newest whole checkpoint; a damaged one is named, and renamed `*.aside` with what belongs to it."""
-    for path in sorted(runs.checkpoints(run), reverse=True):
+    """The run's newest whole checkpoint, else its best one; damaged ones are named, and renamed `*.aside`."""
+    best = run / runs.BEST
+    for path in [*reversed(runs.checkpoints(run)), *([best] if best.is_file() else [])]:
         try:
             verify(path)
         except UserError as damage:
