@@ -67,8 +67,11 @@ def test_processes_share_the_prompts(model: str, prompts: Path, tmp_path: Path) 
         out, log = tmp_path / f"{world}", tmp_path / f"{world}.log"
         argv = ["sample", model, str(prompts), str(out), "--sampler", "num_inference_steps=2"]
         assert ranks(world, main, argv, log=log) == [0] * world, Path(f"{log}.0").read_text()
-        assert pictures(out) == pictures(tmp_path / "alone")
         assert runs.read_samples(out) == runs.read_samples(tmp_path / "alone")
+        assert sorted(pictures(out)) == sorted(pictures(tmp_path / "alone"))
+        for name in pictures(out):  # drawn in other batches, so that a last bit may fall on the other side of a level
+            drawn, wanted = (np.asarray(Image.open(folder / name)).astype(int) for folder in (out, tmp_path / "alone"))
+            assert np.abs(drawn - wanted).max() <= 1
 
 
 def test_a_second_call_draws_only_what_is_missing(model: str, prompts: Path, tmp_path: Path) -> None:
