@@ -53,6 +53,25 @@ def flip(path: Path, at: float) -> None:
     path.write_bytes(content)
 
 
+def test_a_damaged_sum_is_damage(tmp_path: Path) -> None:
+    for content in ("", "{", "[]", '{"bytes": 3}'):
+        saved(tmp_path, 5, 7)
+        sums_of(runs.checkpoint(tmp_path, 7)).write_text(content)
+        with pytest.warns(UserWarning, match="set aside"):
+            assert newest(tmp_path) == runs.checkpoint(tmp_path, 5)
+
+
+def test_a_file_written_over_is_whole_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `best.ckpt` is: killed between the file and its sum, the new file is there and not called damaged."""
+    best = tmp_path / runs.BEST
+    Durable().save_checkpoint(state(5, 5), best)
+    with monkeypatch.context() as killed:
+        killed.setattr(runs, "write_atomically", lambda path, content: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            Durable().save_checkpoint(state(7, 7), best)
+    torch.testing.assert_close(Durable().load_checkpoint(best), state(7, 7), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
     "damage",
     [

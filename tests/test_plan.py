@@ -121,6 +121,9 @@ def test_memory_is_shared_where_it_is_sharded(config: Path) -> None:
     assert trained("--trainer.devices", "4") == trained()
     shared = trained("-c", "multi-gpu/fsdp2", "--trainer.devices", "4")
     assert shared == pytest.approx(trained() / 4, abs=0.06)
+    nodes = ["-c", "multi-gpu/fsdp2", "--trainer.devices", "4", "--trainer.num_nodes", "2"]
+    assert trained(*nodes) == shared  # each node holds a copy
+    assert trained(*nodes, "--trainer.strategy.init_args.shard", "2") == pytest.approx(trained() / 2, abs=0.06)
 
 
 def test_a_plan_leaves_no_run_behind(config: Path) -> None:

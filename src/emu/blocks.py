@@ -21,7 +21,7 @@ def blocks(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def recompute(network: nn.Module) -> None:
-    """Keep only what goes into each block, and compute its inside again on the way back: memory for a third more time.
+    """Keep only what goes into each block, and compute its inside again on the way back: a third more computation.
 
     Names of parameters stay as they are, so checkpoints do too.
     """

@@ -25,7 +25,7 @@ from emu.encode import encode as encode_into
 from emu.errors import UserError
 from emu.module import TextToImageModule
 from emu.quality import QualityTuning
-from emu.resume import changed, finished
+from emu.resume import changed, finished, rule_of
 
 # What our classes rely on: "before" pictures at step 0, checks counted in steps, ranks dealt to by CuratedData.
 TRAINER = {
@@ -112,7 +112,7 @@ class EmuCLI(LightningCLI):
                 f"--trainer.default_root_dir {run}: its run began with {difference}; give that, or name another folder"
             )
         found = newest(run)
-        self.finished = finished(run, found, max_steps=self.config.quality.max_steps)
+        self.finished = finished(run, found, rule_of(self.config))
         self.config.ckpt_path = str(found) if found else None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:

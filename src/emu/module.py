@@ -33,8 +33,8 @@ class TextToImageModule(Architecture):
         optimizer: parameters -> optimizer.
         warmup_steps: optimizer steps over which the learning rate rises from 0, to stay constant then.
         ema_decay: of the averaged weights, reached by way of (1 + n) / (10 + n) at step n; 0 for no average.
-        gradient_checkpointing: computes the inside of each block again on the way back, which saves most of the memory
-            that activations take, for about a third more time.
+        gradient_checkpointing: computes the inside of each block again on the way back: less memory for activations, a
+            third more computation.
         max_skipped: optimizer steps in a row that may be skipped since a loss or gradient is not finite.
         sampler: keyword arguments of the pipeline's call over those in `sampler_defaults`.
     """

@@ -12,6 +12,7 @@ from emu.data import CuratedData
 from emu.fit import Settings
 from emu.outline import Outline
 from emu.quality.recipe import RECIPE_PASSES
+from emu.resume import rule_of
 
 FLOAT32 = 4  # bytes
 PNG = 1.5  # bytes a pixel, about, of a photograph
@@ -40,7 +41,7 @@ def plan(args: list[str]) -> str:
 def steps(settings: Settings) -> str:
     """How many steps of how many pictures, and how often each picture is seen."""
     config, buckets = settings.config, Counter(picture.bucket for picture in settings.datamodule.train_pictures)
-    batch, most = effective_batch(config), most_steps(config)
+    batch, most = effective_batch(config), rule_of(config).max_steps
     epoch = sum(-(-number // batch) for number in buckets.values())  # steps: one is of one bucket
     checks = -(-most // config.quality.check_every)
     return (
@@ -64,16 +65,13 @@ def number_of_devices(config: Any) -> int:
     return number * int(config.trainer.num_nodes)
 
 
-def most_steps(config: Any) -> int:
-    """The smaller of the two limits; -1 of the Trainer's is none."""
-    return min(int(limit) for limit in (config.quality.max_steps, config.trainer.max_steps) if limit >= 0)
-
-
 def memory(outline: Outline, config: Any) -> str:
     """On each device: all of it, or its share of what `emu.sharding` shards."""
     trained, frozen = outline.trained(), outline.frozen()
-    sharded = str(getattr(config.trainer.strategy, "class_path", "")).endswith("FSDP2")
-    among = number_of_devices(config) if sharded else 1
+    strategy, nodes = config.trainer.strategy, int(config.trainer.num_nodes)
+    sharded = str(getattr(strategy, "class_path", "")).endswith("FSDP2")
+    # As it shards by itself: a copy of the weights a node.
+    among = (strategy.init_args.shard or number_of_devices(config) // nodes) if sharded else 1
     parts = ", ".join(f"{name} {count / 1e6:,.1f} M" for name, count in frozen.items())
     return (
         f"memory: {amount(5 * FLOAT32 * trained / among)} on each device for {trained / 1e6:,.1f} M trained parameters "
@@ -87,7 +85,7 @@ def disk(settings: Settings, outline: Outline) -> str:
     """Checkpoints, pictures and, where one is made, the cache."""
     data, config = settings.datamodule, settings.config
     checkpoints = (1 + config.checkpoint.keep) * 4 * FLOAT32 * outline.trained()
-    rounds = 1 + -(-most_steps(config) // config.quality.check_every)
+    rounds = 1 + -(-rule_of(config).max_steps // config.quality.check_every)
     drawn = rounds * len(data.prompt_rows) * PNG * config.data.resolution**2
     picture, caption = outline.cached(config.data.resolution, config.data.resolution)
     texts = set(data.captions()) | {""}

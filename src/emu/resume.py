@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from emu import runs
+from emu.quality.stopping import Check, StopRule
 
 # What a run is: with another of these it would be another run. How it is carried out may change.
 MATTERS = (
@@ -41,19 +42,23 @@ def changed(run: Path, config: dict[str, Any]) -> str | None:
     return None
 
 
-def finished(run: Path, checkpoint: Path | None, *, max_steps: int) -> str | None:
-    """Why the run ended, where it did by its own rule and `max_steps` lets it go no further; None where it goes on.
+def rule_of(config: Any) -> StopRule:
+    """The stop rule of a parsed config; of its two limits on steps the smaller holds, and the Trainer's -1 is none."""
+    quality, limit = config.quality, int(config.trainer.max_steps)
+    most = min(int(quality.max_steps), limit) if limit >= 0 else int(quality.max_steps)
+    return StopRule(patience=quality.patience, margin=quality.margin, min_steps=quality.min_steps, max_steps=most)
+
+
+def finished(run: Path, checkpoint: Path | None, rule: StopRule) -> str | None:
+    """Why `rule` stops the run where it stands; None where it goes on, as with more patience or steps than it had.
 
     `checkpoint` is its newest: where that is older than the last check, the run was killed before it was saved.
     """
-    told = runs.read_quality(run)
-    reason: str | None = told.get("stop_reason")
-    if reason is None or not told["checks"]:
+    checks = [Check.from_row(row) for row in runs.read_quality(run).get("checks", [])]
+    if not checks or checkpoint != runs.checkpoint(run, checks[-1].step):
         return None
-    last = told["checks"][-1]["step"]
-    if checkpoint != runs.checkpoint(run, last) or ("max_steps" in reason and last < max_steps):
-        return None
-    return f"stopped already at {reason}"
+    reason = rule.reason(checks)
+    return f"stopped already at {reason}" if reason else None
 
 
 def _matters(key: str) -> bool:

@@ -70,6 +70,8 @@ class FSDP2(ModelParallelStrategy):
         networks = dict(self._networks())
         large = sum(p.numel() for p in networks["backbone"].parameters()) > LARGE
         for name, network in networks.items():
+            if isinstance(network, FSDPModule):  # of an earlier fit or validation with the same model
+                continue
             # Of the average no backward pass would drop the gathered weights.
             reshard = name == "ema" or (large if self.reshard_after_forward is None else self.reshard_after_forward)
             apply(network, self.mesh, reshard=reshard, dtype=self.compute_dtype)

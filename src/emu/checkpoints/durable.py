@@ -35,10 +35,13 @@ class Durable(CheckpointIO):
                 torch.save(checkpoint, cast(BinaryIO, summed))
                 file.flush()
                 os.fsync(file.fileno())
+            # An old sum would call the new file damaged; without one it is taken as it is, and it is whole by now.
+            sums_of(path).unlink(missing_ok=True)
             beside.rename(path)
             told = {"bytes": summed.bytes, "sha256": summed.sha256.hexdigest(), "step": checkpoint["global_step"]}
             runs.write_atomically(sums_of(path), json.dumps(told).encode())
-            runs.to_disk(path.parent)
+            for one in (sums_of(path), path.parent):
+                runs.to_disk(one)
         except OSError as error:
             raise UserError(f"{path}: not saved ({error.strerror}); the last good one stays") from error
         finally:
@@ -78,13 +81,15 @@ def sums_of(path: Path) -> Path:
 
 def verify(path: Path) -> None:
     """UserError where a checkpoint is not what was written; one without a sum is taken as it is."""
-    try:
-        told = json.loads(sums_of(path).read_text())
-    except FileNotFoundError:
+    if not sums_of(path).exists():
         return
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != told["sha256"]:
+    try:
+        same = found == json.loads(sums_of(path).read_text())["sha256"]
+    except (ValueError, KeyError, TypeError):  # the sum itself is damaged
+        same = False
+    if not same:
         raise UserError(f"{path}: damaged since it was written (its sha256 is another); name an older checkpoint")
 
 

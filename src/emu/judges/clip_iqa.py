@@ -27,12 +27,10 @@ class ClipIqa(Judge):
         self.embedder = Embedder(model)
 
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:
-        found = []
-        for image in images:
-            seen = self.embedder.image(image)
-            logits = torch.stack([seen @ self.embedder.text(text) for text in (self.good, self.bad)])
-            found.append((self.embedder.scale * logits).softmax(0)[0])
-        return torch.stack(found)
+        seen = torch.stack([self.embedder.image(image) for image in images])
+        texts = torch.stack([self.embedder.text(text) for text in (self.good, self.bad)])
+        logits = torch.stack([texts @ one for one in seen])  # one by one: the last bits depend on how many go together
+        return (self.embedder.scale * logits).softmax(1)[:, 0]
 
     def describe(self) -> dict[str, str | float]:
         score = f"softmax of {self.embedder.scale:.4g} cosine over the two texts, arXiv 2207.12396"

@@ -8,7 +8,7 @@ from emu.judges.judge import Judge
 
 
 class PickScore(Judge):
-    """How well people would like a picture for its prompt, about 16 to 26 (Kirstain et al. 2023, arXiv 2305.01569).
+    """How well people would like a picture for its prompt (Kirstain et al. 2023, arXiv 2305.01569).
 
     A CLIP that learned from half a million choices between two pictures: the score is its scaled cosine, and the
     softmax of two scores the chance that the first is picked. It judges liking and fitting at once, and its choices
