@@ -257,7 +257,6 @@ def test_a_signal_to_any_of_two_processes_ends_both_and_loses_nothing(
 ) -> None:
     name = request.node.callspec.id.replace(" ", "-")
     given = [*layout, "--data.batch_size", "6", "--trainer.devices", "2", "--quality.max_steps", "12"]
-    given += ["--quality.patience", "99"]
     run = path.parent / name
     processes = start(2, main, argv(path, name, *given), log=path.parent / f"{name}.log")
     kill_when(lambda: runs.checkpoint(run, 2).exists(), processes[told[0]], signal.SIGTERM)
@@ -275,7 +274,6 @@ def test_a_signal_to_any_of_two_processes_ends_both_and_loses_nothing(
 
 def test_a_rank_that_dies_ends_the_others(path: Path) -> None:
     two = ["--data.batch_size", "6", "--trainer.devices", "2", "--quality.max_steps", "40"]
-    two += ["--quality.patience", "99"]
     given = argv(path, "dead", *FLOAT32, *two)
     processes = start(2, main, given, log=path.parent / "dead.log")
     kill_when(lambda: runs.checkpoint(path.parent / "dead", 2).exists(), processes[1])

@@ -49,7 +49,14 @@ def config(root: Path, name: str, pretrained: Path) -> Path:
             "init_args": model,
         },
         "data": {**data, "num_workers": 0, "sample_batch_size": 2, "aspect_ratios": name != "muse"},
-        "quality": {"batch": 12, "max_steps": 6, "check_every": 2, "appeal": {"class_path": "lamp.Brightness"}},
+        # Patience for all checks: where a run with a lower limit ended, it had one more, which would count.
+        "quality": {
+            "batch": 12,
+            "max_steps": 6,
+            "check_every": 2,
+            "patience": 99,
+            "appeal": {"class_path": "lamp.Brightness"},
+        },
     }
     path = root / "run.yaml"
     path.write_text(yaml.safe_dump(document))
