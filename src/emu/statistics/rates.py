@@ -1,4 +1,4 @@
-"""Win rates and their intervals, for two sets of pictures paired by prompt and seed.
+"""Win rates and mean differences with their intervals, for two sets of pictures paired by prompt and seed.
 
 All functions take the scores of the same prompts in the same order; n is the number of prompts. The draws of one
 prompt are one pair, and pairs are taken as independent.

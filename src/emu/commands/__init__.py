@@ -1,0 +1,14 @@
+"""The commands of plain arguments, one file each. A file imports what its command needs when that runs."""
+
+import argparse
+
+from emu.commands import compare, demo, export, sample
+from emu.commands.parser import Parser
+
+__all__ = ["Parser", "add_to"]
+
+
+def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """Every command with its flags; each sets `action`, what to do, and `parser`, itself."""
+    for command in (sample, compare, export, demo):
+        command.add_to(commands)

@@ -1,0 +1,47 @@
+"""`emu sample`: draws prompts with a pipeline folder, a hub name or a checkpoint."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emu.commands.parser import Parser
+from emu.errors import UserError
+
+
+def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """The command and its flags."""
+    parser = commands.add_parser("sample", help="draw prompts with any pipeline folder or checkpoint")
+    parser.set_defaults(action=sample, parser=parser)
+    parser.add_argument("model", help="a pipeline folder, a hub name, or a checkpoint of a run")
+    parser.add_argument("prompts", type=Path, help=".txt, .tsv with a column Prompt, or .jsonl with a key prompt")
+    parser.add_argument("out", type=Path, help="the folder to draw into; what is there already is not drawn again")
+    parser.add_argument("--limit", type=int, default=0, help="how many prompts, spread over the file (0: all)")
+    parser.add_argument("--seed", type=int, default=0, help="the first prompt's seed; the next has one more")
+    parser.add_argument("--batch-size", type=int, default=16, help="pictures at a time")
+    parser.add_argument("--sampler", action="append", default=[], metavar="KEY=VALUE", help="guidance_scale=5, ...")
+
+
+def sample(given: argparse.Namespace) -> None:
+    """Draws the prompts."""
+    from emu.sample import sample
+
+    sampler = dict(setting(pair) for pair in given.sampler)
+    sample(
+        given.model,
+        given.prompts,
+        given.out,
+        limit=given.limit,
+        seed=given.seed,
+        batch_size=given.batch_size,
+        sampler=sampler,
+    )
+
+
+def setting(pair: str) -> tuple[str, Any]:
+    """`guidance_scale=5` -> ("guidance_scale", 5)."""
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise UserError(f"--sampler {pair}: give KEY=VALUE, such as guidance_scale=5")
+    return name, yaml.safe_load(value)
