@@ -52,8 +52,10 @@ def rows() -> Iterator[tuple[str, str, str, Study]]:
         yield "mean difference", "0.3", f"{k} x {m}", of_mean(k, m)
     for k in (30, 100):
         yield "ratio of diversity", "0.9", f"{k} x 4", of_ratio(k)
+    for truth, k in ((0.65, 100), (0.97, 30), (0.97, 100)):
+        yield "win rate", f"{100 * truth:g} %", f"{k} x 5", of_wins(truth, k, 5)
+        yield "win rate, percentile bootstrap", f"{100 * truth:g} %", f"{k} x 5", by_bootstrap(truth, k, 5)
     for k in (100, 300):
-        yield "win rate, percentile bootstrap", "90 %", f"{k} x 5", by_bootstrap(0.9, k, 5)
         yield "win rate, by draw", "65 %", f"{k} x 5", by_draw(0.65, k, 5)
 
 
