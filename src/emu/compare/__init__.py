@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emu.compare.pairs import read_run
+from emu.compare.curated import read_config
+from emu.compare.guarding import guarded, look
+from emu.compare.headline import headline
+from emu.compare.pairs import read_run, require_shared
 from emu.compare.report import report
 from emu.compare.table import table
 from emu.compare.verdict import verdict
@@ -15,6 +18,7 @@ from emu.runs import write_atomically
 
 if TYPE_CHECKING:
     from emu.judges import Judge
+    from emu.judges.embedding import Embedder
 
 __all__ = ["compare"]
 
@@ -25,7 +29,9 @@ def compare(
     out: Path,
     appeal: "Judge | None" = None,
     faithfulness: "Judge | None" = None,
-    pairs_shown: int = 240,
+    training: str | None = None,
+    features: "Embedder | None" = None,
+    pairs_shown: int = 300,
 ) -> str:
     """Write the page `out` and `verdict.json` beside it; return the table for the terminal.
 
@@ -35,6 +41,8 @@ def compare(
         runs: run folders, each compared at step 0 against its best step.
         out: the HTML page, one file that needs no network.
         appeal, faithfulness: judge the pictures that have no such score yet; the scores are kept in the run folders.
+        training: the curated set, as `data.root` takes it; by default what the config of each run names, if it is here.
+        features: what tells near pictures from far ones; by default where light and dark lie (`emu.guards.looks`).
         pairs_shown: at most so many prompts on the page, evenly spread; every prompt counts in the verdict.
 
     Raises:
@@ -47,7 +55,11 @@ def compare(
         for run in runs:
             judge_run(run, judges=judges)
     read = [read_run(run) for run in runs]
-    verdicts = [verdict(run) for run in read]
-    write_atomically(out, report(read, verdicts, pairs_shown=pairs_shown).encode())
-    write_atomically(out.with_name("verdict.json"), json.dumps({"runs": verdicts}, indent=2).encode())
+    require_shared(read)
+    seen = look(list(zip(runs, read, strict=True)), training=training, features=features)
+    verdicts = [{**verdict(run), **guarded(run, found)} for run, found in zip(read, seen, strict=True)]
+    page = report(read, verdicts, seen, configs=[read_config(run) for run in runs], pairs_shown=pairs_shown)
+    write_atomically(out, page.encode())
+    told = {"headline": headline(verdicts), "runs": verdicts}
+    write_atomically(out.with_name("verdict.json"), json.dumps(told, indent=2, allow_nan=False).encode())
     return table(verdicts)
