@@ -71,7 +71,8 @@ class Drawing:
             rows.append(row)
             runs.save_picture(self.folder / row["file"], picture)
         self.rows += rows
-        scores = judge_pixels(pixels, [row["prompt"] for row in rows], judges=self.judges)
+        files = [self.folder / row["file"] for row in rows]
+        scores = judge_pixels(pixels, [row["prompt"] for row in rows], judges=self.judges, names=files)
         self.scores |= {row["file"]: score for row, score in zip(rows, scores, strict=True)}
 
     def hold_out(self, losses: Tensor, weight: Tensor) -> None:
