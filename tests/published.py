@@ -34,7 +34,8 @@ def open_clip_checkpoint(words: int, *, width: int) -> dict[str, Any]:
     hidden = BODY["hidden_size"]
     tensors = {
         "positional_embedding": random(TOKENS, hidden), "text_projection": random(hidden, width),
-        "logit_scale": torch.tensor(4.6), "token_embedding.weight": torch.randn(words, hidden), **norm("ln_final", hidden),
+        "logit_scale": torch.tensor(4.6), "token_embedding.weight": torch.randn(words, hidden),
+        **norm("ln_final", hidden),
         "visual.class_embedding": torch.randn(hidden), "visual.proj": random(hidden, width),
         "visual.positional_embedding": random((SIDE // PATCH) ** 2 + 1, hidden),
         "visual.conv1.weight": 0.1 * torch.randn(hidden, 3, PATCH, PATCH),
@@ -94,7 +95,8 @@ def image_reward_checkpoint() -> dict[str, Tensor]:
     """Two layers in either encoder, pictures of 24 x 24, text as wide as sight, and the five layers of the reward."""
     sight, text = "blip.visual_encoder", "blip.text_encoder"
     tensors = {
-        f"{sight}.cls_token": torch.randn(1, 1, WIDTH), f"{sight}.pos_embed": torch.randn(1, (SIDE // PATCH) ** 2 + 1, WIDTH),
+        f"{sight}.cls_token": torch.randn(1, 1, WIDTH),
+        f"{sight}.pos_embed": torch.randn(1, (SIDE // PATCH) ** 2 + 1, WIDTH),
         f"{sight}.patch_embed.proj.weight": 0.1 * torch.randn(WIDTH, 3, PATCH, PATCH),
         f"{sight}.patch_embed.proj.bias": torch.randn(WIDTH), **norm(f"{sight}.norm", WIDTH),
         f"{text}.embeddings.position_ids": torch.arange(40)[None],
@@ -166,7 +168,8 @@ def reward_by_hand(tensors: Mapping[str, Tensor], pixels: Tensor, ids: Tensor, m
 def save_bert_tokenizer(folder: Path) -> Path:
     """A BERT tokenizer of 30 words, as a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"a red blue boat bird at noon in the snow two green hills".split()]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words = special + ["a", "red", "blue", "boat", "bird", "at", "noon", "in", "the", "snow", "two", "green", "hills"]
     (folder / "vocab.txt").write_text("\n".join(words + [f"word{i}" for i in range(WORDS - len(words))]))
     BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
     return folder

@@ -102,7 +102,9 @@ def test_files_of_another_layout_are_named(clip_folder: Path, tmp_path: Path) ->
     image = tensor(pictures(SIDE, SIDE, count=1))
     other = open_clip_checkpoint(17, width=16)
     torch.save(other, tmp_path / "other.pt")
-    with pytest.raises(UserError, match=r"other\.pt for .*: 1 weights do not fit, such as .*token_embedding.*\(17, 32\)"):
+    with pytest.raises(
+        UserError, match=r"other\.pt for .*: 1 weights do not fit, such as .*token_embedding.*\(17, 32\)"
+    ):
         Hps(str(tmp_path / "other.pt"), str(clip_folder)).score(image, [""])
     torch.save(other["state_dict"], tmp_path / "bare.pt")
     with pytest.raises(UserError, match=r"bare\.pt: no state_dict in it"):

@@ -4,6 +4,7 @@ Reads folders only: no GPU, no weights, no architecture. Torch is imported only 
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from emu.compare.verdict import verdict
 from emu.runs import write_atomically
 
 if TYPE_CHECKING:
+    from emu.compare.judging import Bench
+    from emu.compare.reference import Reference
     from emu.judges import Judge
 
 __all__ = ["compare"]
@@ -23,8 +26,10 @@ def compare(
     runs: list[Path],
     *,
     out: Path,
-    appeal: "Judge | None" = None,
-    faithfulness: "Judge | None" = None,
+    appeal: "Judge | Sequence[Judge] | None" = None,
+    faithfulness: "Judge | Sequence[Judge] | None" = None,
+    bench: "Bench | None" = None,
+    reference: "Reference | None" = None,
     pairs_shown: int = 240,
 ) -> str:
     """Write the page `out` and `verdict.json` beside it; return the table for the terminal.
@@ -34,20 +39,32 @@ def compare(
     Args:
         runs: run folders, each compared at step 0 against its best step.
         out: the HTML page, one file that needs no network.
-        appeal, faithfulness: judge the pictures that have no such score yet; the scores are kept in the run folders.
+        appeal, faithfulness: judges, the headline's first; those that have not scored the pictures yet do so, and the
+            scores are kept in the run folders.
+        bench: where judges sit, a device and a cache of scores; without it the CPU and none.
+        reference: pictures that both sides are held against as sets.
         pairs_shown: at most so many prompts on the page, evenly spread; every prompt counts in the verdict.
 
     Raises:
         UserError: a folder without a before or an after, or drawn with two samplers.
     """
-    judges = {name: judge for name, judge in (("appeal", appeal), ("faithfulness", faithfulness)) if judge is not None}
-    if judges:
+    given = {"appeal": _judges(appeal), "faithfulness": _judges(faithfulness)}
+    if any(given.values()):
         from emu.compare.judging import judge_run
 
         for run in runs:
-            judge_run(run, judges=judges)
+            judge_run(run, judges={name: judges for name, judges in given.items() if judges}, bench=bench)
     read = [read_run(run) for run in runs]
     verdicts = [verdict(run) for run in read]
+    if reference:
+        for paired, told in zip(read, verdicts, strict=True):
+            told["sets"] = reference.measure(paired)
     write_atomically(out, report(read, verdicts, pairs_shown=pairs_shown).encode())
     write_atomically(out.with_name("verdict.json"), json.dumps({"runs": verdicts}, indent=2).encode())
     return table(verdicts)
+
+
+def _judges(given: "Judge | Sequence[Judge] | None") -> "Sequence[Judge]":
+    if given is None:
+        return ()
+    return given if isinstance(given, Sequence) else (given,)

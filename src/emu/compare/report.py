@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from emu.compare.columns import criterion_of
 from emu.compare.pairs import CRITERIA, Pair, Run
 from emu.compare.pictures import embed
 from emu.compare.verdict import NOT_JUDGED, pair_outcomes
@@ -92,10 +93,11 @@ def _cell(run: Run, pair: Pair, told: dict[str, str]) -> Cell:
 
 
 def _judges(verdicts: list[dict[str, Any]]) -> list[tuple[str, dict[str, str | float]]]:
-    """Each (criterion, judge) once, though several runs share it."""
+    """Each (criterion, judge) once, though several runs share it, and several judges a criterion."""
     found: list[tuple[str, dict[str, str | float]]] = []
     for verdict in verdicts:
-        found += [item for item in verdict["judges"].items() if item not in found]
+        named = [(criterion_of(name), card) for name, card in verdict["judges"].items()]
+        found += [item for item in named if item not in found]
     return found
 
 

@@ -3,6 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+from emu.compare.agreement import agreement, opinions
+from emu.compare.columns import BY
 from emu.compare.drift import drift
 from emu.compare.pairs import Pair, Run
 from emu.errors import UserError
@@ -19,8 +21,8 @@ def verdict(run: Run) -> dict[str, Any]:
     """What `verdict.json` says of one run.
 
     {"name", "model", "before_step", "after_step", "prompts", "unpaired", "stop_reason",
-    "appeal": {"judge", "win", "tie", "lose", "ci95": [lo, hi]}, "faithfulness": {the same},
-    "judges": {criterion: the judge's own description},
+    "appeal": {"judge", "win", "tie", "lose", "ci95": [lo, hi], "opinions": of `opinions`, "agreement": of `agreement`},
+    "faithfulness": {the same}, "judges": {criterion: the headline judge's own description, and every further judge's},
     "drift": {"brightness", "contrast", "saturation": {"before", "after", "difference", "ci95": [lo, hi], "noted"}},
     "groups": {value of the prompts' `group` column: {"prompts", "appeal", "faithfulness"}}}.
     A criterion that the run was not judged by is absent; where there is none at all, so is every figure.
@@ -31,10 +33,10 @@ def verdict(run: Run) -> dict[str, Any]:
         "model": run.quality.get("model"),
         "before_step": run.before_step,
         "after_step": run.after_step,
-        **_rates(run, run.pairs),
+        **_with_opinions(run, _rates(run, run.pairs)),
         "unpaired": run.unpaired,
         "stop_reason": run.quality.get("stop_reason"),
-        "judges": {name: judge_of(run, name) for name in run.criteria},
+        "judges": _judges(run),
         "drift": drift(run.pairs),
         "groups": {group: _rates(run, [pair for pair in run.pairs if pair.group == group]) for group in groups},
     }
@@ -51,10 +53,24 @@ def pair_outcomes(run: Run) -> list[dict[str, str]]:
 def judge_of(run: Run, criterion: str) -> dict[str, Any]:
     """The judge's own description (`name`, `tie` and more), as kept in `quality.json`."""
     try:
-        described: dict[str, Any] = run.quality["judges"][criterion]
-    except KeyError as error:
+        described: dict[str, Any] = run.quality["judges"][run.columns(criterion)[0]]
+    except (KeyError, IndexError) as error:
         raise UserError(f"{run.name}: quality.json names no judge of {criterion}; remove scores.jsonl") from error
     return described
+
+
+def _with_opinions(run: Run, rates: dict[str, Any]) -> dict[str, Any]:
+    for name in run.criteria:
+        rates[name] |= {"opinions": opinions(run, name), "agreement": agreement(run, name)}
+    return rates
+
+
+def _judges(run: Run) -> dict[str, Any]:
+    found = {name: judge_of(run, name) for name in run.criteria}
+    for name in run.criteria:
+        cards = {column: run.quality["judges"][column] for column in run.columns(name)[1:]}
+        found |= {column if BY in column else f"{name}{BY}{card['name']}": card for column, card in cards.items()}
+    return found
 
 
 def _rates(run: Run, pairs: list[Pair]) -> dict[str, Any]:

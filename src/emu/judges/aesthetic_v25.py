@@ -1,7 +1,7 @@
 """Aesthetic Predictor v2.5: a head on SigLIP embeddings that guesses how people would rate a picture.
 
-Only the published head's file is read (github.com/discus0434/aesthetic-predictor-v2-5): five layers without activations,
-as in LAION's version 2, under other keys and on other embeddings.
+Only the published head's file is read (github.com/discus0434/aesthetic-predictor-v2-5): five layers without
+activations, as in LAION's version 2, under other keys and on other embeddings.
 """
 
 from collections import OrderedDict

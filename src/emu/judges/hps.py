@@ -88,7 +88,9 @@ class OpenClipEmbedder(Embedder):
         config = self._load(AutoConfig.from_pretrained, self.processor)
         held = read_tensors(self.checkpoint, wanted="a checkpoint of HPS v2")
         if not isinstance(held, dict) or not isinstance(held.get("state_dict"), dict):
-            raise UserError(f"{self.checkpoint}: no state_dict in it; name HPS_v2_compressed.pt or HPS_v2.1_compressed.pt")
+            raise UserError(
+                f"{self.checkpoint}: no state_dict in it; name HPS_v2_compressed.pt or HPS_v2.1_compressed.pt"
+            )
         return loaded(CLIPModel, config, renamed(held["state_dict"]), of=f"{self.checkpoint} for {self.processor}")
 
     @cached_property
@@ -107,14 +109,14 @@ def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name in ("text_projection", "visual.proj"):
             found[f"{'visual' if name == 'visual.proj' else 'text'}_projection.weight"] = tensor.T.contiguous()
         elif block := BLOCK.fullmatch(name):
-            found |= _in_block(*block.groups(), tensor)
+            found |= _in_block(tensor, *block.groups())
         elif name != "attn_mask":  # of older files: what is ahead of a token; computed, not learned
             stem, dot, kind = name.rpartition(".")
             found[NAMES[name] if name in NAMES else f"{NAMES.get(stem, stem)}{dot}{kind}"] = tensor
     return found
 
 
-def _in_block(visual: str | None, number: str, rest: str, tensor: Tensor) -> dict[str, Tensor]:
+def _in_block(tensor: Tensor, visual: str | None, number: str, rest: str) -> dict[str, Tensor]:
     place = f"{'vision' if visual else 'text'}_model.encoder.layers.{number}"
     if rest.startswith("attn.in_proj_"):
         kind, parts = rest.removeprefix("attn.in_proj_"), tensor.chunk(3)

@@ -130,7 +130,7 @@ class ImageReward(Judge):
         return parts
 
 
-class _Reading(BlipTextModel):  # type: ignore[misc]
+class _Reading(BlipTextModel):
     """BLIP's text encoder as ImageReward has it: without the pooling layer that transformers adds."""
 
     def __init__(self, config: BlipTextConfig) -> None:
@@ -170,10 +170,13 @@ def text_config(tensors: Mapping[str, Tensor]) -> BlipTextConfig:
 def read_layers(tensors: Mapping[str, Tensor]) -> nn.Module:
     """The layers on the first token, one after the other without activations: (b,width) -> (b,1)."""
     numbers = sorted({int(name.split(".")[1]) for name in tensors})
-    layers = [nn.Linear(*reversed(tensors[f"layers.{number}.weight"].shape), device="meta") for number in numbers]
-    for number, layer in zip(numbers, layers, strict=True):
+    layers: list[nn.Module] = []
+    for number in numbers:
+        after, before = tensors[f"layers.{number}.weight"].shape
+        layer = nn.Linear(before, after, device="meta")
         weights = {kind: tensors[f"layers.{number}.{kind}"].float() for kind in ("weight", "bias")}
         layer.load_state_dict(weights, assign=True)
+        layers.append(layer)
     return nn.Sequential(*layers)
 
 

@@ -37,7 +37,7 @@ class Judge(ABC):
 
     @abstractmethod
     def describe(self) -> Card:
-        """What a reader needs to trust or repeat a verdict: weights sha256, preprocessing, tie rule, versions, accuracy.
+        """What a reader needs to trust or repeat a verdict: weights sha256, preprocessing, versions, held-out accuracy.
 
         Keys are shown as they are; values should be plain words or numbers.
         """
@@ -55,15 +55,13 @@ def judge_pixels(
     for criterion, scores in columns.items():
         for score, picture in zip(scores, names, strict=True):
             if not math.isfinite(score):
-                raise UserError(
-                    f"{printable(str(picture))}: judge {judges[criterion].name} scores it {score}; look at the picture, "
-                    f"or name another judge of {criterion}"
-                )
+                said = f"judge {judges[criterion].name} scores it {score}"
+                raise UserError(f"{printable(str(picture))}: {said}; look at the picture, or name another judge")
     return [{criterion: scores[i] for criterion, scores in columns.items()} for i in range(len(prompts))]
 
 
 def judge_card(judge: Judge) -> Card:
-    """A judge's description with `name`, `family` and its `tie` as a number: what run folders keep, to be read alone."""
+    """A judge's description with its `name`, `family` and `tie` rule as a number: what run folders keep."""
     family: Card = {"family": judge.family} if judge.family else {}
     return {**judge.describe(), **family, "name": judge.name, "tie": judge.tie}
 

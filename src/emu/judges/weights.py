@@ -49,7 +49,7 @@ def require_sha256(found: str, expected: str | None, *, of: str) -> None:
 
 
 def loaded(kind: Any, config: Any, tensors: dict[str, Tensor], *, of: str) -> Any:
-    """A transformers model of `kind` in float32 with exactly these tensors; UserError where one is missing or left over.
+    """A transformers model of `kind` in float32 with exactly these tensors; UserError where one misses or is left.
 
     No weights are drawn on the way, so no seed moves.
     """
@@ -58,5 +58,7 @@ def loaded(kind: Any, config: Any, tensors: dict[str, Tensor], *, of: str) -> An
     given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if wrong := sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name)):
         found, asked = (shapes.get(wrong[0], "absent") for shapes in (given, wanted))
-        raise UserError(f"{of}: {len(wrong)} weights do not fit, such as {wrong[0]}: {found} where the model has {asked}")
+        raise UserError(
+            f"{of}: {len(wrong)} weights do not fit, such as {wrong[0]}: {found} where the model has {asked}"
+        )
     return kind.from_pretrained(None, config=config, state_dict=tensors, dtype=torch.float32)
