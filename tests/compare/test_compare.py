@@ -98,7 +98,13 @@ def test_a_run_never_judged_beside_a_judged_one(make_run: MakeRun, tmp_path: Pat
     unjudge(named[1])
     lines = compare(named, out=tmp_path / "report.html").splitlines()
     assert lines[3].split() == ["muse", "4", *"-" * 8]
-    assert [line.split(":")[0] for line in lines[5:]] == ["appeal", "faithfulness", "appeal by eye", "faithfulness by reader", "muse"]
+    assert [line.split(":")[0] for line in lines[5:]] == [
+        "appeal",
+        "faithfulness",
+        "appeal by eye",
+        "faithfulness by reader",
+        "muse",
+    ]
     assert [told.get("appeal", {}).get("win") for told in verdict_of(tmp_path / "report.html")] == [100, None]
 
 

@@ -25,7 +25,20 @@ def table(verdicts: list[dict[str, Any]]) -> str:
     judges = [judge_line(criterion_of(name), judge) for told in verdicts for name, judge in told["judges"].items()]
     unjudged = [f"{told['name']}: {NOT_JUDGED}" for told in verdicts if not told["judges"]]
     second = [line for told in verdicts for name in criteria if name in told for line in opinion_lines(told, name)]
-    return "\n".join([*filter(None, lines), "", *dict.fromkeys(second), *dict.fromkeys(judges), *unjudged])
+    sets = [line for told in verdicts if "sets" in told for line in set_lines(told)]
+    return "\n".join([*filter(None, lines), "", *dict.fromkeys([*second, *judges, *sets]), *unjudged])
+
+
+def set_lines(told: dict[str, Any]) -> Iterator[str]:
+    """`latent, before against 2,000 pictures: FID 41.2, KID ...` and the same after, then what to beware of."""
+    sets = told["sets"]
+    for side in ("before", "after"):
+        fid, kid, spread, *rest = (sets[side][name] for name in ("fid", "kid", "kid_sd", "cmmd", "precision", "recall"))
+        figures = f"FID {fid:.4g}, KID {kid:.3g} (sd {spread:.2g}), CMMD {rest[0]:.3g}"
+        figures += f", precision {rest[1]:.2f}, recall {rest[2]:.2f}"
+        yield f"{told['name']}, {side} against {sets['reference']['pictures']:,} pictures: {figures}"
+    if sets["warning"]:
+        yield f"  {sets['warning']}"
 
 
 def opinion_lines(told: dict[str, Any], criterion: str) -> Iterator[str]:

@@ -25,6 +25,7 @@ def verdict(run: Run) -> dict[str, Any]:
     "faithfulness": {the same}, "judges": {criterion: the headline judge's own description, and every further judge's},
     "drift": {"brightness", "contrast", "saturation": {"before", "after", "difference", "ci95": [lo, hi], "noted"}},
     "groups": {value of the prompts' `group` column: {"prompts", "appeal", "faithfulness"}}}.
+    `compare` adds "sets", of `reference.Reference.measure`, where there is a reference.
     A criterion that the run was not judged by is absent; where there is none at all, so is every figure.
     """
     groups = sorted({pair.group for pair in run.pairs if pair.group is not None})

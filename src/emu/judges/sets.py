@@ -4,6 +4,7 @@ None of them says that a picture is good. All are features (n,d) against feature
 figures compare with others only at the same embedder, the same preprocessing and the same numbers of pictures.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -73,7 +74,9 @@ def kernel_distance(samples: Tensor, reference: Tensor) -> tuple[float, float]:
     By torchmetrics: mean and standard deviation over 100 subsets of at most 1,000 pictures, always the same ones.
     """
     size = min(len(samples), len(reference), KID_SIZE)
-    metric = KernelInceptionDistance(feature=_Given(samples.shape[1]), subsets=KID_SUBSETS, subset_size=size)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*will save all extracted features.*")  # they are in memory already
+        metric = KernelInceptionDistance(feature=_Given(samples.shape[1]), subsets=KID_SUBSETS, subset_size=size)
     metric.update(reference.double(), real=True)
     metric.update(samples.double(), real=False)
     with torch.random.fork_rng([]):

@@ -84,6 +84,8 @@ class VqaScore(Judge):
         return weights_sha256(self.model)
 
     def _ask(self, prompt: str) -> str:
+        for token in self.processor.tokenizer.all_special_tokens:  # a prompt is text, and neither picture nor turn
+            prompt = prompt.replace(token, "")
         content = [{"type": "image"}, {"type": "text", "text": QUESTION.format(prompt)}]
         asked: str = self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
