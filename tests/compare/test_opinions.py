@@ -165,3 +165,12 @@ def test_kappa_by_hand() -> None:
     rng = np.random.default_rng(0)
     by_chance = kappa(*rng.choice([-1, 0, 1], (2, 20_000)).astype(np.int8))
     assert by_chance == pytest.approx(0, abs=0.02)
+
+
+def test_a_card_that_tells_more_now_is_the_same_judge(make_run: MakeRun, tmp_path: Path) -> None:
+    run, judge = unjudged(make_run), Of("clip")
+    told(run, tmp_path / "a.html", appeal=[Brightness()])
+    verdict, _ = told(run, tmp_path / "a.html", appeal=[judge, Of("rules", -1)])
+    assert judge.seen == 0
+    assert [one["family"] for one in verdict["appeal"]["opinions"]] == ["clip", "rules"]
+    assert "versions" not in verdict["judges"]["appeal"]

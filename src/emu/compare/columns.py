@@ -29,12 +29,13 @@ def column_of(
 ) -> str:
     """Where the judge of this card has its scores, or shall have them.
 
-    `begun` are the columns that hold any score, `complete` those that hold every one. A complete column stays a
-    judge's own though a library has another version now; scores of two versions never mix in one.
+    `begun` are the columns that hold any score, `complete` those that hold every one. A complete column is a judge's
+    own where all that both cards tell is the same, though a library has another version now, or a card tells more;
+    any other column is so only where the cards are the same, so that scores of two versions never mix in one.
     """
     judges = quality.get("judges", {})
     for name in columns(quality, criterion):
-        if judges[name] == card or (name in complete and _but_versions(judges[name]) == _but_versions(card)):
+        if judges[name] == card or (name in complete and same_judge(judges[name], card)):
             return name
     if criterion not in judges and criterion not in begun:
         return criterion
@@ -47,5 +48,6 @@ def criterion_of(column: str) -> str:
     return column.partition(BY)[0]
 
 
-def _but_versions(card: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in card.items() if key != "versions"}
+def same_judge(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two cards tell the same, of what both tell, libraries' versions apart."""
+    return all(first[key] == second[key] for key in (first.keys() & second.keys()) - {"versions"})

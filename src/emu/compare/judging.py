@@ -47,9 +47,12 @@ def judge_run(run: Path, *, judges: Mapping[str, Sequence[Judge]], bench: Bench 
             column = column_of(card, criterion, quality, begun=begun, complete=complete)
             if judge is given[0]:
                 quality["headline"] = quality.get("headline", {}) | {criterion: column}
-            if column not in complete:
-                quality["judges"] = quality.get("judges", {}) | {column: card}
+            told = card
+            if column in complete:  # a card kept by an earlier emu may tell less; what ran then, nobody knows now
+                told = {key: value for key, value in card.items() if key != "versions"} | quality["judges"][column]
+            else:
                 seats[column] = judge, card
+            quality["judges"] = quality.get("judges", {}) | {column: told}
     runs.write_quality(run, quality)
     if seats:
         for folder in folders:

@@ -71,8 +71,8 @@ def rules(image: Tensor) -> dict[str, Tensor]:
 
 def exposure(luma: Tensor) -> Tensor:
     """How near the mean of luma is to the middle: exp(-(mean - 0.5)^2 / 2 sigma^2), Mertens et al. 2007, sec. 3.1."""
-    away: Tensor = (luma.mean() - 0.5) / EXPOSURE_SPREAD
-    return (-(away**2) / 2).exp()
+    away = (luma.mean() - 0.5) / EXPOSURE_SPREAD
+    return torch.exp(torch.square(away) / -2)
 
 
 def colourfulness(image: Tensor) -> Tensor:
@@ -82,7 +82,8 @@ def colourfulness(image: Tensor) -> Tensor:
     """
     red, green, blue = 255 * image
     opponents = torch.stack([red - green, (red + green) / 2 - blue]).flatten(1)
-    return opponents.std(1, correction=0).norm() + 0.3 * opponents.mean(1).norm()
+    length = torch.linalg.vector_norm
+    return length(opponents.std(1, correction=0)) + 0.3 * length(opponents.mean(1))
 
 
 def blur(luma: Tensor) -> Tensor:
