@@ -82,8 +82,8 @@ def colourfulness(image: Tensor) -> Tensor:
     """
     red, green, blue = 255 * image
     opponents = torch.stack([red - green, (red + green) / 2 - blue]).flatten(1)
-    length = torch.linalg.vector_norm
-    return length(opponents.std(1, correction=0)) + 0.3 * length(opponents.mean(1))
+    found: Tensor = opponents.std(1, correction=0).norm() + 0.3 * opponents.mean(1).norm()
+    return found
 
 
 def blur(luma: Tensor) -> Tensor:
