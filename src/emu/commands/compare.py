@@ -4,6 +4,7 @@ import argparse
 import inspect
 import os
 import re
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,9 +56,12 @@ def compare(given: argparse.Namespace) -> None:
     )
     reference = _reference(given)
     bench = _bench(given) if appeal or faithfulness else None
-    told = compare(
-        given.runs, out=given.out, appeal=appeal, faithfulness=faithfulness, bench=bench, reference=reference
-    )
+    with ExitStack() as opened:
+        if bench and bench.cache:
+            opened.callback(bench.cache.close)
+        told = compare(
+            given.runs, out=given.out, appeal=appeal, faithfulness=faithfulness, bench=bench, reference=reference
+        )
     print(told)
 
 
