@@ -174,3 +174,17 @@ def test_a_card_that_tells_more_now_is_the_same_judge(make_run: MakeRun, tmp_pat
     assert judge.seen == 0
     assert [one["family"] for one in verdict["appeal"]["opinions"]] == ["clip", "rules"]
     assert "versions" not in verdict["judges"]["appeal"]
+
+
+def test_memory_does_not_grow_with_a_run(make_run: MakeRun, tmp_path: Path) -> None:
+    """At most 16 pictures are handed to a judge at once, and every one of them once."""
+    sizes: list[int] = []
+
+    class Counting(Brightness):
+        def score(self, images: Tensor, prompts: list[str]) -> Tensor:
+            sizes.append(len(images))
+            return super().score(images, prompts)
+
+    told(unjudged(make_run, count=50), tmp_path / "a.html", appeal=[Counting()])
+    assert max(sizes) == 16
+    assert sum(sizes) == 100

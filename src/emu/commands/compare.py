@@ -4,6 +4,7 @@ import argparse
 import inspect
 import os
 import re
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,16 +65,21 @@ def compare(given: argparse.Namespace) -> None:
         for flag, judges in (("--appeal", given.appeal), ("--faithfulness", given.faithfulness))
     )
     features = _features(given.features)
-    told = compare(
-        given.runs,
-        out=given.out,
-        appeal=appeal,
-        faithfulness=faithfulness,
-        bench=_bench(given) if appeal or faithfulness else None,
-        reference=_reference(given, features),
-        training=given.training,
-        features=features,
-    )
+    reference = _reference(given, features)
+    bench = _bench(given) if appeal or faithfulness else None
+    with ExitStack() as opened:
+        if bench and bench.cache:
+            opened.callback(bench.cache.close)
+        told = compare(
+            given.runs,
+            out=given.out,
+            appeal=appeal,
+            faithfulness=faithfulness,
+            bench=bench,
+            reference=reference,
+            training=given.training,
+            features=features,
+        )
     print(told)
 
 

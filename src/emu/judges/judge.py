@@ -44,16 +44,17 @@ class Judge(ABC):
 
 
 def judge_pixels(
-    pixels: Tensor, prompts: list[str], *, judges: Mapping[str, Judge], names: Sequence[object]
+    pixels: Tensor, prompts: list[str], *, judges: Mapping[str, Judge], names: Sequence[object] = ()
 ) -> list[dict[str, float]]:
     """What every judge says of 8-bit pictures, uint8 (b,3,h,w): for each picture, criterion -> score.
 
-    Raises UserError for a score that is no finite number, naming the judge and the picture's name of `names`.
+    Raises UserError for a score that is no finite number, naming the judge and the picture: by its name of
+    `names`, or by its prompt where there are none.
     """
     images = pixels.float() / 255
     columns = {criterion: judge.score(images, prompts).tolist() for criterion, judge in judges.items()}
     for criterion, scores in columns.items():
-        for score, picture in zip(scores, names, strict=True):
+        for score, picture in zip(scores, names or prompts, strict=True):
             if not math.isfinite(score):
                 said = f"judge {judges[criterion].name} scores it {score}"
                 raise UserError(f"{printable(str(picture))}: {said}; look at the picture, or name another judge")

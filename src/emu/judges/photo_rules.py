@@ -82,8 +82,8 @@ def colourfulness(image: Tensor) -> Tensor:
     """
     red, green, blue = 255 * image
     opponents = torch.stack([red - green, (red + green) / 2 - blue]).flatten(1)
-    spread, mean = torch.linalg.vector_norm(torch.stack([opponents.std(1, correction=0), opponents.mean(1)]), dim=1)
-    return spread + 0.3 * mean
+    found: Tensor = opponents.std(1, correction=0).norm() + 0.3 * opponents.mean(1).norm()
+    return found
 
 
 def blur(luma: Tensor) -> Tensor:

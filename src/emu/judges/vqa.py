@@ -1,6 +1,7 @@
 """VQAScore: whether a picture shows its prompt, asked of a model that sees and answers."""
 
 from functools import cached_property
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -95,10 +96,7 @@ class VqaScore(Judge):
     def _load(self, kind: Any, **how: Any) -> Any:
         try:
             return kind.from_pretrained(self.model_name, **how)
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # what transformers raises for what is absent, damaged or of another kind
+        except (OSError, ValueError, UnpicklingError) as error:  # of transformers, for what is absent, damaged, or code
             said = str(error).strip().partition("\n")[0].rstrip(".")
             raise UserError(
                 f"judge's model {self.model_name}: {said}; name a model that takes pictures and text"
