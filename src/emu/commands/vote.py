@@ -99,4 +99,4 @@ def page(study: "Study", given: argparse.Namespace) -> None:
     else:
         listening, where = serving.listen(where, invited=raters.invited(study.database))
         print(door(study, where, browser=not given.no_browser), flush=True)
-        serving.serve(vote_app(study, hosts=where.names, secure=where.secure), listening)
+        serving.server(vote_app(study, hosts=where.names, secure=where.secure)).run(sockets=[listening])

@@ -88,10 +88,10 @@ def listen(where: Address, *, invited: Sequence[str]) -> tuple[socket.socket, Ad
     return listening, Address(where.host, listening.getsockname()[1], where.proxy)
 
 
-def serve(app: ASGIApp, listening: socket.socket) -> None:
-    """Answers until interrupted. There is no access log: addresses hold links."""
+def server(app: ASGIApp) -> uvicorn.Server:
+    """A server that does not say what it is. There is no access log: addresses hold links."""
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
         timeout_graceful_shutdown=3, proxy_headers=False,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)

@@ -62,9 +62,8 @@ def deal(study: Study, connection: Connection, rater: int, question: str, presen
         pass
     answered = [card for card in desk.mine if card.choice is not None]
     last = answered[-1] if answered and not answered[-1].kind.startswith(TRAINING) else None
-    matches = sum(card.kind == MATCH for card in desk.mine) + len(desk.free)
-    total = max(len(desk.mine), cards_for(study, rater, question, matches))
-    return Hand(question, desk.open, len(answered), total, last)
+    ahead = cards_for(study, rater, question, matches=len(desk.free), start=desk.position)
+    return Hand(question, desk.open, len(answered), len(desk.mine) + ahead, last)
 
 
 class Deal:
@@ -89,6 +88,11 @@ class Deal:
             self.held[row.pair] += row.choice is not None or not presence.away(row.rater)
 
     @property
+    def position(self) -> int:
+        """The next card's."""
+        return self.mine[-1].position + 1 if self.mine else 0
+
+    @property
     def open(self) -> list[Card]:
         return [card for card in self.mine if card.choice is None]
 
@@ -109,9 +113,8 @@ class Deal:
         """Add the rater's next card; False where no match is left for them."""
         if not self.free:
             return False
-        position = self.mine[-1].position + 1 if self.mine else 0
-        kind, pair, swapped = self.fill(slot(self.study, self.rater, self.question, position))
-        row = {"rater": self.rater, "question": self.question, "position": position, "kind": kind, "pair": pair}
+        kind, pair, swapped = self.fill(slot(self.study, self.rater, self.question, self.position))
+        row = {"rater": self.rater, "question": self.question, "position": self.position, "kind": kind, "pair": pair}
         row |= {"id": secrets.token_hex(16), "swapped": swapped, "turn": 0, "choice": None}
         self.connection.execute(insert(cards).values(row))
         self.mine = self.read()

@@ -32,11 +32,11 @@ def slot(study: Study, rater: int, question: str, position: int) -> str:
     return next(islice(slots(study, rater, question), position, None))
 
 
-def cards_for(study: Study, rater: int, question: str, matches: int) -> int:
-    """How many cards it takes to show so many matches."""
+def cards_for(study: Study, rater: int, question: str, *, matches: int, start: int) -> int:
+    """How many cards it takes to show so many matches, from position `start` on."""
     if not matches:
         return 0
-    for cards, kind in enumerate(slots(study, rater, question), start=1):
+    for cards, kind in enumerate(islice(slots(study, rater, question), start, None), start=1):
         matches -= kind == MATCH
         if not matches:
             return cards
