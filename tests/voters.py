@@ -173,3 +173,15 @@ class Table:
     def stored(self) -> list[tuple[int, str]]:
         with self.study.database.reading() as connection:
             return [(row.turn, row.choice) for row in connection.execute(select(events).order_by(events.c.id))]
+
+
+CHROMIUM_FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]

@@ -67,7 +67,7 @@ cards = Table(
     Column("rater", ForeignKey("raters.id"), nullable=False),
     Column("question", String(16), nullable=False),
     Column("position", Integer, nullable=False),
-    Column("kind", String(16), nullable=False),
+    Column("kind", String(32), nullable=False),
     Column("pair", String(32), nullable=False),
     Column("swapped", Boolean, nullable=False),
     Column("turn", Integer, nullable=False, default=0),

@@ -59,7 +59,7 @@ def vote_app(study: Study, *, hosts: Collection[str] = (), secure: bool = False)
             Route("/answer", page.answer, methods=["POST"]),
         ],
         middleware=[Middleware(Guard, rater_of=lambda session: raters.rater_of(study.database, session), hosts=hosts)],
-        exception_handlers={exc.DBAPIError: _not_stored, UserError: _not_there},
+        exception_handlers={exc.OperationalError: _not_stored, UserError: _not_there},
     )
 
 
