@@ -9,6 +9,7 @@ from emu.errors import UserError
 from emu.study.outcome import read
 from emu.study.plan import WORLD as PLACE
 from emu.study.plan import Study
+from emu.study.plot import plot
 from emu.study.processes import Job, Runner
 from emu.study.results import results
 from emu.study.table import table
@@ -33,9 +34,9 @@ def run(study: Study, *, out: Path, jobs: int = 1) -> str:
     failed = runner.run(fits)
     told = _results(study, out)
     if told["arms"]:
-        runs.write_atomically(out / "study.json", json.dumps(told, indent=1).encode())
+        runs.write_atomically(out / "study.json", json.dumps(told, indent=1, allow_nan=False).encode())
     _raise(failed)
-    return table(told, question=study.question, reference=study.reference)
+    return f"{table(told)}\n\n{_plotted(told, out / 'study.svg')}"
 
 
 def _fit(study: Study, arm: str, seed: int, out: Path) -> Job:
@@ -74,6 +75,14 @@ def _results(study: Study, out: Path) -> dict[str, Any]:
         "reference": study.reference,
         **results(arms, reference=study.reference),
     }
+
+
+def _plotted(told: dict[str, Any], path: Path) -> str:
+    try:
+        runs.write_atomically(path, plot(told))
+    except UserError as error:
+        return str(error)
+    return f"{path}: the same as a picture"
 
 
 def _raise(failed: dict[str, str]) -> None:

@@ -6,16 +6,17 @@ HEAD = ("", "seeds", "best step", "appeal win", "95 %", "mean score", "faithful 
 AGAINST = ("win", "tie", "lose", "95 %")
 
 
-def table(told: dict[str, Any], *, question: str = "", reference: str | None = None) -> str:
+def table(told: dict[str, Any]) -> str:
     """A row an arm: its best pictures against its own step 0; then, where there is a reference, against that arm."""
     rows = [list(HEAD), *(_row(arm, figures) for arm, figures in told["arms"].items())]
-    parts = [question] if question else []
-    parts.append(_columns(rows))
+    parts = [f"{told['question']} ({told['base']})", _columns(rows)]
     if "before" in told:
         against = {"(before tuning)": told["before"]["against"]}
         against |= {arm: figures["against"] for arm, figures in told["arms"].items() if "against" in figures}
         rows = [["", *AGAINST], *([arm, *_rates(figures.get("appeal"))] for arm, figures in against.items())]
-        parts.append(f"appeal against the best pictures of {reference}, same prompts and seeds\n{_columns(rows)}")
+        parts.append(
+            f"appeal against the best pictures of {told['reference']}, same prompts and seeds\n{_columns(rows)}"
+        )
     return "\n\n".join(parts)
 
 
