@@ -48,6 +48,7 @@ def test_against_the_reference_runs_are_paired_seed_by_seed() -> None:
     against = GOOD["arms"]["a"]["against"]["appeal"]
     assert (against["win"], against["lose"], against["n"]) == (0.0, 100.0, 80)
     assert "against" not in GOOD["arms"]["b"]
+    assert GOOD["arms"]["a"]["against_last"]["appeal"]["lose"] == 100.0  # at step 8, and step 4 of the second seed
     assert GOOD["before"]["against"]["appeal"]["lose"] == 100.0
 
 
@@ -93,5 +94,5 @@ def test_the_plot_names_every_arm_and_is_the_same_each_time() -> None:
     picture = plot(GOOD)
     text = " ".join(node.text or "" for node in ElementTree.fromstring(picture).iter())
     assert "How? (latent/tiny)" in text
-    assert "best against the best of b" in text
+    assert "last step against the last of b" in text
     assert plot(GOOD) == picture

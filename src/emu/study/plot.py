@@ -33,11 +33,14 @@ def plot(told: dict[str, Any]) -> bytes:
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError("no plot without matplotlib: pip install 'emu-quality-tuning[studies]'") from None
-    panels = [_best, *([_against] if "before" in told else []), _appeal, _faithfulness, _drift]
+    panels = [_best, *([_against] if "before" in told else []), _appeal, _score, _faithfulness, _drift]
     with rc_context(STYLE):
-        figure = Figure(figsize=(3.1 * len(panels), 3.2), layout="constrained")
-        for axes, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        figure = Figure(figsize=(10, 6), layout="constrained")
+        places = figure.subplots(2, 3).flat
+        for panel, axes in zip(panels, places, strict=False):
             panel(axes, told)
+        for axes in places:  # those that are left
+            axes.set_visible(False)
         figure.suptitle(f"{told['question']} ({told['base']})", fontsize=10)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -55,10 +58,10 @@ def _best(axes: "Axes", told: dict[str, Any]) -> None:
 
 
 def _against(axes: "Axes", told: dict[str, Any]) -> None:
-    axes.set_title(f"best against the best of {told['reference']}", fontsize=9)
-    rows = {"before": told["before"]["against"].get("appeal")}
-    rows |= {arm: figures["against"].get("appeal") for arm, figures in told["arms"].items() if "against" in figures}
-    _intervals(axes, told, rows)
+    axes.set_title(f"last step against the last of {told['reference']}", fontsize=9)
+    rows = {"before": told["before"]["against_last"].get("appeal")}
+    arms = {arm: figures["against_last"] for arm, figures in told["arms"].items() if "against_last" in figures}
+    _intervals(axes, told, rows | {arm: criteria.get("appeal") for arm, criteria in arms.items()})
 
 
 def _intervals(axes: "Axes", told: dict[str, Any], rows: dict[str, dict[str, Any] | None]) -> None:
@@ -78,6 +81,11 @@ def _appeal(axes: "Axes", told: dict[str, Any]) -> None:
     _curves(axes, told, lambda check: check.get("appeal"), "win")
     axes.set_title("appeal win over steps, %", fontsize=9)
     axes.legend(fontsize=7, frameon=False)
+
+
+def _score(axes: "Axes", told: dict[str, Any]) -> None:
+    _curves(axes, told, lambda check: check.get("score"), "difference")
+    axes.set_title("appeal score above that of step 0", fontsize=9)
 
 
 def _faithfulness(axes: "Axes", told: dict[str, Any]) -> None:

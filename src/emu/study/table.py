@@ -11,13 +11,20 @@ def table(told: dict[str, Any]) -> str:
     rows = [list(HEAD), *(_row(arm, figures) for arm, figures in told["arms"].items())]
     parts = [f"{told['question']} ({told['base']})", _columns(rows)]
     if "before" in told:
-        against = {"(before tuning)": told["before"]["against"]}
-        against |= {arm: figures["against"] for arm, figures in told["arms"].items() if "against" in figures}
-        rows = [["", *AGAINST], *([arm, *_rates(figures.get("appeal"))] for arm, figures in against.items())]
-        parts.append(
-            f"appeal against the best pictures of {told['reference']}, same prompts and seeds\n{_columns(rows)}"
-        )
+        parts.append(f"appeal against {told['reference']}, same prompts and seeds\n{_columns(_against(told))}")
     return "\n\n".join(parts)
+
+
+def _against(told: dict[str, Any]) -> list[list[str]]:
+    """A row an arm: best against best, then at the last step of both."""
+    rows = [["", "its best: win", *AGAINST[1:], "last step: win", *AGAINST[1:]]]
+    compared = {"(before tuning)": told["before"]} | {
+        arm: figures for arm, figures in told["arms"].items() if "against" in figures
+    }
+    for arm, figures in compared.items():
+        cells = [_rates(figures[name].get("appeal")) for name in ("against", "against_last")]
+        rows.append([arm, *cells[0], *cells[1]])
+    return rows
 
 
 def _row(arm: str, figures: dict[str, Any]) -> list[str]:
