@@ -1,11 +1,13 @@
 """Studies as real processes: killed and gone on with, failing arms, and what is not done again."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,13 @@ def until(true: Any, *, seconds: float = 240) -> None:
         time.sleep(0.05)
 
 
+def kill(pid: int) -> None:
+    """SIGKILL to a process, then to those that it started."""
+    started = [int(one) for tasks in Path(f"/proc/{pid}/task").glob("*/children") for one in tasks.read_text().split()]
+    for one in (pid, *started):
+        os.kill(one, signal.SIGKILL)
+
+
 def made(run: Path) -> dict[str, int]:
     return {str(path.relative_to(run)): path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
 
@@ -53,10 +62,10 @@ def test_killed_in_its_second_arm_the_same_command_goes_on(tmp_path: Path) -> No
     out = tmp_path / "out"
     asked = command(str(tmp_path / "two.yaml"), "--out", str(out))
     with (tmp_path / "said").open("w") as said:
-        begun = subprocess.Popen(**asked, start_new_session=True, stdout=said, stderr=said)
+        begun = subprocess.Popen(**asked, stdout=said, stderr=said)
         until(lambda: (out / "all-0" / "step-000000" / "samples.jsonl").exists() or begun.poll() is not None)
     assert begun.poll() is None, (tmp_path / "said").read_text()
-    os.killpg(begun.pid, signal.SIGKILL)
+    kill(begun.pid)
     begun.wait()
     finished, half = made(out / "few-0"), made(out / "all-0")
     assert "flags.json" in finished
@@ -105,19 +114,28 @@ def test_a_run_counts_as_done_by_its_flags(tmp_path: Path) -> None:
     assert not job.done
 
 
-def test_a_run_that_another_process_holds_is_waited_for(runner: Runner, tmp_path: Path) -> None:
+def test_a_run_that_another_process_holds_is_waited_for(runner: Runner) -> None:
     """As where the study was killed and its run lives on."""
     runner.logs.mkdir()
-    lock = runner.logs / "a.lock"
-    holder = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(1, flush=True)"
-    held = subprocess.Popen([sys.executable, "-c", f"{holder}; time.sleep(3)", str(lock)], stdout=subprocess.PIPE)
-    assert held.stdout is not None
-    held.stdout.readline()
-    runner.run([Job("a", "plan", ["--help"])])
-    assert held.wait() == 0
-    held.stdout.close()
-    # The words of a process that began before the holder ended would be older than its end.
+    with (runner.logs / "a.lock").open("w") as holder, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        waiting = pool.submit(runner.run, [Job("a", "plan", ["--help"])])
+        time.sleep(2)
+        assert not runner.log("a").exists()
+        fcntl.flock(holder, fcntl.LOCK_UN)
+        assert waiting.result(timeout=60) == {}
     assert "usage" in runner.log("a").read_text()
+
+
+def test_one_that_waits_can_be_stopped(runner: Runner) -> None:
+    runner.logs.mkdir()
+    with (runner.logs / "a.lock").open("w") as holder, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        waiting = pool.submit(runner.run, [Job("a", "plan", ["--help"])])
+        time.sleep(1)
+        runner.stop()
+        assert waiting.result(timeout=60) == {}
+    assert not runner.log("a").exists()
 
 
 def test_last_words_are_the_last_line_that_says_something(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -55,10 +56,10 @@ class Runner:
     logs: Path
     at_once: int
     devices: int = 0
-    _started: list["subprocess.Popen[bytes]"] = field(default_factory=list)
-    _slots: list[int] = field(default_factory=list)
-    _guard: threading.Lock = field(default_factory=threading.Lock)
-    _ended: bool = False
+    _started: list["subprocess.Popen[bytes]"] = field(init=False, default_factory=list)
+    _slots: list[int] = field(init=False, default_factory=list)
+    _guard: threading.Lock = field(init=False, default_factory=threading.Lock)
+    _ended: bool = field(init=False, default=False)
 
     def run(self, jobs: list[Job]) -> dict[str, str]:
         """Runs those that are not done; returns the names of those that failed with the last words of each."""
@@ -97,15 +98,15 @@ class Runner:
             with self._guard:
                 if self._ended:
                     return 0
-                slot = self._slots.pop(0)
+                slot = self._slots.pop()
                 process = self._start(job, slot, lock)
                 self._started.append(process)
             code = process.wait()
+            if code == 0 and job.run is not None:
+                write_atomically(job.run / FLAGS, json.dumps(job.flags).encode())
             with self._guard:
                 self._started.remove(process)
                 self._slots.append(slot)
-        if code == 0 and job.run is not None:
-            write_atomically(job.run / FLAGS, json.dumps(job.flags).encode())
         return code
 
     def _start(self, job: Job, slot: int, lock: int) -> "subprocess.Popen[bytes]":
@@ -115,14 +116,22 @@ class Runner:
             environment["CUDA_VISIBLE_DEVICES"] = str(slot % self.devices)
         argv = [sys.executable, "-m", "emu", job.command, *job.args]
         with self.log(job.name).open("ab") as output:
-            return subprocess.Popen(argv, stdout=output, stderr=output, env=environment, pass_fds=[lock])
+            # A group of its own: Ctrl-C reaches the study alone, which then asks its runs to save and leave.
+            return subprocess.Popen(
+                argv, stdout=output, stderr=output, env=environment, pass_fds=[lock], process_group=0
+            )
 
     @contextmanager
     def _locked(self, job: Job) -> Iterator[int]:
         """The job's lock, which its process inherits: it is free when both have let go."""
         descriptor = os.open(self.logs / f"{job.name}.lock", os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            while not self._ended:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.5)
             yield descriptor
         finally:
             os.close(descriptor)
