@@ -110,6 +110,7 @@ class CuratedData(L.LightningDataModule):
         self.train_pictures: list[Picture] = []
         self.held_out_pictures: list[Picture] = []
         self.prompt_rows: list[dict[str, Any]] = []
+        self._left_out = 0
 
     def setup(self, stage: str) -> None:
         """Look at every header once, and read the prompts. UserError: nothing there, or too much of it bad."""
@@ -134,7 +135,8 @@ class CuratedData(L.LightningDataModule):
                 f"{self.num_pictures:,} and data.held_out {self.held_out:,} together"
             )
         order = np.random.default_rng([self.seed, 2]).permutation(len(pictures)).tolist()
-        end = self.held_out + (self.num_pictures or len(pictures))
+        end = self.held_out + self.num_pictures if self.num_pictures else len(pictures)
+        self._left_out = len(pictures) - end
         self.held_out_pictures = [pictures[i] for i in sorted(order[: self.held_out])]
         self.train_pictures = [pictures[i] for i in sorted(order[self.held_out : end])]
         rank_zero_info(self.describe())
@@ -146,7 +148,7 @@ class CuratedData(L.LightningDataModule):
     def describe(self) -> str:
         """`1,101 of 1,101 used` and a line a bucket; after `setup`."""
         used = len(self.train_pictures) + len(self.held_out_pictures)
-        of = used + len(self.faults.messages)
+        of = used + self._left_out + len(self.faults.messages)
         head = f"{self.root}: {used:,} of {of:,} used, {self.held_out:,} held out; height x width of the rest:"
         return "\n".join([head, *table(self.train_pictures, at_once=self.batch_size * self._world)])
 
