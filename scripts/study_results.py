@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 ARCHITECTURES = ("latent", "pixel", "muse")
-HEAD = """| {model}: arm | seeds | best step | appeal win | 95 % | mean score | faithfulness win - lose | 95 % | contrast | saturation |{more}
-|---|---|---|---|---|---|---|---|---|---|{dashes}"""
-AGAINST = (" last step against {reference}: win / tie / lose | 95 % of win |", "---|---|")
+COLUMNS = ("seeds", "best step", "appeal win", "95 %", "mean score")
+COLUMNS += ("faithfulness win - lose", "95 %", "contrast", "saturation")
 
 
 def rows(told: dict[str, Any], model: str) -> str:
     """A study's table in Markdown."""
     compared = "before" in told
-    more, dashes = AGAINST if compared else ("", "")
-    lines = [HEAD.format(model=model, more=more.format(reference=told["reference"]), dashes=dashes)]
+    more = [f"last step against {told['reference']}: win / tie / lose", "95 % of win"] if compared else []
+    head = [f"{model}: arm", *COLUMNS, *more]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     if compared:
-        lines.append("| before tuning |" + " |" * 9 + against(told["before"]))
+        lines.append("| before tuning |" + " |" * len(COLUMNS) + against(told["before"]))
     for arm, figures in told["arms"].items():
         net, score = figures["faithfulness_net"], figures["score"]
         cells = [arm, str(len(figures["seeds"])), span(figures["best_steps"])]
@@ -93,12 +93,8 @@ def main() -> None:
     page = given.write / "studies.md"
     text = page.read_text()
     for name, table in tables.items():
-        text = re.sub(
-            f"<!-- {name} -->.*?<!-- / -->",
-            lambda _, n=name, t=table: f"<!-- {n} -->\n{t}\n<!-- / -->",
-            text,
-            flags=re.S,
-        )
+        begin, end = f"<!-- {name} -->", "<!-- / -->"
+        text = re.sub(f"{begin}.*?{end}", lambda _, filled=f"{begin}\n{table}\n{end}": filled, text, flags=re.DOTALL)
     page.write_text(text)
 
 

@@ -285,7 +285,7 @@ def test_a_file_that_fails_only_when_decoded_counts_as_bad(tmp_path: Path) -> No
         ({"held_out": 16}, r"16 pictures, none left to train on beside data.held_out 16"),
         (
             {"held_out": 9, "num_pictures": 8},
-            "16 pictures, fewer than data.num_pictures 8 and data.held_out 9 together",
+            "16 pictures, fewer than data.num_pictures 8 and data.held_out 9",
         ),
         ({"held_out": -1}, "data.held_out -1: give 0 or more"),
         ({"batch_size": 0}, "data.batch_size 0: give 1 or more"),
