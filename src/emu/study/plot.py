@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 INK, GRID = "#333333", "#dddddd"
 COLOURS = ("#3b6fb6", "#d1662b", "#3a8f5c", "#8a5aa8", "#b03a48", "#7a6a53")  # told apart on paper too
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.edgecolor": INK,
     "axes.spines.top": False,
