@@ -88,12 +88,12 @@ class Study:
 
 def find(name: str) -> Path:
     """A path as it is, or that of a bundled study; raises UserError for neither."""
-    folders = [folder / "studies" for folder in flags.CONFIGS]
+    folders = [folder / flags.STUDIES for folder in flags.CONFIGS]
     candidates = [Path(name), *(folder / f"{name}.yaml" for folder in folders)]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
         names = sorted(path.stem for folder in folders for path in folder.glob("*.yaml"))
-        raise UserError(f"{name}: no such study; " + f"give a .yaml file, or one of {', '.join(names)}")
+        raise UserError(f"{name}: no such study; give a .yaml file, or one of {', '.join(names)}")
     return found
 
 
