@@ -1,53 +1,40 @@
-"""The stop rule replayed on full-length curves: how far from the best checkpoint it stops, and how early.
+"""The stop rule replayed on whole curves: how far from the best checkpoint it stops, and how early.
 
     emu study length --base latent/tiny --out runs/studies/length-latent        # curves with the rule off
     python benchmarks/stopping.py runs/studies/length-*
 
-A curve is a run with the rule off, its pictures scored at every check. The rule sees checks one by one, as in a run,
-and keeps a checkpoint; `gap` is the appeal win rate of the curve's best checkpoint minus that of the kept one, in
-points. Gaps are told twice: on the very prompts that the rule saw, where the best of many checks is partly luck, and
-with the rule seeing every other prompt and the gap taken on the rest.
+The rule sees a curve's checks one by one, as in a run, and keeps a checkpoint. `gap` is the appeal win rate of the
+curve's best checkpoint minus that of the kept one, in points, on the prompts that both were chosen by: the best of many
+checks is partly luck. `lost` takes the luck out: both are chosen on every other prompt and told apart on the rest, and
+the other way round.
 """
 
 import argparse
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from emu import runs
 from emu.quality.stopping import Check, StopRule
 
 SHIPPED = StopRule(patience=3, margin=2.0, min_steps=0, max_steps=10**9)
-Sides = tuple[list[Check], list[Check]]  # what the rule sees, and what it is measured on
-HEAD = "| rule | within 2 points | mean gap | largest | mean share of steps | range |\n|---|---|---|---|---|---|"
 NEAR = 2.0  # points of win rate
+HEAD = "| rule | within 2 points | mean gap | largest | lost | mean share of steps | range |\n" + "|---" * 7 + "|"
 
 
 @dataclass(frozen=True)
 class Curve:
     """What a run's checks found, on all prompts and on both halves of them."""
 
-    name: str
-    seed: int
     everything: list[Check]
-    seen: list[Check]
-    unseen: list[Check]
-
-
-@dataclass(frozen=True)
-class Replay:
-    """Where a rule stopped: how far below the best of the curve (None where it kept nothing), at which share of it."""
-
-    gap: float
-    share: float
+    halves: tuple[list[Check], list[Check]]
 
 
 def read(run: Path) -> Curve:
     """A run folder as a curve."""
-    name, _, seed = run.name.rpartition("-")
-    judges = runs.read_quality(run)["judges"]
-    ties = {criterion: judge["tie"] for criterion, judge in judges.items()}
+    ties = {criterion: judge["tie"] for criterion, judge in runs.read_quality(run)["judges"].items()}
     steps = {step: runs.read_scores(runs.step_folder(run, step)) for step in runs.complete_steps(run)}
     files = sorted(steps[0])
 
@@ -59,48 +46,64 @@ def read(run: Path) -> Curve:
             if step
         ]
 
-    return Curve(f"{run.parent.name} {name}", int(seed), checks(files), checks(files[::2]), checks(files[1::2]))
+    return Curve(checks(files), (checks(files[::2]), checks(files[1::2])))
 
 
-def replay(rule: StopRule, seen: Sequence[Check], measured: Sequence[Check]) -> Replay:
-    """Show `rule` the checks one by one, and measure what it keeps on `measured`, the same steps."""
-    last = seen[-1].step
-    rule = replace(rule, max_steps=last)
-    stop = next(n for n in range(1, len(seen) + 1) if rule.reason(seen[:n]))
-    kept = rule.best(seen[:stop])
+def stopped(rule: StopRule, checks: Sequence[Check]) -> int:
+    """How many checks a run sees before `rule` stops it, or before it ends."""
+    rule = replace(rule, max_steps=checks[-1].step)
+    return next(n for n in range(1, len(checks) + 1) if rule.reason(checks[:n]))
+
+
+def smoothed(checks: Sequence[Check], over: int) -> list[Check]:
+    """Every win rate made the mean of the last `over`."""
+    wins = [check.appeal.win for check in checks if check.appeal]
+    means = [statistics.mean(wins[max(0, i + 1 - over) : i + 1]) for i in range(len(wins))]
+    return [
+        replace(check, appeal=replace(check.appeal, win=mean)) if check.appeal else check
+        for check, mean in zip(checks, means, strict=True)
+    ]
+
+
+def gap(chosen_by: Sequence[Check], measured: Sequence[Check], *, rule: StopRule, over: int) -> tuple[float, float]:
+    """(gap, share of steps): the whole curve's best against the kept one, both chosen on the first of the two."""
+    seen = smoothed(chosen_by, over)
+    stop = stopped(rule, seen)
     wins = {check.step: check.appeal.win if check.appeal else 0.0 for check in measured}
-    return Replay(gap=max(wins.values()) - (wins[kept.step] if kept else 0.0), share=seen[stop - 1].step / last)
+    kept, best = rule.best(seen[:stop]), rule.best(chosen_by)
+    told = [wins[check.step] if check else 0.0 for check in (best, kept)]
+    return told[0] - told[1], seen[stop - 1].step / seen[-1].step
 
 
-def row(
-    label: str, rule: StopRule, curves: Sequence[Curve], of: Callable[[Curve], tuple[list[Check], list[Check]]]
-) -> str:
-    """A line of the table: over curves, how many kept a checkpoint near the best, the gaps, and the shares of steps."""
-    told = [replay(rule, *of(curve)) for curve in curves]
-    near = sum(one.gap <= NEAR + 1e-9 for one in told)
-    gaps, shares = [one.gap for one in told], [one.share for one in told]
+def row(label: str, curves: Sequence[Curve], *, rule: StopRule, over: int) -> str:
+    """A line of the table."""
+    told = [gap(curve.everything, curve.everything, rule=rule, over=over) for curve in curves]
+    folds = [fold for curve in curves for fold in (curve.halves, curve.halves[::-1])]
+    lost = statistics.mean(gap(one, other, rule=rule, over=over)[0] for one, other in folds)
+    gaps, shares = [gap for gap, _ in told], [100 * share for _, share in told]
+    near = sum(gap <= NEAR + 1e-9 for gap in gaps)
     return (
-        f"| {label} | {near} of {len(told)} | {statistics.mean(gaps):.1f} | {max(gaps):.1f} "
-        f"| {100 * statistics.mean(shares):.0f} % | {100 * min(shares):.0f} to {100 * max(shares):.0f} % |"
+        f"| {label} | {near} of {len(told)} | {statistics.mean(gaps):.1f} | {max(gaps):.1f} | {lost:+.1f} "
+        f"| {statistics.mean(shares):.0f} % | {min(shares):.0f} to {max(shares):.0f} % |"
     )
 
 
 def main() -> None:
-    """Prints a table a study and rule, on the prompts seen and on the others."""
+    """Prints a table a study: a row a rule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", type=Path, nargs="+", help="OUT folders of `emu study length`")
     parser.add_argument("--patience", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--smooth", type=int, nargs="+", default=[1, 2], help="means of so many checks")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of these only")
     given = parser.parse_args()
     for study in given.studies:
-        curves = [read(file.parent) for file in sorted(study.glob("*/flags.json"))]
-        print(f"\n{study.name}: {len(curves)} curves of {len(curves[0].everything)} checks")
-        print(
-            "| rule | within 2 points | mean gap | largest | mean share of steps | range |\n|---|---|---|---|---|---|"
-        )
-        for patience in given.patience:
-            rule = replace(SHIPPED, patience=patience)
-            print(row(f"patience {patience}", rule, curves, lambda curve: (curve.everything, curve.everything)))
-            print(row(f"patience {patience}, other prompts", rule, curves, lambda curve: (curve.seen, curve.unseen)))
+        folders = [file.parent for file in sorted(study.glob("*/flags.json"))]
+        chosen = [one for one in folders if not given.seeds or int(one.name.rpartition("-")[2]) in given.seeds]
+        curves = [read(folder) for folder in chosen]
+        print(f"\n{study.name}: {len(curves)} curves of {len(curves[0].everything)} checks\n\n{HEAD}")
+        for over, patience in product(given.smooth, given.patience):
+            label = f"patience {patience}" + (f", means of {over}" if over > 1 else "")
+            print(row(label, curves, rule=replace(SHIPPED, patience=patience), over=over))
 
 
 if __name__ == "__main__":
