@@ -8,7 +8,7 @@ import yaml
 from emu import flags
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-FILES = sorted(CONFIGS.glob("*/*.yaml"))
+FILES = sorted(file for file in CONFIGS.glob("*/*.yaml") if file.parent.name != "curate")  # which is no fit's
 LAYERS = [file for file in FILES if file.parent.name == "multi-gpu"]  # to lay over one of the others
 MODELS = [file for file in FILES if file not in LAYERS]
 

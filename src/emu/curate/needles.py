@@ -7,16 +7,18 @@ written last: without it the folder is not complete, and `emu fit` does not take
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from emu.curate.ledger import write_durably
+from emu.curate.ledger import told_of_the_disk, write_durably
 from emu.curate.picture import read
 from emu.curate.stage import Row
 from emu.data.pictures import BadPicture, decode
 from emu.data.sources import Entry, Fault
 from emu.data.sources.folder import METADATA
 from emu.errors import UserError
+from emu.runs import write_atomically
 
 
 def write_pictures(out: Path, kept: list[Row], source: Iterable[Entry | Fault], *, max_bytes: int) -> None:
@@ -27,7 +29,8 @@ def write_pictures(out: Path, kept: list[Row], source: Iterable[Entry | Fault], 
     for number, item in enumerate(source):
         row = wanted.pop(number, None)
         if row is not None and isinstance(item, Entry):
-            write_durably(out / row["file"], _content(item, row, max_bytes))
+            with told_of_the_disk(out / row["file"]):
+                write_atomically(out / row["file"], _content(item, row, max_bytes))
         if not wanted:
             return
     raise UserError("SRC: has fewer pictures than when it was measured; name another DST for what it is now")
@@ -52,6 +55,7 @@ def _content(entry: Entry, row: Row, max_bytes: int) -> bytes:
 
 def write_metadata(out: Path, kept: list[Row]) -> None:
     """A line a picture: its file, its caption, the source's own columns, and where it comes from."""
+    os.sync()  # once for all pictures, before the file that says that they are there
     lines = []
     for row in kept:
         own = {"file_name": row["file"], "text": row["text"]}

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from emu.data.pictures import BadPicture, Header, decode, read_header
@@ -43,16 +42,9 @@ class Picture:
         """Upright, sRGB, mode RGB. BadPicture: broken."""
         return decode(self._open, max_pixels=self.max_pixels, least=self.side or None)
 
-    @cached_property
-    def luma(self) -> NDArray[np.float32]:
-        """float32 (h,w) in [0,1]."""
-        luma: NDArray[np.float32] = (np.asarray(self.image) @ LUMA) / np.float32(255)
-        return luma
-
     def crop(self, box: tuple[int, int, int, int]) -> None:
         """Cut the decoded picture to (left, top, right, bottom); later stages see no more than that."""
         self.image = self.image.crop(box)
-        self.__dict__.pop("luma", None)
 
     def _open(self) -> io.BytesIO:
         return io.BytesIO(self.content)

@@ -38,12 +38,17 @@ class Best(Selection):
 
 def rank(scores: Scores, rows: NDArray[Any], by: dict[str, float]) -> NDArray[np.float64]:
     """For each of `rows`: the weighted mean over columns of the share of rows that it is above, ties counted half."""
-    from scipy.stats import rankdata
-
     total = np.zeros(len(rows))
     for column, weight in by.items():
         values = np.asarray(scores[column][rows], dtype=float)
-        share = (rankdata(np.where(np.isnan(values), -np.inf, values)) - 0.5) / max(len(rows), 1)
+        share = _below(np.where(np.isnan(values), -np.inf, values))
         total += abs(weight) * (share if weight >= 0 else 1 - share)
     mean: NDArray[np.float64] = total / sum(abs(weight) for weight in by.values())
     return mean
+
+
+def _below(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each value the share of all that are lower, equal ones counted half."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle: NDArray[np.float64] = (counts.cumsum() - counts / 2) / max(len(values), 1)
+    return middle[which]

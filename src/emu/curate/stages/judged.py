@@ -46,9 +46,9 @@ class Judged(Stage):
             if not issubclass(chosen, Judge):
                 raise UserError(f"stage {self.name}: {self.given} is no emu.judges.Judge; name a class that is one")
             inspect.signature(chosen).bind(*arguments)
-        except (ImportError, AttributeError, ValueError, TypeError) as error:
+            made: Judge = chosen(*arguments)
+        except (ImportError, AttributeError, ValueError, TypeError, OSError) as error:
             raise UserError(f"stage {self.name}: judge {self.given}: {error}; give one such as {EXAMPLE}") from None
-        made: Judge = chosen(*arguments)
         return made
 
     def measure(self, picture: Picture) -> Row:

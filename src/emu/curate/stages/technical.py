@@ -1,26 +1,24 @@
 """Technical quality from the pixels alone: blur, noise, compression, exposure, contrast, colour."""
 
-from typing import TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from emu.curate.picture import Picture
+from emu.curate.picture import LUMA, Picture
 from emu.curate.stage import Row, Stage
 
-MOST = 1024  # pixels of a side that are looked at, in the middle: enough to tell, and the cost is bounded
+MOST = 512  # pixels of a side that are looked at, in the middle: enough to tell, and the cost is bounded
 BLOCK = 8  # pixels of a JPEG's block
 
-Kind = TypeVar("Kind", bound=np.generic)
 Plane = NDArray[np.float32]  # (h,w) in [0,1]
 
 
 class Technical(Stage):
-    """Six measures of the middle of a picture, at its own resolution: scaled down, blur and noise would be gone.
+    """Seven measures of the middle of a picture, at its own resolution: scaled down, blur and noise would be gone.
 
     blur: 0 sharp to 1; noise: standard deviation in 8-bit levels; blocks: steps between the blocks of a JPEG against
-    steps inside of them, 1 where there are none; dark, bright: shares of pixels at either end; contrast: standard
-    deviation of luma; colour: Hasler and Suesstrunk's colourfulness, about 0 to 100.
+    steps inside of them, at most about 1 where none are seen; dark, bright: shares of pixels at either end; contrast:
+    standard deviation of luma; colour: Hasler and Suesstrunk's colourfulness, about 0 to 100.
     """
 
     name = "technical"
@@ -28,7 +26,8 @@ class Technical(Stage):
     columns = dict.fromkeys(("blur", "noise", "blocks", "dark", "bright", "contrast", "colour"), "float64")
 
     def measure(self, picture: Picture) -> Row:
-        luma = _middle(picture.luma)
+        pixels = middle(picture.image)
+        luma = pixels @ LUMA / np.float32(255)
         return {
             "blur": blur(luma),
             "noise": noise(luma),
@@ -36,7 +35,7 @@ class Technical(Stage):
             "dark": float((luma < 0.02).mean()),
             "bright": float((luma > 0.98).mean()),
             "contrast": float(luma.std()),
-            "colour": colour(_middle(np.asarray(picture.image))),
+            "colour": colour(pixels),
         }
 
 
@@ -75,25 +74,29 @@ def noise(luma: Plane) -> float:
 
 
 def blocks(luma: Plane) -> float:
-    """Mean step over the borders of 8 x 8 blocks, to the mean step elsewhere; 1 where the grid is not seen."""
+    """The mean step over the borders of 8 x 8 blocks, to that at the strongest of the seven places between.
+
+    1 or less where the grid is not seen; patterns of period 2 or 4 do not look like blocks.
+    """
     ratios = []
     for plane in (luma, luma.T):
         steps = np.abs(np.diff(plane, axis=0)).mean(axis=1)
-        border = np.arange(1, len(steps) + 1) % BLOCK == 0
-        if border.any() and not border.all():
-            ratios.append((float(steps[border].mean()) + 1e-4) / (float(steps[~border].mean()) + 1e-4))
+        if len(steps) >= BLOCK:
+            *between, border = (float(steps[start::BLOCK].mean()) + 1e-4 for start in range(BLOCK))
+            ratios.append(border / max(between))
     return min(ratios, default=1.0)
 
 
-def colour(pixels: NDArray[np.uint8]) -> float:
-    """Colourfulness M of Hasler and Suesstrunk 2003 (doi 10.1117/12.477378), of sRGB."""
-    red, green, blue = (pixels[..., i].astype(np.float32) for i in range(3))
+def colour(pixels: NDArray[np.float32]) -> float:
+    """Colourfulness M of Hasler and Suesstrunk 2003 (doi 10.1117/12.477378), of sRGB (h,w,3) in [0,255]."""
+    red, green, blue = np.moveaxis(pixels, -1, 0)
     first, second = red - green, (red + green) / 2 - blue
     spread = np.hypot(float(first.std()), float(second.std()))
     return float(spread + 0.3 * np.hypot(float(first.mean()), float(second.mean())))
 
 
-def _middle(pixels: NDArray[Kind]) -> NDArray[Kind]:
-    """At most MOST pixels of each side, from the middle, cut between blocks."""
-    top, left = (max(0, (length - MOST) // 2) // BLOCK * BLOCK for length in pixels.shape[:2])
-    return pixels[top : top + MOST, left : left + MOST]
+def middle(image: Image.Image) -> NDArray[np.float32]:
+    """float32 (h,w,3) in [0,255]: at most MOST pixels of each side, from the middle, cut between blocks."""
+    left, top = (max(0, (length - MOST) // 2) // BLOCK * BLOCK for length in image.size)
+    box = (left, top, min(left + MOST, image.width), min(top + MOST, image.height))
+    return np.asarray(image.crop(box)).astype(np.float32)
