@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from emu import compare
 from emu.curate.config import Funnel
 from emu.curate.decide import Fates, column
 from emu.errors import printable
@@ -49,7 +48,7 @@ class Histogram:
 
 def page(funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any]) -> str:
     """The HTML."""
-    style = (Path(str(compare.__file__)).parent / "report.css").read_text() + (HERE / "page.css").read_text()
+    style = (HERE.parent / "compare" / "report.css").read_text() + (HERE / "page.css").read_text()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,

@@ -102,8 +102,8 @@ class Work:
         for number, step in enumerate(self.funnel.steps):
             try:
                 row |= step.stage.measure(picture)
-            except BadPicture as reason:
-                row |= self._failed(number, str(reason))
+            except BadPicture as reason:  # met by the first stage that looks at pixels, and a matter of the file
+                row |= self._failed(0, str(reason))
                 return None
             except UserError:  # of the config, such as a model that is not there: no picture is to blame
                 raise

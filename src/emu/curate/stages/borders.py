@@ -30,17 +30,15 @@ class Borders(Stage):
         height, width = pixels.shape[:2]
         left, top, right, bottom = inside(pixels)
         share = 1 - (right - left) * (bottom - top) / (height * width)
-        if not (self.cut and 0 < share < 1):
+        if not (self.cut and share > 0):
             return {"border": share, "crop": None}
         picture.crop((left, top, right, bottom))
         return {"border": share, "crop": f"{left},{top},{right},{bottom}"}
 
 
 def inside(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom) of what is no border; all of a picture whose lines are all alike counts as border."""
+    """(left, top, right, bottom) of what is no border; a picture of one colour has none."""
     top, bottom = _edges(pixels)
-    if top == bottom:
-        return 0, 0, 0, 0
     left, right = _edges(pixels[top:bottom].swapaxes(0, 1))
     return left, top, right, bottom
 
@@ -49,7 +47,7 @@ def _edges(pixels: NDArray[np.uint8]) -> tuple[int, int]:
     """The first line that is no border and the one after the last."""
     start = _run(pixels)
     if start == len(pixels):
-        return 0, 0
+        return 0, len(pixels)
     return start, len(pixels) - _run(pixels[::-1])
 
 
