@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from emu.outline import Outline
+from emu.blocks import blocks
+from emu.outline import Outline, count
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,10 @@ class Peak(TorchDispatchMode):
         self.now -= size
 
 
-def footprint(outline: Outline, *, batch: int, size: tuple[int, int], accumulates: bool, autocast: bool) -> Footprint:
-    """Of a batch of `batch` pictures of `size` (height, width) on one device.
+def footprint(outline: Outline, *, batch: int, size: tuple[int, int], autocast: bool) -> Footprint:
+    """Of a batch of `batch` pictures of `size` (height, width) on one device that holds the whole model.
 
-    Args:
-        accumulates: several batches make a step, so that gradients are there on the way forward too.
-        autocast: the network computes in bfloat16 on float32 weights.
+    `autocast`: the network computes in bfloat16 on float32 weights.
     """
     model = outline.model
     precision: AbstractContextManager[Any] = torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext()
@@ -70,10 +69,23 @@ def footprint(outline: Outline, *, batch: int, size: tuple[int, int], accumulate
         cond = model.encode_prompts([""] * batch)
     with outline.shapes, Peak() as step:
         cond["size"] = torch.zeros(batch, 6, dtype=torch.int64)
-        for _ in range(2 if accumulates else 1):
+        for _ in range(2):  # the gradients of the last batch are there on the way forward: they add up, or go later
             with precision:
                 loss = model.loss(x, cond).mean()
             loss.backward()
             del loss
     model.backbone.zero_grad()
     return Footprint(encoding.most, step.most)
+
+
+def gathered(network: nn.Module, *, reshards: bool, half: bool) -> int:
+    """Bytes of what FSDP2 puts together for a moment: weights of blocks, and gradients before they are parted.
+
+    Args:
+        reshards: weights are dropped between a block's forward and backward pass, and two blocks are there at a time.
+        half: they are put together in bfloat16.
+    """
+    sizes = [count(block) for block in blocks(network)]
+    rest, largest = count(network) - sum(sizes), max(sizes, default=0)
+    weights = rest + (2 * largest if reshards else sum(sizes))
+    return weights * (2 if half else 4) + 2 * 4 * max(rest, largest)

@@ -8,14 +8,17 @@ import math
 from collections import Counter
 from typing import Any
 
+from torch import nn
+
 from emu import captions
-from emu.blocks import blocks, recompute
+from emu.blocks import recompute
 from emu.data import CuratedData
 from emu.fit import Settings
-from emu.footprint import footprint
+from emu.footprint import footprint, gathered
 from emu.outline import Outline, count
 from emu.quality.recipe import RECIPE_PASSES
 from emu.resume import rule_of
+from emu.sharding import LARGE
 
 FLOAT32 = 4  # bytes
 PNG = 1.5  # bytes a pixel, about, of a photograph
@@ -79,21 +82,16 @@ def memory(outline: Outline, settings: Settings) -> str:
     network, frozen = outline.model.backbone, outline.frozen()
     weights, among = FLOAT32 * outline.trained(), shards(config)
     height, width = max((picture.bucket for picture in data.train_pictures), key=math.prod)
-    batch, accumulates = int(config.data.batch_size), effective_batch(config) > at_once(config)
+    batch, strategy = int(config.data.batch_size), config.trainer.strategy
     if getattr(outline.model, "gradient_checkpointing", False):
         recompute(network)
     # What FSDP2 computes in bfloat16 by itself is about what autocast does.
-    half = "bf16" in str(config.trainer.precision) or (
-        among > 0 and config.trainer.strategy.init_args.compute_dtype == "bfloat16"
-    )
-    found = footprint(outline, batch=batch, size=(height, width), accumulates=accumulates, autocast=half)
+    half = "bf16" in str(config.trainer.precision) or (among > 0 and strategy.init_args.compute_dtype == "bfloat16")
+    found = footprint(outline, batch=batch, size=(height, width), autocast=half)
     step = found.step
-    if among:  # gradients are shared too; the weights of two blocks are together at a time
-        largest = max((FLOAT32 * count(block) for block in blocks(network)), default=weights)
-        step += weights // among - weights + 2 * largest // (2 if half else 1)
-    elif number_of_devices(config) > 1 and not getattr(
-        getattr(config.trainer.strategy, "init_args", None), "gradient_as_bucket_view", False
-    ):
+    if among:
+        step += weights // among - weights + gathered(network, reshards=reshards(network, strategy), half=half)
+    elif number_of_devices(config) > 1 and not getattr(strategy, "init_args", {}).get("gradient_as_bucket_view"):
         step += weights  # DDP's own copy of the gradients
     if config.trainer.accelerator != "cpu":  # where AdamW works on all weights at once, and needs as much again for it
         step = max(step, 2 * weights // max(1, among))
@@ -108,6 +106,12 @@ def memory(outline: Outline, settings: Settings) -> str:
         f"{amount(found.encoding)} to encode them, where there is no cache\n"
         "  beside that: what CUDA takes for itself, and drawing at checks (data.sample_batch_size)"
     )
+
+
+def reshards(network: nn.Module, strategy: Any) -> bool:
+    """As `emu.sharding.FSDP2` decides."""
+    given: bool | None = strategy.init_args.reshard_after_forward
+    return count(network) > LARGE if given is None else given
 
 
 def shards(config: Any) -> int:
