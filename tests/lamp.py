@@ -57,9 +57,10 @@ class Lamp(L.LightningModule):
 
 
 class Prompts:
-    """Batches of `size` prompts on every rank; the last one is filled up with index -1."""
+    """Batches of `size` prompts on every rank, `repeat` in a row the same; the last is filled up with index -1."""
 
-    def __init__(self, count: int, size: int, rank: int, world: int) -> None:
+    def __init__(self, count: int, size: int, rank: int, world: int, *, repeat: int = 1) -> None:
+        self.repeat = repeat
         own = list(range(rank, count, world))
         longest = -(-count // world)
         own += [-1] * (-(-longest // size) * size - len(own))
@@ -72,7 +73,7 @@ class Prompts:
         for batch in self.batches:
             index = torch.tensor(batch)
             yield {
-                "prompt": [f"a lamp, number {i}" for i in batch],
+                "prompt": [f"a lamp, number {i // self.repeat}" for i in batch],
                 "seed": index + 100,
                 "index": index,
                 "group": ["seen" if i % 2 else "unseen" for i in batch],
@@ -80,10 +81,11 @@ class Prompts:
 
 
 class LampData(L.LightningDataModule):
-    """`pictures` training pictures in batches of 4, one held-out batch, `prompts` prompts."""
+    """`pictures` training pictures in batches of 4, one held out, `prompts` prompts, `repeat` in a row the same."""
 
-    def __init__(self, *, pictures: int = 24, prompts: int = 10, batch_size: int = 4) -> None:
+    def __init__(self, *, pictures: int = 24, prompts: int = 10, batch_size: int = 4, repeat: int = 1) -> None:
         super().__init__()
+        self.repeat = repeat
         self.pictures, self.prompts, self.batch_size = pictures, prompts, batch_size
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -91,5 +93,9 @@ class LampData(L.LightningDataModule):
         return DataLoader(torch.zeros(per_rank, 1), batch_size=self.batch_size)
 
     def val_dataloader(self) -> list[Any]:
-        prompts = Prompts(self.prompts, 4, self.trainer.global_rank, self.trainer.world_size)
-        return [DataLoader([{"image": torch.zeros(3, 8, 8), "weight": torch.ones(())}]), prompts]
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        prompts = Prompts(self.prompts, 4, rank, world, repeat=self.repeat)
+        return [
+            DataLoader([{"image": torch.zeros(3, 8, 8), "weight": torch.ones(()), "time": torch.tensor(0.5)}]),
+            prompts,
+        ]

@@ -81,7 +81,7 @@ def test_a_page_of_runs_never_judged_works(report: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_screenshot_shows_the_pictures(report: Path, tmp_path: Path, width: int) -> None:
     shot = tmp_path / "shot.png"
-    browse(f"--screenshot={shot}", f"--window-size={width},2400", report.as_uri(), profile=tmp_path / "profile")
+    browse(f"--screenshot={shot}", f"--window-size={width},7000", report.as_uri(), profile=tmp_path / "profile")
     pixels = np.asarray(Image.open(shot).convert("RGB")).astype(int)
     assert pixels.shape[1] == width
     for colour in ((200, 0, 0), (200, 0, 180)):  # the first prompt's picture before and after, give or take WebP

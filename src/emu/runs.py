@@ -7,7 +7,7 @@ Every file is written beside its place and renamed into it: a reader never meets
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ Row = dict[str, Any]
 
 SAMPLES = "samples.jsonl"
 SCORES = "scores.jsonl"
+JUDGES = "judges.json"
 QUALITY = "quality.json"
+VOTES = "votes.json"
 CONFIG = "config.yaml"
 BEST = "best.ckpt"
 CHECKPOINTS = "checkpoints"
@@ -102,6 +104,37 @@ def read_scores(folder: Path) -> dict[str, dict[str, float]]:
     return {row.pop("file"): row for row in _read_rows(path)}
 
 
+def write_judges(folder: Path, cards: Mapping[str, Row]) -> None:
+    """Write `judges.json`: criterion -> the description of the judge that gave the folder's scores."""
+    write_atomically(folder / JUDGES, json.dumps(cards, indent=2, allow_nan=False).encode())
+
+
+def read_judges(folder: Path) -> dict[str, Row]:
+    """What `judges.json` says; empty where it is not known who judged."""
+    path = folder / JUDGES
+    if not path.exists():
+        return {}
+    try:
+        cards: dict[str, Row] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); remove it and {SCORES}, and judge again") from error
+    return cards
+
+
+def other_judges(first: Mapping[str, Row], second: Mapping[str, Row]) -> list[str]:
+    """The criteria of both that two judges stand for, or two versions of one: their descriptions differ.
+
+    Libraries change under a judge; the same weights, prepared and read in the same way, are the same judge.
+    """
+    cards = [
+        {criterion: {key: value for key, value in card.items() if key != "versions"} for criterion, card in of.items()}
+        for of in (first, second)
+    ]
+    return sorted(
+        criterion for criterion in cards[0].keys() & cards[1].keys() if cards[0][criterion] != cards[1][criterion]
+    )
+
+
 def write_quality(run: Path, quality: Row) -> None:
     """Write `quality.json`: how the tuning went, check by check, and why it stopped."""
     write_atomically(run / QUALITY, json.dumps(quality, indent=2, allow_nan=False).encode())
@@ -117,6 +150,23 @@ def read_quality(run: Path) -> Row:
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); remove it to compare the run's last step") from error
     return quality
+
+
+def write_votes(run: Path, votes: Row) -> None:
+    """Write `votes.json`: what people said of this run's pairs (`emu vote RUN --results`)."""
+    write_atomically(run / VOTES, json.dumps(votes, indent=2, allow_nan=False).encode())
+
+
+def read_votes(run: Path) -> Row:
+    """What `votes.json` says; empty where nobody has voted, or the votes were not counted yet."""
+    path = run / VOTES
+    if not path.exists():
+        return {}
+    try:
+        votes: Row = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); count the votes again with `emu vote --results`") from error
+    return votes
 
 
 def write_atomically(path: Path, content: bytes) -> None:

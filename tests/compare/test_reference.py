@@ -73,8 +73,7 @@ def test_the_side_that_looks_like_the_pictures_is_nearer(noisy: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--reference", "pictures"], "--reference and --features: give both"),
-        (["--features", "my_features.Eye"], "--reference and --features: give both"),
+        (["--reference", "pictures"], "--reference: give --features too"),
         (["--reference", "nowhere", "--features", "my_features.Eye"], "--reference nowhere: holds 0 pictures"),
         (["--reference", "pictures", "--features", "my_features.Blind"], "my_features.Blind: has no `image`"),
         (["--reference", "pictures", "--features", "my_features.Nobody"], "no attribute 'Nobody'"),

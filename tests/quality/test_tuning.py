@@ -12,6 +12,7 @@ from PIL import Image
 
 from emu import runs
 from emu.errors import UserError
+from emu.guards import Thresholds
 from emu.quality import QualityTuning
 from lamp import Brightness, Lamp, LampData
 
@@ -27,7 +28,8 @@ def hear_everything(caplog: pytest.LogCaptureFixture) -> None:
 def tune(run: Path, *, model: Lamp | None = None, data: LampData | None = None, **options: Any) -> QualityTuning:
     flags = {name: options.pop(name) for name in ("devices", "strategy", "callbacks") if name in options}
     ckpt_path = options.pop("ckpt_path", None)
-    quality = QualityTuning(**{"batch": 8, "check_every": 2, "max_steps": 12, "patience": 2} | options)
+    given = {"batch": 8, "check_every": 2, "max_steps": 12, "patience": 2, "guards": Thresholds(drift=1)}
+    quality = QualityTuning(**given | options)  # a lamp brightens without end, which is what a guard is for
     trainer = L.Trainer(
         default_root_dir=run,
         max_epochs=-1,
@@ -111,6 +113,32 @@ def test_stops_when_faithfulness_fell_and_does_not_keep_that_check(tmp_path: Pat
     assert told["stop_reason"].endswith("more than the margin of 2")
     assert told["best_step"] is None
     assert not (tmp_path / "best.ckpt").exists()
+
+
+def test_a_broken_guard_stops_and_is_named_and_that_check_is_not_kept(tmp_path: Path) -> None:
+    tune(tmp_path, appeal=Brightness(), guards=Thresholds(drift=0.15), patience=9, max_steps=1000)
+    told = quality_of(tmp_path)
+    assert told["stop_reason"].startswith(
+        "step 4: the guard of drift of brightness is broken: all pictures are brighter than before (0.2, 95 % interval"
+    )
+    assert told["best_step"] == 2
+    guards = {finding["guard"]: finding for finding in told["checks"][0]["guards"]}
+    assert guards["drift of brightness"]["value"] == pytest.approx(0.1, abs=0.004)
+    assert guards["drift of brightness"]["state"] == "held"
+    assert guards["diversity over seeds"]["state"] == "not measured"
+
+
+def test_seeds_that_repeat_stop_the_run(tmp_path: Path) -> None:
+    # Two prompts of five seeds; at its ceiling the lamp shines alike from all of them.
+    tune(tmp_path, model=Lamp(ceiling=0.3), data=LampData(repeat=5), max_steps=1000)
+    reason = quality_of(tmp_path)["stop_reason"]
+    assert reason.startswith("step 2: the guard of diversity over seeds is broken: pictures of one prompt differ 0.")
+
+
+def test_resume_with_another_judge_is_refused(tmp_path: Path) -> None:
+    tune(tmp_path, appeal=Brightness(), max_steps=2)
+    with pytest.raises(UserError, match=r"quality\.appeal: not the judge that scored step 0; start a new run folder"):
+        tune(tmp_path, appeal=Brightness(sign=-1), max_steps=4, ckpt_path=tmp_path / "best.ckpt")
 
 
 def test_min_steps_puts_off_every_stop_but_max_steps(tmp_path: Path) -> None:

@@ -43,7 +43,17 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--cache", metavar="FOLDER", type=Path, help="keeps scores, for any run; ~/.cache/emu by default"
     )
     parser.add_argument("--reference", metavar="FOLDER", type=Path, help="pictures that both sides are held against")
-    parser.add_argument("--features", metavar=MADE, help="sees them, such as emu.judges.embedding.Embedder:MODEL")
+    parser.add_argument(
+        "--features",
+        metavar=MADE,
+        help="tells near pictures from far ones, for the reference and for the guards; such as "
+        "emu.judges.embedding.Embedder:MODEL",
+    )
+    parser.add_argument(
+        "--training",
+        metavar="ROOT",
+        help="the curated set, which samples are held against; by default what the run's config names",
+    )
 
 
 def compare(given: argparse.Namespace) -> None:
@@ -54,13 +64,21 @@ def compare(given: argparse.Namespace) -> None:
         [judge(one, flag=flag) for one in judges]
         for flag, judges in (("--appeal", given.appeal), ("--faithfulness", given.faithfulness))
     )
-    reference = _reference(given)
+    features = _features(given.features)
+    reference = _reference(given, features)
     bench = _bench(given) if appeal or faithfulness else None
     with ExitStack() as opened:
         if bench and bench.cache:
             opened.callback(bench.cache.close)
         told = compare(
-            given.runs, out=given.out, appeal=appeal, faithfulness=faithfulness, bench=bench, reference=reference
+            given.runs,
+            out=given.out,
+            appeal=appeal,
+            faithfulness=faithfulness,
+            bench=bench,
+            reference=reference,
+            training=given.training,
+            features=features,
         )
     print(told)
 
@@ -100,17 +118,21 @@ def _bench(given: argparse.Namespace) -> "Bench":
     return Bench(usable_device(given.device), ScoreCache(given.cache or Path(caches) / "emu"))
 
 
-def _reference(given: argparse.Namespace) -> "Reference | None":
-    if (given.reference is None) != (given.features is None):
-        raise UserError("--reference and --features: give both, a folder of pictures and what sees them")
+def _features(given: str | None) -> Any:
+    if given is None:
+        return None
+    features = _made(given, kind=None, flag="--features", like="emu.judges.embedding.Embedder:MODEL")
+    if not callable(getattr(features, "image", None)):
+        raise UserError(f"--features {given}: has no `image`; give a class such as emu.judges.embedding.Embedder")
+    return features
+
+
+def _reference(given: argparse.Namespace, features: Any) -> "Reference | None":
     if given.reference is None:
         return None
+    if features is None:
+        raise UserError("--reference: give --features too, what sees the pictures")
     from emu.compare.judging import usable_device
     from emu.compare.reference import Reference
 
-    features = _made(given.features, kind=None, flag="--features", like="emu.judges.embedding.Embedder:MODEL")
-    if not callable(getattr(features, "image", None)):
-        raise UserError(
-            f"--features {given.features}: has no `image`; give a class such as emu.judges.embedding.Embedder"
-        )
     return Reference(given.reference, features, device=usable_device(given.device))

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emu.compare.pairs import read_run
+from emu.compare.curated import read_config
+from emu.compare.guarding import guarded, look
+from emu.compare.headline import headline
+from emu.compare.pairs import read_run, require_shared
 from emu.compare.report import report
 from emu.compare.table import table
 from emu.compare.verdict import verdict
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from emu.compare.judging import Bench
     from emu.compare.reference import Reference
     from emu.judges import Judge
+    from emu.judges.embedding import Embedder
 
 __all__ = ["compare"]
 
@@ -30,7 +34,9 @@ def compare(
     faithfulness: "Judge | Sequence[Judge] | None" = None,
     bench: "Bench | None" = None,
     reference: "Reference | None" = None,
-    pairs_shown: int = 240,
+    training: str | None = None,
+    features: "Embedder | None" = None,
+    pairs_shown: int = 300,
 ) -> str:
     """Write the page `out` and `verdict.json` beside it; return the table for the terminal.
 
@@ -43,6 +49,8 @@ def compare(
             scores are kept in the run folders.
         bench: where judges sit, a device and a cache of scores; without it the CPU and none.
         reference: pictures that both sides are held against as sets.
+        training: the curated set, as `data.root` takes it; by default what the config of each run names, if it is here.
+        features: what tells near pictures from far ones; by default where light and dark lie (`emu.guards.looks`).
         pairs_shown: at most so many prompts on the page, evenly spread; every prompt counts in the verdict.
 
     Raises:
@@ -55,12 +63,16 @@ def compare(
         for run in runs:
             judge_run(run, judges={name: judges for name, judges in given.items() if judges}, bench=bench)
     read = [read_run(run) for run in runs]
-    verdicts = [verdict(run) for run in read]
+    require_shared(read)
+    seen = look(list(zip(runs, read, strict=True)), training=training, features=features)
+    verdicts = [{**verdict(run), **guarded(run, found)} for run, found in zip(read, seen, strict=True)]
     if reference:
         for paired, told in zip(read, verdicts, strict=True):
             told["sets"] = reference.measure(paired)
-    write_atomically(out, report(read, verdicts, pairs_shown=pairs_shown).encode())
-    write_atomically(out.with_name("verdict.json"), json.dumps({"runs": verdicts}, indent=2).encode())
+    page = report(read, verdicts, seen, configs=[read_config(run) for run in runs], pairs_shown=pairs_shown)
+    write_atomically(out, page.encode())
+    document = {"headline": headline(verdicts), "runs": verdicts}
+    write_atomically(out.with_name("verdict.json"), json.dumps(document, indent=2, allow_nan=False).encode())
     return table(verdicts)
 
 

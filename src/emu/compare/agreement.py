@@ -29,7 +29,8 @@ def opinions(run: Run, criterion: str) -> list[dict[str, Any]]:
     found = []
     for column in run.columns(criterion):
         card, scores = run.quality["judges"][column], _columns(run, column)
-        rate, net = (asdict(kind(*scores, tie=card["tie"])) for kind in (win_rate, net_rate))
+        prompts = [pair.prompt for pair in run.pairs]
+        rate, net = (asdict(kind(*scores, tie=card["tie"], prompts=prompts)) for kind in (win_rate, net_rate))
         low, high = net["ci95"]
         found.append(
             {

@@ -1,5 +1,6 @@
 """Pairs: the same prompt and seed, drawn before and after. Reads a run folder and nothing else."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,14 +8,18 @@ from typing import Any
 
 from emu import runs
 from emu.compare.columns import columns
-from emu.errors import UserError
+from emu.errors import UserError, printable
 
 CRITERIA = ("appeal", "faithfulness")
+CATEGORIES = ("group", "category", "challenge")  # columns of a prompt file, in any case; the latter two of PartiPrompts
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures of one prompt and seed; (before, after) by criterion in `scores`, by every judge in `opinions`."""
+    """Two pictures of one prompt and seed; (before, after) by criterion in `scores`, by every judge in `opinions`.
+
+    `groups` has the category that the prompt is in for each column of CATEGORIES that it came with.
+    """
 
     prompt: str
     seed: int
@@ -23,6 +28,7 @@ class Pair:
     after: Path
     scores: dict[str, tuple[float, float]]
     opinions: dict[str, tuple[float, float]] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,8 +72,9 @@ def read_run(run: Path) -> Run:
             f"{run}: steps {before_step} and {after_step} share no prompt and seed; draw both from one file"
         )
     sampler = _sampler(run, [side[key] for side in (before, after) for key in shared])
-    scores = [runs.read_scores(runs.step_folder(run, step)) for step in (before_step, after_step)]
     folders = [runs.step_folder(run, step) for step in (before_step, after_step)]
+    scores = [runs.read_scores(folder) for folder in folders]
+    require_scores(folders, scores)
     pairs = [
         Pair(
             prompt=key[0],
@@ -77,6 +84,7 @@ def read_run(run: Path) -> Run:
             after=folders[1] / after[key]["file"],
             scores={},
             opinions=_paired(scores[0].get(before[key]["file"], {}), scores[1].get(after[key]["file"], {})),
+            groups=_groups(before[key]),
         )
         for key in shared
     ]
@@ -102,6 +110,34 @@ def steps_compared(run: Path, quality: Mapping[str, Any]) -> tuple[int, int]:
     return steps[0], after
 
 
+def require_scores(folders: list[Path], scores: list[dict[str, dict[str, float]]]) -> None:
+    """UserError where a score is no number, or where two judges, or versions of one, scored the two sides."""
+    for folder, by_file in zip(folders, scores, strict=True):
+        for file, given in by_file.items():
+            for criterion, score in given.items():
+                if not isinstance(score, int | float) or not math.isfinite(score):
+                    raise UserError(
+                        f"{folder / runs.SCORES}: {criterion} of {file} is {score!r}, no number; remove the file and "
+                        "judge again with a judge that gives numbers"
+                    )
+    for criterion in runs.other_judges(*(runs.read_judges(folder) for folder in folders)):
+        raise UserError(
+            f"{folders[0].parent}: {criterion} of {folders[0].name} and {folders[1].name} was scored by two judges, or "
+            f"two versions of one ({runs.JUDGES}); remove {runs.SCORES} of both and judge again with --{criterion}"
+        )
+
+
+def require_shared(read: "list[Run]") -> None:
+    """UserError where two runs of one comparison share no prompt and seed: their rates would be of two questions."""
+    for other in read[1:]:
+        asked = [{(pair.prompt, pair.seed) for pair in run.pairs} for run in (read[0], other)]
+        if not asked[0] & asked[1]:
+            raise UserError(
+                f"{printable(read[0].name)} and {printable(other.name)} share no prompt and seed; compare runs that "
+                "drew one prompt file, or each by itself"
+            )
+
+
 def _by_prompt(folder: Path) -> dict[tuple[str, int], runs.Row]:
     return {(row["prompt"], row["seed"]): row for row in runs.read_samples(folder)}
 
@@ -109,6 +145,12 @@ def _by_prompt(folder: Path) -> dict[tuple[str, int], runs.Row]:
 def _group(row: runs.Row) -> str | None:
     group = row.get("group")
     return None if group is None else str(group)
+
+
+def _groups(row: runs.Row) -> dict[str, str]:
+    """{"Category": "Animals", "Challenge": "Basic"} of the row's columns, under their own names."""
+    found = {name.lower(): name for name in row}
+    return {found[name]: str(row[found[name]]) for name in CATEGORIES if row.get(found.get(name, ""))}
 
 
 def _sampler(run: Path, rows: list[runs.Row]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -9,7 +10,10 @@ from PIL import Image, UnidentifiedImageError
 from emu.errors import UserError
 
 LONGEST_SIDE = 320
+SMALLER = (256, 192, 128, 96)  # where a page has too many pictures for that
 QUALITY = 82
+BUDGET = 13_000_000  # characters of all pictures: a page stays below 15 MB
+SAMPLED = 16
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -17,14 +21,28 @@ def open_picture(path: Path) -> Image.Image:
     try:
         with Image.open(path) as picture:
             return picture.convert("RGB")
-    except (FileNotFoundError, UnidentifiedImageError) as error:
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:  # SyntaxError: Pillow's word for a broken PNG
         raise UserError(f"{path}: absent or not a picture; draw the step again") from error
 
 
-def embed(path: Path) -> tuple[str, tuple[int, int]]:
-    """The picture as a WebP `data:` URL, with its (width, height); one longer than 320 px is scaled down."""
-    picture = open_picture(path)
-    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+def embed(path: Path, longest: int = LONGEST_SIDE) -> tuple[str, tuple[int, int]]:
+    """The picture as a WebP `data:` URL, with its (width, height); one longer than `longest` px is scaled down."""
+    return embed_image(open_picture(path), longest)
+
+
+def embed_image(picture: Image.Image, longest: int = LONGEST_SIDE) -> tuple[str, tuple[int, int]]:
+    """As `embed`, of an RGB picture in memory, which is left as it is."""
+    small = picture.copy()
+    small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, format="WEBP", quality=QUALITY, method=4)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode(), picture.size
+    small.save(buffer, format="WEBP", quality=QUALITY, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode(), small.size
+
+
+def longest_side(paths: Sequence[Path], *, budget: int = BUDGET) -> int:
+    """The longest side in pixels at which all of the pictures fit into `budget`, by the weight of a sample of them."""
+    sample = paths[:: max(1, len(paths) // SAMPLED)]
+    for side in (LONGEST_SIDE, *SMALLER):
+        if len(paths) * sum(len(embed(path, side)[0]) for path in sample) <= budget * len(sample):
+            return side
+    return SMALLER[-1]

@@ -1,4 +1,4 @@
-"""The report: one offline page, from the template beside this file, with the pictures in it.
+"""The report: one offline page, from the templates in `page/`, with the pictures in it.
 
 The page's policy lets nothing load and no script or style run but the two written here, named by their hashes; so
 captions, names and descriptions from a run folder stay text, whatever is in them.
@@ -13,11 +13,19 @@ from typing import Any
 import jinja2
 
 from emu.compare.columns import criterion_of
+from emu.compare.curves import charts
+from emu.compare.headline import headline
 from emu.compare.pairs import CRITERIA, Pair, Run
-from emu.compare.pictures import embed
+from emu.compare.picks import picks
+from emu.compare.pictures import embed, embed_image, longest_side
+from emu.compare.recipe import recipe, seeds, whole
 from emu.compare.verdict import NOT_JUDGED, pair_outcomes
+from emu.guards import Evidence
+from emu.guards.memorisation import NAME as MEMORISATION
 
 HERE = Path(__file__).parent
+Key = tuple[str, int]
+Verdict = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,7 @@ class Cell:
     """One run's pair of a prompt, ready to show: `data:` URLs, pixels, per criterion the outcome and both scores."""
 
     run: str
+    prompt: str
     before: str
     after: str
     size: tuple[int, int]
@@ -38,61 +47,117 @@ class Line:
 
     prompt: str
     seed: int
-    group: str | None
+    groups: list[str]
     cells: list[Cell | None]
 
 
-def report(runs: list[Run], verdicts: list[dict[str, Any]], *, pairs_shown: int) -> str:
-    """The HTML of the page: verdicts of `verdict.verdict`, then at most `pairs_shown` prompts, evenly spread."""
-    style, script = ((HERE / name).read_text() for name in ("report.css", "report.js"))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def report(
+    runs: list[Run],
+    verdicts: list[Verdict],
+    seen: list[Evidence],
+    *,
+    configs: list[dict[str, Any]],
+    pairs_shown: int,
+) -> str:
+    """The HTML of the page: what `verdict.json` says, then at most `pairs_shown` prompts, evenly spread."""
+    style, script = ((HERE / "page" / name).read_text() for name in ("report.css", "report.js"))
     keys = list(dict.fromkeys(_key(pair) for run in runs for pair in run.pairs))
-    return environment.get_template("report.html").render(
-        criteria=[name for name in CRITERIA if any(name in run.criteria for run in runs)],
-        runs=list(zip(runs, verdicts, strict=True)),
-        groups=sorted({group for verdict in verdicts for group in verdict["groups"]}),
-        judges=_judges(verdicts),
-        not_judged=NOT_JUDGED,
-        lines=_lines(runs, spread(keys, pairs_shown)),
-        prompts=len(keys),
-        style=style,
-        script=script,
-        style_hash=_source_hash(style),
-        script_hash=_source_hash(script),
+    shown = spread(keys, pairs_shown)
+    chosen = set(shown)
+    longest = longest_side(
+        [path for run in runs for pair in run.pairs if _key(pair) in chosen for path in (pair.before, pair.after)]
+    )
+    parts = zip(runs, verdicts, seen, configs, strict=True)
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            headline=headline(verdicts),
+            criteria=[name for name in CRITERIA if any(name in run.criteria for run in runs)],
+            runs=list(zip(runs, verdicts, strict=True)),
+            sections=[_section(run, told, found, config, longest) for run, told, found, config in parts],
+            groups=list(dict.fromkeys(group for run in runs for pair in run.pairs for group in pair.groups.values())),
+            judges=_judges(verdicts),
+            not_judged=NOT_JUDGED,
+            lines=_lines(runs, shown, longest),
+            prompts=len(keys),
+            style=style,
+            script=script,
+            style_hash=_source_hash(style),
+            script_hash=_source_hash(script),
+        )
     )
 
 
-def spread(keys: list[tuple[str, int]], count: int) -> list[tuple[str, int]]:
+def spread(keys: list[Key], count: int) -> list[Key]:
     """`count` of the keys at even distances, in order: prompt files are often sorted by category."""
     count = min(count, len(keys))
     return [keys[i * len(keys) // count] for i in range(count)]
 
 
-def _lines(runs: list[Run], keys: list[tuple[str, int]]) -> list[Line]:
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _section(run: Run, told: Verdict, seen: Evidence, config: dict[str, Any], longest: int) -> dict[str, Any]:
+    """What the page tells of one run apart from the others."""
+    outcomes = pair_outcomes(run)
+    return {
+        "name": run.name,
+        "told": told,
+        "charts": charts(run.quality, run.after_step),
+        "picks": [(pick, [_cell(run, run.pairs[i], outcomes[i], longest) for i in pick.pairs]) for pick in picks(run)],
+        "copies": _copies(run, told, seen, longest),
+        "recipe": recipe(config),
+        "config": whole(config),
+        "seeds": seeds(run),
+        "run": run,
+    }
+
+
+def _copies(run: Run, told: Verdict, seen: Evidence, longest: int) -> list[dict[str, Any]]:
+    """The pictures after tuning that are nearest to a training picture, beside it and what the base had drawn."""
+    if seen.training is None:
+        return []
+    parts = [part for finding in told["guards"] if finding["guard"] == MEMORISATION for part in finding["parts"]]
+    return [
+        {
+            **part,
+            "prompt": run.pairs[part["pair"]].prompt,
+            "base": embed(run.pairs[part["pair"]].before, longest),
+            "after": embed(run.pairs[part["pair"]].after, longest),
+            "nearest": embed_image(seen.training.show[part["row"]](), longest),
+            "caption": seen.training.captions[part["row"]],
+        }
+        for part in parts
+    ]
+
+
+def _lines(runs: list[Run], keys: list[Key], longest: int) -> list[Line]:
     tables = [
         {_key(pair): (pair, told) for pair, told in zip(run.pairs, pair_outcomes(run), strict=True)} for run in runs
     ]
     lines = []
     for key in keys:
         found = [table.get(key) for table in tables]
-        group = next(pair.group for pair, _ in filter(None, found))
-        cells = [_cell(run, *each) if each else None for run, each in zip(runs, found, strict=True)]
-        lines.append(Line(prompt=key[0], seed=key[1], group=group, cells=cells))
+        groups = next(list(pair.groups.values()) for pair, _ in filter(None, found))
+        cells = [_cell(run, *each, longest) if each else None for run, each in zip(runs, found, strict=True)]
+        lines.append(Line(prompt=key[0], seed=key[1], groups=groups, cells=cells))
     return lines
 
 
-def _cell(run: Run, pair: Pair, told: dict[str, str]) -> Cell:
-    (before, _), (after, size) = embed(pair.before), embed(pair.after)
-    return Cell(run.name, before, after, size, told, pair.scores)
+def _cell(run: Run, pair: Pair, told: dict[str, str], longest: int) -> Cell:
+    (before, _), (after, size) = embed(pair.before, longest), embed(pair.after, longest)
+    return Cell(run.name, pair.prompt, before, after, size, told, pair.scores)
 
 
-def _judges(verdicts: list[dict[str, Any]]) -> list[tuple[str, dict[str, str | float]]]:
+def _judges(verdicts: list[Verdict]) -> list[tuple[str, dict[str, str | float]]]:
     """Each (criterion, judge) once, though several runs share it, and several judges a criterion."""
     found: list[tuple[str, dict[str, str | float]]] = []
     for verdict in verdicts:
@@ -101,7 +166,7 @@ def _judges(verdicts: list[dict[str, Any]]) -> list[tuple[str, dict[str, str | f
     return found
 
 
-def _key(pair: Pair) -> tuple[str, int]:
+def _key(pair: Pair) -> Key:
     return pair.prompt, pair.seed
 
 

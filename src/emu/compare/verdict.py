@@ -1,14 +1,14 @@
 """The verdict on a run: win, tie and lose in percent of prompts, with intervals, for all prompts and by group."""
 
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 from emu.compare.agreement import agreement, opinions
 from emu.compare.columns import BY
-from emu.compare.drift import drift
 from emu.compare.pairs import Pair, Run
 from emu.errors import UserError
-from emu.statistics import outcomes, win_rate
+from emu.statistics import net_rate, outcomes, sign_test, win_rate
 
 WORDS = {1: "win", 0: "tie", -1: "lose"}
 NOT_JUDGED = (
@@ -20,15 +20,14 @@ NOT_JUDGED = (
 def verdict(run: Run) -> dict[str, Any]:
     """What `verdict.json` says of one run.
 
-    {"name", "model", "before_step", "after_step", "prompts", "unpaired", "stop_reason",
-    "appeal": {"judge", "win", "tie", "lose", "ci95": [lo, hi], "opinions": of `opinions`, "agreement": of `agreement`},
-    "faithfulness": {the same}, "judges": {criterion: the headline judge's own description, and every further judge's},
-    "drift": {"brightness", "contrast", "saturation": {"before", "after", "difference", "ci95": [lo, hi], "noted"}},
-    "groups": {value of the prompts' `group` column: {"prompts", "appeal", "faithfulness"}}}.
+    {"name", "model", "before_step", "after_step", "prompts", "pairs", "unpaired", "stop_reason",
+    "appeal": {"judge", "win", "tie", "lose", "ci95": [lo, hi] of win, "net": win - lose, "net_ci95", "p": of the exact
+    sign test, "opinions": of `opinions`, "agreement": of `agreement`}, "faithfulness": {the same},
+    "judges": {criterion: the headline judge's own description, and every further judge's},
+    "groups": {value of the prompts' `group`, `category` or `challenge` column: {"column", and rates as above}}}.
     `compare` adds "sets", of `reference.Reference.measure`, where there is a reference.
     A criterion that the run was not judged by is absent; where there is none at all, so is every figure.
     """
-    groups = sorted({pair.group for pair in run.pairs if pair.group is not None})
     return {
         "name": run.name,
         "model": run.quality.get("model"),
@@ -38,9 +37,22 @@ def verdict(run: Run) -> dict[str, Any]:
         "unpaired": run.unpaired,
         "stop_reason": run.quality.get("stop_reason"),
         "judges": _judges(run),
-        "drift": drift(run.pairs),
-        "groups": {group: _rates(run, [pair for pair in run.pairs if pair.group == group]) for group in groups},
+        "groups": {name: {"column": column, **_rates(run, pairs)} for name, column, pairs in categories(run)},
     }
+
+
+def categories(run: Run) -> list[tuple[str, str, list[Pair]]]:
+    """(name, column, pairs) of every category, column by column; one that two columns have is named with its column."""
+    found: dict[tuple[str, str], list[Pair]] = {}
+    for pair in run.pairs:
+        for column, value in pair.groups.items():
+            found.setdefault((column, value), []).append(pair)
+    columns = list(dict.fromkeys(column for column, _ in found))
+    keys = sorted(found, key=lambda key: (columns.index(key[0]), key[1]))
+    twice = Counter(value for _, value in keys)
+    return [
+        (f"{column}: {value}" if twice[value] > 1 else value, column, found[column, value]) for column, value in keys
+    ]
 
 
 def pair_outcomes(run: Run) -> list[dict[str, str]]:
@@ -75,11 +87,15 @@ def _judges(run: Run) -> dict[str, Any]:
 
 
 def _rates(run: Run, pairs: list[Pair]) -> dict[str, Any]:
-    rates: dict[str, Any] = {"prompts": len(pairs)}
+    prompts = [pair.prompt for pair in pairs]
+    rates: dict[str, Any] = {"prompts": len(set(prompts)), "pairs": len(pairs)}
     for name in run.criteria:
         judge = judge_of(run, name)
-        rate = asdict(win_rate(*_columns(pairs, name), tie=judge["tie"]))
-        rates[name] = {"judge": judge["name"], **{key: rate[key] for key in ("win", "tie", "lose", "ci95")}}
+        asked: dict[str, Any] = {"tie": judge["tie"], "prompts": prompts}
+        rate, net = (asdict(kind(*_columns(pairs, name), **asked)) for kind in (win_rate, net_rate))
+        p = sign_test(outcomes(*_columns(pairs, name), tie=judge["tie"]), prompts).p
+        own = {key: rate[key] for key in ("win", "tie", "lose", "ci95")}
+        rates[name] = {"judge": judge["name"], **own, "net": net["net"], "net_ci95": net["ci95"], "p": p}
     return rates
 
 

@@ -12,9 +12,11 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from emu import runs
+from emu.guards.looks import colours, layout
 from emu.judges import Judge, judge_pixels
 
 Scores = dict[str, dict[str, float]]
@@ -22,11 +24,24 @@ Scores = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Drawn:
-    """All of a check, in the order of the prompts: one row and one set of scores a picture."""
+    """All of a check, in the order of the prompts: one row and one set of scores a picture.
+
+    Args:
+        held_out: (time, loss) of every held-out picture, in the order of times.
+        colours: float32 (n,3), the look of all pictures as the guards have it.
+        layouts: float32 (n,d); None where no prompt is drawn from two seeds, and so no two pictures are compared.
+    """
 
     rows: list[runs.Row]
     scores: Scores
-    held_out_loss: float | None
+    held_out: list[tuple[float, float]]
+    colours: Tensor
+    layouts: Tensor | None
+
+    @property
+    def held_out_loss(self) -> float | None:
+        """The mean over the held-out pictures; None where there are none."""
+        return fmean(loss for _, loss in self.held_out) if self.held_out else None
 
     @property
     def digest(self) -> str:
@@ -50,7 +65,8 @@ class Drawing:
         self.sampler = dict(sampler)
         self.rows: list[runs.Row] = []
         self.scores: Scores = {}
-        self.held_out: list[Tensor] = []
+        self.looks: dict[str, tuple[Tensor, Tensor]] = {}
+        self.held_out: list[tuple[float, float]] = []
 
     def add(self, images: Tensor, batch: Mapping[str, Any]) -> None:
         """Write and judge a batch: images float (b,3,h,w) in [0,1]; batch with `prompt`, `seed` and `index` of b.
@@ -70,23 +86,33 @@ class Drawing:
             row = {name: values[i] for name, values in columns.items()} | own
             rows.append(row)
             runs.save_picture(self.folder / row["file"], picture)
+            look = colours(picture), layout(Image.fromarray(picture))
+            self.looks[row["file"]] = torch.from_numpy(look[0]), torch.from_numpy(look[1])
         self.rows += rows
         files = [self.folder / row["file"] for row in rows]
         scores = judge_pixels(pixels, [row["prompt"] for row in rows], judges=self.judges, names=files)
         self.scores |= {row["file"]: score for row, score in zip(rows, scores, strict=True)}
 
-    def hold_out(self, losses: Tensor, weight: Tensor) -> None:
-        """Keep the losses, float (b,), of a batch of held-out pictures; those of weight 0 are fillers."""
-        self.held_out.append(losses[weight > 0])
+    def hold_out(self, losses: Tensor, batch: Mapping[str, Any]) -> None:
+        """Keep the losses, float (b,), of held-out pictures with their `time`; those of `weight` 0 are fillers."""
+        real = batch["weight"] > 0
+        self.held_out += zip(batch["time"][real].tolist(), losses[real].tolist(), strict=True)
 
     def finish(self) -> Drawn:
         """What all ranks drew, the same on every rank; a collective call, so made on all of them."""
-        losses = torch.cat(self.held_out).tolist() if self.held_out else []
-        parts: list[Any] = [(self.rows, self.scores, losses)]
+        mine = self.rows, self.scores, self.looks, self.held_out
+        parts: list[Any] = [mine]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             parts = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(parts, (self.rows, self.scores, losses))
-        rows = sorted((row for rows, _, _ in parts for row in rows), key=lambda row: int(row["index"]))
-        scores = {file: values for _, scores, _ in parts for file, values in scores.items()}
-        losses = [loss for _, _, losses in parts for loss in losses]
-        return Drawn(rows, {row["file"]: scores[row["file"]] for row in rows}, fmean(losses) if losses else None)
+            torch.distributed.all_gather_object(parts, mine)
+        rows = sorted((row for part in parts for row in part[0]), key=lambda row: int(row["index"]))
+        scores, looks = ({file: found for part in parts for file, found in part[of].items()} for of in (1, 2))
+        seen = [looks[row["file"]] for row in rows]
+        repeated = len({row["prompt"] for row in rows}) < len(rows)
+        return Drawn(
+            rows=rows,
+            scores={row["file"]: scores[row["file"]] for row in rows},
+            held_out=sorted(pair for part in parts for pair in part[3]),
+            colours=torch.stack([colour for colour, _ in seen]) if seen else torch.zeros(0, 3),
+            layouts=torch.stack([layout for _, layout in seen]) if repeated else None,
+        )

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emu.guards import Finding
 from emu.statistics import NetRate, WinRate, net_rate, win_rate
 
 Scores = Mapping[str, Mapping[str, float]]
@@ -22,20 +23,30 @@ class Check:
     faithfulness: WinRate | None
     faithfulness_net: NetRate | None
     held_out_ratio: float | None
-    """The held-out loss divided by that of step 0: shown as an alarm, never a reason to stop."""
+    """The held-out loss divided by that of step 0."""
+    guards: Sequence[Finding] = ()
 
     @classmethod
     def against(
-        cls, base: Scores, now: Scores, *, step: int, ties: Mapping[str, float], held_out_ratio: float | None
+        cls,
+        base: Scores,
+        now: Scores,
+        *,
+        step: int,
+        ties: Mapping[str, float],
+        held_out_ratio: float | None,
+        prompts: Sequence[str] | None = None,
+        guards: Sequence[Finding] = (),
     ) -> "Check":
         """Judge `now` against step 0's `base`, file by file (file name -> criterion -> score).
 
-        `ties` holds the judges' ties by criterion, "appeal" and "faithfulness" where there is such a judge.
+        `ties` holds the judges' ties by criterion, "appeal" and "faithfulness" where there is such a judge; `prompts`
+        that of each file, where some are drawn from several seeds; `guards` what they found.
         """
 
         def pairs(criterion: str) -> dict[str, Any]:
             before, after = ([scores[file][criterion] for file in base] for scores in (base, now))
-            return {"before": before, "after": after, "tie": ties[criterion]}
+            return {"before": before, "after": after, "tie": ties[criterion], "prompts": prompts}
 
         return cls(
             step=step,
@@ -43,6 +54,7 @@ class Check:
             faithfulness=win_rate(**pairs("faithfulness")) if "faithfulness" in ties else None,
             faithfulness_net=net_rate(**pairs("faithfulness")) if "faithfulness" in ties else None,
             held_out_ratio=held_out_ratio,
+            guards=list(guards),
         )
 
     @classmethod
@@ -55,7 +67,13 @@ class Check:
             faithfulness=WinRate(**faithfulness) if faithfulness else None,
             faithfulness_net=NetRate(**net) if net else None,
             held_out_ratio=row["held_out_ratio"],
+            guards=[Finding.from_row(finding) for finding in row.get("guards", [])],  # none before there were any
         )
+
+    @property
+    def broken(self) -> list[Finding]:
+        """The guards that say so."""
+        return [finding for finding in self.guards if finding.state == "broken"]
 
     def __str__(self) -> str:
         parts = []
@@ -66,12 +84,13 @@ class Check:
             parts.append(f"faithfulness {self.faithfulness_net.net:+.1f}")
         if self.held_out_ratio is not None:
             parts.append(f"held-out loss {self.held_out_ratio:.2f}x the base")
+        parts += [f"broken: {finding.guard}" for finding in self.broken]
         return f"step {self.step}: {', '.join(parts) or 'drawn'}"
 
 
 @dataclass(frozen=True)
 class StopRule:
-    """Stop when appeal no longer rises, when faithfulness has fallen for sure, or at `max_steps`.
+    """Stop when appeal no longer rises, faithfulness has fallen for sure, a guard is broken, or at `max_steps`.
 
     Args:
         patience: checks in a row without a new best appeal win rate.
@@ -87,11 +106,11 @@ class StopRule:
     max_steps: int
 
     def best(self, checks: Sequence[Check]) -> Check | None:
-        """The first check of the highest appeal win rate, above 0, among those that kept faithfulness.
+        """The first check of the highest appeal win rate, above 0, among those that kept faithfulness and guards.
 
         Without an appeal judge the latest such check; None where there is none.
         """
-        kept = [check for check in checks if not self.unfaithful(check)]
+        kept = [check for check in checks if not self.unfaithful(check) and not check.broken]
         if not any(check.appeal for check in kept):
             return kept[-1] if kept else None
         best = max(kept, key=_win)
@@ -110,6 +129,8 @@ class StopRule:
                 f"step {last.step}: faithfulness fell {-last.faithfulness_net.net:.1f} points below step 0 "
                 f"(95 % interval {low:.1f} to {high:.1f}), more than the margin of {self.margin:g}"
             )
+        if last.broken:
+            return f"step {last.step}: {_alarm(last.broken[0])}"
         if last.appeal and self.stale(checks) >= self.patience:
             best = self.best(checks)
             found = f"above the {_win(best):.1f} % of step {best.step}" if best else "above 0 %"
@@ -124,6 +145,15 @@ class StopRule:
         """How many checks have passed since the best one; all of them where there is none."""
         best = self.best(checks)
         return len(checks) if best is None else len(checks) - 1 - checks.index(best)
+
+
+def _alarm(broken: Finding) -> str:
+    assert broken.ci95 is not None
+    low, high = broken.ci95
+    return (
+        f"the guard of {broken.guard} is broken: {broken.sentence} "
+        f"({broken.value:.3g}, 95 % interval {low:.3g} to {high:.3g}, threshold {broken.threshold:g})"
+    )
 
 
 def _win(check: Check) -> float:

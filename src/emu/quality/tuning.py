@@ -19,8 +19,10 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from emu import runs
 from emu.errors import UserError
+from emu.guards import Thresholds, at_a_check
 from emu.judges import Judge, judge_card
 from emu.quality.drawing import Drawing, Drawn
+from emu.quality.evidence import Base, evidence, step_zero
 from emu.quality.recipe import RECIPE_BATCH, batch_warning, passes_warning
 from emu.quality.stopping import Check, StopRule
 
@@ -33,8 +35,8 @@ class QualityTuning(L.Callback):
     It sets what it needs on the Trainer: step 0 is drawn in the sanity check, validation runs at optimizer steps
     divisible by `check_every` and at the last one, gradients accumulate up to `batch`, `max_steps` caps the Trainer's.
     The datamodule has `batch_size`. `validation_step` returns {"images": float (b,3,h,w) in [0,1]} for a batch with
-    `prompt`, `seed` and `index`, and {"losses": float (b,)} for any other, which has `weight`; the module has its
-    `sampler` settings.
+    `prompt`, `seed` and `index`, and {"losses": float (b,)} for any other, which has `weight` and `time`; the
+    module has its `sampler` settings.
 
     Args:
         appeal: judges how good a picture looks; without it the latest check is kept as the best.
@@ -45,6 +47,7 @@ class QualityTuning(L.Callback):
         patience: stop after so many checks without a new best appeal win rate.
         margin: stop when faithfulness (win - lose, percentage points) is below -margin with its whole 95 % interval.
         min_steps: no such stop before this step.
+        guards: where drift, diversity and held-out loss stop the run (`emu.guards.Thresholds`).
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class QualityTuning(L.Callback):
         patience: int = 3,
         margin: float = 2.0,
         min_steps: int = 0,
+        guards: Thresholds = Thresholds(),  # noqa: B008  (frozen)
     ) -> None:
         super().__init__()
         self.judges = {n: j for n, j in (("appeal", appeal), ("faithfulness", faithfulness)) if j is not None}
@@ -67,7 +71,8 @@ class QualityTuning(L.Callback):
         self.checks: list[Check] = []
         self.stop_reason: str | None = None
         self._accumulate = 1
-        self._base: dict[str, Any] = {}  # of step 0: digest of prompts and sampler, scores, held-out loss
+        self.guards = at_a_check(guards)
+        self._base: Base = {}
 
     # ---- the Trainer's settings
 
@@ -143,21 +148,25 @@ class QualityTuning(L.Callback):
         if "prompt" in batch:
             self._drawing.add(outputs["images"], batch)
         else:
-            self._drawing.hold_out(outputs["losses"], batch["weight"])
+            self._drawing.hold_out(outputs["losses"], batch)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Complete the folder, then decide on every rank alike, from all ranks' pictures."""
         if not _tuning(trainer):
             return
         drawn = self._drawing.finish()
+        cards = {criterion: judge_card(judge) for criterion, judge in self.judges.items()}
         if trainer.is_global_zero and drawn.rows:
             runs.write_scores(self._drawing.folder, drawn.scores)
+            runs.write_judges(self._drawing.folder, cards)
             runs.write_samples(self._drawing.folder, drawn.rows)
         if trainer.sanity_checking:
-            self._base = {"digest": drawn.digest, "scores": drawn.scores, "held_out_loss": drawn.held_out_loss}
+            self._base = step_zero(drawn, cards)
             return
         if self._base["digest"] != drawn.digest:
             raise UserError("data.prompts: not the prompts and sampler that drew step 0; start a new run folder")
+        for criterion in runs.other_judges(self._base["judges"], cards):
+            raise UserError(f"quality.{criterion}: not the judge that scored step 0; start a new run folder")
         self.checks.append(self._check(trainer.global_step, drawn))
         self._log_check(pl_module)
         self.stop_reason = self.rule.reason(self.checks)
@@ -168,7 +177,16 @@ class QualityTuning(L.Callback):
     def _check(self, step: int, now: Drawn) -> Check:
         ties = {criterion: judge.tie for criterion, judge in self.judges.items()}
         ratio = _ratio(now.held_out_loss, self._base["held_out_loss"])
-        return Check.against(self._base["scores"], now.scores, step=step, ties=ties, held_out_ratio=ratio)
+        seen = evidence(self._base, now)
+        return Check.against(
+            self._base["scores"],
+            now.scores,
+            step=step,
+            ties=ties,
+            held_out_ratio=ratio,
+            prompts=seen.prompts,
+            guards=[finding for guard in self.guards for finding in guard(seen)],
+        )
 
     def _log_check(self, pl_module: L.LightningModule) -> None:
         check = self.checks[-1]
@@ -213,7 +231,7 @@ class QualityTuning(L.Callback):
     # ---- resume
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain numbers and texts only, so that checkpoints load with `weights_only=True`."""
+        """Plain numbers, texts and tensors, so that checkpoints load with `weights_only=True`."""
         checks = [dataclasses.asdict(check) for check in self.checks]
         return {"base": self._base, "checks": checks, "accumulate": self._accumulate}
 

@@ -1,23 +1,28 @@
 """Win rates and mean differences with their intervals, for two sets of pictures paired by prompt and seed.
 
-All functions take the scores of the same prompts in the same order; n is the number of prompts. The draws of one
-prompt are one pair, and pairs are taken as independent.
+All functions take the scores of the same n pairs in the same order. `prompts` names the prompt of each: pairs of one
+prompt, drawn from several seeds, are not independent, and intervals take the prompts as the units. Without it every
+pair has a prompt of its own.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
-Interval = tuple[float, float]
+from emu.statistics.bootstrap import Interval, mean_interval
+from emu.statistics.effective import effective_number
+
+Prompts = Sequence[Hashable] | None
 
 
 @dataclass(frozen=True)
 class WinRate:
-    """How often `after` beats `before`, in percent of the `n` prompts; win + tie + lose = 100.
+    """How often `after` beats `before`, in percent of the `n` pairs; win + tie + lose = 100.
 
     `ci95` is the 95 % interval of `win`: a tie counts as not won, so it says how sure we are of the wins alone.
     """
@@ -48,46 +53,59 @@ class MeanDifference:
 
 
 def outcomes(before: Sequence[float], after: Sequence[float], *, tie: float) -> NDArray[np.int8]:
-    """Per prompt +1 where `after` wins, 0 where the two differ by at most `tie`, -1 where it loses; int8 (n,)."""
+    """Per pair +1 where `after` wins, 0 where the two differ by at most `tie`, -1 where it loses; int8 (n,)."""
     difference = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
     if difference.ndim != 1 or difference.size == 0 or not np.isfinite(difference).all():
-        raise ValueError("scores must be finite numbers, one a prompt, of at least one prompt")
+        raise ValueError("scores must be finite numbers, one a pair, of at least one pair")
     return np.where(np.abs(difference) <= tie, 0, np.sign(difference)).astype(np.int8)
 
 
-def win_rate(before: Sequence[float], after: Sequence[float], *, tie: float) -> WinRate:
-    """Win, tie and lose in percent of prompts, with the Wilson score interval of `win`."""
+def win_rate(before: Sequence[float], after: Sequence[float], *, tie: float, prompts: Prompts = None) -> WinRate:
+    """Win, tie and lose in percent of pairs, with Wilson's score interval of `win` at their effective number."""
     signs = outcomes(before, after, tie=tie)
-    won, lost = int((signs > 0).sum()), int((signs < 0).sum())
-    interval = stats.binomtest(won, signs.size).proportion_ci(confidence_level=0.95, method="wilson")
-    win, lose = 100 * won / signs.size, 100 * lost / signs.size
-    return WinRate(
-        n=signs.size, win=win, tie=100 * (signs.size - won - lost) / signs.size, lose=lose,
-        ci95=(100 * float(interval.low), 100 * float(interval.high)),
-    )  # fmt: skip
+    win, lose = (100 * float((signs == sign).mean()) for sign in (1, -1))
+    ci95 = _wilson(win / 100, _independent(signs > 0, prompts))
+    tied = 100 * int((signs == 0).sum()) / signs.size
+    return WinRate(n=signs.size, win=win, tie=tied, lose=lose, ci95=ci95)
 
 
-def net_rate(before: Sequence[float], after: Sequence[float], *, tie: float) -> NetRate:
-    """Win - lose with the adjusted Wald interval for paired proportions.
+def net_rate(before: Sequence[float], after: Sequence[float], *, tie: float, prompts: Prompts = None) -> NetRate:
+    """Win - lose with the adjusted Wald interval for paired proportions, at the effective number of pairs.
 
     Bonett and Price 2012, J. Educ. Behav. Stat. 37(4): one win and one loss are added to the counts before the normal
     approximation, which keeps its coverage at small n and a width above zero when every pair ties.
     """
     signs = outcomes(before, after, tie=tie)
-    won, lost, n = int((signs > 0).sum()), int((signs < 0).sum()), signs.size
-    p, q = (won + 1) / (n + 2), (lost + 1) / (n + 2)
+    n = _independent(signs, prompts)
+    p, q = ((float((signs == sign).mean()) * n + 1) / (n + 2) for sign in (1, -1))
     half = float(stats.norm.ppf(0.975)) * math.sqrt((p + q - (p - q) ** 2) / (n + 2))
     low, high = max(-1.0, p - q - half), min(1.0, p - q + half)
-    return NetRate(net=100 * (won - lost) / n, ci95=(100 * low, 100 * high))
+    return NetRate(net=100 * float(signs.mean()), ci95=(100 * low, 100 * high))
 
 
-def mean_difference(before: Sequence[float], after: Sequence[float]) -> MeanDifference:
-    """The mean of the paired differences with Student's interval, which has no width where all are the same."""
+def mean_difference(before: Sequence[float], after: Sequence[float], *, prompts: Prompts = None) -> MeanDifference:
+    """The mean of the paired differences with Student's interval, which has no width where all are the same.
+
+    Where pairs share prompts it is a bootstrap's, over prompts; of one prompt alone it has no width either.
+    """
     first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     moved = second - first
     mean = float(moved.mean())
     low = high = mean
-    if moved.size > 1 and float(np.ptp(moved)) > 0:
-        interval = stats.ttest_1samp(moved, 0).confidence_interval(0.95)
-        low, high = float(interval.low), float(interval.high)
+    distinct = len(set(prompts)) if prompts is not None else moved.size
+    if distinct > 1 and float(np.ptp(moved)) > 0:
+        if prompts is not None and distinct < moved.size:
+            low, high = mean_interval(moved, prompts)
+        else:
+            interval = stats.ttest_1samp(moved, 0).confidence_interval(0.95)
+            low, high = float(interval.low), float(interval.high)
     return MeanDifference(float(first.mean()), float(second.mean()), mean, (low, high))
+
+
+def _independent(values: NDArray[np.generic], prompts: Prompts) -> float:
+    return float(values.size) if prompts is None else effective_number(values, prompts)
+
+
+def _wilson(share: float, n: float) -> Interval:
+    low, high = proportion_confint(share * n, n, method="wilson")
+    return 100 * float(low), 100 * float(high)

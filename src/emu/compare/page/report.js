@@ -4,10 +4,11 @@ const lines = [...document.querySelectorAll(".line")].map((line) => ({
   line,
   cells: [...line.querySelectorAll("figure.cell")],
   text: line.querySelector("h3").textContent.toLowerCase(),
+  groups: JSON.parse(line.dataset.groups),
 }));
 
-function fits({ line, text }, group, words) {
-  return (!group || line.dataset.group === group) && words.every((word) => text.includes(word));
+function fits({ text, groups }, group, words) {
+  return (!group || groups.includes(group)) && words.every((word) => text.includes(word));
 }
 
 function filter() {
@@ -43,9 +44,8 @@ let current = null;
 
 function show(cell) {
   current = cell;
-  const line = cell.closest(".line");
   const marks = [...cell.querySelectorAll(".mark")].map((mark) => mark.textContent).join("   ");
-  document.getElementById("zoom-caption").textContent = line.querySelector("h3").textContent;
+  document.getElementById("zoom-caption").textContent = cell.dataset.prompt;
   document.getElementById("zoom-name").textContent = `${cell.dataset.run}   ${marks}`;
   for (const side of ["before", "after"]) {
     const from = cell.querySelector(`img.${side}`);
@@ -57,7 +57,8 @@ function show(cell) {
 }
 
 function move(by) {
-  const seen = [...document.querySelectorAll(".line:not([hidden]) figure.cell:not(.out)")];
+  const among = current.matches(".pick") ? ".pick" : ".line:not([hidden]) figure.cell:not(.out)";
+  const seen = [...document.querySelectorAll(among)];
   show(seen[(seen.indexOf(current) + by + seen.length) % seen.length]);
 }
 
@@ -66,7 +67,7 @@ const go = { close: () => zoom.close(), previous: () => move(-1), next: () => mo
 document.addEventListener("click", (event) => {
   const pair = event.target.closest(".pair");
   const button = event.target.closest("[data-go]");
-  if (pair) show(pair.closest(".cell"));
+  if (pair) show(pair.closest("figure"));
   else if (button) go[button.dataset.go]();
   else if (event.target === zoom) zoom.close();
 });

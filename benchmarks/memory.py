@@ -1,0 +1,95 @@
+"""Peak memory of real runs: what `emu plan` says against what is measured, and shards against whole copies.
+
+    OMP_NUM_THREADS=1 python benchmarks/memory.py
+
+A U-Net of about a hundred million parameters in a pipeline of the real classes is tuned for two steps by `emu fit`, on
+CPUs: alone, in two processes with whole copies, and in two with shards. Measured is the kernel's peak of each process's
+resident memory less what it had before it loaded anything. Checkpoints are written at once, for their copies in the
+background are host memory, which a CPU's run would count as its own.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+import yaml
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+import pipelines
+from emu import flags
+from emu.cli import main as emu
+from emu.plan import plan
+from processes import ranks
+from test_layouts import DDP, FLOAT32, config
+
+LAYOUTS = {
+    "alone": (1, []),
+    "alone, recomputing": (1, ["--model.init_args.gradient_checkpointing", "true"]),
+    "two copies (DDP)": (2, DDP),
+    "two shards (FSDP2), float32": (2, FLOAT32),
+}
+
+
+def status(key: str) -> int:
+    """Bytes that the kernel tells of this process."""
+    (kilobytes,) = re.findall(rf"{key}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return 1024 * int(kilobytes)
+
+
+def measured(argv: list[str], out: Path) -> None:
+    """Run `emu ARGV`; the growth of this process at its peak goes to `out`.RANK."""
+    torch.set_num_threads(1)
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    emu(argv)
+    Path(f"{out}.{os.environ['RANK']}").write_text(json.dumps(status("VmHWM") - before))
+
+
+def prepared(root: Path, width: int) -> Path:
+    """The config of a run over a larger U-Net."""
+    pipeline = pipelines.build("latent")
+    settings = {**pipeline.unet.config, "block_out_channels": (width, 2 * width)}
+    pipeline.register_modules(unet=type(pipeline.unet).from_config(settings))
+    pipeline.save_pretrained(root / "pipeline")
+    path = config(root, "latent", root / "pipeline")
+    document = yaml.safe_load(path.read_text())
+    document["model"]["init_args"]["optimizer"] = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-5}}
+    document["quality"] |= {"max_steps": 2, "check_every": 2}
+    document["checkpoint"] = {"blocking": True}
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--width", type=int, default=448, help="channels of the U-Net")
+    given = parser.parse_args()
+    print(f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}\n")
+    print("| layout | planned, MB a process | measured | measured / planned |\n|---|---|---|---|", flush=True)
+    peaks = {}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        path = prepared(root, given.width)
+        for name, (world, args) in LAYOUTS.items():
+            argv = ["-c", str(path), *args, "--trainer.devices", str(world), "--data.batch_size", str(12 // world)]
+            said = re.search(r"memory: ([\d.,]+) ([GM])B", plan(flags.check(argv)))
+            assert said is not None
+            planned = float(said[1].replace(",", "")) * (1000 if said[2] == "G" else 1)
+            out = ["--trainer.default_root_dir", str(root / name.replace(" ", "-").replace(",", ""))]
+            codes = ranks(world, measured, ["fit", *argv, *out], root / "told", log=root / "log", timeout=900)
+            assert codes == [0] * world, (root / "log.0").read_text()[-3000:]
+            peaks[name] = max(json.loads((root / f"told.{rank}").read_text()) for rank in range(world)) / 1e6
+            print(f"| {name} | {planned:,.0f} | {peaks[name]:,.0f} | {peaks[name] / planned:.2f} |", flush=True)
+    copies, shards = (peak for name, peak in peaks.items() if name.startswith("two"))
+    print(f"\nA process with shards takes {shards / copies:.0%} of one with a whole copy.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Memorisation: whether tuned pictures are copies of training pictures.
+
+Tuning is meant to bring pictures nearer to the curated set. A copy is nearer than training pictures are to each other:
+nearer than the nearest neighbours of all but one in a hundred of them. What counts is how many more such there are than
+the base drew from the same prompts and seeds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emu.guards.evidence import Evidence, Numbers, Training
+from emu.guards.finding import Finding, at_most, not_measured
+from emu.guards.looks import distances
+from emu.statistics import mean_difference
+
+NAME = "memorisation"
+NEAR = 0.01  # the share of training pictures that have a neighbour nearer than a copy is
+SHOWN = 6
+AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """Broken where the share of copies grew by more than `threshold` percentage points."""
+
+    threshold: float
+
+    def __call__(self, evidence: Evidence) -> list[Finding]:
+        training, before, after = evidence.training, evidence.before.features, evidence.after.features
+        if training is None:
+            return [not_measured(NAME, evidence.without_training)]
+        if before is None or after is None:
+            return [not_measured(NAME, "nobody has looked at the pictures")]
+        if len(training.names) < 2:
+            return [not_measured(NAME, "one training picture has no neighbour to compare with")]
+        found = [nearest(side, training.features) for side in (before, after)]
+        return [self._finding(evidence, training, found)]
+
+    def _finding(self, evidence: Evidence, training: Training, found: list[tuple[Numbers, Numbers]]) -> Finding:
+        (was, _), (now, which) = found
+        limit = copy_distance(training.features)
+        told = mean_difference(
+            (100.0 * (was < limit)).tolist(), (100.0 * (now < limit)).tolist(), prompts=evidence.prompts
+        )
+        worst = np.argsort(now, kind="stable")[:SHOWN].tolist()
+        return Finding(
+            guard=NAME,
+            sentence=(
+                f"{told.after:.1f} % of the pictures are as near to a training picture as a copy, {told.before:.1f} % "
+                f"before; the typical distance to the nearest went from {np.median(was):.3g} to {np.median(now):.3g}"
+            ),
+            state=at_most(told.ci95, self.threshold),
+            value=told.difference,
+            ci95=told.ci95,
+            threshold=self.threshold,
+            unit="points more copies, at most",
+            parts=[
+                {
+                    "pair": i,
+                    "file": evidence.files[i] if evidence.files else None,
+                    "training": training.names[int(which[i])],
+                    "row": int(which[i]),
+                    "distance": float(now[i]),
+                    "before": float(was[i]),
+                    "copy": bool(now[i] < limit),
+                }
+                for i in worst
+            ],
+        )
+
+
+def nearest(pictures: Numbers, training: Numbers) -> tuple[Numbers, Numbers]:
+    """Of each picture (n,d) the distance to its nearest training picture (t,d), and that one's row: (n,) twice."""
+    parts = [distances(pictures[i : i + AT_ONCE], training) for i in range(0, len(pictures), AT_ONCE)]
+    return np.concatenate([part.min(1) for part in parts]), np.concatenate([part.argmin(1) for part in parts])
+
+
+def copy_distance(training: Numbers) -> float:
+    """Below it a picture counts as a copy: of training pictures (t,d), all but NEAR have no such near neighbour.
+
+    Training pictures that are there twice are left out: they would make every distance larger than a copy's.
+    """
+    found = []
+    for start in range(0, len(training), AT_ONCE):
+        part = distances(training[start : start + AT_ONCE], training)
+        part[np.arange(len(part)), np.arange(start, start + len(part))] = np.inf
+        found.append(part.min(1))
+    near = np.concatenate(found)
+    apart = near[near > 1e-4]
+    return float(np.quantile(apart, NEAR)) if len(apart) else 0.0
