@@ -188,3 +188,35 @@ def test_memory_does_not_grow_with_a_run(make_run: MakeRun, tmp_path: Path) -> N
     told(unjudged(make_run, count=50), tmp_path / "a.html", appeal=[Counting()])
     assert max(sizes) == 16
     assert sum(sizes) == 100
+
+
+def test_who_scored_a_step_lies_beside_its_scores(make_run: MakeRun, tmp_path: Path) -> None:
+    run = unjudged(make_run)
+    verdict, _ = told(run, tmp_path / "a.html", appeal=[Of("clip"), Of("rules", -1)])
+    for step in (0, 20):
+        assert sorted(runs.read_judges(runs.step_folder(run, step))) == sorted(verdict["judges"])
+
+
+def test_sides_scored_by_two_judges_are_judged_again_as_the_message_says(make_run: MakeRun, tmp_path: Path) -> None:
+    run = unjudged(make_run)
+    told(run, tmp_path / "a.html", appeal=[Of("clip")])
+    runs.write_judges(runs.step_folder(run, 20), {"appeal": {"name": "another", "tie": 0.0}})
+    with pytest.raises(UserError, match=r"was scored by two judges, .*remove scores.jsonl of both and judge again"):
+        told(run, tmp_path / "a.html", appeal=[Of("clip")])
+    for step in (0, 20):
+        (runs.step_folder(run, step) / runs.SCORES).unlink()
+    verdict, _ = told(run, tmp_path / "a.html", appeal=[Of("rules")])
+    assert [one["family"] for one in verdict["appeal"]["opinions"]] == ["rules"]
+
+
+def test_draws_of_one_prompt_are_no_more_prompts_for_any_judge(make_run: MakeRun, tmp_path: Path) -> None:
+    run = unjudged(make_run, count=12)
+    for step in (0, 20):
+        folder = runs.step_folder(run, step)
+        runs.write_samples(
+            folder, [{**row, "prompt": f"prompt {row['index'] // 4}"} for row in runs.read_samples(folder)]
+        )
+    verdict, _ = told(run, tmp_path / "a.html", appeal=[Of("clip"), Of("rules")])
+    appeal = verdict["appeal"]
+    assert appeal["ci95"] == appeal["opinions"][0]["ci95"] == appeal["opinions"][1]["ci95"]
+    assert appeal["net_ci95"] == appeal["opinions"][0]["net_ci95"]

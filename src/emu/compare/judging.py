@@ -34,8 +34,8 @@ def judge_run(run: Path, *, judges: Mapping[str, Sequence[Judge]], bench: Bench 
     """Score the two compared steps by each judge of "appeal" and "faithfulness" that has not scored all of them.
 
     The first judge of a criterion is the run's headline from now on. The scores go to `scores.jsonl`, who judged to
-    `quality.json`; that file is written first, so that no score is ever without its judge. Raises UserError for a
-    score that is no number, naming picture and judge.
+    `quality.json` and `judges.json`; these are written first, so that no score is ever without its judge. Raises
+    UserError for a score that is no number, naming picture and judge.
     """
     quality = {"name": run.resolve().name, **runs.read_quality(run)}
     folders = [runs.step_folder(run, step) for step in steps_compared(run, quality)]
@@ -56,6 +56,9 @@ def judge_run(run: Path, *, judges: Mapping[str, Sequence[Judge]], bench: Bench 
     runs.write_quality(run, quality)
     if seats:
         for folder in folders:
+            held = _columns([folder])[0]
+            kept = {column: card for column, card in runs.read_judges(folder).items() if column in held}
+            runs.write_judges(folder, kept | {column: card for column, (_, card) in seats.items()})
             runs.write_scores(folder, _scores(folder, seats, bench or Bench()))
 
 
