@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/memory.py
 
 A transformer of some eighty million parameters in a pipeline of the real classes (Stable Diffusion 3's) is tuned for
-four steps by `emu fit`, on CPUs: alone, in two processes with whole copies, and in two with shards. Measured is the kernel's peak of each process's
-resident memory less what it had before it loaded anything. Checkpoints are written at once, for their copies in the
-background are host memory, which a CPU's run would count as its own.
+four steps by `emu fit`, on CPUs: alone, in two processes with whole copies, and in two with shards. Measured is the
+kernel's peak of each process's resident memory less what it had before it loaded anything. Checkpoints are written at
+once, for their copies in the background are host memory, which a CPU's run would count as its own.
 """
 
 import argparse

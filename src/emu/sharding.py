@@ -101,7 +101,7 @@ class FSDP2(ModelParallelStrategy):
             raise UserError("plugins: FSDP2 writes shares by emu.checkpoints.Durable alone; name no other CheckpointIO")
         if self._savers is None:
             self._savers = distributed.new_group(backend="gloo")
-        io.carry_out(partial(sharded.write, path=path, group=self._savers), checkpoint, storage_options)
+        io.carry_out(partial(sharded.write, path=path, group=self._savers), checkpoint, storage_options, alone=False)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
         """On all processes, of a file or of shares by any number of processes; UserError where it is damaged."""

@@ -162,7 +162,8 @@ def test_sides_are_turned_back_and_both_ways_of_counting_stand_in_the_file(voted
         assert figures["all"]["pooled"]["win"] == pytest.approx(200 / 3)
     out = {(one["rater"], one["kept"]) for one in told["raters"]}
     assert out == {("rater-1", True), ("rater-2", True), ("rater-3", False)}
-    assert all(one["consistent"] == one["repeats"] > 0 for one in told["raters"])
+    assert all(one["consistent"] == one["repeats"] for one in told["raters"])
+    assert sum(one["repeats"] for one in told["raters"]) > 0  # chance deals them; one rater may get none
     assert told["pairs"][0]["appeal"] == {"after": 2, "tie": 0, "before": 0}
     assert told["pairs"][0]["appeal_all"] == {"after": 2, "tie": 0, "before": 1}
     assert "Cleo" in text

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, BinaryIO, cast
 
 import torch
@@ -16,6 +18,8 @@ from emu.checkpoints.copies import Copies
 from emu.checkpoints.sums import Summed, commit, remove, require_finite, require_space, verify
 from emu.errors import UserError
 
+PATIENCE = 5  # seconds; longer than that, and a process that died would keep the others
+
 
 class Durable(CheckpointIO):
     """Writes beside, syncs, renames, and adds the sum; reads what is as its sum says, and runs no code in it.
@@ -26,8 +30,8 @@ class Durable(CheckpointIO):
     """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._under_way: Future[None] | None = None
+        self._alone = True
         self._copies = Copies()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -35,14 +39,25 @@ class Durable(CheckpointIO):
         self.carry_out(partial(write, path=Path(path)), checkpoint, storage_options)
 
     def carry_out(
-        self, save: Callable[[dict[str, Any]], None], checkpoint: dict[str, Any], storage_options: Any = None
+        self,
+        save: Callable[[dict[str, Any]], None],
+        checkpoint: dict[str, Any],
+        storage_options: Any = None,
+        *,
+        alone: bool = True,
     ) -> None:
-        """`save(checkpoint)` once what was begun before has ended, in the background where that is asked for."""
+        """`save(checkpoint)` once what was begun before has ended, in the background where that is asked for.
+
+        `alone`: no other process takes part, so that the save ends whatever becomes of them.
+        """
         self.wait()
         if (storage_options or {}).get("blocking", True):
             save(checkpoint)
-        else:
-            self._under_way = self._thread.submit(save, self._copies.of(checkpoint))
+            return
+        done: Future[None] = Future()
+        # A daemon: where another process has died, this one waits for it in vain, and has to end all the same.
+        Thread(target=_fulfil, args=(done, partial(save, self._copies.of(checkpoint))), daemon=True).start()
+        self._under_way, self._alone = done, alone
 
     def wait(self) -> None:
         """Until what was begun has ended. UserError: it could not be saved."""
@@ -71,8 +86,18 @@ class Durable(CheckpointIO):
         remove(Path(path))
 
     def teardown(self) -> None:
-        """The end of the Trainer."""
-        self.wait()
+        """The Trainer's end, in order or not; a save that other processes take part in may have lost them."""
+        if self._under_way and not wait_for([self._under_way], None if self._alone else PATIENCE).not_done:
+            self.wait()
+
+
+def _fulfil(done: "Future[None]", save: Callable[[], None]) -> None:
+    try:
+        save()
+    except BaseException as error:
+        done.set_exception(error)
+    else:
+        done.set_result(None)
 
 
 def write(checkpoint: dict[str, Any], path: Path) -> None:

@@ -48,7 +48,7 @@ class Histogram:
 
 def page(funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any]) -> str:
     """The HTML."""
-    style = (HERE.parent / "compare" / "report.css").read_text() + (HERE / "page.css").read_text()
+    style = (HERE.parent / "compare" / "page" / "report.css").read_text() + (HERE / "page.css").read_text()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
