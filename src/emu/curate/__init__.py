@@ -46,7 +46,8 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine) 
         ledger.write_durably(out / ledger.FOLDER / RUN, json.dumps(_identity(funnel, source)).encode())
         if not (out / METADATA).exists():
             _run(funnel, source, out, engine)
-        shutil.rmtree(out / ledger.FOLDER / "shards", ignore_errors=True)
+        for done in ("shards", "fetched", "hosts"):
+            shutil.rmtree(out / ledger.FOLDER / done, ignore_errors=True)
     return manifest.told(out)
 
 
