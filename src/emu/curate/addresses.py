@@ -58,10 +58,11 @@ class Connection(http.client.HTTPConnection):
     def __init__(self, host: str, port: int, *, allowed: Sequence[Network], timeout: float) -> None:
         super().__init__(host, port, timeout=timeout)
         self.allowed = allowed
+        self.opened: socket.socket | None = None  # http.client forgets `sock` where a server will close it
 
     def connect(self) -> None:
         address = look_up(self.host, self.port, self.allowed)[0]
-        self.sock = socket.create_connection((address, self.port), self.timeout)
+        self.sock = self.opened = socket.create_connection((address, self.port), self.timeout)
 
 
 class SecureConnection(Connection):
@@ -69,4 +70,7 @@ class SecureConnection(Connection):
 
     def connect(self) -> None:
         super().connect()
-        self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
+        context = ssl.create_default_context()
+        secure = context.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+        self.sock = self.opened = secure  # before the handshake, which may be ended too
+        secure.do_handshake()

@@ -103,7 +103,10 @@ def _once(url: SplitResult, policy: Fetch, max_bytes: int, until: float) -> byte
     try:
         with _ended(connection, until):
             connection.request("GET", path, headers=headers)
-            return _answer(connection.getresponse(), max_bytes)
+            found = _answer(connection.getresponse(), max_bytes)
+        if time.monotonic() >= until:  # then it was ended, and may look like a whole one
+            raise BadPicture(f"took longer than {policy.deadline:g} seconds")
+        return found
     except (OSError, http.client.HTTPException) as error:
         if time.monotonic() >= until:
             raise BadPicture(f"took longer than {policy.deadline:g} seconds") from None
@@ -139,12 +142,13 @@ def _answer(response: http.client.HTTPResponse, max_bytes: int) -> bytes | str:
 
 
 @contextmanager
-def _ended(connection: http.client.HTTPConnection, until: float) -> Iterator[None]:
+def _ended(connection: Connection, until: float) -> Iterator[None]:
     """Ends the connection at its deadline: a server may send a byte now and then for ever."""
 
     def end() -> None:
-        with suppress(OSError, AttributeError):
-            connection.sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            if connection.opened is not None:
+                connection.opened.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(max(0.0, until - time.monotonic()), end)
     timer.daemon = True
