@@ -213,7 +213,7 @@ stages:
 
 
 def speed(given: argparse.Namespace) -> None:
-    """One worker's CPU seconds for whole shards, written to the ledger; then the command, its seconds and its memory."""
+    """One worker's CPU seconds for whole shards, written to the ledger, and its memory."""
     source = photographs(given.work / f"photographs-{given.pictures}", given.pictures)
     document = yaml.safe_load(CHEAP)
     with tempfile.TemporaryDirectory() as out:

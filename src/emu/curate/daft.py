@@ -32,10 +32,8 @@ class Daft(Engine):
                 raise UserError(f"--engine: needs {module}; pip install 'emu-quality-tuning[{extra}]'")
         import daft
 
-        if self.ray:
+        if self.ray:  # the native one is what it starts with, and it can be set once a process
             daft.set_runner_ray()
-        else:
-            daft.set_runner_native()
 
     def map(self, shards: Iterable[Shard]) -> Iterator[int]:
         import daft

@@ -7,7 +7,7 @@ from PIL import Image
 from emu.curate.picture import LUMA, Picture
 from emu.curate.stage import Row, Stage
 
-MOST = 512  # pixels of a side that are looked at, in the middle: enough to tell, and the cost is bounded
+MOST = 384  # pixels of a side that are looked at, in the middle: enough to tell, and the cost is bounded
 BLOCK = 8  # pixels of a JPEG's block
 
 Plane = NDArray[np.float32]  # (h,w) in [0,1]
