@@ -53,6 +53,8 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine) 
 
 def _run(funnel: Funnel, source: str, out: Path, engine: Engine) -> None:
     shards = _measure(funnel, source, out, engine)
+    if not shards:
+        raise UserError(f"{source}: holds no picture")
     fates = decide(funnel, shards)
     counts = count(funnel, fates)
     told = {
