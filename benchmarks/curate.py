@@ -1,7 +1,7 @@
 """The funnel held against a haystack whose truth is known; and its speed, and its memory, and what kills do to it.
 
     python benchmarks/curate.py truth --pictures 20000     # precision and recall of every stage
-    python benchmarks/curate.py speed --pictures 4000      # pictures a second, memory; engines in turn
+    python benchmarks/curate.py speed --pictures 4000      # pictures a CPU second, memory
     python benchmarks/curate.py kills --kills 50           # SIGKILL at random moments
 
 The haystack is drawn by the simulated web: each picture has or lacks the five qualities, and a third of them get one
@@ -13,6 +13,7 @@ import io
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import yaml
 from PIL import Image, ImageDraw, ImageFilter
 
+from emu.curate.config import SHARD
+from emu.curate.shards import cut
+from emu.curate.sources import read_pictures
+from emu.curate.work import Work
 from emu.world import PLACES, TIMES, World
 
 SIDE = 128
@@ -168,30 +174,6 @@ def needles(rows: list[dict[str, Any]]) -> None:
     line("after a second one", people(first, 1))
 
 
-def measured(argv: list[str]) -> tuple[float, float, float]:
-    """(seconds, CPU seconds, MB of the whole process tree at its largest) of a command."""
-    began = time.monotonic()
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    before, peak = sum(os.times()[2:4]), 0.0
-    while process.poll() is None:
-        peak = max(peak, tree(process.pid))
-        time.sleep(0.1)
-    assert process.returncode == 0, argv
-    return time.monotonic() - began, sum(os.times()[2:4]) - before, peak
-
-
-def tree(group: int) -> float:
-    """MB of proportional memory of all processes of a group."""
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            if int(stat.read_text().rpartition(") ")[2].split()[2]) == group:
-                total += next(int(line.split()[1]) for line in (stat.parent / "smaps_rollup").open() if "Pss:" in line)
-        except (OSError, StopIteration, IndexError):  # it has just ended
-            continue
-    return total / 1024
-
-
 def photographs(folder: Path, number: int) -> Path:
     """JPEGs of 480 x 360 to 1024 x 768, one in a hundred broken in five ways, as large as they are on the web."""
     if (folder / "metadata.jsonl").exists():
@@ -230,15 +212,41 @@ stages:
 """
 
 
+def speed(given: argparse.Namespace) -> None:
+    """One worker's CPU seconds for whole shards, written to the ledger, and its memory."""
+    source = photographs(given.work / f"photographs-{given.pictures}", given.pictures)
+    document = yaml.safe_load(CHEAP)
+    with tempfile.TemporaryDirectory() as out:
+        work = Work(document, Path(out))
+        shards = list(cut(read_pictures(str(source), image_column="image", text_column="text"), size=SHARD))
+        work(shards[0], lambda _: None)  # what is imported once is imported
+        began = time.process_time()
+        for shard in shards[1:]:
+            work(shard, lambda _: None)
+        seconds = time.process_time() - began
+    pictures = sum(len(shard.items) for shard in shards[1:])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"one worker: {pictures / seconds:.0f} pictures a CPU second, {peak:.0f} MB at most ({pictures:,} pictures)")
+
+
+def kills(given: argparse.Namespace) -> None:
+    sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1] / "tests" / "curate")]
+    from test_kill import killed_again_and_again
+
+    with tempfile.TemporaryDirectory() as root:
+        killed_again_and_again(Path(root), pictures=given.pictures, kills=given.kills, seed=2)
+    print(f"{given.kills} kills over {given.pictures:,} pictures: every run ended with the bytes of an unbroken one")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["truth"])
+    parser.add_argument("what", choices=["truth", "speed", "kills"])
     parser.add_argument("--pictures", type=int, default=4000)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "emu-curate-benchmark")
     given = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} CPU cores, Python {platform.python_version()}")
-    {"truth": truth}[given.what](given)
+    {"truth": truth, "speed": speed, "kills": kills}[given.what](given)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ once, for their copies in the background are host memory, which a CPU's run woul
 """
 
 import argparse
+import ctypes
 import json
 import os
 import platform
@@ -29,6 +30,7 @@ from emu.plan import plan
 from processes import ranks
 from test_layouts import DDP, FLOAT32, config
 
+M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
 LAYOUTS = {
     "alone": (1, []),
     "alone, recomputing": (1, ["--model.init_args.gradient_checkpointing", "true"]),
@@ -47,6 +49,7 @@ def status(key: str) -> int:
 def measured(argv: list[str], out: Path) -> None:
     """Run `emu ARGV`; the growth of this process at its peak goes to `out`.RANK."""
     torch.set_num_threads(1)
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 16)  # what is let go of goes back to the kernel at once
     before = status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     emu(argv)
@@ -80,7 +83,7 @@ def main() -> None:
         root = Path(folder)
         path = prepared(root, given.heads)
         for name, (world, args) in LAYOUTS.items():
-            argv = ["-c", str(path), *args, "--trainer.devices", str(world), "--data.batch_size", str(12 // world)]
+            argv = ["-c", str(path), *args, "--trainer.devices", str(world), "--data.batch_size", "2"]
             said = re.search(r"memory: ([\d.,]+) ([GM])B", plan(flags.check(argv)))
             assert said is not None
             planned = float(said[1].replace(",", "")) * (1000 if said[2] == "G" else 1)

@@ -108,6 +108,10 @@ def test_where_nothing_is_left_the_stage_and_what_it_saw_are_told(tmp_path: Path
         run(config(tight), source, tmp_path / "out")
     assert not (tmp_path / "out" / "metadata.jsonl").exists()
     assert {row["status"] for row in rows(tmp_path / "out")} == {"dropped"}
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "metadata.jsonl").touch()
+    with pytest.raises(UserError, match="empty: holds no picture"):
+        run(config(SEEN), tmp_path / "empty", tmp_path / "nothing")
     with pytest.raises(UserError, match="nothing is left, of 7 that came 7 failed"):
         run(config(SEEN), folder(tmp_path / "bad", ["html"] * 7), tmp_path / "none")
 

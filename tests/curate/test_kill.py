@@ -92,3 +92,21 @@ def test_killed_anywhere_it_goes_on_and_ends_with_the_same_bytes(tmp_path: Path)
 @pytest.mark.slow
 def test_twenty_kills(tmp_path: Path) -> None:
     killed_again_and_again(tmp_path, pictures=4000, kills=20, seed=1)
+
+
+def test_a_full_disk_is_one_line_and_with_room_it_goes_on(tmp_path: Path) -> None:
+    """No file may be longer than 20 kB, as if the disk ended there."""
+    command = Command(tmp_path, SHARD + 20)
+    argv = ["curate", "-c", str(tmp_path / "config.yaml"), str(command.source), str(tmp_path / "out")]
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
+    code = f"{limit}; from emu.cli import main; main({argv})"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    failed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
+    last = failed.stderr.strip().splitlines()[-1]
+    assert "cannot be written (File too large); mend that and run the same command again" in last
+    assert set(shards(tmp_path / "out")) <= {"shard-000001.parquet"}  # the small one
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+    command.run(tmp_path / "out")
+    command.run(tmp_path / "whole")
+    assert left(tmp_path / "out") == left(tmp_path / "whole")

@@ -16,6 +16,7 @@ from emu.curate.explain import explain
 from emu.curate.pool import Pool
 from emu.errors import UserError
 from haystack import SEEN, config, folder
+from test_report_browser import CHROMIUM, browse
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&\u202e"
 NEAR = {"class_path": "emu.curate.stages.Duplicates", "init_args": {"distance": -1}}
@@ -90,3 +91,10 @@ def test_a_picture_that_is_not_there_or_there_twice(made: tuple[Path, dict[str, 
     assert explain(made[0], sha256[:12])
     with pytest.raises(UserError, match="no manifest there"):
         explain(tmp_path, "row 1")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_browser_shows_it_without_a_complaint(made: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    done = browse("--dump-dom", (made[0] / "funnel.html").as_uri(), profile=tmp_path)
+    assert done.stdout.count('<section class="stage"') == 5
+    assert "CONSOLE" not in done.stderr, done.stderr

@@ -17,6 +17,13 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("folders", nargs="+", metavar="SRC DST", help="the source, and the folder to make")
     parser.add_argument("--budget", type=int, metavar="N", help="at most N stay: thresholds are set by quantile")
     parser.add_argument("--explain", metavar="PICTURE", help="the whole story of one picture; needs DST alone")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="fetch from it though it is not public: 10.1.0.0/16",
+    )
     parser.add_argument("--engine", default="pool", help="pool (processes of this machine), daft or ray")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (as many as cores)")
 
@@ -52,6 +59,9 @@ def _document(given: argparse.Namespace) -> dict[str, Any]:
         if given.budget < 1:
             raise UserError(f"--budget {given.budget}: at least 1")
         document["budget"] = {**document["budget"], "number": given.budget}
+    if given.allow:
+        fetching = document.get("fetch") or {}
+        document["fetch"] = {**fetching, "allow": [*fetching.get("allow", []), *given.allow]}
     return document
 
 

@@ -46,12 +46,15 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine) 
         ledger.write_durably(out / ledger.FOLDER / RUN, json.dumps(_identity(funnel, source)).encode())
         if not (out / METADATA).exists():
             _run(funnel, source, out, engine)
-        shutil.rmtree(out / ledger.FOLDER / "shards", ignore_errors=True)
+        for done in ("shards", "fetched", "hosts"):
+            shutil.rmtree(out / ledger.FOLDER / done, ignore_errors=True)
     return manifest.told(out)
 
 
 def _run(funnel: Funnel, source: str, out: Path, engine: Engine) -> None:
     shards = _measure(funnel, source, out, engine)
+    if not shards:
+        raise UserError(f"{source}: holds no picture")
     fates = decide(funnel, shards)
     counts = count(funnel, fates)
     told = {

@@ -18,12 +18,13 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from emu.curate.fetch import Fetch
 from emu.curate.stage import Row, Selection, Stage
 from emu.errors import UserError
 
 SHARD = 256  # pictures: what a killed worker has to do again
 VERSION = 1  # of what a shard holds: shards of another one are not gone on with
-KEYS = {"data", "stages", "budget"}
+KEYS = {"data", "fetch", "stages", "budget"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Funnel:
             raise UserError(f"unknown key {sorted(unknown)[0]}; a curate config has {', '.join(sorted(KEYS))}")
         self.document = document
         self.data = _made(Data, document.get("data") or {}, "data")
+        self.fetch = _made(Fetch, document.get("fetch") or {}, "fetch")
+        self.fetch.networks  # noqa: B018  (refuses what is none)
         self.steps = [_step(given) for given in document.get("stages") or []]
         if document.get("budget"):
             self.steps.append(_step({"class_path": "emu.curate.stages.Budget", "init_args": document["budget"]}))

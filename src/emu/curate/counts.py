@@ -63,8 +63,6 @@ def require_some(funnel: Funnel, fates: Fates, counts: list[Count], read: Any) -
     """UserError where nothing is left: at which stage, and what it saw. `read` gives a column of the score table."""
     if fates.stayed.any():
         return
-    if not len(fates.left):
-        raise UserError("SRC: holds no picture")
     number = max(n for n, one in enumerate(counts) if one.came)
     step, told = funnel.steps[number], counts[number]
     said = f"stage {told.stage}: nothing is left, of {told.came:,} that came {told.failed:,} failed"

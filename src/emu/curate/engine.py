@@ -11,7 +11,7 @@ from emu.curate.shards import Shard
 from emu.curate.work import Work
 from emu.errors import UserError
 
-ENGINES = ("pool",)
+ENGINES = ("pool", "daft", "ray")
 
 
 class Engine(ABC):
@@ -34,9 +34,13 @@ class Engine(ABC):
 
 
 def make(name: str, *, workers: int) -> Engine:
-    """`pool`: processes of this machine. UserError: no such engine."""
+    """`pool`: processes of this machine. `daft`: its native runner. `ray`: Daft on Ray. UserError: no such engine."""
     if name == "pool":
         from emu.curate.pool import Pool
 
         return Pool(workers)
+    if name in ENGINES:
+        from emu.curate.daft import Daft
+
+        return Daft(workers, ray=name == "ray")
     raise UserError(f"--engine {name}: no such engine; there are {', '.join(ENGINES)}")

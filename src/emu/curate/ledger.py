@@ -46,6 +46,19 @@ class Ledger:
         write_table(self.path(number), table, {**told, "config": self.config})
 
 
+def kept_file(out: Path, sha256: str) -> Path:
+    """Where a picture that was fetched lies until the curated folder is written."""
+    return out / FOLDER / "fetched" / sha256[:2] / sha256
+
+
+def write_kept(out: Path, sha256: str, content: bytes) -> None:
+    """Keep what was fetched."""
+    path = kept_file(out, sha256)
+    if not path.exists():
+        with told_of_the_disk(path):
+            write_atomically(path, content)
+
+
 def write_table(path: Path, table: pa.Table, told: dict[str, Any]) -> None:
     """A parquet file with `told` in its footer, whole or not there."""
     buffer = io.BytesIO()

@@ -11,7 +11,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from emu.curate.ledger import told_of_the_disk, write_durably
+from emu.curate.contents import Remote
+from emu.curate.ledger import kept_file, told_of_the_disk, write_durably
 from emu.curate.picture import read
 from emu.curate.stage import Row
 from emu.data.pictures import BadPicture, decode
@@ -30,15 +31,20 @@ def write_pictures(out: Path, kept: list[Row], source: Iterable[Entry | Fault], 
         row = wanted.pop(number, None)
         if row is not None and isinstance(item, Entry):
             with told_of_the_disk(out / row["file"]):
-                write_atomically(out / row["file"], _content(item, row, max_bytes))
+                write_atomically(out / row["file"], _content(out, item, row, max_bytes))
         if not wanted:
             return
     raise UserError("SRC: has fewer pictures than when it was measured; name another DST for what it is now")
 
 
-def _content(entry: Entry, row: Row, max_bytes: int) -> bytes:
+def _content(out: Path, entry: Entry, row: Row, max_bytes: int) -> bytes:
     try:
-        content = read(entry, max_bytes=max_bytes)
+        if isinstance(entry.open, Remote):
+            content = kept_file(out, row["sha256"]).read_bytes()
+        else:
+            content = read(entry, max_bytes=max_bytes)
+    except FileNotFoundError:
+        raise UserError(f"{entry.name}: what was fetched is gone; remove {out} and run again") from None
     except BadPicture as reason:
         raise UserError(f"{entry.name}: {reason}, though it could be read before; mend it and run again") from None
     if hashlib.sha256(content).hexdigest() != row["sha256"]:

@@ -28,7 +28,7 @@ class Task:
 
     shard: Shard
     deaths: int = 0
-    at: int = 0  # the picture that its worker said it would open
+    at: int | None = None  # the picture that its worker said it would open
     quarantined: set[int] = field(default_factory=set)
 
 
@@ -86,7 +86,7 @@ class Pool(Engine):
         task = self.again.pop() if self.again else next(waiting, None)
         worker.task = task
         if task is not None:
-            task.at = 0
+            task.at = None
             with suppress(OSError):  # it died meanwhile: the pipe's end is heard next
                 worker.pipe.send((task.shard, frozenset(task.quarantined)))
 
@@ -114,6 +114,8 @@ class Pool(Engine):
         worker.pipe.close()
         task.deaths += 1
         if task.deaths > RETRIES:
+            if task.at is None:
+                raise RuntimeError("workers end before they open a picture; what they say is above")
             task.quarantined.add(task.at)
         self.again.append(task)
         fresh = self._worker()

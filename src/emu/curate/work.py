@@ -6,15 +6,16 @@ grow with the shard. What is wrong with a picture costs its row and nothing else
 
 import json
 from collections.abc import Callable, Collection
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from emu.curate.config import Funnel, schema
-from emu.curate.ledger import Ledger
-from emu.curate.picture import Picture, read
+from emu.curate.contents import Contents, Remote
+from emu.curate.ledger import FOLDER, Ledger, write_kept
+from emu.curate.picture import Picture
 from emu.curate.shards import Shard
 from emu.curate.stage import Row
 from emu.curate.stages.readable import Readable
@@ -63,20 +64,21 @@ class Work:
         Those `quarantined` are not opened: a worker died of them.
         """
         rows, thumbnails = [], Thumbnails(shard.number, steps=len(self.funnel.steps))
-        for index, item in enumerate(shard.items):
-            tell(index)
-            row: Row = {"row": shard.first + index, "left": STAYED, "failed": False, "reason": None}
-            if isinstance(item, Fault):
-                name, _, reason = item.message.partition(": ")
-                row |= {"source": name, **self._failed(0, reason)}
-            elif index in quarantined:
-                row |= {**self._source(item), **self._failed(0, "its worker died of it, again and again; set aside")}
-            else:
-                row |= self._source(item)
-                picture = self._look(item, row)
-                if picture is not None:
-                    row["thumbnail"] = thumbnails.of(picture, row["left"])
-            rows.append(row)
+        with self._contents(shard) as contents:
+            for index, item in enumerate(shard.items):
+                tell(index)
+                row: Row = {"row": shard.first + index, "left": STAYED, "failed": False, "reason": None}
+                if isinstance(item, Fault):
+                    name, _, reason = item.message.partition(": ")
+                    row |= {"source": name, **self._failed(0, reason)}
+                elif index in quarantined:
+                    row |= {**self._source(item), **self._failed(0, "its worker died of it, again and again")}
+                else:
+                    row |= self._source(item)
+                    picture = self._look(item, partial(contents, index), row)
+                    if picture is not None:
+                        row["thumbnail"] = thumbnails.of(picture, row["left"])
+                rows.append(row)
         told = {"input": shard.sha256, "pictures": len(rows), "failed": sum(row["failed"] for row in rows)}
         Ledger(self.out, self.funnel.sha256).write(shard.number, self.table(rows), told)
 
@@ -91,14 +93,17 @@ class Work:
         told = json.dumps(entry.columns, default=str, sort_keys=True)
         return {"source": entry.name, "text": entry.text, "source_columns": told, **typed}
 
-    def _look(self, entry: Entry, row: Row) -> Picture | None:
+    def _contents(self, shard: Shard) -> Contents:
+        slots = self.out / FOLDER / "hosts"
+        return Contents(shard.items, self.funnel.fetch, max_bytes=self.readable.max_bytes, slots=slots)
+
+    def _look(self, entry: Entry, read: Callable[[], bytes], row: Row) -> Picture | None:
         """Through the stages, until it leaves; the row is filled in on the way. None where it could not be read."""
         try:
-            content = read(entry, max_bytes=self.readable.max_bytes)
+            picture = Picture(entry, read(), side=self.funnel.side, max_pixels=self.readable.max_pixels)
         except BadPicture as reason:
             row |= self._failed(0, str(reason))
             return None
-        picture = Picture(entry, content, side=self.funnel.side, max_pixels=self.readable.max_pixels)
         for number, step in enumerate(self.funnel.steps):
             try:
                 row |= step.stage.measure(picture)
@@ -114,6 +119,8 @@ class Work:
             if verdict is not None:
                 row |= {"left": number, "reason": verdict}
                 return picture
+        if isinstance(entry.open, Remote):  # a server may not give it again
+            write_kept(self.out, row["sha256"], picture.content)
         return picture
 
     @staticmethod

@@ -14,7 +14,7 @@ class Budget(Selection):
     """One share q is found such that at most `number` pictures reach, in every column, the q-quantile of their concept.
 
     So each concept keeps about the same share of its pictures, however differently the judges score it. What the
-    thresholds became is kept in the manifest.
+    thresholds became is kept in the manifest. Where more pictures than that share the highest value, they all stay.
 
     Args:
         by: the columns; a picture must reach the threshold of each.

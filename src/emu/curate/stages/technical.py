@@ -6,15 +6,17 @@ from PIL import Image
 
 from emu.curate.picture import LUMA, Picture
 from emu.curate.stage import Row, Stage
+from emu.curate.stages.judged import reduced
 
-MOST = 512  # pixels of a side that are looked at, in the middle: enough to tell, and the cost is bounded
+WINDOW = 192  # pixels: noise and blocks are looked for in four windows, at the picture's own resolution
+WHOLE = 256  # pixels of the short side, or up to twice as many, at which the rest is measured
 BLOCK = 8  # pixels of a JPEG's block
 
 Plane = NDArray[np.float32]  # (h,w) in [0,1]
 
 
 class Technical(Stage):
-    """Seven measures of the middle of a picture, at its own resolution: scaled down, blur and noise would be gone.
+    """Seven measures. noise and blocks look at the picture's own pixels: scaled down, they would be gone.
 
     blur: 0 sharp to 1; noise: standard deviation in 8-bit levels; blocks: steps between the blocks of a JPEG against
     steps inside of them, at most about 1 where none are seen; dark, bright: shares of pixels at either end; contrast:
@@ -26,12 +28,13 @@ class Technical(Stage):
     columns = dict.fromkeys(("blur", "noise", "blocks", "dark", "bright", "contrast", "colour"), "float64")
 
     def measure(self, picture: Picture) -> Row:
-        pixels = middle(picture.image)
+        pixels = np.asarray(reduced(picture.image, WHOLE)).astype(np.float32)
         luma = pixels @ LUMA / np.float32(255)
+        near = [np.asarray(window).astype(np.float32) @ LUMA / np.float32(255) for window in windows(picture.image)]
         return {
             "blur": blur(luma),
-            "noise": noise(luma),
-            "blocks": blocks(luma),
+            "noise": float(np.median([noise(one) for one in near])),
+            "blocks": min(blocks(one) for one in near),  # a JPEG's grid is everywhere, a pattern is not
             "dark": float((luma < 0.02).mean()),
             "bright": float((luma > 0.98).mean()),
             "contrast": float(luma.std()),
@@ -95,8 +98,9 @@ def colour(pixels: NDArray[np.float32]) -> float:
     return float(spread + 0.3 * np.hypot(float(first.mean()), float(second.mean())))
 
 
-def middle(image: Image.Image) -> NDArray[np.float32]:
-    """float32 (h,w,3) in [0,255]: at most MOST pixels of each side, from the middle, cut between blocks."""
-    left, top = (max(0, (length - MOST) // 2) // BLOCK * BLOCK for length in image.size)
-    box = (left, top, min(left + MOST, image.width), min(top + MOST, image.height))
-    return np.asarray(image.crop(box)).astype(np.float32)
+def windows(image: Image.Image) -> list[Image.Image]:
+    """Four windows where the thirds cross, cut between blocks; all of a picture that is hardly larger than one."""
+    if min(image.size) < 2 * WINDOW:
+        return [image.crop((0, 0, min(image.width, 2 * WINDOW), min(image.height, 2 * WINDOW)))]
+    corners = [[(length * third // 3 - WINDOW // 2) // BLOCK * BLOCK for third in (1, 2)] for length in image.size]
+    return [image.crop((left, top, left + WINDOW, top + WINDOW)) for left in corners[0] for top in corners[1]]
