@@ -241,6 +241,22 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(path: Path, unbrok
     assert "stopped already at step 6" in (path.parent / "again.log.0").read_text()
 
 
+SHARDED = [*FLOAT32, "--data.batch_size", "6", "--trainer.devices", "2"]
+
+
+def test_a_sharded_run_killed_while_it_saves_ends_as_an_unbroken_one(path: Path) -> None:
+    """One process dies, in the midst of its shares or before their sum; the other ends by itself."""
+    run, log = path.parent / "shards-killed", path.parent / "shards-killed.log"
+    assert ranks(2, main, argv(path, "shards", *SHARDED), log=path.parent / "shards.log") == [0, 0]
+    for moment in ("in the middle of a save", "between a checkpoint and its sum", "while the best is saved"):
+        codes = ranks(2, dying, argv(path, run.name, *SHARDED), moment, log=log, timeout=120)
+        assert -signal.SIGKILL in codes, f"{moment}: {codes}, {Path(f'{log}.0').read_text()[-2000:]}"
+        assert 0 not in codes
+    assert ranks(2, main, argv(path, run.name, *SHARDED), log=log) == [0, 0], Path(f"{log}.0").read_text()[-2000:]
+    assert_same(end(run), end(path.parent / "shards"))
+    assert not [*run.rglob("*.aside"), *run.rglob(".*.tmp"), *run.rglob(".*.old")]
+
+
 @pytest.mark.parametrize(
     ("layout", "told"),
     [
