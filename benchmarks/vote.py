@@ -63,21 +63,22 @@ def make_run(run: Path, *, pairs: int, size: int) -> Path:
 
 def vote_without_browser(voter: Voter, stop: threading.Event, rng: random.Random) -> None:
     """Fetches both pictures, looks, answers, until nothing is left."""
-    while not stop.is_set() and (cards := voter.hand()["cards"]):
+    cards = voter.hand()["cards"]
+    while cards and not stop.is_set():
         for side in "ab":
             voter.send("GET", f"/picture/{cards[0]['id']}/{side}")
         time.sleep(rng.uniform(*THINK))
-        voter.answer(cards[0], rng.choice(["a", "b", "tie"]))
+        cards = voter.answer(cards[0], rng.choice(["a", "b", "tie"]))[1]["cards"]
 
 
-def vote_in_browsers(pages: list[Any], most: int) -> list[list[float]]:
+def vote_in_browsers(pages: list[Any], most: int, *, look: int) -> list[list[float]]:
     """Milliseconds from key to next pair, for each page; at most so many keys on each."""
     for page in pages:
         page.click("#start")
         page.evaluate(WATCH)
     for _ in range(most):
         for page in pages:
-            page.wait_for_timeout(200)
+            page.wait_for_timeout(look)
             if page.get_attribute("body", "data-screen") == "card":
                 page.keyboard.press(random.choice(["ArrowLeft", "ArrowRight", "Space"]))
         if all(page.get_attribute("body", "data-screen") == "end" for page in pages):
@@ -85,7 +86,7 @@ def vote_in_browsers(pages: list[Any], most: int) -> list[list[float]]:
     return [page.evaluate("times") for page in pages]
 
 
-def measure(folder: Path, *, pairs: int, size: int, raters: int, browsers: int) -> None:
+def measure(folder: Path, *, pairs: int, size: int, raters: int, browsers: int, look: int) -> None:
     """One study, voted on to its end; prints what was measured."""
     study = make_study(
         make_run(folder / f"run-{size}", pairs=pairs, size=size), appeal=5, faithfulness=0, prompts=pairs
@@ -108,7 +109,7 @@ def measure(folder: Path, *, pairs: int, size: int, raters: int, browsers: int) 
                 page.wait_for_selector("body[data-screen=intro]")
             for thread in threads:
                 thread.start()
-            found = vote_in_browsers(pages, pairs)
+            found = vote_in_browsers(pages, pairs, look=look)
             for thread in threads:
                 thread.join()
             opened.close()
@@ -135,12 +136,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--raters", type=int, default=0)
+    parser.add_argument("--look", type=int, default=800, help="milliseconds with a pair before the key")
     given = parser.parse_args()
     print(f"{platform.machine()}, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as folder:
         for size in (64,) if given.raters else (1024, 64):
             browsers = 2 if given.raters else 1
-            measure(Path(folder), pairs=given.pairs, size=size, raters=given.raters, browsers=browsers)
+            measure(Path(folder), pairs=given.pairs, size=size, raters=given.raters, browsers=browsers, look=given.look)
 
 
 if __name__ == "__main__":
