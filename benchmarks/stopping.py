@@ -6,12 +6,12 @@
 The rule sees a curve's checks one by one, as in a run, and keeps a checkpoint. `gap` is the appeal win rate of the
 curve's best checkpoint minus that of the kept one, in points, on the prompts that both were chosen by: the best of many
 checks is partly luck. `lost` takes the luck out: both are chosen on every other prompt and told apart on the rest, and
-the other way round.
+the other way round. A run that stopped with nothing to keep counts as step 0, which never wins against itself.
 """
 
 import argparse
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -88,22 +88,33 @@ def row(label: str, curves: Sequence[Curve], *, rule: StopRule, over: int) -> st
     )
 
 
+def by_seed(curves: Mapping[int, Curve]) -> str:
+    """The shipped rule, seed by seed."""
+    told = [gap(curve.everything, curve.everything, rule=SHIPPED, over=1) for curve in curves.values()]
+    lines = [("seed", *map(str, curves)), ("---",) * (len(told) + 1)]
+    lines += [("gap, points", *(f"{gap:.1f}" for gap, _ in told))]
+    lines += [("stopped at", *(f"{100 * share:.0f} %" for _, share in told))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
 def main() -> None:
-    """Prints a table a study: a row a rule."""
+    """Prints two tables a study: the shipped rule seed by seed, and a row a rule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", type=Path, nargs="+", help="OUT folders of `emu study length`")
     parser.add_argument("--patience", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--margin", type=float, nargs="+", default=[SHIPPED.margin], help="points of faithfulness")
     parser.add_argument("--smooth", type=int, nargs="+", default=[1, 2], help="means of so many checks")
     parser.add_argument("--seeds", type=int, nargs="+", help="of these only")
     given = parser.parse_args()
     for study in given.studies:
-        folders = [file.parent for file in sorted(study.glob("*/flags.json"))]
-        chosen = [one for one in folders if not given.seeds or int(one.name.rpartition("-")[2]) in given.seeds]
-        curves = [read(folder) for folder in chosen]
-        print(f"\n{study.name}: {len(curves)} curves of {len(curves[0].everything)} checks\n\n{HEAD}")
-        for over, patience in product(given.smooth, given.patience):
-            label = f"patience {patience}" + (f", means of {over}" if over > 1 else "")
-            print(row(label, curves, rule=replace(SHIPPED, patience=patience), over=over))
+        found = {int(file.parent.name.rpartition("-")[2]): file.parent for file in study.glob("*/flags.json")}
+        curves = {seed: read(found[seed]) for seed in sorted(found) if not given.seeds or seed in given.seeds}
+        checks = len(next(iter(curves.values())).everything)
+        print(f"\n{study.name}: {len(curves)} curves of {checks} checks\n\n{by_seed(curves)}\n\n{HEAD}")
+        for over, margin, patience in product(given.smooth, given.margin, given.patience):
+            label = f"patience {patience}, margin {margin:g}" + (f", means of {over}" if over > 1 else "")
+            rule = replace(SHIPPED, patience=patience, margin=margin)
+            print(row(label, [*curves.values()], rule=rule, over=over))
 
 
 if __name__ == "__main__":
