@@ -47,6 +47,7 @@ def test_the_best_step_of_each_seed_is_what_counts() -> None:
 def test_against_the_reference_runs_are_paired_seed_by_seed() -> None:
     against = GOOD["arms"]["a"]["against"]["appeal"]
     assert (against["win"], against["lose"], against["n"]) == (0.0, 100.0, 80)
+    assert GOOD["arms"]["a"]["against"]["appeal_net"]["net"] == -100.0
     assert "against" not in GOOD["arms"]["b"]
     assert GOOD["arms"]["a"]["against_last"]["appeal"]["lose"] == 100.0  # at step 8, and step 4 of the second seed
     assert GOOD["before"]["against"]["appeal"]["lose"] == 100.0
