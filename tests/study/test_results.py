@@ -88,6 +88,16 @@ def test_a_study_of_one_criterion_is_told_too() -> None:
     assert " -" in table(one)
 
 
+def test_a_study_of_one_arm_is_drawn_over_its_steps_alone() -> None:
+    pytest.importorskip("matplotlib", reason="the extra `studies` is not installed")
+    from emu.study.plot import plot
+
+    alone = results({"a": {0: run({0: 0.2, 4: 0.3, 8: 0.6})}}, reference=None)
+    picture = plot({"question": "How?", "base": "latent/tiny", "reference": None, **alone}).decode()
+    assert "appeal win over steps" in picture
+    assert "best against its own before" not in picture
+
+
 def test_the_plot_names_every_arm_and_is_the_same_each_time() -> None:
     pytest.importorskip("matplotlib", reason="the extra `studies` is not installed")
     from emu.study.plot import plot
