@@ -16,10 +16,17 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from emu import runs
+from emu.guards import Drift, Evidence, Side, Thresholds
+from emu.guards.evidence import Numbers
+from emu.guards.looks import colours
 from emu.quality.stopping import Check, StopRule
 
 SHIPPED = StopRule(patience=3, margin=2.0, min_steps=0, max_steps=10**9)
+DRIFT = Drift(Thresholds().drift)
 NEAR = 2.0  # points of win rate
 HEAD = "| rule | within 2 points | mean gap | largest | lost | mean share of steps | range |\n" + "|---" * 7 + "|"
 
@@ -33,20 +40,35 @@ class Curve:
 
 
 def read(run: Path) -> Curve:
-    """A run folder as a curve."""
+    """A run folder as a curve; of the guards it has drift, the one that a picture a prompt is enough for."""
     ties = {criterion: judge["tie"] for criterion, judge in runs.read_quality(run)["judges"].items()}
     steps = {step: runs.read_scores(runs.step_folder(run, step)) for step in runs.complete_steps(run)}
+    looks = {step: {file: look(runs.step_folder(run, step) / file) for file in steps[step]} for step in steps}
     files = sorted(steps[0])
 
     def checks(chosen: Sequence[str]) -> list[Check]:
         picked = {step: {file: scores[file] for file in chosen} for step, scores in steps.items()}
+        sides = {step: Side(colours=np.stack([looks[step][file] for file in chosen])) for step in steps}
         return [
-            Check.against(picked[0], scores, step=step, ties=ties, held_out_ratio=None)
+            Check.against(
+                picked[0],
+                scores,
+                step=step,
+                ties=ties,
+                held_out_ratio=None,
+                guards=DRIFT(Evidence(chosen, sides[0], sides[step])),
+            )
             for step, scores in picked.items()
             if step
         ]
 
     return Curve(checks(files), (checks(files[::2]), checks(files[1::2])))
+
+
+def look(file: Path) -> Numbers:
+    """A picture's colours, as the guard of drift takes them."""
+    with Image.open(file) as picture:
+        return colours(np.asarray(picture.convert("RGB")))
 
 
 def stopped(rule: StopRule, checks: Sequence[Check]) -> int:
