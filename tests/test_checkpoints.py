@@ -300,6 +300,23 @@ def test_a_rank_that_dies_ends_the_others(path: Path) -> None:
     assert processes[0].exitcode not in (0, None)
 
 
+@pytest.mark.slow
+def test_a_process_that_stands_still_for_a_while_is_waited_for(path: Path) -> None:
+    """SIGSTOP, as a machine that swaps."""
+    given = argv(path, "still", *SHARDED, "--quality.max_steps", "12")
+    processes = start(2, main, given, log=path.parent / "still.log")
+    kill_when(lambda: runs.checkpoint(path.parent / "still", 2).exists(), processes[1], signal.SIGSTOP)
+    time.sleep(10)
+    os.kill(processes[1].pid or 0, signal.SIGCONT)
+    assert [process.join(120) or process.exitcode for process in processes] == [0, 0]
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / runs.CHECKPOINTS).write_text("a file where the folder was")
+    with pytest.raises(UserError, match=r"step-000007.ckpt: not saved \(.*\); the last good one stays"):
+        saved(tmp_path, 7)
+
+
 def test_a_loss_that_is_no_number_is_skipped_by_all_and_its_pictures_are_named(path: Path) -> None:
     given = [*FLOAT32, "--data.batch_size", "6", "--trainer.devices", "2", "--model", "poison.Poisoned"]
     assert ranks(2, main, argv(path, "nan", *given), log=path.parent / "nan.log") == [0, 0]

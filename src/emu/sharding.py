@@ -100,7 +100,7 @@ class FSDP2(ModelParallelStrategy):
         if not isinstance(io, Durable):
             raise UserError("plugins: FSDP2 writes shares by emu.checkpoints.Durable alone; name no other CheckpointIO")
         if self._savers is None:
-            self._savers = distributed.new_group(backend="gloo")
+            self._savers = distributed.new_group(backend="gloo", timeout=self._timeout)
         io.carry_out(partial(sharded.write, path=path, group=self._savers), checkpoint, storage_options, alone=False)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
