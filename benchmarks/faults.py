@@ -30,6 +30,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 import pipelines
 from emu import runs
 from emu.cache import Cache
+from emu.checkpoints import Durable
 from emu.cli import main as emu
 from processes import ended, start
 from test_layouts import DDP, FLOAT32, config
@@ -100,7 +101,7 @@ def run_of(out: Path) -> Left:
     left = {name: value for name, value in files_of(run).items() if name.startswith("step-")}
     quality = {key: value for key, value in runs.read_quality(run).items() if key != "name"}
     newest = runs.checkpoints(run)[-1]
-    kept = torch.load(newest, weights_only=True)
+    kept = Durable().load_checkpoint(newest)
     place = kept["loops"]["fit_loop"]["state_dict"]
     return {**left, "quality": quality, "step": newest.name, "place": place, **flat(kept["state_dict"], "weights"),
             **flat(kept["optimizer_states"], "moments")}  # fmt: skip

@@ -16,7 +16,7 @@ import torch
 
 from emu import runs
 from emu.checkpoints import Durable, newest, sums_of
-from emu.checkpoints.durable import Summed
+from emu.checkpoints.sums import Summed
 from emu.cli import main
 from emu.errors import UserError
 from processes import ranks, start
@@ -155,7 +155,7 @@ def argv(path: Path, name: str, *args: str) -> list[str]:
 
 def end(run: Path) -> dict[str, Any]:
     """All that a run ended with."""
-    kept: dict[str, Any] = torch.load(runs.checkpoint(run, 6), weights_only=True)
+    kept: dict[str, Any] = Durable().load_checkpoint(runs.checkpoint(run, 6))
     told = {key: kept[key] for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step")}
     pictures = {str(file.relative_to(run)): file.read_bytes() for file in run.glob("step-*/*")}
     return {
@@ -291,7 +291,7 @@ def test_a_loss_that_is_no_number_is_skipped_by_all_and_its_pictures_are_named(p
     assert "skipped: the loss" in said
     assert any(f"{i}.png" in said for i in range(14, 19))  # the tall ones
     assert len(logged(path.parent / "nan", "loss")) == 6
-    kept = torch.load(runs.checkpoint(path.parent / "nan", 6), weights_only=True)["state_dict"]
+    kept = Durable().load_checkpoint(runs.checkpoint(path.parent / "nan", 6))["state_dict"]
     assert all(value.isfinite().all() for value in kept.values())
 
 

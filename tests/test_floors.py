@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "emu"
 FILES = sorted(PACKAGE.rglob("*.py"))
-NEUTRAL = {"data", "quality", "judges", "compare"}
+NEUTRAL = {"data", "quality", "judges", "curate", "compare", "desk"}
 
 
 def floors() -> dict[str, int]:

@@ -13,6 +13,7 @@ import yaml
 from torch import Tensor, nn
 
 from emu import averaging, runs, sharding
+from emu.checkpoints import Durable
 from emu.cli import main
 from needles import make_folder
 from processes import ranks
@@ -76,7 +77,7 @@ def fit(path: Path, name: str, *args: str, world: int = 1) -> Path:
 
 def weights(run: Path, of: str) -> Tensor:
     """All of `backbone` or `ema` as one vector."""
-    state = torch.load(runs.checkpoints(run)[-1], weights_only=True)["state_dict"]
+    state = Durable().load_checkpoint(runs.checkpoints(run)[-1])["state_dict"]
     return torch.cat([value.flatten() for key, value in state.items() if key.startswith(of)])
 
 

@@ -1,5 +1,6 @@
 """`emu plan` says what `emu fit` would do, and reads no weight for it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import yaml
 
 import pipelines
 from emu import flags, models
+from emu.blocks import recompute
 from emu.errors import UserError
+from emu.footprint import Peak, footprint
 from emu.module import TextToImageModule
 from emu.outline import Outline, count, size
 from emu.plan import plan
@@ -113,17 +116,56 @@ def test_a_size_the_model_cannot_take_is_refused(config: Path) -> None:
         planned(config, "--data.resolution", "33", "--data.aspect_ratios", "false")
 
 
-def test_memory_is_shared_where_it_is_sharded(config: Path) -> None:
-    def trained(*argv: str) -> float:
-        line = next(line for line in planned(config, *argv).splitlines() if line.startswith("memory: "))
-        return float(line.split()[1])
+def memory(config: Path, *argv: str) -> tuple[float, float, float, float]:
+    """MB of the plan's paragraph: all, state, frozen, step."""
+    text = planned(config, *argv).partition("memory: ")[2].partition("beside")[0]
+    whole, state, frozen, step = (float(number) for number in re.findall(r"([\d.]+) MB (?:on|for)", text))
+    return whole, state, frozen, step
 
-    assert trained("--trainer.devices", "4") == trained()
-    shared = trained("-c", "multi-gpu/fsdp2", "--trainer.devices", "4")
-    assert shared == pytest.approx(trained() / 4, abs=0.06)
+
+def test_memory_is_shared_where_it_is_sharded(config: Path) -> None:
+    def state(*argv: str) -> float:
+        return memory(config, *argv)[1]
+
+    assert state("--trainer.devices", "4") == state()
+    shared = state("-c", "multi-gpu/fsdp2", "--trainer.devices", "4")
+    assert shared == pytest.approx(state() / 4, abs=0.06)
     nodes = ["-c", "multi-gpu/fsdp2", "--trainer.devices", "4", "--trainer.num_nodes", "2"]
-    assert trained(*nodes) == shared  # each node holds a copy
-    assert trained(*nodes, "--trainer.strategy.init_args.shard", "2") == pytest.approx(trained() / 2, abs=0.06)
+    assert state(*nodes) == shared  # each node holds a copy
+    assert state(*nodes, "--trainer.strategy.init_args.shard", "2") == pytest.approx(state() / 2, abs=0.06)
+
+
+def test_memory_of_a_step_grows_with_the_batch_and_shrinks_by_recomputing(config: Path) -> None:
+    one, seven = (memory(config, "--data.batch_size", number)[3] for number in ("1", "7"))
+    assert 4 < seven / one < 7
+    assert memory(config, "--model.init_args.gradient_checkpointing", "true")[3] < 0.7 * seven
+    whole, state, frozen, step = memory(config)
+    assert whole == pytest.approx(state + frozen + step, abs=0.2)
+
+
+@pytest.mark.parametrize("recomputes", [False, True])
+def test_a_step_without_storage_takes_what_a_real_one_takes(
+    described: tuple[str, Path], tmp_path: Path, recomputes: bool
+) -> None:
+    """The same count over the real networks and real tensors."""
+    name, folder = described
+    pipelines.build(name).save_pretrained(tmp_path / name)
+    real = CLASSES[name](str(tmp_path / name), resolution=32)
+    real.configure_model()
+    outline = Outline(CLASSES[name](str(folder), resolution=32))
+    for network in (real.backbone, outline.model.backbone) if recomputes else ():
+        recompute(network)
+    size = (16, 16) if name == "pixel" else (32, 32)
+    with torch.no_grad():
+        x, cond = real.encode_images(torch.zeros(2, 3, *size)), real.encode_prompts(["", ""])
+    cond["size"] = torch.zeros(2, 6, dtype=torch.int64)
+    real.loss(x, cond).mean().backward()  # once before: schedules move to their device then
+    real.backbone.zero_grad()
+    with Peak() as peak:
+        for _ in range(2):
+            real.loss(x, cond).mean().backward()
+    found = footprint(outline, batch=2, size=size, autocast=False)
+    assert found.step == pytest.approx(peak.most, rel=0.02)
 
 
 def test_a_plan_leaves_no_run_behind(config: Path) -> None:

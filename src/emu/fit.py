@@ -19,7 +19,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from emu import runs
 from emu.captions import CutCaptions
-from emu.checkpoints import Checkpoints, Durable, newest, verify
+from emu.checkpoints import Checkpoints, Durable, is_sharded, newest, verify
 from emu.data import CuratedData
 from emu.encode import encode as encode_into
 from emu.errors import UserError
@@ -97,11 +97,11 @@ class EmuCLI(LightningCLI):
         """Find the checkpoint to go on from. UserError: it is missing, or the folder holds another run."""
         run, checkpoint = Path(self.config.trainer.default_root_dir), self.config.ckpt_path
         if checkpoint:
-            if not Path(checkpoint).is_file():
-                raise UserError(f"--ckpt_path {checkpoint}: no such file")
+            if not (Path(checkpoint).is_file() or is_sharded(Path(checkpoint))):
+                raise UserError(f"--ckpt_path {checkpoint}: no such checkpoint")
             verify(Path(checkpoint))
         self.finished = None
-        if self.command != "fit" or checkpoint or not (runs.checkpoints(run) or (run / runs.BEST).is_file()):
+        if self.command != "fit" or checkpoint or not (runs.checkpoints(run) or (run / runs.BEST).exists()):
             return
         if self.config.resume == "never":
             raise UserError(

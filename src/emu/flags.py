@@ -15,6 +15,7 @@ from emu.errors import UserError
 
 # In a wheel the configs lie in the package, in a checkout two folders up.
 CONFIGS = [Path(__file__).parent / "configs", Path(__file__).parents[2] / "configs"]
+STUDIES = "studies"  # the folder of those that `emu study` takes
 SECTIONS = ("trainer", "model", "data", "quality", "checkpoint")
 WITHOUT_VALUE = ("help", "print_config")
 OWN = {"config", "seed_everything", "ckpt_path", "resume", *WITHOUT_VALUE}
@@ -55,7 +56,10 @@ def find_config(name: str) -> Path:
     candidates = [Path(name), *(folder / f"{name.removesuffix('.yaml')}.yaml" for folder in CONFIGS)]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
-        names = sorted({str(path.relative_to(folder))[:-5] for folder in CONFIGS for path in folder.glob("*/*.yaml")})
+        configs = {
+            path: folder for folder in CONFIGS for path in folder.glob("*/*.yaml") if path.parent.name != STUDIES
+        }
+        names = sorted({str(path.relative_to(folder))[:-5] for path, folder in configs.items()})
         raise UserError(
             f"-c {name}: no such file" + closest(name, names, otherwise=f"; bundled are {', '.join(names)}")
         )

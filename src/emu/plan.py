@@ -4,15 +4,21 @@ emu plan -c latent/sdxl --data.root my/needles
 """
 
 import logging
+import math
 from collections import Counter
 from typing import Any
 
+from torch import nn
+
 from emu import captions
+from emu.blocks import recompute
 from emu.data import CuratedData
 from emu.fit import Settings
-from emu.outline import Outline
+from emu.footprint import footprint, gathered
+from emu.outline import Outline, count
 from emu.quality.recipe import RECIPE_PASSES
 from emu.resume import rule_of
+from emu.sharding import LARGE
 
 FLOAT32 = 4  # bytes
 PNG = 1.5  # bytes a pixel, about, of a photograph
@@ -32,7 +38,7 @@ def plan(args: list[str]) -> str:
         data.describe(),
         described,
         steps(settings),
-        memory(outline, settings.config),
+        memory(outline, settings),
         disk(settings, outline),
     ]
     return "\n\n".join(paragraphs)
@@ -53,9 +59,14 @@ def steps(settings: Settings) -> str:
 
 def effective_batch(config: Any) -> int:
     """Pictures an optimizer step, as QualityTuning arranges it: `quality.batch` where the devices can share it."""
-    at_once = int(config.data.batch_size) * number_of_devices(config)
+    together = at_once(config)
     wanted, given = int(config.quality.batch), int(config.trainer.accumulate_grad_batches)
-    return wanted if given == 1 and wanted % at_once == 0 else at_once * given
+    return wanted if given == 1 and wanted % together == 0 else together * given
+
+
+def at_once(config: Any) -> int:
+    """Pictures that all devices take together."""
+    return int(config.data.batch_size) * number_of_devices(config)
 
 
 def number_of_devices(config: Any) -> int:
@@ -65,34 +76,64 @@ def number_of_devices(config: Any) -> int:
     return number * int(config.trainer.num_nodes)
 
 
-def memory(outline: Outline, config: Any) -> str:
-    """On each device: all of it, or its share of what `emu.sharding` shards."""
-    trained, frozen = outline.trained(), outline.frozen()
-    strategy, nodes = config.trainer.strategy, int(config.trainer.num_nodes)
-    sharded = str(getattr(strategy, "class_path", "")).endswith("FSDP2")
-    # As it shards by itself: a copy of the weights a node.
-    among = (strategy.init_args.shard or number_of_devices(config) // nodes) if sharded else 1
-    parts = ", ".join(f"{name} {count / 1e6:,.1f} M" for name, count in frozen.items())
+def memory(outline: Outline, settings: Settings) -> str:
+    """At most, on each device: all of it, or its share of what `emu.sharding` shards."""
+    config, data = settings.config, settings.datamodule
+    network, frozen = outline.model.backbone, outline.frozen()
+    weights, among = FLOAT32 * outline.trained(), shards(config)
+    height, width = max((picture.bucket for picture in data.train_pictures), key=math.prod)
+    batch, strategy = int(config.data.batch_size), config.trainer.strategy
+    if getattr(outline.model, "gradient_checkpointing", False):
+        recompute(network)
+    # What FSDP2 computes in bfloat16 by itself is about what autocast does.
+    half = "bf16" in str(config.trainer.precision) or (among > 0 and strategy.init_args.compute_dtype == "bfloat16")
+    found = footprint(outline, batch=batch, size=(height, width), autocast=half)
+    step = found.step
+    if among:
+        step += weights // among - weights + gathered(network, reshards=reshards(network, strategy), half=half)
+    elif number_of_devices(config) > 1 and not getattr(strategy, "init_args", {}).get("gradient_as_bucket_view"):
+        step += weights  # DDP's own copy of the gradients
+    if config.trainer.accelerator != "cpu":  # where AdamW works on all weights at once, and needs as much again for it
+        step = max(step, 2 * weights // max(1, among))
+    state, still = 4 * weights // max(1, among), FLOAT32 * sum(frozen.values())
+    parts = ", ".join(f"{name} {number / 1e6:,.1f} M" for name, number in frozen.items())
     return (
-        f"memory: {amount(5 * FLOAT32 * trained / among)} on each device for {trained / 1e6:,.1f} M trained parameters "
-        f"in float32 (weights, gradients, average, two moments of AdamW{f', a share of {among}' if sharded else ''})\n"
-        f"  {amount(FLOAT32 * sum(frozen.values()))} for what is frozen ({parts})\n"
-        "  and activations, which grow with data.batch_size and are not estimated"
+        f"memory: {amount(state + still + max(step, found.encoding))} on each device at most, while it trains\n"
+        f"  {amount(state)} for {outline.trained() / 1e6:,.1f} M trained parameters in float32 (weights, average, two "
+        f"moments of AdamW{f', a share of {among}' if among else ''})\n"
+        f"  {amount(still)} for what is frozen ({parts})\n"
+        f"  {amount(step)} for gradients and what {batch} pictures of {height}x{width} keep for the way back; "
+        f"{amount(found.encoding)} to encode them, where there is no cache\n"
+        "  beside that: what CUDA takes for itself, and drawing at checks (data.sample_batch_size)"
     )
+
+
+def reshards(network: nn.Module, strategy: Any) -> bool:
+    """As `emu.sharding.FSDP2` decides."""
+    given: bool | None = strategy.init_args.reshard_after_forward
+    return count(network) > LARGE if given is None else given
+
+
+def shards(config: Any) -> int:
+    """Devices that hold one copy of the weights together, as `emu.sharding` parts them; 0 where each has its own."""
+    strategy = config.trainer.strategy
+    if not str(getattr(strategy, "class_path", "")).endswith("FSDP2"):
+        return 0
+    return int(strategy.init_args.shard or number_of_devices(config) // int(config.trainer.num_nodes))
 
 
 def disk(settings: Settings, outline: Outline) -> str:
     """Checkpoints, pictures and, where one is made, the cache."""
     data, config = settings.datamodule, settings.config
-    checkpoints = (1 + config.checkpoint.keep) * 4 * FLOAT32 * outline.trained()
+    checkpoints = (2 + config.checkpoint.keep) * 4 * FLOAT32 * outline.trained()
     rounds = 1 + -(-rule_of(config).max_steps // config.quality.check_every)
     drawn = rounds * len(data.prompt_rows) * PNG * config.data.resolution**2
     picture, caption = outline.cached(config.data.resolution, config.data.resolution)
     texts = set(data.captions()) | {""}
     cache = len(data.train_pictures + data.held_out_pictures) * picture + len(texts) * caption
     return (
-        f"disk: {amount(checkpoints)} for best.ckpt and the {config.checkpoint.keep} newest checkpoints (weights, "
-        "average, two moments each)\n"
+        f"disk: {amount(checkpoints)} for best.ckpt, the {config.checkpoint.keep} newest checkpoints and the one "
+        "that is being written (weights, average, two moments each)\n"
         f"  {amount(drawn)} for the pictures of all checks, at most\n"
         f"  {amount(cache)} for the cache of `emu encode`, where --data.cache is given"
     )

@@ -23,6 +23,7 @@ SAMPLES = "samples.jsonl"
 SCORES = "scores.jsonl"
 JUDGES = "judges.json"
 QUALITY = "quality.json"
+VOTES = "votes.json"
 CONFIG = "config.yaml"
 BEST = "best.ckpt"
 CHECKPOINTS = "checkpoints"
@@ -149,6 +150,23 @@ def read_quality(run: Path) -> Row:
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); remove it to compare the run's last step") from error
     return quality
+
+
+def write_votes(run: Path, votes: Row) -> None:
+    """Write `votes.json`: what people said of this run's pairs (`emu vote RUN --results`)."""
+    write_atomically(run / VOTES, json.dumps(votes, indent=2, allow_nan=False).encode())
+
+
+def read_votes(run: Path) -> Row:
+    """What `votes.json` says; empty where nobody has voted, or the votes were not counted yet."""
+    path = run / VOTES
+    if not path.exists():
+        return {}
+    try:
+        votes: Row = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error}); count the votes again with `emu vote --results`") from error
+    return votes
 
 
 def write_atomically(path: Path, content: bytes) -> None:

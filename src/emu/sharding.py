@@ -10,16 +10,20 @@ more. Weights, gradients, moments and the average are kept in float32, a share a
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
 import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.checkpoint import state_dict as shards
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from emu.blocks import blocks
+from emu.checkpoints import Durable, sharded, verify
 from emu.errors import UserError
 
 LARGE = 3_000_000_000  # parameters, beyond which gathered weights are dropped between forward and backward (ZeRO-3)
@@ -36,6 +40,8 @@ class FSDP2(ModelParallelStrategy):
         reshard_after_forward: drop gathered weights until the backward pass asks for them again, which saves memory and
             costs a gather; None does so for networks of more than 3 billion parameters.
         compute_dtype: of the blocks' weights and activations; gradients are summed in float32 whichever it is.
+        save_distributed_checkpoint: each process writes its shares into a folder; else the first gathers everything in
+            its host memory and writes one file. Any number of devices, sharded or not, goes on from either.
         timeout_minutes: how long a device waits for the others before it gives up.
     """
 
@@ -45,16 +51,18 @@ class FSDP2(ModelParallelStrategy):
         shard: int | None = None,
         reshard_after_forward: bool | None = None,
         compute_dtype: Literal["bfloat16", "float32"] = "bfloat16",
+        save_distributed_checkpoint: bool = True,
         timeout_minutes: float = 30,
     ) -> None:
         super().__init__(
             tensor_parallel_size=1,
-            save_distributed_checkpoint=False,  # one file, that any number of devices goes on from
+            save_distributed_checkpoint=save_distributed_checkpoint,
             timeout=timedelta(minutes=timeout_minutes),
         )
         self.shard = shard
         self.reshard_after_forward = reshard_after_forward
         self.compute_dtype: torch.dtype = getattr(torch, compute_dtype)
+        self._savers: Any = None  # the processes, as a group whose messages do not mix with those of training
 
     def setup_environment(self) -> None:
         """Join the other processes. UserError: they cannot be parted into groups of `shard`."""
@@ -63,6 +71,7 @@ class FSDP2(ModelParallelStrategy):
         if world % shard:
             raise UserError(f"trainer.strategy.init_args.shard {shard}: {world} devices are not so many times over")
         super().setup_environment()
+        self._checkpoint_io = self._checkpoint_io or Durable()
         self.mesh = mesh(self.root_device.type, copies=world // shard, shard=shard)
 
     def setup(self, trainer: L.Trainer) -> None:
@@ -80,6 +89,41 @@ class FSDP2(ModelParallelStrategy):
     def _networks(self) -> Iterator[tuple[str, nn.Module]]:
         assert self.lightning_module is not None
         return self.lightning_module.named_children()
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
+        """On all processes. UserError as for `Durable.save_checkpoint`, on all alike where they write shares."""
+        io, path = self.checkpoint_io, Path(self.broadcast(filepath))
+        if not self._save_distributed_checkpoint:
+            if self.is_global_zero:
+                io.save_checkpoint(checkpoint, path, storage_options)
+            return
+        if not isinstance(io, Durable):
+            raise UserError("plugins: FSDP2 writes shares by emu.checkpoints.Durable alone; name no other CheckpointIO")
+        if self._savers is None:
+            self._savers = distributed.new_group(backend="gloo")
+        io.carry_out(partial(sharded.write, path=path, group=self._savers), checkpoint, storage_options, alone=False)
+
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+        """On all processes, of a file or of shares by any number of processes; UserError where it is damaged."""
+        path = Path(self.broadcast(checkpoint_path))
+        if not sharded.is_sharded(path):
+            return super().load_checkpoint(path, weights_only)
+        verify(path, share=(self.global_rank, self.world_size))
+        assert self.model is not None
+        tensors, _ = sharded.parted(
+            {
+                "state_dict": shards.get_model_state_dict(self.model),
+                "optimizer_states": [shards.get_optimizer_state_dict(self.model, one) for one in self.optimizers],
+            }
+        )
+        rest = sharded.read_into(tensors, path)
+        shards.set_model_state_dict(self.model, tensors["state_dict"])
+        for i, optimizer in enumerate(self.optimizers):
+            read = rest["optimizer_states"][i]
+            state = {name: {**read["state"].get(name, {}), **of} for name, of in tensors[f"optimizer_{i}"].items()}
+            whole: Any = {**read, "state": state}
+            shards.set_optimizer_state_dict(self.model, optimizer, whole)
+        return rest
 
     @contextmanager
     def block_backward_sync(self) -> Iterator[None]:

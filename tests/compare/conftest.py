@@ -40,3 +40,9 @@ def make_run(tmp_path: Path) -> MakeRun:
         return run
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores are kept nowhere else."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))

@@ -98,7 +98,13 @@ def test_a_run_never_judged_beside_a_judged_one(make_run: MakeRun, tmp_path: Pat
     unjudge(named[1])
     lines = compare(named, out=tmp_path / "report.html").splitlines()
     assert lines[3].split() == ["muse", "4", *"-" * 8]
-    assert [line.split(":")[0] for line in lines[5:]] == ["appeal by eye", "faithfulness by reader", "muse"]
+    assert [line.split(":")[0] for line in lines[5:]] == [
+        "appeal",
+        "faithfulness",
+        "appeal by eye",
+        "faithfulness by reader",
+        "muse",
+    ]
     assert [told.get("appeal", {}).get("win") for told in verdict_of(tmp_path / "report.html")] == [100, None]
 
 
@@ -115,8 +121,12 @@ def test_a_judge_leaves_scores_that_are_there(make_run: MakeRun, tmp_path: Path)
     run = make_run()
     before = {step: runs.read_scores(runs.step_folder(run, step)) for step in (0, 20)}
     compare([run], out=tmp_path / "report.html", appeal=Brightness())
-    assert {step: runs.read_scores(runs.step_folder(run, step)) for step in (0, 20)} == before
-    assert verdict_of(tmp_path / "report.html")[0]["appeal"]["judge"] == "eye"
+    for step, scores in before.items():
+        now = runs.read_scores(runs.step_folder(run, step))
+        assert {file: {name: now[file][name] for name in kept} for file, kept in scores.items()} == scores
+    (told,) = verdict_of(tmp_path / "report.html")
+    assert told["appeal"]["judge"] == "brightness"
+    assert [one["judge"] for one in told["appeal"]["opinions"]] == ["brightness", "eye"]
 
 
 def test_table_has_a_row_a_run_and_a_group(make_run: MakeRun, tmp_path: Path) -> None:

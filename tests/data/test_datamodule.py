@@ -118,6 +118,17 @@ def test_held_out_pictures_are_not_trained_on(tmp_path: Path) -> None:
     assert sorted(data.captions()) == sorted(f"number {i}" for i in range(len(SIZES)))
 
 
+def test_so_many_pictures_are_trained_on_as_are_asked_for(tmp_path: Path) -> None:
+    root = make_folder(tmp_path, SIZES)
+    few, more, all_of_them = (ready(root, held_out=5, num_pictures=number) for number in (3, 7, 0))
+    chosen = [set(names(data.train_dataloader())) for data in (few, more, all_of_them)]
+    assert [len(one) for one in chosen] == [3, 7, len(SIZES) - 5]
+    assert chosen[0] < chosen[1] < chosen[2]
+    assert all(names(data.val_dataloader()[0]) == names(few.val_dataloader()[0]) for data in (more, all_of_them))
+    assert "8 of 16 used, 5 held out" in few.describe()
+    assert chosen[0] != set(names(ready(root, held_out=5, num_pictures=3, seed=1).train_dataloader()))
+
+
 def test_captions_of_held_out_pictures_are_whole(tmp_path: Path) -> None:
     data = ready(make_folder(tmp_path, SIZES), held_out=5, caption_dropout=1.0)
     assert {text for batch in data.train_dataloader() for text in batch["text"]} == {""}
@@ -272,6 +283,10 @@ def test_a_file_that_fails_only_when_decoded_counts_as_bad(tmp_path: Path) -> No
         ({"resolution": 40}, "data.resolution 40: not a multiple of data.bucket_step 16"),
         ({"caption_dropout": 1.5}, "data.caption_dropout 1.5"),
         ({"held_out": 16}, r"16 pictures, none left to train on beside data.held_out 16"),
+        (
+            {"held_out": 9, "num_pictures": 8},
+            "16 pictures, fewer than data.num_pictures 8 and data.held_out 9",
+        ),
         ({"held_out": -1}, "data.held_out -1: give 0 or more"),
         ({"batch_size": 0}, "data.batch_size 0: give 1 or more"),
         ({"max_pixels": 100, "max_bad": 16}, "holds no picture"),

@@ -1,128 +1,131 @@
-"""Checkpoint files: written beside, synced and renamed; known by a sum that is written last and checked first."""
+"""Checkpoints in one file: written beside, synced, renamed, summed up; in the background where that is asked for."""
 
-import hashlib
-import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, BinaryIO, cast
 
 import torch
 from lightning.fabric.plugins import CheckpointIO
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from emu import runs
+from emu.checkpoints import sharded
+from emu.checkpoints.copies import Copies
+from emu.checkpoints.sums import Summed, commit, remove, require_finite, require_space, verify
 from emu.errors import UserError
+
+PATIENCE = 5  # seconds; longer than that, and a process that died would keep the others
 
 
 class Durable(CheckpointIO):
-    """Writes beside, syncs, renames, and adds the sum; reads what is as its sum says, and runs no code in it."""
+    """Writes beside, syncs, renames, and adds the sum; reads what is as its sum says, and runs no code in it.
+
+    One save is under way at a time, so that they end in the order in which they began. `storage_options`
+    {"blocking": False} returns once the state is copied to the host's memory; `wait` or `ended` then tell what became
+    of it, as do the next save and the Trainer's end.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: Future[None] | None = None
+        self._alone = True
+        self._copies = Copies()
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """UserError: a number is not finite, or the disk is full or cannot be written to; what was there stays."""
-        path = Path(path)
-        for name, tensor in _tensors(checkpoint):
-            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-                raise UserError(f"{path}: not saved, {name} holds a number that is not finite; the last good one stays")
-        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _require_space(path.parent, sum(tensor.nbytes for _, tensor in _tensors(checkpoint)))
-            with beside.open("wb") as file:
-                summed = Summed(file)
-                torch.save(checkpoint, cast(BinaryIO, summed))
-                file.flush()
-                os.fsync(file.fileno())
-            # An old sum would call the new file damaged; without one it is taken as it is, and it is whole by now.
-            sums_of(path).unlink(missing_ok=True)
-            beside.rename(path)
-            told = {"bytes": summed.bytes, "sha256": summed.sha256.hexdigest(), "step": checkpoint["global_step"]}
-            runs.write_atomically(sums_of(path), json.dumps(told).encode())
-            for one in (sums_of(path), path.parent):
-                runs.to_disk(one)
-        except OSError as error:
-            raise UserError(f"{path}: not saved ({error.strerror}); the last good one stays") from error
-        finally:
-            beside.unlink(missing_ok=True)
+        self.carry_out(partial(write, path=Path(path)), checkpoint, storage_options)
+
+    def carry_out(
+        self,
+        save: Callable[[dict[str, Any]], None],
+        checkpoint: dict[str, Any],
+        storage_options: Any = None,
+        *,
+        alone: bool = True,
+    ) -> None:
+        """`save(checkpoint)` once what was begun before has ended, in the background where that is asked for.
+
+        `alone`: no other process takes part, so that the save ends whatever becomes of them.
+        """
+        self.wait()
+        if (storage_options or {}).get("blocking", True):
+            save(checkpoint)
+            return
+        done: Future[None] = Future()
+        # A daemon: where another process has died, this one waits for it in vain, and has to end all the same.
+        Thread(target=_fulfil, args=(done, partial(save, self._copies.of(checkpoint))), daemon=True).start()
+        self._under_way, self._alone = done, alone
+
+    def wait(self) -> None:
+        """Until what was begun has ended. UserError: it could not be saved."""
+        under_way, self._under_way = self._under_way, None
+        if under_way:
+            under_way.result()
+
+    def ended(self) -> bool:
+        """Whether a save in the background has ended since this was last asked. UserError: it could not be saved."""
+        if self._under_way is None or not self._under_way.done():
+            return False
+        self.wait()
+        return True
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """UserError where the file is not as its sum says."""
-        verify(Path(path))
+        """A file, or a folder of shards put together. UserError where it is not as its sum says."""
+        path = Path(path)
+        verify(path)
+        if path.is_dir():
+            return sharded.read(path)
         loaded: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True, mmap=True)
         return loaded
 
     def remove_checkpoint(self, path: Any) -> None:
         """The sum goes first: a file without one does not count."""
-        for one in (sums_of(Path(path)), Path(path)):
-            one.unlink(missing_ok=True)
+        remove(Path(path))
+
+    def teardown(self) -> None:
+        """The Trainer's end, in order or not; a save that other processes take part in may have lost them."""
+        if self._under_way and not wait_for([self._under_way], None if self._alone else PATIENCE).not_done:
+            self.wait()
 
 
-class Summed:
-    """A file to write to that counts its bytes and sums them up on the way."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.bytes, self.sha256 = file, 0, hashlib.sha256()
-
-    def write(self, content: bytes) -> int:
-        self.sha256.update(content)
-        self.bytes += len(content)
-        return self.file.write(content)
-
-    def flush(self) -> None:
-        self.file.flush()
-
-
-def sums_of(path: Path) -> Path:
-    """The file beside a checkpoint that tells its size and sum."""
-    return path.with_name(f"{path.name}.json")
-
-
-def verify(path: Path) -> None:
-    """UserError where a checkpoint is not what was written; one without a sum is taken as it is."""
-    if not sums_of(path).exists():
-        return
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+def _fulfil(done: "Future[None]", save: Callable[[], None]) -> None:
     try:
-        same = found == json.loads(sums_of(path).read_text())["sha256"]
-    except (ValueError, KeyError, TypeError):  # the sum itself is damaged
-        same = False
-    if not same:
-        raise UserError(f"{path}: damaged since it was written (its sha256 is another); name an older checkpoint")
+        save()
+    except BaseException as error:
+        done.set_exception(error)
+    else:
+        done.set_result(None)
 
 
-def newest(run: Path) -> Path | None:
-    """The run's newest whole checkpoint, else its best one; damaged ones are named, and renamed `*.aside`."""
-    best = run / runs.BEST
-    for path in [*reversed(runs.checkpoints(run)), *([best] if best.is_file() else [])]:
-        try:
-            verify(path)
-        except UserError as damage:
-            rank_zero_warn(f"{damage}: set aside")
-            for one in (sums_of(path), path):
-                if one.exists():  # else another process was first
-                    one.rename(one.with_name(f"{one.name}.aside"))
-        else:
-            return path
-    return None
+def write(checkpoint: dict[str, Any], path: Path) -> None:
+    """Write one file and its sum. UserError as for `Durable.save_checkpoint`."""
+    tensors = dict(tensors_in(checkpoint))
+    require_finite(path, tensors)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        require_space(path.parent, sum(tensor.nbytes for tensor in tensors.values()))
+        with beside.open("wb") as file:
+            summed = Summed(file)
+            torch.save(checkpoint, cast(BinaryIO, summed))
+            file.flush()
+            os.fsync(file.fileno())
+        commit(beside, path, {**summed.told(), "step": checkpoint["global_step"]})
+    except OSError as error:
+        raise UserError(f"{path}: not saved ({error.strerror}); the last good one stays") from error
+    finally:
+        beside.unlink(missing_ok=True)
 
 
-def _tensors(checkpoint: Mapping[Any, Any], of: str = "") -> Iterator[tuple[str, Tensor]]:
-    for key, value in checkpoint.items():
+def tensors_in(tree: Mapping[Any, Any], of: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor in nested dicts and lists with its dotted name."""
+    for key, value in tree.items():
         if isinstance(value, Tensor):
             yield f"{of}{key}", value
         elif isinstance(value, Mapping):
-            yield from _tensors(value, f"{of}{key}.")
+            yield from tensors_in(value, f"{of}{key}.")
         elif isinstance(value, list):
-            yield from _tensors({str(i): one for i, one in enumerate(value)}, f"{of}{key}.")
-
-
-def _require_space(folder: Path, size: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        raise UserError(
-            f"{folder}: a checkpoint takes {size / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; make room and run the "
-            "same command again"
-        )
+            yield from tensors_in({str(i): one for i, one in enumerate(value)}, f"{of}{key}.")

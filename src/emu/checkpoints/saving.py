@@ -12,6 +12,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 
 from emu import runs
+from emu.checkpoints.durable import Durable
+from emu.checkpoints.sums import clear
 from emu.errors import UserError
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of schedulers that want the machine back
@@ -27,19 +29,26 @@ class Checkpoints(L.Callback):
     Args:
         every: optimizer steps from save to save; those that are checked are saved before they are checked.
         minutes: save also when so long ago was the last time.
-        keep: how many of the newest are kept.
+        keep: how many of the newest are kept; one more lies there while the next is written.
+        blocking: training waits until a checkpoint is on the disk. Otherwise it waits for a copy of the state in the
+            host's memory (16 bytes a parameter, over all devices of a sharded run), which is written while it goes on.
     """
 
-    def __init__(self, *, every: int = 500, minutes: float = 30, keep: int = 2) -> None:
+    def __init__(self, *, every: int = 500, minutes: float = 30, keep: int = 2, blocking: bool = False) -> None:
         super().__init__()
         if keep < 1 or every < 1:
             raise UserError(f"checkpoint.keep {keep}, checkpoint.every {every}: give 1 or more")
-        self.every, self.minutes, self.keep = every, minutes, keep
+        self.every, self.minutes, self.keep, self.blocking = every, minutes, keep, blocking
         self._asked = False
         self._saved, self._when = 0, time.monotonic()
         self._step = 0
         self._group: Any = None
         self._handlers: dict[int, Any] = {}
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Clear away what a killed run left half-written."""
+        if stage == "fit" and trainer.is_global_zero:
+            clear(Path(trainer.default_root_dir))
 
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Listen from the first picture on."""
@@ -55,6 +64,8 @@ class Checkpoints(L.Callback):
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
+        if _io(trainer).ended():
+            self._tidy(trainer)
         late = time.monotonic() - self._when > 60 * self.minutes
         asked, late = self._agreed(trainer, self._asked, late)
         # The last step is saved after its check: Lightning does not come back to a run that has had all its steps.
@@ -62,17 +73,19 @@ class Checkpoints(L.Callback):
         if not last and (asked or late or self._step % self.every == 0):
             self.save(trainer)
         if asked:
-            self._leave()
+            self._leave(trainer)
 
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """Leave a check at once where that is asked for."""
         if trainer.state.fn == "fit" and self._agreed(trainer, self._asked)[0]:
-            self._leave()
+            self._leave(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The last state of the run."""
+        """The last state of the run, on the disk."""
         if trainer.global_step != self._saved:
             self.save(trainer)
+        _io(trainer).wait()
+        self._tidy(trainer)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Listen no more."""
@@ -81,12 +94,18 @@ class Checkpoints(L.Callback):
         self._handlers = {}
 
     def save(self, trainer: L.Trainer) -> None:
-        """One more checkpoint; those beyond `keep` go. On all ranks."""
+        """One more checkpoint. On all ranks."""
         run = Path(trainer.default_root_dir)
-        trainer.save_checkpoint(runs.checkpoint(run, trainer.global_step), weights_only=False)
+        options = {"blocking": self.blocking}
+        trainer.save_checkpoint(runs.checkpoint(run, trainer.global_step), weights_only=False, storage_options=options)
         self._saved, self._when = trainer.global_step, time.monotonic()
+        if self.blocking:
+            self._tidy(trainer)
+
+    def _tidy(self, trainer: L.Trainer) -> None:
+        """Those beyond `keep` go."""
         if trainer.is_global_zero:
-            for path in sorted(runs.checkpoints(run))[: -self.keep]:
+            for path in runs.checkpoints(Path(trainer.default_root_dir))[: -self.keep]:
                 trainer.strategy.remove_checkpoint(path)
 
     def _agreed(self, trainer: L.Trainer, *flags: bool) -> list[bool]:
@@ -111,6 +130,15 @@ class Checkpoints(L.Callback):
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
 
-    def _leave(self) -> None:
+    def _leave(self, trainer: L.Trainer) -> None:
+        _io(trainer).wait()
         rank_zero_info(f"asked to stop: saved at step {self._saved}; the same command goes on from there")
         raise SystemExit(STOPPED)
+
+
+def _io(trainer: L.Trainer) -> Durable:
+    """UserError where something else writes the run's checkpoints."""
+    io = trainer.strategy.checkpoint_io
+    if not isinstance(io, Durable):
+        raise UserError("plugins: Checkpoints saves by emu.checkpoints.Durable; add it to the Trainer's plugins")
+    return io

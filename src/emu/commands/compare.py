@@ -2,15 +2,23 @@
 
 import argparse
 import inspect
+import os
+import re
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emu.commands.parser import Parser
 from emu.errors import UserError
 
 if TYPE_CHECKING:
+    from emu.compare.judging import Bench
+    from emu.compare.reference import Reference
     from emu.judges import Judge
+
+MADE = "CLASS_PATH[:ARG]"
+NEXT = re.compile(r",(?=\w+=)")  # a comma that begins NAME=VALUE; any other belongs to the value
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -22,37 +30,109 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     for criterion in ("appeal", "faithfulness"):
         parser.add_argument(
             f"--{criterion}",
-            metavar="CLASS_PATH[:ARG]",
-            help=f"judges the {criterion} of pictures that have no such score yet; ARG is its first argument",
+            metavar=f"{MADE}[,NAME=VALUE]",
+            action="append",
+            default=[],
+            help=f"judges the {criterion} of pictures that it has not scored yet; ARG is its first argument, such as a "
+            "model; may be repeated, and the first is the headline",
         )
+    parser.add_argument(
+        "--device", metavar="NAME", help="where judges compute: cpu, cuda, cuda:1; a GPU if there is one"
+    )
+    parser.add_argument(
+        "--cache", metavar="FOLDER", type=Path, help="keeps scores, for any run; ~/.cache/emu by default"
+    )
+    parser.add_argument("--reference", metavar="FOLDER", type=Path, help="pictures that both sides are held against")
+    parser.add_argument(
+        "--features",
+        metavar=MADE,
+        help="tells near pictures from far ones, for the reference and for the guards; such as "
+        "emu.judges.embedding.Embedder:MODEL",
+    )
+    parser.add_argument(
+        "--training",
+        metavar="ROOT",
+        help="the curated set, which samples are held against; by default what the run's config names",
+    )
 
 
 def compare(given: argparse.Namespace) -> None:
     """Writes the page and the verdict beside it; prints the table."""
     from emu.compare import compare
 
-    appeal, faithfulness = judge(given.appeal, flag="--appeal"), judge(given.faithfulness, flag="--faithfulness")
-    print(compare(given.runs, out=given.out, appeal=appeal, faithfulness=faithfulness))
+    appeal, faithfulness = (
+        [judge(one, flag=flag) for one in judges]
+        for flag, judges in (("--appeal", given.appeal), ("--faithfulness", given.faithfulness))
+    )
+    features = _features(given.features)
+    reference = _reference(given, features)
+    bench = _bench(given) if appeal or faithfulness else None
+    with ExitStack() as opened:
+        if bench and bench.cache:
+            opened.callback(bench.cache.close)
+        told = compare(
+            given.runs,
+            out=given.out,
+            appeal=appeal,
+            faithfulness=faithfulness,
+            bench=bench,
+            reference=reference,
+            training=given.training,
+            features=features,
+        )
+    print(told)
 
 
-def judge(given: str | None, *, flag: str) -> "Judge | None":
+def judge(given: str, *, flag: str) -> "Judge":
     """`my_judges.Sharp` -> the judge of that class with its defaults; `my_judges.Sharp:ARG` with its first argument.
 
-    None where none is given. Raises UserError, naming the flag, for what is no judge or takes other arguments.
+    Further arguments by name follow a comma: `...:ARG,sha256=0f3a99c1`. Raises UserError, naming the flag, for what is
+    no judge or takes other arguments.
     """
-    if given is None:
-        return None
     from emu.judges import Judge
 
-    class_path, colon, argument = given.partition(":")
+    made: Judge = _made(given, kind=Judge, flag=flag, like="emu.judges.clip.ClipScore")
+    return made
+
+
+def _made(given: str, *, kind: type | None, flag: str, like: str) -> Any:
+    class_path, *named = NEXT.split(given)
+    class_path, colon, argument = class_path.partition(":")
     module, _, name = class_path.rpartition(".")
-    arguments = [argument] if colon else []
+    arguments, by_name = [argument] if colon else [], dict(one.split("=", 1) for one in named)
     try:
         chosen = getattr(import_module(module), name)
-        if not issubclass(chosen, Judge):
+        if kind and not issubclass(chosen, kind):
             raise UserError(f"{flag} {given}: no emu.judges.Judge; name a class that subclasses it")
-        inspect.signature(chosen).bind(*arguments)
+        inspect.signature(chosen).bind(*arguments, **by_name)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise UserError(f"{flag} {given}: {error}; give a class such as emu.judges.clip.ClipScore") from error
-    made: Judge = chosen(*arguments)
-    return made
+        raise UserError(f"{flag} {given}: {error}; give a class such as {like}") from error
+    return chosen(*arguments, **by_name)
+
+
+def _bench(given: argparse.Namespace) -> "Bench":
+    from emu.compare.judging import Bench, usable_device
+    from emu.compare.score_cache import ScoreCache
+
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Bench(usable_device(given.device), ScoreCache(given.cache or Path(caches) / "emu"))
+
+
+def _features(given: str | None) -> Any:
+    if given is None:
+        return None
+    features = _made(given, kind=None, flag="--features", like="emu.judges.embedding.Embedder:MODEL")
+    if not callable(getattr(features, "image", None)):
+        raise UserError(f"--features {given}: has no `image`; give a class such as emu.judges.embedding.Embedder")
+    return features
+
+
+def _reference(given: argparse.Namespace, features: Any) -> "Reference | None":
+    if given.reference is None:
+        return None
+    if features is None:
+        raise UserError("--reference: give --features too, what sees the pictures")
+    from emu.compare.judging import usable_device
+    from emu.compare.reference import Reference
+
+    return Reference(given.reference, features, device=usable_device(given.device))

@@ -4,6 +4,7 @@ Reads folders only: no GPU, no weights, no architecture. Torch is imported only 
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from emu.compare.verdict import verdict
 from emu.runs import write_atomically
 
 if TYPE_CHECKING:
+    from emu.compare.judging import Bench
+    from emu.compare.reference import Reference
     from emu.judges import Judge
     from emu.judges.embedding import Embedder
 
@@ -27,8 +30,10 @@ def compare(
     runs: list[Path],
     *,
     out: Path,
-    appeal: "Judge | None" = None,
-    faithfulness: "Judge | None" = None,
+    appeal: "Judge | Sequence[Judge] | None" = None,
+    faithfulness: "Judge | Sequence[Judge] | None" = None,
+    bench: "Bench | None" = None,
+    reference: "Reference | None" = None,
     training: str | None = None,
     features: "Embedder | None" = None,
     pairs_shown: int = 300,
@@ -40,7 +45,10 @@ def compare(
     Args:
         runs: run folders, each compared at step 0 against its best step.
         out: the HTML page, one file that needs no network.
-        appeal, faithfulness: judge the pictures that have no such score yet; the scores are kept in the run folders.
+        appeal, faithfulness: judges, the headline's first; those that have not scored the pictures yet do so, and the
+            scores are kept in the run folders.
+        bench: where judges sit, a device and a cache of scores; without it the CPU and none.
+        reference: pictures that both sides are held against as sets.
         training: the curated set, as `data.root` takes it; by default what the config of each run names, if it is here.
         features: what tells near pictures from far ones; by default where light and dark lie (`emu.guards.looks`).
         pairs_shown: at most so many prompts on the page, evenly spread; every prompt counts in the verdict.
@@ -48,18 +56,27 @@ def compare(
     Raises:
         UserError: a folder without a before or an after, or drawn with two samplers.
     """
-    judges = {name: judge for name, judge in (("appeal", appeal), ("faithfulness", faithfulness)) if judge is not None}
-    if judges:
+    given = {"appeal": _judges(appeal), "faithfulness": _judges(faithfulness)}
+    if any(given.values()):
         from emu.compare.judging import judge_run
 
         for run in runs:
-            judge_run(run, judges=judges)
+            judge_run(run, judges={name: judges for name, judges in given.items() if judges}, bench=bench)
     read = [read_run(run) for run in runs]
     require_shared(read)
     seen = look(list(zip(runs, read, strict=True)), training=training, features=features)
     verdicts = [{**verdict(run), **guarded(run, found)} for run, found in zip(read, seen, strict=True)]
+    if reference:
+        for paired, told in zip(read, verdicts, strict=True):
+            told["sets"] = reference.measure(paired)
     page = report(read, verdicts, seen, configs=[read_config(run) for run in runs], pairs_shown=pairs_shown)
     write_atomically(out, page.encode())
-    told = {"headline": headline(verdicts), "runs": verdicts}
-    write_atomically(out.with_name("verdict.json"), json.dumps(told, indent=2, allow_nan=False).encode())
+    document = {"headline": headline(verdicts), "runs": verdicts}
+    write_atomically(out.with_name("verdict.json"), json.dumps(document, indent=2, allow_nan=False).encode())
     return table(verdicts)
+
+
+def _judges(given: "Judge | Sequence[Judge] | None") -> "Sequence[Judge]":
+    if given is None:
+        return ()
+    return given if isinstance(given, Sequence) else (given,)

@@ -1,39 +1,119 @@
 """Judges a run's pictures where they have no scores yet: the only part of comparing that needs torch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from emu import runs
+from emu.compare.columns import column_of
 from emu.compare.pairs import steps_compared
 from emu.compare.pictures import open_picture
-from emu.judges import Judge, judge_card, judge_pixels
+from emu.compare.score_cache import ScoreCache, score_key
+from emu.errors import UserError
+from emu.judges import Card, Judge, judge_card, judge_pixels
+
+Pixels = NDArray[np.uint8]
+BATCH = 16  # pictures in memory at once
+Seats = dict[str, tuple[Judge, Card]]  # column -> who fills it
 
 
-def judge_run(run: Path, *, judges: Mapping[str, Judge]) -> None:
-    """Score the two compared steps by each judge ("appeal", "faithfulness") that has not scored all of their pictures.
+@dataclass(frozen=True)
+class Bench:
+    """Where judges sit: the device that they compute on, and the scores that they gave before."""
 
-    The scores go to `scores.jsonl`, who judged to `quality.json`.
+    device: str = "cpu"
+    cache: ScoreCache | None = None
+
+
+def judge_run(run: Path, *, judges: Mapping[str, Sequence[Judge]], bench: Bench | None = None) -> None:
+    """Score the two compared steps by each judge of "appeal" and "faithfulness" that has not scored all of them.
+
+    The first judge of a criterion is the run's headline from now on. The scores go to `scores.jsonl`, who judged to
+    `quality.json` and `judges.json`; these are written first, so that no score is ever without its judge. Raises
+    UserError for a score that is no number, naming picture and judge.
     """
-    quality = runs.read_quality(run)
+    quality = {"name": run.resolve().name, **runs.read_quality(run)}
     folders = [runs.step_folder(run, step) for step in steps_compared(run, quality)]
-    unscored = {name: judge for name, judge in judges.items() if not all(_scored(folder, name) for folder in folders)}
+    begun, complete = _columns(folders)
+    seats: Seats = {}
+    for criterion, given in judges.items():
+        for judge in given:
+            card = judge_card(judge)
+            column = column_of(card, criterion, quality, begun=begun, complete=complete)
+            if judge is given[0]:
+                quality["headline"] = quality.get("headline", {}) | {criterion: column}
+            told = card
+            if column in complete:  # a card kept by an earlier emu may tell less; what ran then, nobody knows now
+                told = {key: value for key, value in card.items() if key != "versions"} | quality["judges"][column]
+            else:
+                seats[column] = judge, card
+            quality["judges"] = quality.get("judges", {}) | {column: told}
+    runs.write_quality(run, quality)
+    if seats:
+        for folder in folders:
+            held = _columns([folder])[0]
+            kept = {column: card for column, card in runs.read_judges(folder).items() if column in held}
+            runs.write_judges(folder, kept | {column: card for column, (_, card) in seats.items()})
+            runs.write_scores(folder, _scores(folder, seats, bench or Bench()))
+
+
+def usable_device(name: str | None) -> str:
+    """The device of a `--device` flag; without one a GPU where there is one. UserError for one that is not here."""
+    chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without the device
+        said = str(error).partition("\n")[0].rstrip(".")
+        raise UserError(f"--device {chosen}: {said}; name cpu, cuda or cuda:0") from error
+    return chosen
+
+
+def _columns(folders: Sequence[Path]) -> tuple[set[str], set[str]]:
+    """The columns that hold a score of any picture of these steps, and those that hold one of every picture."""
+    rows = []
     for folder in folders:
         scores = runs.read_scores(folder)
-        for row in runs.read_samples(folder):
-            scores[row["file"]] = scores.get(row["file"], {}) | _score(folder / row["file"], row["prompt"], unscored)
-        runs.write_scores(folder, scores)
-    cards = quality.get("judges", {}) | {name: judge_card(judge) for name, judge in unscored.items()}
-    runs.write_quality(run, {"name": run.resolve().name, **quality, "judges": cards})
+        rows += [set(scores.get(row["file"], {})) for row in runs.read_samples(folder)]
+    return set().union(*rows), rows[0].intersection(*rows[1:]) if rows else set()
 
 
-def _scored(folder: Path, criterion: str) -> bool:
-    scores = runs.read_scores(folder)
-    return all(criterion in scores.get(row["file"], {}) for row in runs.read_samples(folder))
+def _scores(folder: Path, seats: Seats, bench: Bench) -> dict[str, dict[str, float]]:
+    """All scores of a folder, those of these judges anew or out of the cache."""
+    scores, rows = runs.read_scores(folder), runs.read_samples(folder)
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        pixels = [np.array(open_picture(folder / row["file"])) for row in batch]
+        for column, seat in seats.items():
+            told = _told(pixels, batch, seat, folder=folder, bench=bench)
+            for row, score in zip(batch, told, strict=True):
+                scores[row["file"]] = {**scores.get(row["file"], {}), column: score}
+    return scores
 
 
-def _score(path: Path, prompt: str, judges: Mapping[str, Judge]) -> dict[str, float]:
-    pixels = torch.from_numpy(np.array(open_picture(path))).permute(2, 0, 1)[None]
-    return judge_pixels(pixels, [prompt], judges=judges)[0]
+def _told(
+    pixels: list[Pixels], rows: list[runs.Row], seat: tuple[Judge, Card], *, folder: Path, bench: Bench
+) -> list[float]:
+    """What a judge says of a batch, uint8 (h,w,3) each, of any sizes: it sees only what the cache does not know."""
+    judge, card = seat
+    cache, keys = bench.cache, [score_key(each, row["prompt"], card) for each, row in zip(pixels, rows, strict=True)]
+    found = {i: kept for i, key in enumerate(keys) if cache and (kept := cache.get(key)) is not None}
+    for alike in _of_one_size(pixels, [i for i in range(len(rows)) if i not in found]):
+        images = torch.from_numpy(np.stack([pixels[i] for i in alike])).permute(0, 3, 1, 2).to(bench.device)
+        prompts, names = [rows[i]["prompt"] for i in alike], [folder / rows[i]["file"] for i in alike]
+        told = judge_pixels(images, prompts, judges={"score": judge}, names=names)
+        found |= {i: each["score"] for i, each in zip(alike, told, strict=True)}
+        if cache:
+            cache.put((keys[i], found[i]) for i in alike)
+    return [found[i] for i in range(len(rows))]
+
+
+def _of_one_size(pixels: list[Pixels], indices: list[int]) -> Iterator[list[int]]:
+    groups: dict[Any, list[int]] = {}
+    for i in indices:
+        groups.setdefault(pixels[i].shape, []).append(i)
+    yield from groups.values()

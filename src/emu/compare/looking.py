@@ -38,7 +38,7 @@ def embeddings(embedder: "Embedder") -> Eye:
         pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
         return embedder.image(pixels).numpy()
 
-    return Eye(f"embeddings of {embedder.name}", see)
+    return Eye(f"embeddings of {embedder.describe().get('model', type(embedder).__name__)}", see)
 
 
 def evidence(run: Run, *, eye: Eye, training: Training | str) -> Evidence:

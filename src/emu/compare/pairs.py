@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from emu import runs
+from emu.compare.columns import columns
 from emu.errors import UserError, printable
 
 CRITERIA = ("appeal", "faithfulness")
@@ -15,7 +16,7 @@ CATEGORIES = ("group", "category", "challenge")  # columns of a prompt file, in 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures of one prompt and seed; `scores` are (before, after) by criterion.
+    """Two pictures of one prompt and seed; (before, after) by criterion in `scores`, by every judge in `opinions`.
 
     `groups` has the category that the prompt is in for each column of CATEGORIES that it came with.
     """
@@ -26,6 +27,7 @@ class Pair:
     before: Path
     after: Path
     scores: dict[str, tuple[float, float]]
+    opinions: dict[str, tuple[float, float]] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
 
 
@@ -52,6 +54,11 @@ class Run:
         """The criteria that every picture of the run was judged by."""
         return [name for name in CRITERIA if all(name in pair.scores for pair in self.pairs)]
 
+    def columns(self, criterion: str) -> list[str]:
+        """The columns of `opinions` that judge a criterion and are there for every pair, the headline's first."""
+        named = columns(self.quality, criterion)
+        return [name for name in named if all(name in pair.opinions for pair in self.pairs)]
+
 
 def read_run(run: Path) -> Run:
     """Pair up a run folder; UserError where it has no before or after, no shared prompts, or two samplers."""
@@ -75,13 +82,15 @@ def read_run(run: Path) -> Run:
             group=_group(before[key]),
             before=folders[0] / before[key]["file"],
             after=folders[1] / after[key]["file"],
-            scores=_paired(scores[0].get(before[key]["file"], {}), scores[1].get(after[key]["file"], {})),
+            scores={},
+            opinions=_paired(scores[0].get(before[key]["file"], {}), scores[1].get(after[key]["file"], {})),
             groups=_groups(before[key]),
         )
         for key in shared
     ]
     unpaired = len(before) + len(after) - 2 * len(shared)
-    return Run(quality.get("name") or run.resolve().name, before_step, after_step, pairs, unpaired, sampler, quality)
+    name = quality.get("name") or run.resolve().name
+    return _headed(Run(name, before_step, after_step, pairs, unpaired, sampler, quality))
 
 
 def steps_compared(run: Path, quality: Mapping[str, Any]) -> tuple[int, int]:
@@ -155,4 +164,14 @@ def _sampler(run: Path, rows: list[runs.Row]) -> dict[str, Any]:
 
 
 def _paired(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-    return {name: (before[name], after[name]) for name in CRITERIA if name in before and name in after}
+    return {name: (before[name], after[name]) for name in before if name in after}
+
+
+def _headed(run: Run) -> Run:
+    """Every criterion's `scores` are those of its headline judge."""
+    first = {name: next(iter(run.columns(name)), name) for name in CRITERIA}
+    pairs = [
+        replace(pair, scores={name: pair.opinions[own] for name, own in first.items() if own in pair.opinions})
+        for pair in run.pairs
+    ]
+    return replace(run, pairs=pairs)

@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from emu.compare.columns import criterion_of
 from emu.compare.curves import charts
 from emu.compare.headline import headline
 from emu.compare.pairs import CRITERIA, Pair, Run
@@ -157,10 +158,11 @@ def _cell(run: Run, pair: Pair, told: dict[str, str], longest: int) -> Cell:
 
 
 def _judges(verdicts: list[Verdict]) -> list[tuple[str, dict[str, str | float]]]:
-    """Each (criterion, judge) once, though several runs share it."""
+    """Each (criterion, judge) once, though several runs share it, and several judges a criterion."""
     found: list[tuple[str, dict[str, str | float]]] = []
     for verdict in verdicts:
-        found += [item for item in verdict["judges"].items() if item not in found]
+        named = [(criterion_of(name), card) for name, card in verdict["judges"].items()]
+        found += [item for item in named if item not in found]
     return found
 
 

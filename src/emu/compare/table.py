@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from emu.compare.agreement import ALONE
+from emu.compare.columns import criterion_of
 from emu.compare.pairs import CRITERIA
 from emu.compare.verdict import NOT_JUDGED
 
@@ -20,9 +22,36 @@ def table(verdicts: list[dict[str, Any]]) -> str:
     lines = [_line(row, widths) for row in rows]
     groups = [["", ""], *([name, *[""] * 3] for name in criteria)]
     lines.insert(0, _line(sum(groups, start=[]), widths))
-    judges = [judge_line(name, judge) for told in verdicts for name, judge in told["judges"].items()]
+    judges = [judge_line(criterion_of(name), judge) for told in verdicts for name, judge in told["judges"].items()]
     unjudged = [f"{told['name']}: {NOT_JUDGED}" for told in verdicts if not told["judges"]]
-    return "\n".join([*filter(None, lines), "", *dict.fromkeys(judges), *unjudged])
+    second = [line for told in verdicts for name in criteria if name in told for line in opinion_lines(told, name)]
+    sets = [line for told in verdicts if "sets" in told for line in set_lines(told)]
+    return "\n".join([*filter(None, lines), "", *dict.fromkeys([*second, *judges, *sets]), *unjudged])
+
+
+def set_lines(told: dict[str, Any]) -> Iterator[str]:
+    """`latent, before against 2,000 pictures: FID 41.2, KID ...` and the same after, then what to beware of."""
+    sets = told["sets"]
+    for side in ("before", "after"):
+        fid, kid, spread, *rest = (sets[side][name] for name in ("fid", "kid", "kid_sd", "cmmd", "precision", "recall"))
+        figures = f"FID {fid:.4g}, KID {kid:.3g} (sd {spread:.2g}), CMMD {rest[0]:.3g}"
+        figures += f", precision {rest[1]:.2f}, recall {rest[2]:.2f}"
+        yield f"{told['name']}, {side} against {sets['reference']['pictures']:,} pictures: {figures}"
+    if sets["warning"]:
+        yield f"  {sets['warning']}"
+
+
+def opinion_lines(told: dict[str, Any], criterion: str) -> Iterator[str]:
+    """`latent, appeal: eye 60.0 [55.0, 64.8], ear 50.2 [45.0, 55.4]; judges do not agree: ...`, and every two."""
+    rate = told[criterion]
+    if rate["agreement"]["words"] == ALONE and len(rate["opinions"]) == 1:
+        yield f"{criterion}: {ALONE}"
+        return
+    each = [f"{one['judge']} {one['win']:.1f} [{one['ci95'][0]:.1f}, {one['ci95'][1]:.1f}]" for one in rate["opinions"]]
+    yield f"{told['name']}, {criterion}: {', '.join(each)}; {rate['agreement']['words']}"
+    for pair in rate["agreement"]["pairs"]:
+        kappa = "-" if pair["kappa"] is None else f"{pair['kappa']:.2f}"
+        yield f"  {' and '.join(pair['judges'])}: the same outcome for {pair['same']:.1f} % of prompts, kappa {kappa}"
 
 
 def judge_line(criterion: str, judge: dict[str, str | float]) -> str:

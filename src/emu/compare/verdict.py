@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
+from emu.compare.agreement import agreement, opinions
+from emu.compare.columns import BY
 from emu.compare.pairs import Pair, Run
 from emu.errors import UserError
 from emu.statistics import net_rate, outcomes, sign_test, win_rate
@@ -20,9 +22,10 @@ def verdict(run: Run) -> dict[str, Any]:
 
     {"name", "model", "before_step", "after_step", "prompts", "pairs", "unpaired", "stop_reason",
     "appeal": {"judge", "win", "tie", "lose", "ci95": [lo, hi] of win, "net": win - lose, "net_ci95", "p": of the exact
-    sign test}, "faithfulness": {the same},
-    "judges": {criterion: the judge's own description},
+    sign test, "opinions": of `opinions`, "agreement": of `agreement`}, "faithfulness": {the same},
+    "judges": {criterion: the headline judge's own description, and every further judge's},
     "groups": {value of the prompts' `group`, `category` or `challenge` column: {"column", and rates as above}}}.
+    `compare` adds "sets", of `reference.Reference.measure`, where there is a reference.
     A criterion that the run was not judged by is absent; where there is none at all, so is every figure.
     """
     return {
@@ -30,10 +33,10 @@ def verdict(run: Run) -> dict[str, Any]:
         "model": run.quality.get("model"),
         "before_step": run.before_step,
         "after_step": run.after_step,
-        **_rates(run, run.pairs),
+        **_with_opinions(run, _rates(run, run.pairs)),
         "unpaired": run.unpaired,
         "stop_reason": run.quality.get("stop_reason"),
-        "judges": {name: judge_of(run, name) for name in run.criteria},
+        "judges": _judges(run),
         "groups": {name: {"column": column, **_rates(run, pairs)} for name, column, pairs in categories(run)},
     }
 
@@ -63,10 +66,24 @@ def pair_outcomes(run: Run) -> list[dict[str, str]]:
 def judge_of(run: Run, criterion: str) -> dict[str, Any]:
     """The judge's own description (`name`, `tie` and more), as kept in `quality.json`."""
     try:
-        described: dict[str, Any] = run.quality["judges"][criterion]
-    except KeyError as error:
+        described: dict[str, Any] = run.quality["judges"][run.columns(criterion)[0]]
+    except (KeyError, IndexError) as error:
         raise UserError(f"{run.name}: quality.json names no judge of {criterion}; remove scores.jsonl") from error
     return described
+
+
+def _with_opinions(run: Run, rates: dict[str, Any]) -> dict[str, Any]:
+    for name in run.criteria:
+        rates[name] |= {"opinions": opinions(run, name), "agreement": agreement(run, name)}
+    return rates
+
+
+def _judges(run: Run) -> dict[str, Any]:
+    found = {name: judge_of(run, name) for name in run.criteria}
+    for name in run.criteria:
+        cards = {column: run.quality["judges"][column] for column in run.columns(name)[1:]}
+        found |= {column if BY in column else f"{name}{BY}{card['name']}": card for column, card in cards.items()}
+    return found
 
 
 def _rates(run: Run, pairs: list[Pair]) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class CuratedData(L.LightningDataModule):
         batch_size: pictures a step on each device.
         caption_dropout: share of captions that become "", drawn anew each epoch.
         held_out: how many pictures are kept from training, to watch the loss on; 0 for none.
+        num_pictures: how many of the rest are trained on, drawn by `seed`; 0 for all. With one seed a smaller number's
+            are among a larger one's.
         prompts: .txt, .tsv or .jsonl of the prompts that are drawn at every check.
         num_prompts: how many of them, spread evenly over the file; 0 for all.
         sample_batch_size: prompts a batch.
@@ -49,7 +51,7 @@ class CuratedData(L.LightningDataModule):
         max_pixels: larger pictures are bad, and are not decoded.
         num_workers: processes that decode.
         cache: what `emu encode` wrote; encoded pictures and captions are then served from it.
-        seed: of shuffling, caption dropout, the choice of held-out pictures and, plus its index, of each prompt.
+        seed: of shuffling, caption dropout, the choice of pictures and, plus its index, of each prompt.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class CuratedData(L.LightningDataModule):
         batch_size: int = 8,
         caption_dropout: float = 0.1,
         held_out: int = 0,
+        num_pictures: int = 0,
         prompts: str | None = None,
         num_prompts: int = 0,
         sample_batch_size: int = 16,
@@ -75,7 +78,8 @@ class CuratedData(L.LightningDataModule):
     ) -> None:
         super().__init__()
         positive = {"resolution": resolution, "batch_size": batch_size, "sample_batch_size": sample_batch_size}
-        for least, flags in ((1, positive), (0, {"held_out": held_out, "num_prompts": num_prompts, "seed": seed})):
+        natural = {"held_out": held_out, "num_pictures": num_pictures, "num_prompts": num_prompts, "seed": seed}
+        for least, flags in ((1, positive), (0, natural)):
             for flag, value in flags.items():
                 if value < least:
                     raise UserError(f"data.{flag} {value}: give {least} or more")
@@ -91,6 +95,7 @@ class CuratedData(L.LightningDataModule):
         self.batch_size = batch_size
         self.caption_dropout = caption_dropout
         self.held_out = held_out
+        self.num_pictures = num_pictures
         self.prompts = prompts
         self.num_prompts = num_prompts
         self.sample_batch_size = sample_batch_size
@@ -105,6 +110,7 @@ class CuratedData(L.LightningDataModule):
         self.train_pictures: list[Picture] = []
         self.held_out_pictures: list[Picture] = []
         self.prompt_rows: list[dict[str, Any]] = []
+        self._left_out = 0
 
     def setup(self, stage: str) -> None:
         """Look at every header once, and read the prompts. UserError: nothing there, or too much of it bad."""
@@ -123,9 +129,16 @@ class CuratedData(L.LightningDataModule):
                 f"data.root {self.root}: {len(pictures):,} pictures, none left to train on beside "
                 f"data.held_out {self.held_out:,}"
             )
-        held_out = set(np.random.default_rng([self.seed, 2]).permutation(len(pictures))[: self.held_out].tolist())
-        self.held_out_pictures = [pictures[i] for i in sorted(held_out)]
-        self.train_pictures = [picture for i, picture in enumerate(pictures) if i not in held_out]
+        if self.held_out + self.num_pictures > len(pictures):
+            raise UserError(
+                f"data.root {self.root}: {len(pictures):,} pictures, fewer than data.num_pictures "
+                f"{self.num_pictures:,} and data.held_out {self.held_out:,} together"
+            )
+        order = np.random.default_rng([self.seed, 2]).permutation(len(pictures)).tolist()
+        end = self.held_out + self.num_pictures if self.num_pictures else len(pictures)
+        self._left_out = len(pictures) - end
+        self.held_out_pictures = [pictures[i] for i in sorted(order[: self.held_out])]
+        self.train_pictures = [pictures[i] for i in sorted(order[self.held_out : end])]
         rank_zero_info(self.describe())
 
     def captions(self) -> list[str]:
@@ -135,7 +148,7 @@ class CuratedData(L.LightningDataModule):
     def describe(self) -> str:
         """`1,101 of 1,101 used` and a line a bucket; after `setup`."""
         used = len(self.train_pictures) + len(self.held_out_pictures)
-        of = used + len(self.faults.messages)
+        of = used + self._left_out + len(self.faults.messages)
         head = f"{self.root}: {used:,} of {of:,} used, {self.held_out:,} held out; height x width of the rest:"
         return "\n".join([head, *table(self.train_pictures, at_once=self.batch_size * self._world)])
 

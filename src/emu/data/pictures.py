@@ -8,14 +8,16 @@ import io
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image, ImageCms, UnidentifiedImageError
-from torch import Tensor
 
 from emu.data.buckets import Bucket
+
+if TYPE_CHECKING:  # imported where tensors are made: who looks at pictures alone does not pay for it
+    from torch import Tensor
 
 Opener = Callable[[], io.BufferedReader | io.BytesIO]  # picklable, so that worker processes can read
 
@@ -50,18 +52,44 @@ def read_size(file: Opener, *, max_pixels: int) -> tuple[int, int]:
         return (width, height) if _orientation(image) >= 5 else (height, width)
 
 
-def decode(file: Opener, *, max_pixels: int) -> Image.Image:
-    """The picture upright, in sRGB, mode RGB, transparency laid on white. BadPicture: cannot be decoded."""
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of itself before it is decoded; height and width as the picture is looked at."""
+
+    format: str
+    height: int
+    width: int
+    animated: bool
+
+
+def read_header(file: Opener, *, max_pixels: int) -> Header:
+    """As `read_size`, with the format and whether there is more than one frame."""
+    with _opened(file, max_pixels) as image:
+        width, height = image.size
+        if _orientation(image) >= 5:
+            width, height = height, width
+        return Header(str(image.format), height, width, bool(getattr(image, "is_animated", False)))
+
+
+def decode(file: Opener, *, max_pixels: int, least: int | None = None) -> Image.Image:
+    """The picture upright, in sRGB, mode RGB, transparency laid on white. BadPicture: cannot be decoded.
+
+    With `least`, a JPEG whose sides stay at least so long is scaled while it is decoded, which costs a fraction.
+    """
     with _opened(file, max_pixels) as image:
         upright = UPRIGHT.get(_orientation(image))
+        if least is not None:
+            image.draft(None, (least, least))
         image.load()
         rgb = _to_srgb(image)
         return rgb if upright is None else rgb.transpose(upright)
 
 
-def fit(image: Image.Image, bucket: Bucket) -> Tensor:
+def fit(image: Image.Image, bucket: Bucket) -> "Tensor":
     """Scale the picture to cover the bucket and cut out the centre: float32 (3,h,w) in [-1,1]."""
     height, width = bucket
+    import torch
+
     (scaled_height, scaled_width), top, left = _cover(image.height, image.width, bucket)
     across, down = image.width / scaled_width, image.height / scaled_height
     # Only what stays is scaled: all of a banner of 50,000 x 100 pixels would be 26 times as large as the banner.
@@ -70,11 +98,13 @@ def fit(image: Image.Image, bucket: Bucket) -> Tensor:
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float() / 127.5 - 1
 
 
-def micro_conditioning(height: int, width: int, bucket: Bucket) -> Tensor:
+def micro_conditioning(height: int, width: int, bucket: Bucket) -> "Tensor":
     """What SDXL and aMUSEd are told of a picture that `fit` made: int64 (6,).
 
     Original height, original width, crop top, crop left (in pixels of the scaled picture), height, width.
     """
+    import torch
+
     _, top, left = _cover(height, width, bucket)
     return torch.tensor([height, width, top, left, *bucket])
 

@@ -35,8 +35,12 @@ def main(out: Path, *, quick: bool = False) -> None:
     draw_prompts(out / "prompts.jsonl", prompts)
     tune(out, steps)
     from emu.compare import compare
+    from emu.judges.photo_rules import PhotoRules
+    from emu.judges.world import WorldAppeal, WorldFaithfulness
 
-    table = compare([out / name for name in ARCHITECTURES], out=out / "report.html")
+    runs = [out / name for name in ARCHITECTURES]
+    appeal = [WorldAppeal(), PhotoRules()]  # the first has scored while tuning; the second is of another family
+    table = compare(runs, out=out / "report.html", appeal=appeal, faithfulness=WorldFaithfulness())
     took = time.monotonic() - begun
     print(f"\n{table}\n\n{out / 'report.html'}: before | after, for any browser ({took:.0f} s)")
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from emu.judges.embedding import Embedder
-from emu.judges.judge import Judge
+from emu.judges.judge import Card, Judge
 
 WEIGHT = 2.5  # w of CLIPScore, Hessel et al. 2021, arXiv 2104.08718, section 3
 
@@ -17,13 +17,15 @@ class ClipScore(Judge):
 
     Args:
         model: a CLIP or SigLIP model, by hub name or folder; loaded when the first picture is judged.
+        sha256: that its weights must have, or its beginning; others are refused.
     """
 
     name = "clip-score"
+    family = "clip"
     tie = 0.01  # far above what rounding does in any precision, below what a changed picture does
 
-    def __init__(self, model: str = "openai/clip-vit-large-patch14") -> None:
-        self.embedder = Embedder(model)
+    def __init__(self, model: str = "openai/clip-vit-large-patch14", *, sha256: str | None = None) -> None:
+        self.embedder = Embedder(model, sha256=sha256)
 
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:
         cosines = [
@@ -32,6 +34,6 @@ class ClipScore(Judge):
         ]
         return WEIGHT * torch.stack(cosines).clamp(min=0)
 
-    def describe(self) -> dict[str, str | float]:
+    def describe(self) -> Card:
         text = f"the prompt as it is, cut at {self.embedder.tokens} tokens"
         return {**self.embedder.describe(), "text": text, "score": f"{WEIGHT} max(cosine, 0), arXiv 2104.08718"}

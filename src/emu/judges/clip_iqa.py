@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from emu.judges.embedding import Embedder
-from emu.judges.judge import Judge
+from emu.judges.judge import Card, Judge
 
 
 class ClipIqa(Judge):
@@ -15,16 +15,23 @@ class ClipIqa(Judge):
     Args:
         good, bad: the two texts, an antonym pair such as "Colorful photo." and "Dull photo.".
         model: a CLIP model, by hub name or folder; loaded when the first picture is judged.
+        sha256: that its weights must have, or its beginning; others are refused.
     """
 
     name = "clip-iqa"
+    family = "clip"
     tie = 0.01  # of a probability
 
     def __init__(
-        self, good: str = "Good photo.", bad: str = "Bad photo.", model: str = "openai/clip-vit-base-patch16"
+        self,
+        good: str = "Good photo.",
+        bad: str = "Bad photo.",
+        model: str = "openai/clip-vit-base-patch16",
+        *,
+        sha256: str | None = None,
     ) -> None:
         self.good, self.bad = good, bad
-        self.embedder = Embedder(model)
+        self.embedder = Embedder(model, sha256=sha256)
 
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:
         seen = torch.stack([self.embedder.image(image) for image in images])
@@ -32,6 +39,6 @@ class ClipIqa(Judge):
         logits = torch.stack([texts @ one for one in seen])  # one by one: the last bits depend on how many go together
         return (self.embedder.scale * logits).softmax(1)[:, 0]
 
-    def describe(self) -> dict[str, str | float]:
+    def describe(self) -> Card:
         score = f"softmax of {self.embedder.scale:.4g} cosine over the two texts, arXiv 2207.12396"
         return {**self.embedder.describe(), "texts": f"{self.good} | {self.bad}", "score": score}

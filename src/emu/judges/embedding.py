@@ -5,19 +5,20 @@ needed. Pillow, which the processor would take, rounds and clips to 8 bits on th
 of an 8-bit level on average, on noise.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
 
 from emu.errors import UserError
+from emu.judges.judge import Card, versions
+from emu.judges.weights import require_sha256, weights_sha256
 
 KINDS = ("clip", "siglip")
 FILTERS = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers, which processors keep, in torch's words
@@ -84,11 +85,13 @@ class Embedder:
     Args:
         model: a hub name, or a folder with the model, its tokenizer and its image processor.
         processor: where tokenizer and image processor are, if not with the model.
+        sha256: that the weights must have, or its beginning; others are refused.
     """
 
-    def __init__(self, model: str, processor: str | None = None) -> None:
+    def __init__(self, model: str, processor: str | None = None, *, sha256: str | None = None) -> None:
         self.name = model
         self.processor = processor or model
+        self.expected = sha256
 
     @torch.inference_mode()
     def image(self, image: Tensor) -> Tensor:
@@ -103,23 +106,28 @@ class Embedder:
         # No attention mask: CLIP's is causal and ends at the text's last token, SigLIP was trained without one.
         return _unit(self.model.get_text_features(input_ids=cut["input_ids"].to(self.model.device)))
 
-    def describe(self) -> dict[str, str | float]:
+    def describe(self) -> Card:
         """Name, hash and preprocessing of the model, and the versions that ran it."""
         return {
             "model": self.name,
             "sha256": self.sha256,
             "preprocessing": str(self.preprocessing),
-            "versions": f"torch {torch.__version__}, transformers {transformers.__version__}",
+            "versions": versions("torch", "transformers"),
         }
 
     @cached_property
     def model(self) -> Any:
-        """In float32 and evaluation mode. Raises UserError where there is none, or one of another kind."""
+        """In float32 and evaluation mode. Raises UserError where there is none, or another than was asked for."""
+        model = self.load_model().eval().requires_grad_(False)
+        require_sha256(weights_sha256(model), self.expected, of=f"judge's model {self.name}")
+        return model
+
+    def load_model(self) -> Any:
+        """A model of CLIP's or SigLIP's interface, in float32; a subclass may read it from elsewhere."""
         kind = self._load(AutoConfig.from_pretrained, self.name).model_type
         if kind not in KINDS:
             raise UserError(f"judge's model {self.name}: a {kind}; name a CLIP or a SigLIP (fixed size) model")
-        model = self._load(AutoModel.from_pretrained, self.name, dtype=torch.float32)
-        return model.eval().requires_grad_(False)
+        return self._load(AutoModel.from_pretrained, self.name, dtype=torch.float32)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -141,17 +149,13 @@ class Embedder:
 
     @cached_property
     def sha256(self) -> str:
-        """Of all weights in float32, in the order of their names: the same for a hub name and a copy in a folder."""
-        digest = hashlib.sha256()
-        weights = self.model.state_dict()
-        for name in sorted(weights):
-            digest.update(weights[name].cpu().numpy().tobytes())
-        return digest.hexdigest()
+        """Of all weights in float32: the same for a hub name and a copy in a folder."""
+        return weights_sha256(self.model)
 
     def _load(self, load: Callable[..., Any], name: str, **how: Any) -> Any:
         try:
             return load(name, **how)
-        except (OSError, ValueError) as error:  # what transformers raises for what is absent, and for what is damaged
+        except (OSError, ValueError, UnpicklingError) as error:  # of transformers, for what is absent, damaged, or code
             said = str(error).partition("\n")[0].rstrip(".")
             raise UserError(f"judge's model {name}: {said}; name a folder or hub name of CLIP or SigLIP") from error
 

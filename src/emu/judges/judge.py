@@ -1,9 +1,15 @@
 """What a judge is: a subclass says which of two pictures of one prompt is better by giving each a number."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 
 from torch import Tensor
+
+from emu.errors import UserError, printable
+
+Card = dict[str, str | float]
 
 
 class Judge(ABC):
@@ -14,6 +20,10 @@ class Judge(ABC):
 
     name: str
     """How reports call it."""
+
+    family: str = ""
+    """What it was made from, in a word. Two judges of one family share their blind spots: only judges of different
+    families are a second opinion on each other. A judge that does not say counts as none."""
 
     tie: float
     """Two pictures tie when their scores differ by at most this, in the judge's own units."""
@@ -26,20 +36,37 @@ class Judge(ABC):
         """
 
     @abstractmethod
-    def describe(self) -> dict[str, str | float]:
-        """What a reader needs to trust or repeat a verdict: weights sha256, preprocessing, tie rule, held-out accuracy.
+    def describe(self) -> Card:
+        """What a reader needs to trust or repeat a verdict: weights sha256, preprocessing, versions, held-out accuracy.
 
         Keys are shown as they are; values should be plain words or numbers.
         """
 
 
-def judge_pixels(pixels: Tensor, prompts: list[str], *, judges: Mapping[str, Judge]) -> list[dict[str, float]]:
-    """What every judge says of 8-bit pictures, uint8 (b,3,h,w): for each picture, criterion -> score."""
+def judge_pixels(
+    pixels: Tensor, prompts: list[str], *, judges: Mapping[str, Judge], names: Sequence[object] = ()
+) -> list[dict[str, float]]:
+    """What every judge says of 8-bit pictures, uint8 (b,3,h,w): for each picture, criterion -> score.
+
+    Raises UserError for a score that is no finite number, naming the judge and the picture: by its name of
+    `names`, or by its prompt where there are none.
+    """
     images = pixels.float() / 255
     columns = {criterion: judge.score(images, prompts).tolist() for criterion, judge in judges.items()}
+    for criterion, scores in columns.items():
+        for score, picture in zip(scores, names or prompts, strict=True):
+            if not math.isfinite(score):
+                said = f"judge {judges[criterion].name} scores it {score}"
+                raise UserError(f"{printable(str(picture))}: {said}; look at the picture, or name another judge")
     return [{criterion: scores[i] for criterion, scores in columns.items()} for i in range(len(prompts))]
 
 
-def judge_card(judge: Judge) -> dict[str, str | float]:
-    """A judge's description with its `name` and its `tie` as a number: what run folders keep, to be read without it."""
-    return {**judge.describe(), "name": judge.name, "tie": judge.tie}
+def judge_card(judge: Judge) -> Card:
+    """A judge's description with its `name`, `family` and `tie` rule as a number: what run folders keep."""
+    family: Card = {"family": judge.family} if judge.family else {}
+    return {**judge.describe(), **family, "name": judge.name, "tie": judge.tie}
+
+
+def versions(*packages: str) -> str:
+    """`versions("torch")` -> "torch 2.11.0": of what a judge's numbers come from."""
+    return ", ".join(f"{package} {version(package)}" for package in packages)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from emu.judges.embedding import Embedder
-from emu.judges.judge import Judge
+from emu.judges.judge import Card, Judge
 
 
 class PickScore(Judge):
@@ -17,17 +17,21 @@ class PickScore(Judge):
     Args:
         model: the tuned CLIP, by hub name or folder; loaded when the first picture is judged.
         processor: of the CLIP that it was tuned from, by hub name or folder.
+        sha256: that the weights must have, or its beginning; others are refused.
     """
 
     name = "pick-score"
+    family = "clip"
     tie = 0.1  # the chance that one is picked is then between 47.5 and 52.5 %
 
     def __init__(
         self,
         model: str = "yuvalkirstain/PickScore_v1",
         processor: str = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+        *,
+        sha256: str | None = None,
     ) -> None:
-        self.embedder = Embedder(model, processor)
+        self.embedder = Embedder(model, processor, sha256=sha256)
 
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:
         cosines = [
@@ -36,7 +40,7 @@ class PickScore(Judge):
         ]
         return self.embedder.scale * torch.stack(cosines)
 
-    def describe(self) -> dict[str, str | float]:
+    def describe(self) -> Card:
         text = f"the prompt as it is, cut at {self.embedder.tokens} tokens"
         score = f"{self.embedder.scale:.4g} cosine, arXiv 2305.01569"
         return {**self.embedder.describe(), "processor": self.embedder.processor, "text": text, "score": score}

@@ -4,7 +4,6 @@ They never saw a picture that a model learns from or makes: their renderings com
 look at 32 x 32 pixels, so that a model of few pixels is judged by its picture and not by its size.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from emu.bundled import resolve
-from emu.judges.judge import Judge
+from emu.judges.judge import Card, Judge, versions
+from emu.judges.weights import file_sha256
 from emu.world import COLOURS, KINDS, PLACES, QUALITIES, TIMES, named
 
 SIDE = 32  # pixels
@@ -47,6 +47,7 @@ class Reader(nn.Sequential):
 class _WorldJudge(Judge):
     """A reader with the weights and the held-out accuracy that ship beside it."""
 
+    family = "world"
     outputs: int
 
     def __init__(self, folder: str = "emu://judges") -> None:
@@ -55,23 +56,24 @@ class _WorldJudge(Judge):
         self.reader.load_state_dict(
             {k: v.float() for k, v in load_file(weights).items() if "num_batches" not in k}, strict=False
         )
-        self.sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self.sha256 = file_sha256(weights)
         self.accuracy = json.loads(weights.with_suffix(".json").read_text())
 
-    def describe(self) -> dict[str, str | float]:
+    def describe(self) -> Card:
         return {
             "name": self.name,
             "sha256": self.sha256,
             "preprocessing": f"antialiased bilinear to {SIDE} x {SIDE}, RGB in [-1, 1]",
+            "versions": versions("torch"),
             "tie": self.tie,
             **{f"held-out accuracy: {name}": value for name, value in self.accuracy.items()},
         }
 
     @torch.inference_mode()
     def _logits(self, images: Tensor) -> Tensor:
-        device = images.device
-        logits: Tensor = self.reader.to(device)(images)
-        return logits
+        # One by one: the last bits depend on how many go together.
+        reader = self.reader.to(images.device)
+        return torch.cat([reader(image[None]) for image in images])
 
 
 class WorldAppeal(_WorldJudge):

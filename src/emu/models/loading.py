@@ -9,7 +9,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from emu import folders, runs
-from emu.checkpoints import verify
+from emu.checkpoints import sharded, verify
 from emu.errors import UserError
 from emu.models.flow import FlowMatching
 from emu.models.latent import LatentDiffusion, LatentDiffusionXL
@@ -32,7 +32,7 @@ def load_model(path: str | Path) -> TextToImageModule:
 
     Raises UserError where there is none, or where it does not fit.
     """
-    if Path(path).is_file() or (Path(path) / runs.CONFIG).is_file():
+    if _is_checkpoint(Path(path)) or (Path(path) / runs.CONFIG).is_file():
         return load_checkpoint(find_checkpoint(Path(path)))
     name = folders.read_index(folders.locate(str(path)))["_class_name"]
     if name not in ARCHITECTURES:
@@ -44,12 +44,16 @@ def load_model(path: str | Path) -> TextToImageModule:
 
 def find_checkpoint(path: Path) -> Path:
     """A checkpoint as it is; of a run folder the best one, else the newest."""
-    if path.is_file():
+    if _is_checkpoint(path):
         return path
-    found = [path / runs.BEST] if (path / runs.BEST).is_file() else runs.checkpoints(path)
+    found = [path / runs.BEST] if _is_checkpoint(path / runs.BEST) else runs.checkpoints(path)
     if not found:
         raise UserError(f"{path}: neither {runs.BEST} nor a checkpoint in {runs.CHECKPOINTS}; name a checkpoint file")
     return found[-1]
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.is_file() or sharded.is_sharded(path)
 
 
 def load_checkpoint(path: Path) -> TextToImageModule:
@@ -62,8 +66,10 @@ def load_checkpoint(path: Path) -> TextToImageModule:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """What Lightning wrote: "state_dict", "global_step", ...; memory-mapped, and no code in it is run."""
+    """What Lightning wrote: "state_dict", "global_step", ...; no code in it is run. A file is memory-mapped."""
     try:
+        if sharded.is_sharded(path):
+            return sharded.read(path, parts={"state_dict"})
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"{path}: not a checkpoint ({str(error).partition(chr(10))[0]}); name one of a run") from error

@@ -89,7 +89,8 @@ class Drawing:
             look = colours(picture), layout(Image.fromarray(picture))
             self.looks[row["file"]] = torch.from_numpy(look[0]), torch.from_numpy(look[1])
         self.rows += rows
-        scores = judge_pixels(pixels, [row["prompt"] for row in rows], judges=self.judges)
+        files = [self.folder / row["file"] for row in rows]
+        scores = judge_pixels(pixels, [row["prompt"] for row in rows], judges=self.judges, names=files)
         self.scores |= {row["file"]: score for row, score in zip(rows, scores, strict=True)}
 
     def hold_out(self, losses: Tensor, batch: Mapping[str, Any]) -> None:

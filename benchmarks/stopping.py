@@ -1,0 +1,110 @@
+"""The stop rule replayed on whole curves: how far from the best checkpoint it stops, and how early.
+
+    emu study length --base latent/tiny --out runs/studies/length-latent        # curves with the rule off
+    python benchmarks/stopping.py runs/studies/length-*
+
+The rule sees a curve's checks one by one, as in a run, and keeps a checkpoint. `gap` is the appeal win rate of the
+curve's best checkpoint minus that of the kept one, in points, on the prompts that both were chosen by: the best of many
+checks is partly luck. `lost` takes the luck out: both are chosen on every other prompt and told apart on the rest, and
+the other way round.
+"""
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+from emu import runs
+from emu.quality.stopping import Check, StopRule
+
+SHIPPED = StopRule(patience=3, margin=2.0, min_steps=0, max_steps=10**9)
+NEAR = 2.0  # points of win rate
+HEAD = "| rule | within 2 points | mean gap | largest | lost | mean share of steps | range |\n" + "|---" * 7 + "|"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a run's checks found, on all prompts and on both halves of them."""
+
+    everything: list[Check]
+    halves: tuple[list[Check], list[Check]]
+
+
+def read(run: Path) -> Curve:
+    """A run folder as a curve."""
+    ties = {criterion: judge["tie"] for criterion, judge in runs.read_quality(run)["judges"].items()}
+    steps = {step: runs.read_scores(runs.step_folder(run, step)) for step in runs.complete_steps(run)}
+    files = sorted(steps[0])
+
+    def checks(chosen: Sequence[str]) -> list[Check]:
+        picked = {step: {file: scores[file] for file in chosen} for step, scores in steps.items()}
+        return [
+            Check.against(picked[0], scores, step=step, ties=ties, held_out_ratio=None)
+            for step, scores in picked.items()
+            if step
+        ]
+
+    return Curve(checks(files), (checks(files[::2]), checks(files[1::2])))
+
+
+def stopped(rule: StopRule, checks: Sequence[Check]) -> int:
+    """How many checks a run sees before `rule` stops it, or before it ends."""
+    rule = replace(rule, max_steps=checks[-1].step)
+    return next(n for n in range(1, len(checks) + 1) if rule.reason(checks[:n]))
+
+
+def smoothed(checks: Sequence[Check], over: int) -> list[Check]:
+    """Every win rate made the mean of the last `over`."""
+    wins = [check.appeal.win for check in checks if check.appeal]
+    means = [statistics.mean(wins[max(0, i + 1 - over) : i + 1]) for i in range(len(wins))]
+    return [
+        replace(check, appeal=replace(check.appeal, win=mean)) if check.appeal else check
+        for check, mean in zip(checks, means, strict=True)
+    ]
+
+
+def gap(chosen_by: Sequence[Check], measured: Sequence[Check], *, rule: StopRule, over: int) -> tuple[float, float]:
+    """(gap, share of steps): the whole curve's best against the kept one, both chosen on the first of the two."""
+    seen = smoothed(chosen_by, over)
+    stop = stopped(rule, seen)
+    wins = {check.step: check.appeal.win if check.appeal else 0.0 for check in measured}
+    kept, best = rule.best(seen[:stop]), rule.best(chosen_by)
+    told = [wins[check.step] if check else 0.0 for check in (best, kept)]
+    return told[0] - told[1], seen[stop - 1].step / seen[-1].step
+
+
+def row(label: str, curves: Sequence[Curve], *, rule: StopRule, over: int) -> str:
+    """A line of the table."""
+    told = [gap(curve.everything, curve.everything, rule=rule, over=over) for curve in curves]
+    folds = [fold for curve in curves for fold in (curve.halves, curve.halves[::-1])]
+    lost = statistics.mean(gap(one, other, rule=rule, over=over)[0] for one, other in folds)
+    gaps, shares = [gap for gap, _ in told], [100 * share for _, share in told]
+    near = sum(gap <= NEAR + 1e-9 for gap in gaps)
+    return (
+        f"| {label} | {near} of {len(told)} | {statistics.mean(gaps):.1f} | {max(gaps):.1f} | {lost:+.1f} "
+        f"| {statistics.mean(shares):.0f} % | {min(shares):.0f} to {max(shares):.0f} % |"
+    )
+
+
+def main() -> None:
+    """Prints a table a study: a row a rule."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("studies", type=Path, nargs="+", help="OUT folders of `emu study length`")
+    parser.add_argument("--patience", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--smooth", type=int, nargs="+", default=[1, 2], help="means of so many checks")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of these only")
+    given = parser.parse_args()
+    for study in given.studies:
+        folders = [file.parent for file in sorted(study.glob("*/flags.json"))]
+        chosen = [one for one in folders if not given.seeds or int(one.name.rpartition("-")[2]) in given.seeds]
+        curves = [read(folder) for folder in chosen]
+        print(f"\n{study.name}: {len(curves)} curves of {len(curves[0].everything)} checks\n\n{HEAD}")
+        for over, patience in product(given.smooth, given.patience):
+            label = f"patience {patience}" + (f", means of {over}" if over > 1 else "")
+            print(row(label, curves, rule=replace(SHIPPED, patience=patience), over=over))
+
+
+if __name__ == "__main__":
+    main()

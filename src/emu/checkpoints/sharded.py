@@ -1,0 +1,260 @@
+"""Checkpoints of sharded runs: a folder to which each process adds its shares, in torch's distributed format.
+
+Notable: no process ever holds the whole. The tensors are torch's (`torch.distributed.checkpoint`, a `.distcp` file a
+process and `.metadata`), what is no tensor lies in `rest.pt`, and nothing of it is unpickled without an allow-list.
+"""
+
+import os
+import pickle
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, distributed
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, _EmptyStateDictLoadPlanner
+from torch.distributed.checkpoint.filesystem import FileSystem, FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
+from torch.distributed.checkpoint.state_dict_loader import _load_state_dict, load
+from torch.distributed.checkpoint.state_dict_saver import _save_state_dict
+from torch.distributed.tensor import DTensor
+from torch.futures import Future
+
+from emu.checkpoints.sums import Summed, commit, require_finite, require_space
+from emu.errors import UserError
+
+METADATA, REST = ".metadata", "rest.pt"
+
+
+def is_sharded(path: Path) -> bool:
+    """Whether a path is such a folder."""
+    return (path / METADATA).is_file()
+
+
+def write(checkpoint: dict[str, Any], path: Path, *, group: Any) -> None:
+    """Write the folder and its sum, by all processes of `group` at once; of one process where it is None.
+
+    Args:
+        checkpoint: Lightning's, with "state_dict" and "optimizer_states" as
+            `torch.distributed.checkpoint.state_dict` gives them.
+
+    UserError on all: a number is not finite, or one process's disk is full or cannot be written to.
+    """
+    tensors, rest = parted(checkpoint)
+    writer = Writer(path, tensors, rest, step=checkpoint["global_step"])
+    if writer.first(group):
+        shutil.rmtree(writer.beside, ignore_errors=True)  # of a save that was killed
+    if group is not None:
+        distributed.barrier(group)
+    try:
+        _save_state_dict(tensors, writer, group, no_dist=group is None)  # the public one warns of one process
+    except CheckpointException as error:
+        cause = next(iter(error.failures.values()))[0]
+        if writer.first(group):
+            shutil.rmtree(writer.beside, ignore_errors=True)
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise UserError(f"{path}: not saved ({getattr(cause, 'strerror', cause)}); the last good one stays") from error
+
+
+def parted(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A checkpoint's large tensors, in nested dicts of tensors alone, and all the rest."""
+    rest = {key: value for key, value in checkpoint.items() if key != "state_dict"}
+    tensors = {"state_dict": checkpoint["state_dict"]}
+    rest["optimizer_states"] = []
+    for i, state in enumerate(checkpoint.get("optimizer_states", [])):
+        tensors[f"optimizer_{i}"] = _of_tensors(state["state"], wanted=True)
+        rest["optimizer_states"].append({**state, "state": _of_tensors(state["state"], wanted=False)})
+    return tensors, rest
+
+
+def _of_tensors(state: dict[str, dict[str, Any]], *, wanted: bool) -> dict[str, dict[str, Any]]:
+    """Of each parameter's state what is a tensor, or what is not."""
+    return {n: {k: v for k, v in of.items() if isinstance(v, Tensor) == wanted} for n, of in state.items()}
+
+
+class Summing(FileSystem):
+    """Sums up every file that is written."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, dict[str, Any]] = {}
+
+    @contextmanager
+    def create_stream(self, path: Any, mode: str) -> Generator[Any, None, None]:
+        with Path(path).open(mode) as file:
+            summed = Summed(cast(Any, file))
+            yield summed
+        self.sums[Path(path).name] = summed.told()
+
+    def rename(self, path: Any, new_path: Any) -> None:
+        super().rename(path, new_path)
+        self.sums[Path(new_path).name] = self.sums.pop(Path(path).name)
+
+
+class Writer(FileSystemWriter):
+    """Torch's, that writes beside the place, refuses what is not finite, and ends with the sums of all files."""
+
+    def __init__(self, path: Path, tensors: dict[str, Any], rest: dict[str, Any], *, step: int) -> None:
+        self.final, self.beside = path, path.with_name(f".{path.name}.tmp")
+        super().__init__(self.beside)
+        self.fs: Summing = Summing()
+        self.tensors, self.rest, self.step = tensors, rest, step
+
+    @staticmethod
+    def first(group: Any) -> bool:
+        return group is None or distributed.get_rank(group) == 0
+
+    def prepare_local_plan(self, plan: Any) -> Any:
+        mine = {f"{of}.{name}": local(value) for of, part in self.tensors.items() for name, value in _flat(part)}
+        require_finite(self.final, mine)
+        planned = super().prepare_local_plan(plan)  # makes the folder
+        require_space(self.beside, sum(tensor.nbytes for tensor in mine.values()))
+        return planned
+
+    def write_data(self, plan: Any, planner: Any) -> Any:
+        written: Future[list[Any]] = Future()
+        written.set_result([*super().write_data(plan, planner).value(), dict(self.fs.sums)])
+        return written
+
+    def finish(self, metadata: Metadata, results: list[list[Any]]) -> None:
+        """On the first process, when all have written theirs."""
+        super().finish(metadata, [of_one[:-1] for of_one in results])
+        with self.fs.create_stream(self.beside / REST, "wb") as file:
+            torch.save(self.rest, file)
+            file.flush()
+            os.fsync(file.fileno())
+        files = {name: told for of_one in results for name, told in of_one[-1].items()} | self.fs.sums
+        commit(self.beside, self.final, {"files": dict(sorted(files.items())), "step": self.step})
+
+
+def local(value: Tensor) -> Tensor:
+    """What of a tensor this process holds."""
+    return value.to_local() if isinstance(value, DTensor) else value
+
+
+def _flat(tree: dict[str, Any]) -> Generator[tuple[str, Tensor], None, None]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{name}", tensor) for name, tensor in _flat(value))
+        else:
+            yield key, value
+
+
+# ---- reading
+
+
+NAMES = {
+    *(
+        ("torch.distributed.checkpoint.metadata", name)
+        for name in (
+            *("Metadata", "TensorStorageMetadata", "BytesStorageMetadata", "ChunkStorageMetadata"),
+            *("TensorProperties", "MetadataIndex", "StorageMeta", "_MEM_FORMAT_ENCODING"),
+        )
+    ),
+    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
+    ("torch.serialization", "_get_layout"),
+    ("torch", "Size"),
+    *((module, "PosixPath") for module in ("pathlib", "pathlib._local")),
+}
+
+
+class Allowed(pickle.Unpickler):
+    """What torch's `.metadata` is made of, and nothing else: a pickle may name any function of any module."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in NAMES or (module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+class Reader(FileSystemReader):
+    """Torch's, with the allow-list; it opens no file but those of the folder."""
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        path = Path(self.path) / METADATA
+        try:
+            with path.open("rb") as file:
+                metadata = Allowed(file).load()
+            names = {info.relative_path for info in metadata.storage_data.values()}
+        except (pickle.UnpicklingError, AttributeError, EOFError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: not what torch writes ({error}); name another checkpoint") from error
+        for name in names:
+            if Path(name).name != name:
+                raise UserError(f"{path}: names {name!r}, which is no file of its folder; name another checkpoint")
+        metadata.storage_meta = StorageMeta(load_id=self.load_id)
+        return cast(Metadata, metadata)
+
+
+class IntoShards(DefaultLoadPlanner):
+    """Reads what each process holds; refuses what is no tensor, since torch would unpickle it."""
+
+    def load_bytes(self, read_item: Any, value: Any) -> None:
+        raise UserError("a checkpoint holds what is no tensor among its shards; name another")
+
+
+class Whole(_EmptyStateDictLoadPlanner):
+    """Reads everything into one process; refuses what is no tensor."""
+
+    def __init__(self, parts: set[str] | None) -> None:
+        super().__init__(keys=parts)  # type: ignore[no-untyped-call]
+
+    load_bytes = IntoShards.load_bytes
+
+
+def read_into(tensors: dict[str, Any], path: Path, *, group: Any = None) -> dict[str, Any]:
+    """Fill tensors as `parted` gives them, sharded over any number of processes; returns the rest."""
+    reader = checked(path)
+    with refused(path):
+        load(tensors, storage_reader=reader, planner=IntoShards(), process_group=group)
+        return read_rest(path)
+
+
+def read(path: Path, *, parts: set[str] | None = None) -> dict[str, Any]:
+    """The whole checkpoint in this process, as one file would hold it; of the tensors only `parts` where given."""
+    found: dict[str, Any] = {}
+    reader = checked(path)
+    with refused(path):
+        _load_state_dict(found, reader, planner=Whole(parts), no_dist=True)  # the public one takes no empty dict
+        rest = read_rest(path)
+    states = rest.pop("optimizer_states")
+    if parts is None:
+        rest["optimizer_states"] = [numbered(state, found.pop(f"optimizer_{i}", {})) for i, state in enumerate(states)]
+    return {**rest, **found}
+
+
+def checked(path: Path) -> Reader:
+    """Of a folder whose metadata is what torch writes: where torch itself finds fault with it, it prints pages."""
+    reader = Reader(path)
+    reader.read_metadata()
+    return reader
+
+
+def read_rest(path: Path) -> dict[str, Any]:
+    """What is no tensor of the model or the optimizer."""
+    rest: dict[str, Any] = torch.load(path / REST, map_location="cpu", weights_only=True)
+    return rest
+
+
+@contextmanager
+def refused(path: Path) -> Generator[None, None, None]:
+    """One line of whatever is wrong with a folder."""
+    try:
+        yield
+    except (CheckpointException, pickle.UnpicklingError, OSError, RuntimeError, EOFError) as error:
+        failures = getattr(error, "failures", {})
+        cause = next(iter(failures.values()))[0] if failures else error
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise UserError(f"{path}: cannot be read ({str(cause).partition(chr(10))[0]}); name another") from error
+
+
+def numbered(state: dict[str, Any], tensors: dict[str, Any]) -> dict[str, Any]:
+    """An optimizer's state by the parameters' numbers, as torch's optimizers take it, from one by their names."""
+    names = [name for group in state["param_groups"] for name in group["params"]]
+    number = {name: i for i, name in enumerate(names)}
+    groups = [{**group, "params": [number[name] for name in group["params"]]} for group in state["param_groups"]]
+    kept = {number[n]: {**state["state"].get(n, {}), **tensors.get(n, {})} for n in {**state["state"], **tensors}}
+    return {"state": kept, "param_groups": groups}

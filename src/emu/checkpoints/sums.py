@@ -1,0 +1,146 @@
+"""How a checkpoint, a file or a folder of shards, is known to be whole: its sum is written last and checked first."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+
+from emu import runs
+from emu.errors import UserError
+
+
+class Summed:
+    """A file to write to that counts its bytes and sums them up on the way."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.bytes, self.sha256 = file, 0, hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.sha256.update(content)
+        self.bytes += len(content)
+        return self.file.write(content)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def fileno(self) -> int:
+        return self.file.fileno()
+
+    def close(self) -> None:
+        self.file.close()
+
+    def told(self) -> dict[str, Any]:
+        """What the sum says of the file: {"bytes", "sha256"}."""
+        return {"bytes": self.bytes, "sha256": self.sha256.hexdigest()}
+
+
+def sums_of(path: Path) -> Path:
+    """The file beside a checkpoint that tells its size and sum."""
+    return path.with_name(f"{path.name}.json")
+
+
+def aside(path: Path) -> Path:
+    """Where a folder waits while another takes its place."""
+    return path.with_name(f".{path.name}.old")
+
+
+def commit(beside: Path, path: Path, told: dict[str, Any]) -> None:
+    """Rename what was written beside into its place, then write its sum; all on the disk when it returns."""
+    # An old sum would call the new file damaged; without one it is taken as it is, and it is whole by now.
+    sums_of(path).unlink(missing_ok=True)
+    if path.is_dir() or (beside.is_dir() and path.exists()):  # of these a rename makes no single step
+        path.rename(aside(path))
+    beside.rename(path)
+    runs.write_atomically(sums_of(path), json.dumps(told).encode())
+    for one in (sums_of(path), path.parent):
+        runs.to_disk(one)
+    remove(aside(path))
+
+
+def remove(path: Path) -> None:
+    """Remove a checkpoint, its sum first: one without does not count."""
+    sums_of(path).unlink(missing_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def clear(run: Path) -> None:
+    """Remove what a save that was killed left beside its place; what it had put aside comes back."""
+    for folder in (run, run / runs.CHECKPOINTS):
+        for left in folder.glob(".*.ckpt.old"):
+            place = left.with_name(left.name.removeprefix(".").removesuffix(".old"))
+            if place.exists():
+                remove(left)
+            else:
+                left.rename(place)
+        for left in folder.glob(".*.ckpt*.tmp"):
+            remove(left)
+
+
+def verify(path: Path, *, share: tuple[int, int] = (0, 1)) -> None:
+    """UserError where a checkpoint is not what was written; one without a sum is taken as it is.
+
+    `share` (i, of n): of a folder's files, only every n-th from the i-th on is read.
+    """
+    if not sums_of(path).exists():
+        return
+    try:
+        told = json.loads(sums_of(path).read_text())
+        files = {path / name: sum_ for name, sum_ in told["files"].items()} if path.is_dir() else {path: told}
+        damaged = [
+            file.name for file, sum_ in [*files.items()][share[0] :: share[1]] if _sha256(file) != sum_["sha256"]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError):  # the sum itself is damaged
+        damaged = [sums_of(path).name]
+    if damaged:
+        raise UserError(
+            f"{path}: damaged since it was written (the sha256 of {damaged[0]} is another); name an older checkpoint"
+        )
+
+
+def _sha256(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def newest(run: Path) -> Path | None:
+    """The run's newest whole checkpoint, else its best one; damaged ones are named, and renamed `*.aside`."""
+    best = run / runs.BEST
+    for path in [*reversed(runs.checkpoints(run)), *([best] if best.exists() else [])]:
+        try:
+            verify(path)
+        except UserError as damage:
+            rank_zero_warn(f"{damage}: set aside")
+            for one in (sums_of(path), path):
+                if one.exists():  # else another process was first
+                    one.rename(one.with_name(f"{one.name}.aside"))
+        else:
+            return path
+    return None
+
+
+def require_space(folder: Path, size: int) -> None:
+    """UserError where fewer than `size` bytes are free."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise UserError(
+            f"{folder}: a checkpoint takes {size / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; make room and run the "
+            "same command again"
+        )
+
+
+def require_finite(path: Path, tensors: dict[str, Tensor]) -> None:
+    """UserError that names a tensor with a number that is not finite."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise UserError(f"{path}: not saved, {name} holds a number that is not finite; the last good one stays")

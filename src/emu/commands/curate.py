@@ -1,0 +1,71 @@
+"""`emu curate`: a haystack of pictures through the stages of a config, into a curated folder and a manifest."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from emu.commands.parser import Parser
+from emu.errors import UserError
+
+
+def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """The command and its flags."""
+    parser = commands.add_parser("curate", help="a haystack of pictures into a curated folder and a manifest")
+    parser.set_defaults(action=curate, parser=parser)
+    parser.add_argument("-c", "--config", default="curate/paper", help="a funnel, or a bundled one (curate/paper)")
+    parser.add_argument("folders", nargs="+", metavar="SRC DST", help="the source, and the folder to make")
+    parser.add_argument("--budget", type=int, metavar="N", help="at most N stay: thresholds are set by quantile")
+    parser.add_argument("--explain", metavar="PICTURE", help="the whole story of one picture; needs DST alone")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="fetch from it though it is not public: 10.1.0.0/16",
+    )
+    parser.add_argument("--engine", default="pool", help="pool (processes of this machine), daft or ray")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (as many as cores)")
+
+
+def curate(given: argparse.Namespace) -> None:
+    """Curates, and prints the funnel; or explains one picture."""
+    if given.explain is not None:
+        from emu.curate.explain import explain
+
+        (out,) = _folders(given.folders, "DST")
+        print("\n".join(explain(Path(out), given.explain)))
+        return
+    source, out = _folders(given.folders, "SRC DST")
+    if given.workers < 1:
+        raise UserError(f"--workers {given.workers}: at least 1")
+    from emu.curate import PAGE, curate
+    from emu.curate.counts import table
+    from emu.curate.engine import make
+
+    told = curate(_document(given), source, Path(out), engine=make(given.engine, workers=given.workers))
+    print(f"{table(told['stages'])}\n{Path(out) / PAGE}: the funnel, for any browser")
+
+
+def _document(given: argparse.Namespace) -> dict[str, Any]:
+    from emu.curate.config import read_config
+    from emu.flags import find_config
+
+    path = find_config(given.config)
+    document = read_config(path)
+    if given.budget is not None:
+        if not isinstance(document.get("budget"), dict):
+            raise UserError(f"--budget {given.budget}: {path} has no section budget that says by which columns")
+        if given.budget < 1:
+            raise UserError(f"--budget {given.budget}: at least 1")
+        document["budget"] = {**document["budget"], "number": given.budget}
+    if given.allow:
+        fetching = document.get("fetch") or {}
+        document["fetch"] = {**fetching, "allow": [*fetching.get("allow", []), *given.allow]}
+    return document
+
+
+def _folders(given: list[str], wanted: str) -> list[str]:
+    if len(given) != len(wanted.split()):
+        raise UserError(f"emu curate takes {wanted} there, not {' '.join(given)}; see emu curate --help")
+    return given

@@ -1,0 +1,43 @@
+"""`emu study`: one question put to `emu fit` many times over, ending in a table with intervals."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from emu.commands.parser import Parser
+from emu.errors import UserError
+
+
+def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """The command and its flags."""
+    parser = commands.add_parser("study", help="many runs that answer one question: arms, seeds, a table, a plot")
+    parser.set_defaults(action=study, parser=parser)
+    parser.add_argument("study", help="a .yaml file, or a bundled study: needles, bar, length, noise-offset")
+    parser.add_argument("--out", type=Path, required=True, help="the folder of its runs; the same command goes on")
+    parser.add_argument("--base", help="the config to start from, instead of the study's own")
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="instead of the study's own")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; each has a device of its own (1)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of all arms: data.root=...")
+
+
+def study(given: argparse.Namespace) -> None:
+    """Runs what is not done yet; prints the table."""
+    from emu.study.plan import Study
+    from emu.study.run import run
+
+    if given.jobs < 1:
+        raise UserError(f"--jobs {given.jobs}: give 1 or more")
+    settings = dict(setting(pair) for pair in given.set)
+    asked = Study.read(given.study, base=given.base, seeds=given.seeds, settings=settings)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its runs save and leave first
+    print(run(asked, out=given.out, jobs=given.jobs))
+
+
+def setting(pair: str) -> tuple[str, Any]:
+    """`data.num_pictures=100` -> ("data.num_pictures", "100")."""
+    name, equals, value = pair.partition("=")
+    if not equals:
+        raise UserError(f"--set {pair}: give KEY=VALUE, such as data.root=my/needles")
+    return name, value

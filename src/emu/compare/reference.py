@@ -1,0 +1,76 @@
+"""Both sides of a run against a folder of pictures, as sets: what FID and its kin say.
+
+They tell whether a set of samples looks like another set, not whether a picture is good or shows its prompt.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emu.compare.pairs import Run
+from emu.compare.pictures import open_picture
+from emu.errors import UserError
+from emu.judges.sets import NEIGHBOURS, Features, set_measures
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
+ENOUGH = 10_000  # pictures on either side, below which FID's bias is known to mislead
+FEW = (
+    "small samples: with fewer than {enough:,} pictures on a side FID is too high by an amount that depends on their "
+    "number, so read before against after, of equal numbers, and no figure against one of a paper; KID and CMMD are "
+    "unbiased but noisy"
+)
+
+
+class Reference:
+    """A folder of pictures, seen by an embedder.
+
+    Args:
+        folder: searched with all folders below it, for PNG, JPEG and WebP.
+        features: what sees the pictures; its space gives the measures their meaning.
+        device: where it computes.
+    """
+
+    def __init__(self, folder: Path, features: Features, *, device: str = "cpu") -> None:
+        self.folder, self.features, self.device = folder, features, device
+        self.paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+        if len(self.paths) <= NEIGHBOURS:
+            raise UserError(f"--reference {folder}: holds {len(self.paths)} pictures; name a folder with more of them")
+        self._seen: Tensor | None = None
+
+    def measure(self, run: Run) -> dict[str, Any]:
+        """Both sides against the reference.
+
+        {"reference": {"folder", "pictures"}, "features": card, "before": {"pictures", "fid", ...}, "after": the same,
+        "warning": words where there are few pictures, else null}.
+        """
+        if len(run.pairs) <= NEIGHBOURS:
+            raise UserError(
+                f"{run.name}: {len(run.pairs)} pairs are too few to be measured as a set; leave --reference out"
+            )
+        if self._seen is None:
+            self._seen = self._see(self.paths)
+        sides = {"before": [pair.before for pair in run.pairs], "after": [pair.after for pair in run.pairs]}
+        few = min(len(run.pairs), len(self.paths)) < ENOUGH
+        return {
+            "reference": {"folder": self.folder.name, "pictures": len(self.paths)},
+            "features": self.features.describe(),
+            **{
+                side: {"pictures": len(paths), **asdict(set_measures(self._see(paths), self._seen))}
+                for side, paths in sides.items()
+            },
+            "warning": FEW.format(enough=ENOUGH) if few else None,
+        }
+
+    @torch.inference_mode()
+    def _see(self, paths: Iterable[Path]) -> Tensor:
+        """(n,d) on the CPU; one picture in memory at a time."""
+        seen = []
+        for path in paths:
+            pixels = torch.from_numpy(np.array(open_picture(path))).permute(2, 0, 1)
+            seen.append(self.features.image(pixels.to(self.device).float() / 255).cpu())
+        return torch.stack(seen)

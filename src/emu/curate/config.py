@@ -1,0 +1,166 @@
+"""A funnel's config: which columns a source has, and the stages in their order with the limits that pictures must meet.
+
+data: {image_column: image, text_column: text, columns: {license: string, likes: int64}}
+stages:
+  - class_path: emu.curate.stages.Shape
+    at_least: {short_side: 1024}
+    at_most: {aspect: 2}
+"""
+
+import hashlib
+import inspect
+import json
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from emu.curate.fetch import Fetch
+from emu.curate.stage import Row, Selection, Stage
+from emu.errors import UserError
+
+SHARD = 256  # pictures: what a killed worker has to do again
+VERSION = 1  # of what a shard holds: shards of another one are not gone on with
+KEYS = {"data", "fetch", "stages", "budget"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage with the limits of the config: what leaves, and why."""
+
+    stage: Stage
+    at_least: dict[str, float] = field(default_factory=dict)
+    at_most: dict[str, float] = field(default_factory=dict)
+
+    def verdict(self, row: Row) -> str | None:
+        """Why a picture leaves here, None if it stays. What is no number meets no limit."""
+        for column, least in self.at_least.items():
+            if row[column] is None or not row[column] >= least:
+                return f"{column} {_shown(row[column])} is below {least:g}"
+        for column, most in self.at_most.items():
+            if row[column] is None or not row[column] <= most:
+                return f"{column} {_shown(row[column])} is above {most:g}"
+        return None
+
+
+@dataclass(frozen=True)
+class Data:
+    """How the source is read. `columns` of it become typed columns of the manifest: name -> pyarrow's type."""
+
+    image_column: str = "image"
+    text_column: str = "text"
+    columns: dict[str, str] = field(default_factory=dict)
+
+
+class Funnel:
+    """The steps of a config, ready to measure. Made again in every worker: models need not travel."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        if unknown := set(document) - KEYS:
+            raise UserError(f"unknown key {sorted(unknown)[0]}; a curate config has {', '.join(sorted(KEYS))}")
+        self.document = document
+        self.data = _made(Data, document.get("data") or {}, "data")
+        self.fetch = _made(Fetch, document.get("fetch") or {}, "fetch")
+        self.fetch.networks  # noqa: B018  (refuses what is none)
+        self.steps = [_step(given) for given in document.get("stages") or []]
+        if document.get("budget"):
+            self.steps.append(_step({"class_path": "emu.curate.stages.Budget", "init_args": document["budget"]}))
+        self._check()
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Every measured column with its type, in the order of the stages."""
+        return {name: kind for step in self.steps for name, kind in step.stage.columns.items()}
+
+    @property
+    def side(self) -> int:
+        """To what a JPEG may be scaled down while it is decoded; 0: not at all."""
+        sides = [step.stage.side for step in self.steps if step.stage.side is not None]
+        return 0 if 0 in sides else max(sides, default=0)
+
+    @property
+    def sha256(self) -> str:
+        """Of everything that decides what comes out."""
+        text = json.dumps([VERSION, SHARD, self.document], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def require(self) -> None:
+        """UserError where a stage lacks something to run."""
+        for step in self.steps:
+            step.stage.require()
+
+    def _check(self) -> None:
+        if not self.steps or self.steps[0].stage.name != "readable":
+            raise UserError("stages: the first one is emu.curate.stages.Readable, which opens the files")
+        names = [step.stage.name for step in self.steps]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise UserError(f"stages: two are called {sorted(twice)[0]}; give each a name of its own")
+        known = set(self.data.columns)
+        for step in self.steps:
+            if both := known & set(step.stage.columns):
+                raise UserError(f"stage {step.stage.name}: a column {sorted(both)[0]} is there already; name another")
+            known |= set(step.stage.columns)
+            reads = set(step.stage.reads) if isinstance(step.stage, Selection) else set()
+            for column in (*step.at_least, *step.at_most, *sorted(reads)):
+                if column not in known:
+                    raise UserError(
+                        f"stage {step.stage.name}: no column {column} up to there; there are {', '.join(sorted(known))}"
+                    )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """UserError: no YAML, or no mapping."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: a config is a mapping with the keys {', '.join(sorted(KEYS))}")
+    return document
+
+
+def _step(given: Any) -> Step:
+    if not isinstance(given, dict) or "class_path" not in given:
+        raise UserError(f"stages: {given!r:.80} has no class_path, such as emu.curate.stages.Shape")
+    class_path = str(given["class_path"])
+    if unknown := set(given) - {"class_path", "init_args", "at_least", "at_most"}:
+        raise UserError(f"{class_path}: unknown key {sorted(unknown)[0]}; there are init_args, at_least and at_most")
+    module, _, name = class_path.rpartition(".")
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"stages: {class_path}: {error}; name a class such as emu.curate.stages.Shape") from None
+    if not (isinstance(kind, type) and issubclass(kind, Stage)):
+        raise UserError(f"stages: {class_path} is no emu.curate.Stage; name a class that subclasses it")
+    stage: Stage = _made(kind, given.get("init_args") or {}, class_path)
+    return Step(stage, *(_limits(given.get(side), f"{class_path}: {side}") for side in ("at_least", "at_most")))
+
+
+def _made(kind: Any, arguments: dict[str, Any], where: str) -> Any:
+    try:
+        inspect.signature(kind).bind(**arguments)
+    except TypeError as error:
+        raise UserError(f"{where}: {error}; it takes {', '.join(inspect.signature(kind).parameters)}") from None
+    return kind(**arguments)
+
+
+def _limits(given: Any, where: str) -> dict[str, float]:
+    limits = given or {}
+    if not isinstance(limits, dict) or not all(isinstance(one, int | float) for one in limits.values()):
+        raise UserError(f"{where}: {given!r:.80} is no mapping of columns to numbers")
+    return {str(column): float(limit) for column, limit in limits.items()}
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def schema(columns: dict[str, str]) -> list[tuple[str, pa.DataType]]:
+    """UserError: a type that pyarrow does not know."""
+    try:
+        return [(name, pa.type_for_alias(kind)) for name, kind in columns.items()]
+    except ValueError as error:
+        raise UserError(f"data.columns: {error}; types are string, int64, float64, bool") from None

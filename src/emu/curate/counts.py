@@ -1,0 +1,76 @@
+"""The funnel in numbers: how many came to each stage, how many left there, how many it could not use."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from emu.curate.config import Funnel
+from emu.curate.decide import Fates
+from emu.errors import UserError
+
+
+@dataclass(frozen=True)
+class Count:
+    """One stage. `came` = `stays` + `dropped` + `failed`."""
+
+    stage: str
+    came: int
+    dropped: int
+    failed: int
+    stays: int
+
+
+def count(funnel: Funnel, fates: Fates) -> list[Count]:
+    """A line a stage, in order."""
+    counts = []
+    for number, step in enumerate(funnel.steps):
+        here = fates.left == number
+        failed = int((here & fates.failed).sum())
+        told = Count(
+            stage=step.stage.name,
+            came=int(fates.came(number).sum()),
+            dropped=int(here.sum()) - failed,
+            failed=failed,
+            stays=int(fates.passed(number).sum()),
+        )
+        assert told.came == told.stays + told.dropped + told.failed
+        counts.append(told)
+    total, out = len(fates.left), int(fates.stayed.sum())
+    assert total == out + sum(one.dropped + one.failed for one in counts)  # every picture is accounted for
+    return counts
+
+
+def table(counts: list[dict[str, Any]]) -> str:
+    """The funnel for a terminal."""
+    rows = [["stage", "in", "dropped", "failed", "out", "stays"]]
+    for one in counts:
+        share = f"{100 * one['stays'] / one['came']:.1f} %" if one["came"] else "-"
+        figures = [f"{one[key]:,}" for key in ("came", "dropped", "failed", "stays")]
+        rows.append([one["stage"], *figures, share])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    first, last = counts[0]["came"], counts[-1]["stays"]
+    return "\n".join([*lines, f"{first:,} pictures in, {last:,} out"])
+
+
+def as_rows(counts: list[Count]) -> list[dict[str, Any]]:
+    """For the manifest's footer."""
+    return [asdict(one) for one in counts]
+
+
+def require_some(funnel: Funnel, fates: Fates, counts: list[Count], read: Any) -> None:
+    """UserError where nothing is left: at which stage, and what it saw. `read` gives a column of the score table."""
+    if fates.stayed.any():
+        return
+    number = max(n for n, one in enumerate(counts) if one.came)
+    step, told = funnel.steps[number], counts[number]
+    said = f"stage {told.stage}: nothing is left, of {told.came:,} that came {told.failed:,} failed"
+    seen = []
+    for name in (*step.at_least, *step.at_most):
+        values = np.asarray(read(name)[fates.came(number)], dtype=float)
+        values = values[~np.isnan(values)]
+        if len(values):
+            quantiles = ", ".join(f"{value:.4g}" for value in np.quantile(values, (0, 0.25, 0.5, 0.75, 1)))
+            seen.append(f"{name} has the quartiles {quantiles}")
+    raise UserError("; ".join([said, *seen, "loosen its limits, and look at the manifest for the reasons"]))

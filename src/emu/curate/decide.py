@@ -1,0 +1,82 @@
+"""The second half: stages that look at all pictures at once, as queries over the small table of scores.
+
+In memory are the few columns that a stage reads and two numbers a picture; pixels are not met again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from emu.curate.config import Funnel
+from emu.curate.stage import Selection
+from emu.curate.work import STAYED
+
+
+@dataclass
+class Fates:
+    """How every picture of a source ended.
+
+    Args:
+        left: int (n,), the step at which it left, STAYED where it did not.
+        failed: bool (n,), whether it left because it could not be used.
+        reasons: row -> why, for those that a Selection took out; the others' reasons stand in their rows.
+        told: stage -> what it said of its decision.
+    """
+
+    left: NDArray[np.int16]
+    failed: NDArray[np.bool_]
+    reasons: dict[int, str] = field(default_factory=dict)
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def stayed(self) -> NDArray[np.bool_]:
+        stayed: NDArray[np.bool_] = self.left == STAYED
+        return stayed
+
+    def came(self, step: int) -> NDArray[np.bool_]:
+        """Who has come to a step."""
+        return self.stayed | (self.left >= step)
+
+    def passed(self, step: int) -> NDArray[np.bool_]:
+        """Who has left neither before a step nor there."""
+        return self.stayed | (self.left > step)
+
+
+def decide(funnel: Funnel, shards: list[Path]) -> Fates:
+    """Every Selection in its place between the stages, in order: it sees who has come to it, and no one else."""
+    fates = Fates(column(shards, "left"), column(shards, "failed").astype(bool))
+    for number, step in enumerate(funnel.steps):
+        if not isinstance(step.stage, Selection):
+            continue
+        scores = {name: column(shards, name) for name in step.stage.reads}
+        choice = step.stage.choose(scores, fates.passed(number))
+        fates.left[choice.leaves] = number
+        fates.failed[choice.leaves] = False
+        fates.reasons |= choice.reasons
+        fates.told[step.stage.name] = choice.told
+    return fates
+
+
+def column(shards: list[Path], name: str) -> NDArray[Any]:
+    """One column of all shards, in the order of the source; null numbers are NaN, null hashes 0."""
+    chunks = [_numpy(pq.read_table(path, columns=[name]).column(0)) for path in shards]
+    return np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int16)
+
+
+def _numpy(values: pa.ChunkedArray) -> NDArray[Any]:
+    if pa.types.is_uint64(values.type):
+        values = values.fill_null(0)  # as floats, the last bits of a hash would be gone
+    array: NDArray[Any] = values.to_numpy()
+    return array
+
+
+def tables(shards: list[Path]) -> Iterator[pa.Table]:
+    """The shards, one at a time."""
+    for path in shards:
+        yield pq.read_table(path)

@@ -1,0 +1,74 @@
+"""The whole story of one picture, told from the manifest alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from emu.curate import manifest
+from emu.curate.config import Funnel, Step
+from emu.curate.stage import Row
+from emu.errors import UserError, printable
+
+FEWEST = 6  # characters of a sha256 that name a picture
+
+
+def explain(out: Path, picture: str) -> list[str]:
+    """Lines: where it comes from, what each stage measured and asked for, where and why it left.
+
+    `picture` is its name in the source, its file in the curated folder, `row N`, or the beginning of its sha256.
+    UserError: there is none, or more than one.
+    """
+    told = manifest.told(out)
+    found = [row for group in manifest.groups(out / manifest.NAME) for row in _matching(group, picture)]
+    if not found:
+        raise UserError(f"--explain {picture}: not in {out / manifest.NAME}; give a source, a file, row N or a sha256")
+    if len(found) > 1:
+        which = ", ".join(f"row {row['row']}" for row in found[:5])
+        raise UserError(f"--explain {picture}: {len(found)} pictures are called so; give one of {which}")
+    return [indent + printable(text) for indent, text in _story(Funnel(told["document"]), told, found[0])]
+
+
+def _matching(group: pa.Table, picture: str) -> list[Row]:
+    name = picture.removeprefix("./")
+    hits = pc.or_(
+        pc.equal(group["source"], name),
+        pc.or_(
+            pc.fill_null(pc.equal(group["file"], name), False),
+            pc.fill_null(pc.ends_with(group["file"], f"/{name}"), False),
+        ),
+    )
+    if name.startswith("row ") and name[4:].isdigit():
+        hits = pc.equal(group["row"], int(name[4:]))
+    elif len(name) >= FEWEST:
+        hits = pc.or_(hits, pc.fill_null(pc.starts_with(group["sha256"], name), False))
+    rows: list[Row] = group.filter(hits).to_pylist()
+    return rows
+
+
+def _story(funnel: Funnel, told: dict[str, Any], row: Row) -> Iterator[tuple[str, str]]:
+    yield "", f"row {row['row']}, {row['source']}: {row['status']}"
+    yield "  ", f"caption: {row['text']}"
+    yield "  ", f"the source says: {row['source_columns']}"
+    for step in funnel.steps:
+        here = step.stage.name == row["stage"]
+        yield "  ", f"{step.stage.name}: {_measured(step, row)}"
+        if step.stage.name in told["told"] and told["told"][step.stage.name]:
+            yield "    ", f"over all pictures: {told['told'][step.stage.name]}"
+        if here:
+            yield "    ", f"{row['status']} here: {row['reason']}"
+            return
+    yield "  ", f"kept as {row['file']}"
+
+
+def _measured(step: Step, row: Row) -> str:
+    parts = []
+    for name in dict.fromkeys((*step.stage.columns, *step.at_least, *step.at_most)):
+        value = row.get(name)
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        asked = [f"at least {step.at_least[name]:g}"] if name in step.at_least else []
+        asked += [f"at most {step.at_most[name]:g}"] if name in step.at_most else []
+        parts.append(f"{name} {shown}" + (f" ({', '.join(asked)})" if asked else ""))
+    return "; ".join(parts) or "passed"

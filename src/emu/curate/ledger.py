@@ -1,0 +1,115 @@
+"""The ledger: what has been measured, a parquet file a shard.
+
+A shard is done if its file is there and its footer tells the same config and the same input; then it is whole, since it
+was written beside, synced and renamed. So a job that was killed anywhere goes on, and does again what was under way.
+"""
+
+import errno
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emu.errors import UserError
+from emu.runs import to_disk, write_atomically
+
+FOLDER = ".curate"
+FOOTER = b"emu"
+
+
+class Ledger:
+    """The shards of one curated folder."""
+
+    def __init__(self, out: Path, config: str) -> None:
+        self.folder, self.config = out / FOLDER / "shards", config
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"shard-{number:06d}.parquet"
+
+    def done(self, number: int, input_sha256: str) -> bool:
+        """Whether this very shard has been measured by this very config."""
+        try:
+            told = footer(self.path(number))
+        except (OSError, pa.ArrowException):  # absent, or damaged on disk: measured again
+            return False
+        return bool((told.get("config"), told.get("input")) == (self.config, input_sha256))
+
+    def write(self, number: int, table: pa.Table, told: dict[str, Any]) -> None:
+        """UserError where the disk is full or cannot be written to; no half file is left."""
+        write_table(self.path(number), table, {**told, "config": self.config})
+
+
+def kept_file(out: Path, sha256: str) -> Path:
+    """Where a picture that was fetched lies until the curated folder is written."""
+    return out / FOLDER / "fetched" / sha256[:2] / sha256
+
+
+def write_kept(out: Path, sha256: str, content: bytes) -> None:
+    """Keep what was fetched."""
+    path = kept_file(out, sha256)
+    if not path.exists():
+        with told_of_the_disk(path):
+            write_atomically(path, content)
+
+
+def write_table(path: Path, table: pa.Table, told: dict[str, Any]) -> None:
+    """A parquet file with `told` in its footer, whole or not there."""
+    buffer = io.BytesIO()
+    pq.write_table(marked(table, told), buffer, compression="zstd")
+    write_durably(path, buffer.getvalue())
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Beside, synced, renamed. UserError where the disk does not take it."""
+    with told_of_the_disk(path):
+        write_atomically(path, content)
+        to_disk(path)
+        to_disk(path.parent)
+
+
+@contextmanager
+def told_of_the_disk(path: Path) -> Iterator[None]:
+    """What the system says of a file that cannot be written, as one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"{path}: the disk is full; make room and run the same command again") from None
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); mend that and run the same command again"
+        ) from None
+
+
+def marked(table: pa.Table, told: dict[str, Any]) -> pa.Table:
+    """A table that carries `told`."""
+    return table.replace_schema_metadata({FOOTER: json.dumps(told, sort_keys=True).encode()})
+
+
+def footer(path: Path) -> dict[str, Any]:
+    """What a file's footer tells; empty where it is none of ours."""
+    metadata = pq.read_schema(path).metadata or {}
+    told: dict[str, Any] = json.loads(metadata.get(FOOTER, b"{}"))
+    return told
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Holds a curated folder; UserError where another process does."""
+    (out / FOLDER).mkdir(parents=True, exist_ok=True)
+    lock = os.open(out / FOLDER / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise UserError(f"{out}: another emu curate is at work there; wait for it, or name another folder") from None
+    try:
+        yield
+    finally:
+        os.close(lock)

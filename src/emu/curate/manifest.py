@@ -1,0 +1,103 @@
+"""The manifest: one parquet file with every picture of the source, what was measured, and how it ended.
+
+`row`, `source`, `text`, `status` (kept, dropped, failed), `stage` and `reason` where it left, `file` where it was
+kept, every score, the source's own columns; in the footer the config, the counts and what the thresholds became.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from emu.curate import ledger
+from emu.curate.config import Funnel
+from emu.curate.decide import Fates, tables
+from emu.curate.stage import Row
+from emu.curate.work import STAYED
+from emu.errors import UserError
+from emu.runs import to_disk
+
+NAME = "manifest.parquet"
+IMAGES = "images"
+EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}  # the other formats are their own
+
+
+def write(out: Path, funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any]) -> None:
+    """From the shards, one in memory at a time; whole or not there."""
+    path = out / NAME
+    beside = path.with_name(f".{NAME}.{os.getpid()}.tmp")
+    try:
+        with ledger.told_of_the_disk(path):
+            _stream(beside, funnel, fates, shards, told)
+            to_disk(beside)
+            beside.replace(path)
+            to_disk(out)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _stream(beside: Path, funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any]) -> None:
+    writer = None
+    try:
+        for table in tables(shards):
+            ended = ledger.marked(_ended(table, funnel, fates), told)
+            writer = writer or pq.ParquetWriter(beside, ended.schema, compression="zstd")
+            writer.write_table(ended)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _ended(table: pa.Table, funnel: Funnel, fates: Fates) -> pa.Table:
+    """A shard's table with how each picture ended in place of what its worker knew of that."""
+    rows, reasons = table.column("row").to_pylist(), table.column("reason").to_pylist()
+    formats, crops = table.column("format").to_pylist(), _crops(table)
+    ended: dict[str, list[str | None]] = {"status": [], "stage": [], "reason": [], "file": []}
+    for at, row in enumerate(rows):
+        left, failed = int(fates.left[row]), bool(fates.failed[row])
+        kept = left == STAYED
+        ended["status"].append("kept" if kept else "failed" if failed else "dropped")
+        ended["stage"].append(None if kept else funnel.steps[left].stage.name)
+        ended["reason"].append(None if kept else fates.reasons.get(row, reasons[at]))
+        ended["file"].append(file_name(row, formats[at], cropped=crops[at] is not None) if kept else None)
+    first = table.select(["row", "source", "text"])
+    for name, values in ended.items():
+        first = first.append_column(name, pa.array(values, type=pa.string()))
+    for name in table.column_names:
+        if name not in (*first.column_names, "left", "failed", "thumbnail"):
+            first = first.append_column(name, table.column(name))
+    return first
+
+
+def _crops(table: pa.Table) -> list[str | None]:
+    return table.column("crop").to_pylist() if "crop" in table.column_names else [None] * len(table)
+
+
+def file_name(row: int, kind: str, *, cropped: bool) -> str:
+    """Where a kept picture lies in the curated folder."""
+    return f"{IMAGES}/{row:08d}.{'png' if cropped else EXTENSIONS.get(kind, kind.lower())}"
+
+
+def kept(path: Path) -> list[Row]:
+    """The rows that were kept, all columns."""
+    return [row for group in groups(path) for row in group.to_pylist() if row["status"] == "kept"]
+
+
+def groups(path: Path) -> Any:
+    """The manifest's tables, one at a time."""
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number)
+
+
+def told(out: Path) -> dict[str, Any]:
+    """What a manifest's footer tells. UserError where there is none."""
+    try:
+        found = ledger.footer(out / NAME)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{out / NAME}: no manifest there ({error}); run emu curate first") from None
+    if "stages" not in found:
+        raise UserError(f"{out / NAME}: not a manifest of emu curate")
+    return found

@@ -1,0 +1,62 @@
+"""One picture on its way through the funnel: read once, decoded at most once."""
+
+import hashlib
+import io
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from emu.data.pictures import BadPicture, Header, decode, read_header
+from emu.data.sources import Entry
+
+LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)  # ITU-R BT.709, on the stored values
+
+
+class Picture:
+    """An entry of a source with its bytes.
+
+    Args:
+        entry: where it comes from.
+        content: its file's bytes.
+        side: a JPEG may be scaled down while it is decoded, to sides no shorter than this; 0 for all of its pixels.
+        max_pixels: more are refused.
+    """
+
+    def __init__(self, entry: Entry, content: bytes, *, side: int, max_pixels: int) -> None:
+        self.name, self.text, self.columns = entry.name, entry.text, entry.columns
+        self.content, self.side, self.max_pixels = content, side, max_pixels
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    @cached_property
+    def header(self) -> Header:
+        """Format and size, without decoding. BadPicture: no picture, or too large a one."""
+        return read_header(self._open, max_pixels=self.max_pixels)
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """Upright, sRGB, mode RGB. BadPicture: broken."""
+        return decode(self._open, max_pixels=self.max_pixels, least=self.side or None)
+
+    def crop(self, box: tuple[int, int, int, int]) -> None:
+        """Cut the decoded picture to (left, top, right, bottom); later stages see no more than that."""
+        self.image = self.image.crop(box)
+
+    def _open(self) -> io.BytesIO:
+        return io.BytesIO(self.content)
+
+
+def read(entry: Entry, *, max_bytes: int) -> bytes:
+    """An entry's file. BadPicture: cannot be read, or longer than `max_bytes`, of which no more is read."""
+    try:
+        with entry.open() as stream:
+            content: Any = stream.read(max_bytes + 1)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadPicture(f"cannot be read ({error})") from None
+    if len(content) > max_bytes:
+        raise BadPicture(f"longer than {max_bytes:,} bytes")
+    return bytes(content)

@@ -1,0 +1,143 @@
+"""The embedded engine: a few processes of this machine, one shard at a time each.
+
+A pipe to each process tells at which picture it is. So when one dies, killed for its memory or by a decoder's fault, it
+is known of what; its shard is tried again, at most RETRIES times, and from then on whatever it dies of is set aside.
+"""
+
+import multiprocessing
+import os
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from emu.curate.engine import Engine
+from emu.curate.shards import Shard
+from emu.curate.work import Work
+from emu.errors import UserError
+
+RETRIES = 2
+
+
+@dataclass
+class Task:
+    """A shard under way, and what happened to it."""
+
+    shard: Shard
+    deaths: int = 0
+    at: int | None = None  # the picture that its worker said it would open
+    quarantined: set[int] = field(default_factory=set)
+
+
+@dataclass
+class Worker:
+    """A process, the pipe to it and what it is at."""
+
+    process: BaseProcess
+    pipe: Connection
+    task: Task | None = None
+
+
+class Pool(Engine):
+    """`workers` processes."""
+
+    def __init__(self, workers: int) -> None:
+        self.count = workers
+        self.workers: list[Worker] = []
+        self.again: list[Task] = []
+        # Started from a server that imported and computed nothing: no thread of ours is lost in a fork.
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["emu.curate.work"])
+
+    def start(self, work: Work) -> None:
+        self.work = work
+        self.workers = [self._worker() for _ in range(self.count)]
+
+    def map(self, shards: Iterable[Shard]) -> Iterator[int]:
+        waiting = map(Task, shards)
+        for worker in self.workers:
+            self._give(worker, waiting)
+        while busy := [worker for worker in self.workers if worker.task is not None]:
+            ready = wait([worker.pipe for worker in busy])
+            for worker in busy:
+                if worker.pipe in ready and (number := self._hear(worker)) is not None:
+                    yield number
+                if worker.task is None:
+                    self._give(worker, waiting)
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.process.kill()  # what is half done is not under a shard's name
+            worker.process.join()
+            worker.pipe.close()
+        self.workers = []
+
+    def _worker(self) -> Worker:
+        here, there = self.context.Pipe()
+        process = self.context.Process(target=_serve, args=(there, self.work), daemon=True)
+        process.start()
+        there.close()  # so that its death is the end of the pipe
+        return Worker(process, here)
+
+    def _give(self, worker: Worker, waiting: Iterator[Task]) -> None:
+        task = self.again.pop() if self.again else next(waiting, None)
+        worker.task = task
+        if task is not None:
+            task.at = None
+            with suppress(OSError):  # it died meanwhile: the pipe's end is heard next
+                worker.pipe.send((task.shard, frozenset(task.quarantined)))
+
+    def _hear(self, worker: Worker) -> int | None:
+        """What a worker says; the number of a shard that is done."""
+        task = worker.task
+        assert task is not None  # only those at work are listened to
+        try:
+            word, value = worker.pipe.recv()
+        except (EOFError, OSError):
+            self._bury(worker, task)
+            return None
+        if word == "at":
+            task.at = value
+            return None
+        if word == "error":
+            raise UserError(value)
+        if word == "fault":
+            raise RuntimeError(f"a worker failed:\n{value}")
+        worker.task = None
+        return task.shard.number
+
+    def _bury(self, worker: Worker, task: Task) -> None:
+        worker.process.join()
+        worker.pipe.close()
+        task.deaths += 1
+        if task.deaths > RETRIES:
+            if task.at is None:
+                raise RuntimeError("workers end before they open a picture; what they say is above")
+            task.quarantined.add(task.at)
+        self.again.append(task)
+        fresh = self._worker()
+        worker.process, worker.pipe, worker.task = fresh.process, fresh.pipe, None
+
+
+def _serve(pipe: Any, work: Work) -> None:
+    """A worker's life: until its parent is gone."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        while True:
+            shard, quarantined = pipe.recv()
+            pipe.send(_done(work, shard, quarantined, pipe))
+    except (EOFError, OSError):  # the parent is gone, killed perhaps; whoever comes next goes on
+        return
+
+
+def _done(work: Work, shard: Shard, quarantined: frozenset[int], pipe: Any) -> tuple[str, Any]:
+    try:
+        work(shard, lambda index: pipe.send(("at", index)), quarantined)
+    except UserError as error:
+        return "error", str(error)
+    except Exception:
+        return "fault", traceback.format_exc()
+    return "done", shard.number

@@ -1,0 +1,36 @@
+"""A source cut into shards: equal runs of its pictures, the same at every start."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from emu.data.sources import Entry, Fault
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Pictures `first`, `first + 1`, ... of a source."""
+
+    number: int
+    first: int
+    items: list[Entry | Fault]
+
+    @property
+    def sha256(self) -> str:
+        """Of what the source says of its pictures; not of their pixels."""
+        digest = hashlib.sha256()
+        for item in self.items:
+            told = [item.message] if isinstance(item, Fault) else [item.name, item.text, item.columns]
+            digest.update(json.dumps(told, default=str).encode())
+        return digest.hexdigest()
+
+
+def cut(items: Iterable[Entry | Fault], *, size: int) -> Iterator[Shard]:
+    """Shards of `size` pictures, the last one shorter; one is in memory at a time."""
+    items = iter(items)
+    number = 0
+    while found := list(islice(items, size)):
+        yield Shard(number, number * size, found)
+        number += 1

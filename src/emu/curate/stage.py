@@ -1,0 +1,76 @@
+"""What a stage of the funnel is: a subclass measures one picture; a Selection also looks at all pictures at once.
+
+A stage only measures. Who leaves is said by the config, as limits on what was measured (`config.Step`); a Selection
+says it itself, from the small table of scores, after every picture has been looked at.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.curate.picture import Picture
+from emu.errors import UserError
+
+Row = dict[str, Any]
+Scores = Mapping[str, NDArray[Any]]  # column -> a value a picture; NaN or None where it was not measured
+
+
+class Stage(ABC):
+    """Measures single pictures."""
+
+    name: str
+    """How config, manifest and page call it; one funnel has every name once."""
+
+    columns: Mapping[str, str] = {}
+    """What `measure` adds to a picture's row: column -> pyarrow's name of its type."""
+
+    side: int | None = None
+    """The least length of the sides that it wants to see: a JPEG may come scaled down to it. 0: every pixel; None: no
+    pixels at all."""
+
+    packages: ClassVar[Mapping[str, str]] = {}
+    """Modules that it imports -> the extra of emu that brings them."""
+
+    def measure(self, picture: Picture) -> Row:
+        """The values of `columns`. Raises BadPicture where the file cannot be used; UserError ends the whole job."""
+        return {}
+
+    def require(self) -> None:
+        """UserError where something that it needs is not installed: no stage is ever passed silently."""
+        for module, extra in self.packages.items():
+            if find_spec(module) is None:
+                raise UserError(
+                    f"stage {self.name}: needs {module}; pip install 'emu-quality-tuning[{extra}]', or take the stage "
+                    "out of the config"
+                )
+
+
+@dataclass
+class Choice:
+    """What a Selection decided.
+
+    Args:
+        leaves: bool (n,), who leaves.
+        reasons: row -> why, for those who leave.
+        told: what to keep in the manifest: thresholds found, counts before and after.
+    """
+
+    leaves: NDArray[np.bool_]
+    reasons: dict[int, str]
+    told: dict[str, Any] = field(default_factory=dict)
+
+
+class Selection(Stage):
+    """Decides over all pictures that are still there, by a few columns of the score table."""
+
+    reads: tuple[str, ...] = ()
+    """The columns that `choose` looks at."""
+
+    @abstractmethod
+    def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
+        """Of the n pictures, `there` (n,) says which are still in the funnel. The same input gives the same choice."""

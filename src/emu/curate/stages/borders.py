@@ -1,0 +1,65 @@
+"""Borders: frames, letter boxes and scanner edges of one colour around a picture; measured, or cut off."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.curate.picture import Picture
+from emu.curate.stage import Row, Stage
+
+SAME = 10  # 8-bit levels from the border's own colour, as compression moves it
+LEAST = 0.98  # of a line has that colour
+
+
+class Borders(Stage):
+    """The share of the area that uniform lines at the four edges take.
+
+    Args:
+        cut: cut them off: later stages see the picture without, and it is written so. Where the limit is passed the
+            picture leaves all the same.
+    """
+
+    name = "borders"
+    side = 0
+
+    def __init__(self, cut: bool = False) -> None:
+        self.cut = cut
+        self.columns = {"border": "float64", "crop": "string"}
+
+    def measure(self, picture: Picture) -> Row:
+        pixels = np.asarray(picture.image)
+        height, width = pixels.shape[:2]
+        left, top, right, bottom = inside(pixels)
+        share = 1 - (right - left) * (bottom - top) / (height * width)
+        if not (self.cut and share > 0):
+            return {"border": share, "crop": None}
+        picture.crop((left, top, right, bottom))
+        return {"border": share, "crop": f"{left},{top},{right},{bottom}"}
+
+
+def inside(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of what is no border; a picture of one colour has none."""
+    top, bottom = _edges(pixels)
+    left, right = _edges(pixels[top:bottom].swapaxes(0, 1))
+    return left, top, right, bottom
+
+
+def _edges(pixels: NDArray[np.uint8]) -> tuple[int, int]:
+    """The first line that is no border and the one after the last."""
+    start = _run(pixels)
+    if start == len(pixels):
+        return 0, len(pixels)
+    return start, len(pixels) - _run(pixels[::-1])
+
+
+def _run(pixels: NDArray[np.uint8]) -> int:
+    """How many lines at the start have the colour of the very first one and end abruptly.
+
+    An even sky ends here and there, or little by little; a border ends at once over half of the line and more.
+    """
+    colour = np.median(pixels[0], axis=0)
+    for number, line in enumerate(pixels):
+        if (np.abs(line - colour).max(axis=-1) <= SAME).mean() < LEAST:
+            beyond = pixels[min(number + 1, len(pixels) - 1)]  # the line itself may be half of either
+            abrupt = (np.abs(beyond - colour).max(axis=-1) > 2 * SAME).mean() > 0.5
+            return number if abrupt else 0
+    return len(pixels)

@@ -1,0 +1,48 @@
+"""Words in a picture: how many there are, and how much of it they cover."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from emu.curate.picture import Picture
+from emu.curate.stage import Row, Stage
+from emu.curate.stages.judged import reduced
+
+
+class Overlaid(Stage):
+    """What OCR reads (rapidocr, its models come with the package): words, and their boxes' share of the area.
+
+    Args:
+        confidence: lines that are read with less do not count.
+        side: larger pictures are scaled down to it.
+    """
+
+    name = "overlaid"
+    columns = {"words": "int64", "text_area": "float64"}
+    packages = {"rapidocr": "ocr", "onnxruntime": "ocr"}
+
+    def __init__(self, confidence: float = 0.7, side: int = 640) -> None:
+        self.confidence, self.side = confidence, side
+
+    @cached_property
+    def engine(self) -> Any:
+        from rapidocr import RapidOCR
+
+        return RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": 1})
+
+    def measure(self, picture: Picture) -> Row:
+        pixels = np.asarray(reduced(picture.image, self.side or 0))
+        found = self.engine(np.ascontiguousarray(pixels[..., ::-1]))  # it takes blue first
+        if found.boxes is None:
+            return {"words": 0, "text_area": 0.0}
+        read = [i for i, score in enumerate(found.scores) if score >= self.confidence]
+        area = sum(polygon(np.asarray(found.boxes[i], dtype=float)) for i in read)
+        words = sum(len(found.txts[i].split()) for i in read)
+        return {"words": words, "text_area": min(1.0, area / (pixels.shape[0] * pixels.shape[1]))}
+
+
+def polygon(corners: "np.typing.NDArray[np.float64]") -> float:
+    """The area of (n,2) corners in order: the shoelace formula."""
+    x, y = corners.T
+    return float(abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2)

@@ -1,0 +1,40 @@
+"""Small pictures for the page, kept while a picture is decoded anyway: it may come from a server and is not met again.
+
+Only some shards keep them, the first ones and then each whose number is a power of two: spread over a source of any
+size, and never more than a few megabytes.
+"""
+
+import io
+from collections import Counter
+
+from PIL import Image
+
+from emu.curate.picture import Picture
+from emu.data.pictures import BadPicture
+
+SIDE = 144  # pixels
+REMOVED = 6  # a shard and stage
+STAYED = 32  # a shard: some of them leave later, where all pictures are looked at
+
+
+class Thumbnails:
+    """Which pictures of a shard get one."""
+
+    def __init__(self, shard: int, *, steps: int) -> None:
+        self.wanted = shard < 4 or shard & (shard - 1) == 0
+        self.seen: Counter[int] = Counter()
+        self.limits = {-1: STAYED, **dict.fromkeys(range(steps), REMOVED)}
+
+    def of(self, picture: Picture, left: int) -> bytes | None:
+        """A WebP, for the first ones that leave at each stage and that stay."""
+        if not self.wanted or self.seen[left] >= self.limits[left]:
+            return None
+        self.seen[left] += 1
+        try:
+            small = picture.image.copy()
+        except BadPicture:
+            return None
+        small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2)
+        stream = io.BytesIO()
+        small.save(stream, "WEBP", quality=80, method=2)
+        return stream.getvalue()

@@ -1,0 +1,28 @@
+"""What a page sends: a small JSON object, with exactly the fields that are asked for, or nothing is done."""
+
+import json
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+LONGEST = 16 * 1024
+
+
+async def fields(request: Request, **types: type) -> dict[str, Any]:
+    """The body's fields by name, each of its type; HTTP 413 for more than 16 KiB, 400 for anything else amiss."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST:
+            raise HTTPException(413, "Too long.")
+    try:
+        found = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, "Not JSON.") from error
+    if not isinstance(found, dict) or found.keys() != types.keys():
+        raise HTTPException(400, f"Send {', '.join(types) or 'no fields'}.")
+    for name, kind in types.items():
+        if type(found[name]) is not kind:  # True is no number here
+            raise HTTPException(400, f"{name}: not of the right type.")
+    return found

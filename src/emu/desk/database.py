@@ -1,0 +1,151 @@
+"""Where answers are kept: SQLite in a file by default, PostgreSQL by URL, through SQLAlchemy Core.
+
+SQLite runs in WAL mode with synchronous=FULL: what was committed outlives kill -9 and a power cut. All writers take
+turns (`writing`), so what one read before it writes is still so when it writes.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    URL,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    exc,
+    select,
+)  # fmt: skip
+
+from emu.errors import UserError
+
+metadata = MetaData()
+SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up in INTEGER alone
+
+# The one row of a study: which pictures it shows, how, and the secret that all shuffling hangs on.
+studies = Table(
+    "studies", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+)  # fmt: skip
+# Links and sessions are kept as SHA-256: who reads the file cannot come in with what it says.
+raters = Table(
+    "raters", metadata,
+    Column("id", SERIAL, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("link", String(64), unique=True),
+    Column("revoked", Boolean, nullable=False, default=False),
+)  # fmt: skip
+sessions = Table(
+    "sessions", metadata,
+    Column("hash", String(64), primary_key=True),
+    Column("rater", ForeignKey("raters.id"), nullable=False),
+)  # fmt: skip
+# What a rater was given to look at, and the answer that stands. `turn` counts the events of the card.
+cards = Table(
+    "cards", metadata,
+    Column("id", String(32), primary_key=True),
+    Column("rater", ForeignKey("raters.id"), nullable=False),
+    Column("question", String(16), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("pair", String(32), nullable=False),
+    Column("swapped", Boolean, nullable=False),
+    Column("turn", Integer, nullable=False, default=0),
+    Column("choice", String(16)),
+    UniqueConstraint("rater", "question", "position"),
+    UniqueConstraint("rater", "question", "kind", "pair"),
+    Index("cards_by_pair", "question", "kind", "pair"),
+)  # fmt: skip
+# Everything that was ever answered or taken back, in order; nothing is changed or removed here.
+events = Table(
+    "events", metadata,
+    Column("id", SERIAL, primary_key=True),
+    Column("card", ForeignKey("cards.id"), nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("choice", String(16), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("milliseconds", Integer, nullable=False, default=0),
+    Column("at", Float, nullable=False, default=time.time),
+    UniqueConstraint("card", "turn"),
+)  # fmt: skip
+
+
+class Database:
+    """A study's tables behind two doors: `reading()` and `writing()`, each one transaction.
+
+    Args:
+        url: as SQLAlchemy reads it: `sqlite:////absolute/file` or `postgresql+psycopg://user@host/name`.
+
+    Raises:
+        UserError: no such database, no driver for it, or one that does not answer.
+    """
+
+    def __init__(self, url: str | URL) -> None:
+        try:
+            self.engine = create_engine(url, pool_pre_ping=True)
+            if self.engine.dialect.name == "sqlite":
+                event.listen(self.engine, "connect", _prepare_sqlite)
+                event.listen(self.engine, "begin", _begin_sqlite)
+            with self.engine.begin() as connection:
+                metadata.create_all(connection)
+        except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError, exc.DBAPIError) as error:
+            reason = getattr(error, "orig", error)
+            raise UserError(f"--db: {reason}; give sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME") from error
+
+    @classmethod
+    def in_file(cls, path: Path) -> "Database":
+        """In a file that none but its owner may read: it holds the raters' names and the study's secret."""
+        try:
+            path.touch(mode=0o600)
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}; say with --db where votes may be kept") from error
+        return cls(URL.create("sqlite", database=str(path)))
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One transaction that only reads: it sees one state, and keeps no writer waiting."""
+        with self.engine.connect().execution_options(emu_reads=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction, alone among writers; on disk when the block has ended."""
+        with self.engine.begin() as connection:
+            if self.engine.dialect.name != "sqlite":
+                connection.execute(select(studies.c.id).with_for_update())
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, below
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=20000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads = connection.get_execution_options().get("emu_reads", False)
+    # IMMEDIATE takes the write lock at once; a plain transaction that wants to write later may be refused.
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

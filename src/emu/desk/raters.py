@@ -1,0 +1,84 @@
+"""Raters: who may answer, by links that nobody can guess and the owner can revoke.
+
+A link is 256 random bits, so no number of guesses finds one and none has to be counted. It may be opened on several
+devices; each gets a session of its own. The database keeps hashes of both.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from emu.desk.database import Database, raters, sessions
+from emu.errors import UserError, printable
+
+LONGEST_NAME = 80
+
+
+@dataclass(frozen=True)
+class Rater:
+    """`id` is what answers are kept by; `name` is only shown."""
+
+    id: int
+    name: str
+
+
+def invite(database: Database, name: str) -> str:
+    """The token of a new link for `name`; a link that the same name had before opens no more."""
+    if not name.strip() or len(name) > LONGEST_NAME:
+        raise UserError(f"--invite {printable(name)[:100]}: give a name of 1 to {LONGEST_NAME} characters")
+    token = secrets.token_urlsafe(32)
+    with database.writing() as connection:
+        known = connection.execute(select(raters.c.id).where(raters.c.name == name)).scalar()
+        if known is None:
+            connection.execute(insert(raters).values(name=name, link=_hash(token), revoked=False))
+        else:
+            connection.execute(update(raters).where(raters.c.id == known).values(link=_hash(token), revoked=False))
+    return token
+
+
+def revoke(database: Database, name: str) -> None:
+    """Closes the link and all sessions of `name`; the answers given so far stay."""
+    with database.writing() as connection:
+        known = connection.execute(select(raters.c.id).where(raters.c.name == name)).scalar()
+        if known is None:
+            raise UserError(f"--revoke {printable(name)}: no such rater; --raters lists them")
+        connection.execute(update(raters).where(raters.c.id == known).values(link=None, revoked=True))
+        connection.execute(delete(sessions).where(sessions.c.rater == known))
+
+
+def join(database: Database, token: str) -> str | None:
+    """A new session's token for who holds a link; None where the link is unknown or revoked."""
+    session = secrets.token_urlsafe(32)
+    with database.writing() as connection:
+        known = connection.execute(select(raters.c.id).where(raters.c.link == _hash(token))).scalar()
+        if known is None:
+            return None
+        connection.execute(insert(sessions).values(hash=_hash(session), rater=known))
+    return session
+
+
+def rater_of(database: Database, session: str) -> Rater | None:
+    """Whose session it is; None where there is no such session, or no more."""
+    with database.reading() as connection:
+        return _rater(connection, session)
+
+
+def invited(database: Database) -> list[str]:
+    """The names of those whose links are open."""
+    with database.reading() as connection:
+        return list(connection.execute(select(raters.c.name).where(raters.c.revoked.is_(False))).scalars())
+
+
+def _rater(connection: Connection, session: str) -> Rater | None:
+    row = connection.execute(
+        select(raters.c.id, raters.c.name)
+        .join(sessions, sessions.c.rater == raters.c.id)
+        .where(sessions.c.hash == _hash(session), raters.c.revoked.is_(False))
+    ).one_or_none()
+    return None if row is None else Rater(row.id, row.name)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,97 @@
+"""Runs a page of the desk with uvicorn: on this machine alone unless a host is named."""
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from emu.errors import UserError
+
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the desk listens, and how raters reach it.
+
+    Args:
+        proxy: what raters type where a proxy stands in front, without a slash at the end; else empty.
+    """
+
+    host: str
+    port: int
+    proxy: str = ""
+
+    @property
+    def url(self) -> str:
+        """What stands in front of the links."""
+        return self.proxy or self._own
+
+    @property
+    def _own(self) -> str:
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    def link(self, token: str) -> str:
+        """The invitation link of a token."""
+        return f"{self.url}/join/{token}"
+
+    def local(self, token: str) -> str:
+        """The link for a browser on this machine, past the proxy."""
+        return f"{self._own}/join/{token}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether nobody but this machine reaches it."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def secure(self) -> bool:
+        """Whether raters come over TLS, so that the cookie may demand it."""
+        return self.proxy.startswith("https://")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The host names that requests may carry; none means any, where it listens on all interfaces."""
+        if not self.proxy and self.host in ("0.0.0.0", "::"):
+            return ()
+        return (*LOOPBACK_NAMES, self.host, urlsplit(self.proxy).hostname or self.host)
+
+
+def address(host: str, port: int, proxy: str | None) -> Address:
+    """UserError for a `proxy` that is no address."""
+    parts = urlsplit(proxy or "http://localhost")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise UserError(f"--url {proxy}: give the address in front of the links, such as https://vote.example.org")
+    return Address(host, port, (proxy or "").rstrip("/"))
+
+
+def listen(where: Address, *, invited: Sequence[str]) -> tuple[socket.socket, Address]:
+    """A listening socket and its address, whose port is a free one where 0 was asked for.
+
+    Raises:
+        UserError: nobody is invited though other machines may come, or the address is taken or not this machine's.
+    """
+    if not where.loopback and not invited:
+        raise UserError(f"--host {where.host}: needs raters with links; make them first with --invite NAME")
+    try:
+        family = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.create_server((where.host, where.port), family=family)
+    except (OSError, OverflowError) as error:
+        raise UserError(f"--host {where.host} --port {where.port}: {error}; choose another") from error
+    return listening, Address(where.host, listening.getsockname()[1], where.proxy)
+
+
+def server(app: ASGIApp) -> uvicorn.Server:
+    """A server that does not say what it is. There is no access log: addresses hold links."""
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
+        timeout_graceful_shutdown=3, proxy_headers=False,
+    )  # fmt: skip
+    return uvicorn.Server(config)

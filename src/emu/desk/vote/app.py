@@ -1,0 +1,176 @@
+"""The vote page as a Starlette app: nine routes, all but the door behind the guard.
+
+A card's address is 128 random bits and answers to its own rater alone. What a rater receives of a card is two
+addresses that end in a and b, and in the second question the caption; kinds, seeds, paths and models stay here.
+"""
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from sqlalchemy import Connection, exc, select
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from emu.desk import raters
+from emu.desk.bodies import fields
+from emu.desk.database import cards
+from emu.desk.guard import COOKIE, Guard
+from emu.desk.vote.assignment import Card, Hand, Presence, deal
+from emu.desk.vote.ballots import LONGEST_REASON, answer, begin, next_question, question_of, training_feedback
+from emu.desk.vote.drawing import CardPictures
+from emu.desk.vote.questions import FAITHFULNESS, TRAINING
+from emu.desk.vote.study import Study
+from emu.errors import UserError
+
+HERE = Path(__file__).parent
+SESSION_DAYS = 30
+LONGEST_LOOK = 24 * 3600 * 1000  # milliseconds; a card that was open for longer counts as a day
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+)
+
+
+def vote_app(study: Study, *, hosts: Collection[str] = (), secure: bool = False) -> Starlette:
+    """The app of one study.
+
+    Args:
+        hosts: the host names it answers to; empty for any.
+        secure: whether raters come over TLS, so that the cookie travels over nothing else.
+    """
+    page = Page(study, secure=secure)
+    return Starlette(
+        routes=[
+            Route("/", page.show),
+            Route("/join/{link}", page.join),
+            Route("/vote.css", _file("vote.css", "text/css")),
+            Route("/vote.js", _file("vote.js", "text/javascript")),
+            Route("/vote.svg", _file("vote.svg", "image/svg+xml")),
+            Route("/picture/{card}/{side}", page.picture),
+            Route("/hand", page.hand, methods=["POST"]),
+            Route("/begin", page.begin, methods=["POST"]),
+            Route("/answer", page.answer, methods=["POST"]),
+        ],
+        middleware=[Middleware(Guard, rater_of=lambda session: raters.rater_of(study.database, session), hosts=hosts)],
+        exception_handlers={exc.OperationalError: _not_stored, UserError: _not_there},
+    )
+
+
+class Page:
+    """The routes of the vote page."""
+
+    def __init__(self, study: Study, *, secure: bool) -> None:
+        self.study = study
+        self.secure = secure
+        self.presence = Presence()
+        self.pictures = CardPictures(study)
+
+    def show(self, request: Request) -> Response:
+        html = TEMPLATES.get_template("vote.html").render(rater=request.state.rater.name)
+        return HTMLResponse(html)
+
+    def join(self, request: Request) -> Response:
+        """Opens a session. The page is left from the page itself: a strict cookie does not follow a link from afar."""
+        session = raters.join(self.study.database, request.path_params["link"])
+        if session is None:
+            return PlainTextResponse("This link is not open. Ask whoever runs the study for yours.\n", status_code=404)
+        response = HTMLResponse(TEMPLATES.get_template("join.html").render())
+        response.set_cookie(
+            COOKIE, session, max_age=SESSION_DAYS * 86400, httponly=True, samesite="strict", secure=self.secure
+        )
+        return response
+
+    def picture(self, request: Request) -> Response:
+        side = {"a": 0, "b": 1}.get(request.path_params["side"])
+        if side is None or not request.path_params["card"].isascii():
+            raise HTTPException(404)
+        with self.study.database.reading() as connection:
+            mine = cards.c.rater == request.state.rater.id
+            card = connection.execute(select(cards).where(cards.c.id == request.path_params["card"], mine)).first()
+        if card is None:
+            raise HTTPException(404)
+        return Response(self.pictures.sides(card)[side], media_type="image/png")
+
+    async def hand(self, request: Request) -> Response:
+        """The cards to look at now."""
+        await fields(request)
+        return await run_in_threadpool(self.change, request, lambda connection, rater: {})
+
+    async def begin(self, request: Request) -> Response:
+        """The next question's cards, once this one's are done."""
+        await fields(request)
+
+        def change(connection: Connection, rater: int) -> dict[str, Any]:
+            begin(self.study, connection, rater, self.presence)
+            return {}
+
+        return await run_in_threadpool(self.change, request, change)
+
+    async def answer(self, request: Request) -> Response:
+        """Stores an answer, or takes the last one back; then the cards to look at now."""
+        given = await fields(request, card=str, turn=int, choice=str, reason=str, milliseconds=int)
+        if len(given["reason"]) > LONGEST_REASON or not 0 <= given["turn"] < 2**31 or not given["card"].isascii():
+            raise HTTPException(400, "Too long, or no card.")
+        given["milliseconds"] = min(max(given["milliseconds"], 0), LONGEST_LOOK)
+        # Half characters and zeros come in JSON but go into no database.
+        given["reason"] = given["reason"].encode(errors="replace").decode().replace("\0", "")
+
+        def change(connection: Connection, rater: int) -> dict[str, Any]:
+            status = answer(self.study, connection, rater, **given)
+            if status == "unknown":
+                raise HTTPException(404, "No such card.")
+            feedback = training_feedback(connection, given["card"], given["choice"]) if status == "stored" else None
+            return {"status": status, "feedback": feedback}
+
+        return await run_in_threadpool(self.change, request, change)
+
+    def change(self, request: Request, change: Any) -> Response:
+        """One transaction: the change, then the hand. It is committed before the answer is on its way."""
+        rater = request.state.rater.id
+        self.presence.note(rater)
+        with self.study.database.writing() as connection:
+            told = change(connection, rater)
+            hand = deal(self.study, connection, rater, question_of(self.study, connection, rater), self.presence)
+        body = json.dumps({**told, **self.told(hand)})  # ASCII, since a caption may hold half a character
+        return Response(body, media_type="application/json")
+
+    def told(self, hand: Hand) -> dict[str, Any]:
+        """What the page may know of a hand."""
+        return {
+            "question": hand.question,
+            "next": None if hand.open else next_question(self.study, hand.question),
+            "cards": [self.told_card(card) for card in hand.open],
+            "training": self.study.options.training,
+            "answered": hand.answered,
+            "total": hand.total,
+            "last": hand.last and {"id": hand.last.id, "turn": hand.last.turn},
+        }
+
+    def told_card(self, card: Card) -> dict[str, Any]:
+        caption = {"caption": self.study.matches[card.pair].prompt} if card.question == FAITHFULNESS else {}
+        return {"id": card.id, "turn": card.turn, "training": card.kind.startswith(TRAINING), **caption}
+
+
+def _file(name: str, media_type: str) -> Any:
+    content = (HERE / name).read_text(encoding="utf-8")
+
+    def send(request: Request) -> Response:
+        return Response(content, media_type=media_type)
+
+    return send
+
+
+def _not_stored(request: Request, error: Exception) -> Response:
+    """The database is away or full: the page keeps the answer and tries again."""
+    return PlainTextResponse("Not stored.\n", status_code=503)
+
+
+def _not_there(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("Not there.\n", status_code=404)

@@ -1,0 +1,51 @@
+"""What kind of card a rater meets when: training, then matches with checks hidden among them.
+
+Checks and repeats fall on one drawn place in every block of 1/share cards: their number is sure, their place is not
+to be foretold. It depends on the study's secret, the rater and the question alone.
+"""
+
+from collections.abc import Iterator
+from itertools import count, islice
+
+from emu.desk.vote.questions import CHECKS, MATCH, REPEAT, TRAINING
+from emu.desk.vote.study import Study
+
+
+def slots(study: Study, rater: int, question: str) -> Iterator[str]:
+    """The kinds of a rater's cards, from the first on, without end."""
+    kinds = CHECKS[question]
+    for number in range(study.options.training):
+        yield TRAINING + kinds[number % len(kinds)]
+    checks = 0
+    for place in count():
+        if _falls(study, ("check", rater, question), study.options.checks, place):
+            yield kinds[checks % len(kinds)]
+            checks += 1
+        elif _falls(study, ("repeat", rater, question), study.options.repeats, place):
+            yield REPEAT
+        else:
+            yield MATCH
+
+
+def slot(study: Study, rater: int, question: str, position: int) -> str:
+    """The kind of the card at `position`, from 0."""
+    return next(islice(slots(study, rater, question), position, None))
+
+
+def cards_for(study: Study, rater: int, question: str, *, matches: int, start: int) -> int:
+    """How many cards it takes to show so many matches, from position `start` on."""
+    if not matches:
+        return 0
+    for cards, kind in enumerate(islice(slots(study, rater, question), start, None), start=1):
+        matches -= kind == MATCH
+        if not matches:
+            return cards
+    raise AssertionError("slots have no end")
+
+
+def _falls(study: Study, about: tuple[str, int, str], share: float, place: int) -> bool:
+    if not share:
+        return False
+    size = round(1 / share)
+    block, within = divmod(place, size)
+    return study.number(*about, block) % size == within

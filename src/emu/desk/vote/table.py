@@ -1,0 +1,66 @@
+"""The results as plain text for the terminal."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from emu.desk.vote.attention import RULE, Attention, attention, kept
+from emu.desk.vote.questions import MATCH
+from emu.desk.vote.study import Study
+from emu.desk.vote.tally import tally
+from emu.desk.vote.votes import Vote, rater_names
+from emu.errors import printable
+from emu.statistics import WinRate
+
+HEAD = ("", "pairs", "votes", "win", "tie", "lose", "95 % of win", "pooled win", "95 %", "alpha")
+
+
+def table(study: Study, votes: Sequence[Vote], ranked: dict[str, list[dict[str, Any]]]) -> str:
+    """A row for every two models and question, over the raters kept and over all; then raters and strengths."""
+    out = [one for one in attention(votes) if not one.kept]
+    ways = [("", kept(votes)), *([(", all raters", list(votes))] if out else [])]
+    rows = [list(HEAD)]
+    for question in study.questions:
+        for models in dict.fromkeys(match.models for match in study.matches.values()):
+            for name, chosen in ways:
+                rows += _rows(f"{question}: {models[1]} against {models[0]}{name}", models, question, chosen)
+    names = rater_names(study)
+    lines = [*aligned(rows), "", *(f"left out of {one.question}: {_told(one, names)}" for one in out)]
+    lines += [f"rule: {RULE}" if out else f"no rater was left out; the rule: {RULE}"]
+    for question, strongest in ranked.items():
+        lines += ["", f"strengths, {question} (Bradley-Terry, log-odds, 95 % over prompts)"]
+        lines += [
+            f"  {printable(one['model'])}  {one['strength']:+.2f} [{one['ci95'][0]:+.2f}, {one['ci95'][1]:+.2f}]"
+            for one in strongest
+        ]
+    return "\n".join(lines)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _rows(title: str, models: tuple[str, str], question: str, votes: Sequence[Vote]) -> Iterator[list[str]]:
+    told = tally(
+        [v for v in votes if v.kind == MATCH and v.question == question and v.match.models == models]
+    )  # fmt: skip
+    if told is not None:
+        alpha = "-" if told.alpha is None else f"{told.alpha:.2f}"
+        pooled = ["-", "-"] if told.pooled is None else [f"{told.pooled.win:.1f}", _interval(told.pooled)]
+        rates = [f"{share:.1f}" for share in (told.majority.win, told.majority.tie, told.majority.lose)]
+        yield [printable(title), f"{told.pairs:,}", f"{told.votes:,}", *rates, _interval(told.majority), *pooled, alpha]
+
+
+def _interval(rate: WinRate) -> str:
+    return f"[{rate.ci95[0]:.1f}, {rate.ci95[1]:.1f}]"
+
+
+def _told(one: Attention, names: dict[str, str]) -> str:
+    return f"{printable(names[one.rater])}, {one.passed} of {one.checks} checks passed, {one.votes} votes"

@@ -1,0 +1,262 @@
+"use strict";
+// An answer is sent, stored, and only then does the next pair appear: what one sees gone is safe.
+const QUESTIONS = {
+  appeal: {
+    part: "Visual appeal",
+    ask: "Which picture looks better?",
+    text: "You will see two pictures at a time. Say which one looks better to you: its composition, light, colours and detail, the whole of it. What they were meant to show is hidden on purpose.",
+    answers: [["a", "A", "ArrowLeft", "\u2190"], ["tie", "Tie", " ", "space"], ["b", "B", "ArrowRight", "\u2192"]],
+    keys: { ArrowDown: "tie" },
+  },
+  faithfulness: {
+    part: "Faithfulness",
+    ask: "Which picture shows what the caption says?",
+    text: "Now the caption is shown. Say which picture shows what it says, however well or badly it looks. Both, if both show it equally well; Neither, if neither does.",
+    answers: [["a", "A", "ArrowLeft", "\u2190"], ["both", "Both", "ArrowUp", "\u2191"], ["neither", "Neither", "ArrowDown", "\u2193"], ["b", "B", "ArrowRight", "\u2192"]],
+    keys: { " ": "both" },
+  },
+};
+const WHY = {
+  degraded: "one picture is a spoiled copy of the other",
+  identical: "both are the same picture",
+  foreign: "one picture was drawn for another caption",
+};
+const SETTLE = 150; // ms after a pair appears in which a key is still meant for the pair before
+const byId = (id) => document.getElementById(id);
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+let hand = null;
+let busy = true;
+let shownAt = 0;
+let waiting = null; // what "Go on" does
+
+async function post(path, body) {
+  for (let wait = 300; ; wait = Math.min(2 * wait, 5000)) {
+    try {
+      const response = await fetch(path, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "X-Emu-Desk": "1" },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(10000),
+      });
+      if (response.ok) {
+        const told = await response.json();
+        say("");
+        return told;
+      }
+      if (response.status < 500) {
+        say(response.status === 401 ? "Your link is closed. What you answered is kept." : "This did not work. Load the page again.");
+        return null;
+      }
+    } catch { /* no connection, no answer in time, or half of one: try again */ }
+    say("Not saved yet. Trying again\u2026");
+    await pause(wait);
+  }
+}
+
+function say(text) {
+  byId("status").textContent = text;
+}
+
+// Pictures of the cards ahead are loaded and decoded before they are needed, and kept no longer.
+const loaded = new Map();
+
+function load(card) {
+  if (loaded.has(card.id)) return loaded.get(card.id);
+  const sides = ["a", "b"].map(async (side) => {
+    for (let wait = 300; ; wait = Math.min(2 * wait, 5000)) {
+      const image = new Image();
+      image.alt = `Picture ${side.toUpperCase()}`;
+      image.draggable = false;
+      image.src = `/picture/${card.id}/${side}`;
+      try {
+        await image.decode();
+        image.classList.toggle("tiny", image.naturalWidth <= 128);
+        return image;
+      } catch {
+        say("A picture is not there yet. Trying again\u2026");
+        await pause(wait);
+      }
+    }
+  });
+  const both = Promise.all(sides);
+  loaded.set(card.id, both);
+  return both;
+}
+
+function screen(name) {
+  document.body.dataset.screen = name;
+}
+
+async function take(told) {
+  if (!told) return;
+  hand = told;
+  for (const id of [...loaded.keys()]) if (!hand.cards.some((card) => card.id === id)) loaded.delete(id);
+  const question = QUESTIONS[hand.question];
+  byId("part").textContent = question.part;
+  byId("bar").max = Math.max(hand.total, 1);
+  byId("bar").value = hand.answered;
+  byId("count").textContent = `${hand.answered} of ${hand.total}`;
+  byId("undo").disabled = !hand.last;
+  if (!hand.cards.length) end();
+  else await show(hand.cards[0]);
+}
+
+async function show(card) {
+  const question = QUESTIONS[hand.question];
+  byId("ask").textContent = question.ask;
+  byId("caption").textContent = card.caption ?? "";
+  byId("caption").scrollTop = 0;
+  byId("told").hidden = true;
+  byId("reason").disabled = false;
+  byId("answers").hidden = false;
+  if (byId("answers").dataset.question !== hand.question) buttons(question);
+  for (const button of byId("answers").children) button.classList.remove("chosen");
+  const [a, b] = await load(card);
+  place("picture-a", a);
+  place("picture-b", b);
+  byId("pair").dataset.card = card.id;
+  if (!["card", "intro"].includes(document.body.dataset.screen)) screen("card");
+  hand.cards.slice(1).forEach(load);
+  shownAt = performance.now();
+  busy = false;
+  if (card.training) byId("part").textContent = `${question.part}: practice`;
+}
+
+function place(id, image) {
+  byId(id).style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+  byId(id).replaceChildren(image);
+}
+
+function buttons(question) {
+  byId("answers").dataset.question = hand.question;
+  byId("answers").replaceChildren(...question.answers.map(([choice, label, , key]) => {
+    const button = document.createElement("button");
+    const hint = document.createElement("kbd");
+    hint.textContent = key;
+    button.type = "button";
+    button.dataset.choice = choice;
+    button.append(label, hint);
+    return button;
+  }));
+}
+
+async function choose(choice) {
+  if (busy || document.body.dataset.screen !== "card" || performance.now() - shownAt < SETTLE) return;
+  busy = true;
+  for (const button of byId("answers").children) button.classList.toggle("chosen", button.dataset.choice === choice);
+  const card = hand.cards[0];
+  const told = await post("/answer", {
+    card: card.id, turn: card.turn, choice,
+    reason: byId("reason").value, milliseconds: Math.round(performance.now() - shownAt),
+  });
+  if (!told) return;
+  byId("reason").value = "";
+  if (told.status === "stale") say("This pair was answered elsewhere. Here is the next.");
+  if (told.feedback) feedback(told);
+  else await take(told);
+}
+
+function feedback(told) {
+  const label = QUESTIONS[hand.question].answers.find(([choice]) => choice === told.feedback.answer)[1];
+  byId("told").hidden = false;
+  byId("reason").disabled = true;
+  byId("answers").hidden = true;
+  byId("told").className = `told ${told.feedback.right ? "right" : "wrong"}`;
+  byId("told-text").textContent = told.feedback.right
+    ? `Right: ${WHY[told.feedback.kind]}.`
+    : `${label} would be right: ${WHY[told.feedback.kind]}.`;
+  waiting = () => take(told);
+  byId("go-on").focus();
+}
+
+function goOn() {
+  const next = waiting;
+  waiting = null;
+  if (next) next();
+}
+
+async function undo() {
+  if (busy || !hand.last || document.body.dataset.screen !== "card") return;
+  busy = true;
+  await take(await post("/answer", { card: hand.last.id, turn: hand.last.turn, choice: "undo", reason: "", milliseconds: 0 }));
+}
+
+function intro() {
+  const question = QUESTIONS[hand.question];
+  byId("intro-part").textContent = question.part;
+  byId("intro-title").textContent = question.ask;
+  byId("intro-text").textContent = question.text;
+  const keys = [...question.answers.map(([, label, , key]) => [key, label]), ["backspace", "Undo"]];
+  byId("intro-keys").replaceChildren(...keys.flatMap(([key, label]) => {
+    const dt = document.createElement("dt");
+    const dd = document.createElement("dd");
+    const hint = document.createElement("kbd");
+    hint.textContent = key;
+    dt.append(hint);
+    dd.textContent = label;
+    return [dt, dd];
+  }));
+  const practice = hand.training ? `The first ${hand.training} are for practice and tell the answer. ` : "";
+  byId("intro-small").textContent = `${practice}Later, a few pairs with a known answer, or shown again, check that attention holds. Every answer is saved at once; stop and come back whenever you like.`;
+  screen("intro");
+  byId("start").focus();
+}
+
+function end() {
+  busy = false;
+  const more = hand.next !== null;
+  byId("end-title").textContent = more ? "The first part is done" : "Thank you";
+  byId("end-text").textContent = more
+    ? "In the second part you see the captions. Your answers so far are saved and can then not be changed any more."
+    : "Every pair has its answers. You may close this page.";
+  byId("again").textContent = more ? "Go on" : "Look for more pairs";
+  screen("end");
+  byId("again").focus();
+}
+
+async function open(path) {
+  busy = true;
+  const told = await post(path, {});
+  await take(told);
+  if (told && told.cards.length) {
+    if (told.answered === 0) intro();
+    else screen("card");
+  }
+}
+
+addEventListener("keydown", (event) => {
+  if (event.target === byId("reason")) {
+    if (event.key === "Escape" || event.key === "Enter") byId("reason").blur();
+    return;
+  }
+  const plain = !event.metaKey && !event.altKey && !event.ctrlKey;
+  const button = event.target.closest?.("button");
+  if (document.body.dataset.screen !== "card" || event.repeat) return;
+  if (event.key === "Backspace" || (event.key === "z" && (event.ctrlKey || event.metaKey))) {
+    event.preventDefault();
+    undo();
+    return;
+  }
+  if (!plain || (button && [" ", "Enter"].includes(event.key))) return;
+  const question = QUESTIONS[hand.question];
+  const choice = question.answers.find(([, , key]) => key === event.key)?.[0] ?? question.keys[event.key];
+  if (!choice) return;
+  event.preventDefault();
+  if (waiting) goOn();
+  else choose(choice);
+});
+addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button || event.detail > 1) return; // the second click of a double click answers nothing
+  if (event.detail) button.blur(); // so that space answers again; who came by keyboard stays
+  if (button.dataset.choice) choose(button.dataset.choice);
+  else if (button.id === "undo") undo();
+  else if (button.id === "go-on") goOn();
+  else if (button.id === "start") { screen("card"); shownAt = performance.now(); }
+  else if (button.id === "again") open(hand.next ? "/begin" : "/hand");
+});
+// A tab that one comes back to may have been overtaken by another.
+addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible" && !busy && !waiting && document.body.dataset.screen === "card") open("/hand");
+});
+open("/hand");

@@ -1,0 +1,124 @@
+"""Measures of two sets of pictures, from what an embedder sees of each: how far apart, and who covers whom.
+
+None of them says that a picture is good. All are features (n,d) against features (m,d), in any embedder's space; their
+figures compare with others only at the same embedder, the same preprocessing and the same numbers of pictures.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from emu.judges.judge import Card
+
+KID_SUBSETS, KID_SIZE = 100, 1000  # of Binkowski et al. 2018
+CMMD_SIGMA, CMMD_SCALE = 10.0, 1000.0  # of Jayasumana et al. 2024, for CLIP embeddings of length 1
+NEIGHBOURS = 3  # k of Kynkaanniemi et al. 2019
+BLOCK = 1024  # rows of a distance matrix in memory at once
+
+
+class Features(Protocol):
+    """What sees a picture, such as `emu.judges.embedding.Embedder`."""
+
+    def image(self, image: Tensor) -> Tensor:
+        """float (3,h,w) in [0,1] on any device -> (d,)."""
+
+    def describe(self) -> Card:
+        """Weights, preprocessing, versions."""
+
+
+@dataclass(frozen=True)
+class SetMeasures:
+    """Distances `fid`, `kid` (with `kid_sd` over its subsets) and `cmmd`: 0 is alike; `precision`, `recall`: 0 to 1."""
+
+    fid: float
+    kid: float
+    kid_sd: float
+    cmmd: float
+    precision: float
+    recall: float
+
+
+def set_measures(samples: Tensor, reference: Tensor) -> SetMeasures:
+    """All measures of samples (n,d) against a reference (m,d); n and m above NEIGHBOURS."""
+    kid, kid_sd = kernel_distance(samples, reference)
+    return SetMeasures(
+        fid=frechet_distance(samples, reference),
+        kid=kid,
+        kid_sd=kid_sd,
+        cmmd=cmmd(samples, reference),
+        precision=coverage(samples, by=reference),
+        recall=coverage(reference, by=samples),
+    )
+
+
+def frechet_distance(samples: Tensor, reference: Tensor) -> float:
+    """FID in the given features: the Frechet distance of two Gaussians (Heusel et al. 2017, arXiv 1706.08500, eq. 6).
+
+    |mu_1 - mu_2|^2 + Tr(S_1 + S_2 - 2 (S_1 S_2)^(1/2)), by torchmetrics. It is biased upwards, and the more the fewer
+    pictures there are; with fewer pictures than d the covariances are singular.
+    """
+    metric = FrechetInceptionDistance(feature=_Given(samples.shape[1]))
+    metric.update(reference, real=True)
+    metric.update(samples, real=False)
+    return max(0.0, float(metric.compute()))
+
+
+def kernel_distance(samples: Tensor, reference: Tensor) -> tuple[float, float]:
+    """KID in the given features: squared MMD of the cubic kernel (Binkowski et al. 2018, arXiv 1801.01401), unbiased.
+
+    By torchmetrics: mean and standard deviation over 100 subsets of at most 1,000 pictures, always the same ones.
+    """
+    size = min(len(samples), len(reference), KID_SIZE)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*will save all extracted features.*")  # they are in memory already
+        metric = KernelInceptionDistance(feature=_Given(samples.shape[1]), subsets=KID_SUBSETS, subset_size=size)
+    metric.update(reference.double(), real=True)
+    metric.update(samples.double(), real=False)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        mean, spread = metric.compute()
+    return float(mean), float(spread)
+
+
+def cmmd(samples: Tensor, reference: Tensor) -> float:
+    """1000 x squared MMD of a Gaussian kernel, sigma 10 (Jayasumana et al. 2024, arXiv 2401.09603, eq. 3), unbiased.
+
+    The paper's features are CLIP ViT-L/14 at 336 pixels; with another embedder it is another scale.
+    """
+    own = [(_kernel_sum(x, x) - len(x)) / (len(x) * (len(x) - 1)) for x in (samples, reference)]
+    between = _kernel_sum(samples, reference) / (len(samples) * len(reference))
+    return CMMD_SCALE * (sum(own) - 2 * between)
+
+
+def coverage(points: Tensor, *, by: Tensor) -> float:
+    """Share of points (n,d) within reach of a set (m,d): nearer to one of it than that one's third neighbour.
+
+    Kynkaanniemi et al. 2019, arXiv 1904.06991, eq. 2: samples by reference is precision, reference by samples recall.
+    """
+    reach = torch.cat(
+        [torch.cdist(rows, by.double()).kthvalue(NEIGHBOURS + 1, dim=1).values for rows in by.double().split(BLOCK)]
+    )
+    inside = [(torch.cdist(rows, by.double()) <= reach).any(1) for rows in points.double().split(BLOCK)]
+    return float(torch.cat(inside).double().mean())
+
+
+def _kernel_sum(first: Tensor, second: Tensor) -> float:
+    gamma = 1 / (2 * CMMD_SIGMA**2)
+    rows = first.double().split(BLOCK)
+    return sum(float(torch.exp(-gamma * torch.cdist(each, second.double()) ** 2).sum()) for each in rows)
+
+
+class _Given(nn.Module):
+    """In the place of torchmetrics' own network: what comes in are features already."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.num_features = width
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features

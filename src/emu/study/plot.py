@@ -1,0 +1,109 @@
+"""A study's results as one picture: each arm's best against its own before, against the reference, and over steps.
+
+Matplotlib draws it (the extra `studies`): axes, ticks and legends that fit any number of arms are not ours to write.
+"""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from emu.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, GRID = "#333333", "#dddddd"
+COLOURS = ("#3b6fb6", "#d1662b", "#3a8f5c", "#8a5aa8", "#b03a48", "#7a6a53")  # told apart on paper too
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.edgecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "svg.hashsalt": "emu",  # the same figures, the same file
+    "svg.fonttype": "none",  # text stays text
+}
+
+
+def plot(told: dict[str, Any]) -> bytes:
+    """An SVG of what `study.json` holds; UserError where matplotlib is absent."""
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("no plot without matplotlib: pip install 'emu-quality-tuning[studies]'") from None
+    panels = [_best, *([_against] if "before" in told else []), _appeal, _score, _faithfulness, _drift]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(10, 6), layout="constrained")
+        places = figure.subplots(2, 3).flat
+        for panel, axes in zip(panels, places, strict=False):
+            panel(axes, told)
+        for axes in places:  # those that are left
+            axes.set_visible(False)
+        figure.suptitle(f"{told['question']} ({told['base']})", fontsize=10)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def colours(told: dict[str, Any]) -> dict[str, str]:
+    """Arm -> its colour in every panel."""
+    return {arm: COLOURS[i % len(COLOURS)] for i, arm in enumerate(told["arms"])}
+
+
+def _best(axes: "Axes", told: dict[str, Any]) -> None:
+    axes.set_title("best against its own before", fontsize=9)
+    _intervals(axes, told, {arm: figures.get("appeal") for arm, figures in told["arms"].items()})
+
+
+def _against(axes: "Axes", told: dict[str, Any]) -> None:
+    axes.set_title(f"last step against the last of {told['reference']}", fontsize=9)
+    rows = {"before": told["before"]["against_last"].get("appeal")}
+    arms = {arm: figures["against_last"] for arm, figures in told["arms"].items() if "against_last" in figures}
+    _intervals(axes, told, rows | {arm: criteria.get("appeal") for arm, criteria in arms.items()})
+
+
+def _intervals(axes: "Axes", told: dict[str, Any], rows: dict[str, dict[str, Any] | None]) -> None:
+    """A row an arm: its appeal win rate, with the interval as a line."""
+    shown = {arm: rates for arm, rates in rows.items() if rates}
+    for i, (arm, rates) in enumerate(shown.items()):
+        colour = colours(told).get(arm, INK)
+        axes.plot(rates["ci95"], [i, i], color=colour, linewidth=2)
+        axes.plot(rates["win"], i, "o", color=colour)
+    axes.set_yticks(range(len(shown)), [*shown])
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xlim(-2, 102)
+    axes.set_xlabel("appeal win, % (95 %)")
+
+
+def _appeal(axes: "Axes", told: dict[str, Any]) -> None:
+    _curves(axes, told, lambda check: check.get("appeal"), "win")
+    axes.set_title("appeal win over steps, %", fontsize=9)
+    axes.legend(fontsize=7, frameon=False)
+
+
+def _score(axes: "Axes", told: dict[str, Any]) -> None:
+    _curves(axes, told, lambda check: check.get("score"), "difference")
+    axes.set_title("appeal score above that of step 0", fontsize=9)
+
+
+def _faithfulness(axes: "Axes", told: dict[str, Any]) -> None:
+    _curves(axes, told, lambda check: check.get("faithfulness_net"), "net")
+    axes.set_title("faithfulness, win - lose, points", fontsize=9)
+
+
+def _drift(axes: "Axes", told: dict[str, Any]) -> None:
+    _curves(axes, told, lambda check: check["drift"]["saturation"], "difference")
+    axes.set_title("drift of saturation (1: whole range)", fontsize=9)
+
+
+def _curves(axes: "Axes", told: dict[str, Any], of: Any, name: str) -> None:
+    """A line an arm over the steps that all its runs reached, its interval as a band."""
+    for arm, figures in told["arms"].items():
+        checks = [(check["step"], of(check)) for check in figures["curve"] if of(check)]
+        steps = [step for step, _ in checks]
+        axes.plot(steps, [check[name] for _, check in checks], color=colours(told)[arm], label=arm, marker=".")
+        low, high = ([check["ci95"][i] for _, check in checks] for i in (0, 1))
+        axes.fill_between(steps, low, high, color=colours(told)[arm], alpha=0.12, linewidth=0)
+    axes.set_xlabel("step")

@@ -1,0 +1,98 @@
+"""A study from its file to its table: sets, encoders, runs, results. What is done already is not done again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from emu import runs
+from emu.errors import UserError
+from emu.study.outcome import read
+from emu.study.plan import WORLD as PLACE
+from emu.study.plan import Study
+from emu.study.plot import plot
+from emu.study.processes import Job, Runner
+from emu.study.results import results
+from emu.study.table import table
+
+WORLD, CACHE, LOGS = "world", "cache", "logs"
+ENCODED = ("data.root", "data.resolution", "data.aspect_ratios", "data.bucket_step", "data.prompts")
+
+
+def run(study: Study, *, out: Path, jobs: int = 1) -> str:
+    """Writes OUT/ARM-SEED/, OUT/study.json and OUT/study.svg; returns the table.
+
+    Raises UserError after everything else has run where a run failed; the table is then of the others, in study.json.
+    """
+    runner = Runner(out / LOGS, at_once=jobs, devices=_devices() if jobs > 1 else 0)
+    fits = [_fit(study, arm, seed, out) for seed in study.seeds for arm in study.arms]
+    if not all(fit.done for fit in fits):
+        if study.world:
+            from emu.study.sets import draw_sets
+
+            draw_sets(out / WORLD, study.world)
+        _raise(runner.run(_encodes(study, out)))
+    failed = runner.run(fits)
+    told = _results(study, out)
+    if told["arms"]:
+        runs.write_atomically(out / "study.json", json.dumps(told, indent=1, allow_nan=False).encode())
+    _raise(failed)
+    return f"{table(told)}\n\n{_plotted(told, out / 'study.svg')}"
+
+
+def _fit(study: Study, arm: str, seed: int, out: Path) -> Job:
+    name, flags = f"{arm}-{seed}", study.flags(arm, seed)
+    own = [f"--trainer.default_root_dir={out / name}", "--trainer.enable_progress_bar=false"]
+    return Job(name, "fit", _args(study, flags, out) + own, run=out / name, flags=flags)
+
+
+def _encodes(study: Study, out: Path) -> list[Job]:
+    """One for every set of pictures that the arms learn from."""
+    jobs: dict[str, Job] = {}
+    for arm, overrides in study.arms.items() if study.cache else ():
+        given = {**study.set, **overrides}
+        what = repr([given.get(key) for key in ENCODED])
+        flags = [flag for flag in study.flags(arm, 0) if not flag.startswith("--data.num_pictures=")]
+        jobs.setdefault(what, Job(f"encode-{len(jobs)}", "encode", _args(study, flags, out)))
+    return list(jobs.values())
+
+
+def _args(study: Study, flags: list[str], out: Path) -> list[str]:
+    cache = [f"--data.cache={out / CACHE}"] if study.cache else []
+    return [flag.replace(PLACE, str(out / WORLD)) for flag in flags] + cache
+
+
+def _results(study: Study, out: Path) -> dict[str, Any]:
+    arms = {}
+    for arm in study.arms:
+        done = {seed: read(out / f"{arm}-{seed}") for seed in study.seeds if _fit(study, arm, seed, out).done}
+        if done:
+            arms[arm] = done
+    return {
+        "question": study.question,
+        "base": study.base,
+        "set": study.set,
+        "overrides": study.arms,
+        "reference": study.reference,
+        **results(arms, reference=study.reference),
+    }
+
+
+def _plotted(told: dict[str, Any], path: Path) -> str:
+    try:
+        runs.write_atomically(path, plot(told))
+    except UserError as error:
+        return str(error)
+    return f"{path}: the same as a picture"
+
+
+def _raise(failed: dict[str, str]) -> None:
+    if failed:
+        (name, words), *others = failed.items()
+        more = f" (and {len(others)} more: {', '.join(other for other, _ in others)})" if others else ""
+        raise UserError(f"{name}: {words}{more}")
+
+
+def _devices() -> int:
+    import torch
+
+    return int(torch.cuda.device_count())

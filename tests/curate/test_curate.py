@@ -1,0 +1,154 @@
+"""The funnel from end to end: every picture is accounted for, whatever it is and however often it is run."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import emu.curate
+from emu.curate import curate, ledger, manifest, needles
+from emu.curate.pool import Pool
+from emu.curate.sources import read_pictures
+from emu.data.sources import Entry, read_source
+from emu.errors import UserError
+from haystack import BROKEN, ODD, SEEN, config, folder
+
+SHAPE = {"class_path": "emu.curate.stages.Shape", "at_least": {"short_side": 40}}
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emu.curate, "SHARD", 4)
+
+
+def run(document: dict[str, Any], source: Path, out: Path, *, workers: int = 1) -> dict[str, Any]:
+    return curate(document, str(source), out, engine=Pool(workers))
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(out / "manifest.parquet").to_pylist()
+    return found
+
+
+def files(out: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and ledger.FOLDER not in path.parts
+    }
+
+
+def test_every_broken_file_is_named_and_no_good_one_is_lost(tmp_path: Path) -> None:
+    kinds = [*BROKEN, *ODD, "good"] * 3
+    source = folder(tmp_path / "hay", kinds)
+    told = run(config(SEEN), source, tmp_path / "out", workers=2)
+    found = rows(tmp_path / "out")
+    assert [row["row"] for row in found] == list(range(len(kinds)))
+    status = {(kind, row["status"]) for kind, row in zip(kinds, found, strict=True)}
+    assert status == {*((kind, "failed") for kind in BROKEN), *((kind, "kept") for kind in (*ODD, "good"))}
+    assert all(row["reason"] and row["stage"] for row in found if row["status"] == "failed")
+    assert all(row["reason"] is None and row["sha256"] for row in found if row["status"] == "kept")
+    counts = Counter(row["status"] for row in found)
+    assert sum(one["failed"] for one in told["stages"]) == counts["failed"] == 21
+    assert told["stages"][-1]["stays"] == counts["kept"] == 18
+
+
+def test_what_comes_out_is_what_a_fit_takes(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good", "palette", "html", "rotated"], author="me")
+    out = tmp_path / "out"
+    run(config(SEEN), source, out)
+    entries = list(read_source(str(out), image_column="image", text_column="text"))
+    assert all(isinstance(entry, Entry) for entry in entries)
+    assert [entry.text for entry in entries if isinstance(entry, Entry)] == [f"a picture number {i}" for i in (0, 1, 3)]
+    for row in map(json.loads, (out / "metadata.jsonl").read_text().splitlines()):
+        assert (out / row["file_name"]).read_bytes() == (source / row["source"]).read_bytes()
+        assert (row["license"], row["author"]) == ("CC0", "me")
+
+
+def test_neither_workers_nor_a_second_call_change_a_byte(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good", "html", "cmyk", "truncated", "good"] * 4)
+    for name, workers in (("one", 1), ("three", 3)):
+        run(config(SHAPE, SEEN), source, tmp_path / name, workers=workers)
+    assert files(tmp_path / "one") == files(tmp_path / "three")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*")}
+    run(config(SHAPE, SEEN), source, tmp_path / "one")
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items() if path.suffix in (".parquet", ".jpg"))
+
+
+def test_a_shard_that_is_done_is_not_done_again(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good"] * 12)
+    out = tmp_path / "out"
+    run(config(SEEN), source, out)
+    whole = files(out)
+    (out / "metadata.jsonl").unlink()  # as if killed before the end
+    run(config(SEEN), source, out)
+    assert files(out) == whole
+
+
+def test_a_folder_of_another_config_or_source_is_left_as_it_is(tmp_path: Path) -> None:
+    source, other = folder(tmp_path / "hay", ["good"]), folder(tmp_path / "other", ["good"])
+    run(config(SEEN), source, tmp_path / "out")
+    before = files(tmp_path / "out")
+    with pytest.raises(UserError, match="another config"):
+        run(config(SHAPE, SEEN), source, tmp_path / "out")
+    with pytest.raises(UserError, match="was curated from"):
+        run(config(SEEN), other, tmp_path / "out")
+    with pytest.raises(UserError, match="holds something else"):
+        run(config(SEEN), source, other)
+    assert files(tmp_path / "out") == before
+
+
+def test_where_nothing_is_left_the_stage_and_what_it_saw_are_told(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good"] * 3)
+    tight = {"class_path": "emu.curate.stages.Shape", "at_least": {"short_side": 100}}
+    with pytest.raises(UserError, match="stage shape: nothing is left, of 3 .* short_side has the quartiles 40, 40"):
+        run(config(tight), source, tmp_path / "out")
+    assert not (tmp_path / "out" / "metadata.jsonl").exists()
+    assert {row["status"] for row in rows(tmp_path / "out")} == {"dropped"}
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "metadata.jsonl").touch()
+    with pytest.raises(UserError, match="empty: holds no picture"):
+        run(config(SEEN), tmp_path / "empty", tmp_path / "nothing")
+    with pytest.raises(UserError, match="nothing is left, of 7 that came 7 failed"):
+        run(config(SEEN), folder(tmp_path / "bad", ["html"] * 7), tmp_path / "none")
+
+
+def test_limits_columns_and_classes_that_are_none_are_named(tmp_path: Path) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"stages": []}, "the first one is emu.curate.stages.Readable"),
+        (config({"class_path": "emu.curate.stages.Nothing"}), "Nothing"),
+        (config({"class_path": "pathlib.Path"}), "is no emu.curate.Stage"),
+        (config({**SHAPE, "at_least": {"short": 4}}), "no column short up to there"),
+        (config({**SHAPE, "at_least": {"short_side": "4"}}), "no mapping of columns to numbers"),
+        (config({**SHAPE, "init_args": {"x": 1}}), "unexpected keyword argument 'x'"),
+        (config({**SHAPE, "limits": {}}), "unknown key limits"),
+        (config(SHAPE, SHAPE), "two are called shape"),
+        (config(SHAPE, stage=1), "unknown key stage"),
+        (config(SHAPE, data={"columns": {"license": "text"}}), "data.columns"),
+    ]
+    source = folder(tmp_path / "hay", ["good"])
+    for document, said in wrong:
+        with pytest.raises(UserError, match=said):
+            run(document, source, tmp_path / "out")
+        assert not (tmp_path / "out" / "manifest.parquet").exists()
+
+
+def test_two_at_a_time_in_one_folder_are_refused(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good"])
+    with ledger.alone(tmp_path / "out"), pytest.raises(UserError, match="another emu curate is at work"):
+        run(config(SEEN), source, tmp_path / "out")
+
+
+def test_a_source_changed_since_is_not_mixed(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good"] * 3)
+    out = tmp_path / "out"
+    run(config(SEEN), source, out)
+    (out / "images" / "00000001.jpg").unlink()
+    (source / "good-1.jpg").write_bytes((source / "good-2.jpg").read_bytes())
+    entries = read_pictures(str(source), image_column="image", text_column="text")
+    with pytest.raises(UserError, match=r"good-1.jpg: another file"):
+        needles.write_pictures(out, manifest.kept(out / "manifest.parquet"), entries, max_bytes=1_000_000)
+    assert not (out / "images" / "00000001.jpg").exists()

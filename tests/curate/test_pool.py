@@ -1,0 +1,85 @@
+"""Workers that die: the shard is tried again, what kills again is set aside, the others do not notice."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+import emu.curate
+from emu.curate import curate
+from emu.curate.pool import RETRIES, Pool
+from emu.curate.stage import Row, Stage
+from emu.errors import UserError
+from haystack import config, folder
+
+
+class Kills(Stage):
+    """SIGKILL to its own worker, as the kernel does where memory ends; with `once`, the first time only."""
+
+    name = "kills"
+    columns = {"survived": "bool"}
+
+    def __init__(self, log: str, once: bool = False) -> None:
+        self.log, self.once = Path(log), once
+
+    def measure(self, picture: Any) -> Row:
+        if picture.name.startswith("killer"):
+            before = self.log.read_text() if self.log.exists() else ""
+            with self.log.open("a") as file:
+                file.write(f"{picture.name}\n")
+            if not (self.once and picture.name in before.split("\n")):
+                os.kill(os.getpid(), signal.SIGKILL)
+        return {"survived": True}
+
+
+class Faulty(Stage):
+    """Raises of some pictures; of the config, if told to."""
+
+    name = "faulty"
+
+    def __init__(self, user: bool = False) -> None:
+        self.user = user
+
+    def measure(self, picture: Any) -> Row:
+        if self.user:
+            raise UserError("no such model")
+        if "2" in picture.name:
+            raise ZeroDivisionError("of this one")
+        return {}
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emu.curate, "SHARD", 8)
+
+
+def stage(kind: str, **init_args: Any) -> dict[str, Any]:
+    return {"class_path": f"test_pool.{kind}", "init_args": init_args}
+
+
+@pytest.mark.parametrize(("once", "set_aside"), [(True, 0), (False, 2)])
+def test_a_worker_that_dies_costs_at_most_the_picture(tmp_path: Path, once: bool, set_aside: int) -> None:
+    kinds = [*["good"] * 3, "killer", *["good"] * 6, "killer", *["good"] * 9]
+    source = folder(tmp_path / "hay", kinds)
+    log = tmp_path / "log"
+    curate(config(stage("Kills", log=str(log), once=once)), str(source), tmp_path / "out", engine=Pool(2))
+    found = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
+    failed = [row for row in found if row["status"] == "failed"]
+    assert len(failed) == set_aside
+    assert all("its worker died of it" in row["reason"] for row in failed)
+    assert sum(row["status"] == "kept" for row in found) == len(kinds) - set_aside
+    deaths = log.read_text().split()
+    assert len(deaths) == 2 * (2 if once else RETRIES + 1)
+
+
+def test_what_a_stage_raises_costs_the_picture_and_what_the_user_can_mend_ends_the_job(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good"] * 4)
+    told = curate(config(stage("Faulty")), str(source), tmp_path / "out", engine=Pool(1))
+    assert told["stages"][-1] == {"stage": "faulty", "came": 4, "dropped": 0, "failed": 1, "stays": 3}
+    found = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
+    assert found[2]["reason"] == "ZeroDivisionError: of this one"
+    with pytest.raises(UserError, match="no such model"):
+        curate(config(stage("Faulty", user=True)), str(source), tmp_path / "none", engine=Pool(1))

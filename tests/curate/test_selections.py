@@ -1,0 +1,113 @@
+"""Stages that look at all pictures at once: duplicates, quotas, the best, a budget."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emu.curate.stage import Choice, Selection
+from emu.curate.stages import Balance, Best, Budget, Duplicates
+from emu.curate.stages.duplicates import Near
+
+
+def chosen(stage: Selection, scores: dict[str, Any], there: Any = None) -> tuple[list[int], Choice]:
+    """The rows that stay."""
+    arrays = {name: np.asarray(values) for name, values in scores.items()}
+    count = len(next(iter(arrays.values())))
+    here = np.ones(count, dtype=bool) if there is None else np.asarray(there)
+    choice = stage.choose(arrays, here)
+    assert not (choice.leaves & ~here).any()
+    assert set(choice.reasons) == set(np.flatnonzero(choice.leaves).tolist())
+    return np.flatnonzero(here & ~choice.leaves).tolist(), choice
+
+
+def looks(*phashes: int, sizes: list[int] | None = None, names: str | None = None) -> dict[str, Any]:
+    count = len(phashes)
+    return {
+        "sha256": list(names or map(str, range(count))),
+        "phash": np.array(phashes, dtype=np.uint64),
+        "width": sizes or [10] * count,
+        "height": [10] * count,
+    }
+
+
+def test_of_what_looks_the_same_the_largest_stays() -> None:
+    stay, choice = chosen(Duplicates(distance=2), looks(0b1111, 0b1011, 0xFFFF << 40, sizes=[10, 20, 5]))
+    assert stay == [1, 2]
+    assert choice.reasons == {0: "looks like row 1 (1 of 64 bits differ)"}
+
+
+def test_the_same_bytes_are_the_same_picture_whatever_the_distance() -> None:
+    for distance in (-1, 0, 6):
+        stay, choice = chosen(Duplicates(distance=distance), looks(1 << 60, 0xFF, 1 << 60, names="aba"))
+        assert (stay, choice.reasons) == ([0, 1], {2: "the same bytes as row 0"})
+
+
+def test_chains_do_not_swallow_what_differs() -> None:
+    stay, _ = chosen(Duplicates(distance=2), looks(0b0, 0b11, 0b1111, 0b111111))
+    assert stay == [0, 2]  # each of the others is near to one that stays
+
+
+def test_who_left_before_is_nobody_s_original() -> None:
+    assert chosen(Duplicates(distance=2), looks(0b0, 0b1, 0b1 << 30), [False, True, True])[0] == [1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    hashes=st.lists(st.integers(0, 2**64 - 1), max_size=20),
+    flips=st.lists(st.tuples(st.integers(0, 19), st.sets(st.integers(0, 63), max_size=12)), max_size=20),
+    distance=st.integers(0, 10),
+)
+def test_bands_find_what_comparing_with_all_finds(
+    hashes: list[int], flips: list[tuple[int, set[int]]], distance: int
+) -> None:
+    near, known = Near(distance), hashes
+    for row, one in enumerate(known):
+        near.add(one, row)
+    asked = [hashes[at] ^ sum(1 << bit for bit in bits) for at, bits in flips if at < len(hashes)]
+    for one in asked:
+        ranked = sorted((int(one ^ other).bit_count(), row) for row, other in enumerate(known))
+        wanted = (ranked[0][1], ranked[0][0]) if ranked and ranked[0][0] <= distance else None
+        assert near.find(one) == wanted
+
+
+def test_the_best_by_ranks_of_any_scale() -> None:
+    scores = {"appeal": [0.1, 0.9, 0.5, 0.4], "likes": [1e6, 2e6, 3e6, np.nan]}
+    assert chosen(Best(2, {"appeal": 1.0}), scores)[0] == [1, 2]
+    assert chosen(Best(2, {"appeal": -1.0}), scores)[0] == [0, 3]
+    assert chosen(Best(1, {"appeal": 1.0, "likes": 2.0}), scores)[0] == [2]
+    assert chosen(Best(9, {"likes": 1.0}), scores)[0] == [0, 1, 2, 3]
+    assert chosen(Best(2, {"same": 1.0}), {"same": [4.0] * 5})[0] == [0, 1]
+    assert chosen(Best(0, {"same": 1.0}), {"same": [4.0] * 5})[0] == []
+
+
+def test_quotas_take_the_best_of_each_and_tell_before_and_after() -> None:
+    scores = {"concept": list("aaabbc"), "appeal": [1.0, 3.0, 2.0, 5.0, 4.0, 0.0]}
+    stay, choice = chosen(Balance(1, quotas={"a": 2}, by={"appeal": 1.0}), scores)
+    assert stay == [1, 2, 3, 5]
+    assert choice.told == {"before": {"a": 3, "b": 2, "c": 1}, "after": {"a": 2, "b": 1, "c": 1}}
+    assert chosen(Balance(1), {"concept": ["a", None, "a", None]})[0] == [0, 1]
+
+
+def test_a_budget_keeps_the_same_share_of_each_concept_however_it_is_scored() -> None:
+    rng = np.random.default_rng(0)
+    concepts = np.array(["easy"] * 600 + ["hard"] * 300)
+    scores = {"concept": concepts, "appeal": np.where(concepts == "easy", 10, 0) + rng.random(900)}
+    stay, choice = chosen(Budget(["appeal"], 90, "concept"), scores)
+    assert 85 <= len(stay) <= 90
+    assert sum(row < 600 for row in stay) == pytest.approx(60, abs=3)
+    thresholds = choice.told["thresholds"]
+    assert thresholds["easy"]["appeal"] > 10 > 1 > thresholds["hard"]["appeal"]
+    assert all(scores["appeal"][row] >= thresholds[str(concepts[row])]["appeal"] for row in stay)
+
+
+@settings(max_examples=60, deadline=None)
+@given(number=st.integers(1, 60), seed=st.integers(0, 99))
+def test_a_budget_is_kept_over_several_columns(number: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = {"a": rng.random(50), "b": rng.random(50)}
+    stay, _ = chosen(Budget(["a", "b"], number), scores)
+    assert len(stay) <= number
+    assert number < 50 or len(stay) == 50

@@ -1,0 +1,89 @@
+"""Haystacks of every form give the same pictures."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from emu.curate import curate
+from emu.curate.pool import Pool
+from emu.curate.sources import read_pictures
+from emu.curate.tables import Cursor
+from emu.data.sources import Fault
+from emu.errors import UserError
+from haystack import SEEN, config, content
+
+COUNT = 40
+CONTENT = [content("good", i) for i in range(COUNT)]
+TEXTS = [f"a picture number {i}" for i in range(COUNT)]
+
+
+def make(root: Path, form: str) -> Path:
+    root.mkdir()
+    if form == "tar":
+        with tarfile.open(root / "a.tar", "w") as tar:
+            for i in range(COUNT):
+                for kind, data in (("jpg", CONTENT[i]), ("json", json.dumps({"text": TEXTS[i]}).encode())):
+                    member = tarfile.TarInfo(f"{i:04}.{kind}")
+                    member.size = len(data)
+                    tar.addfile(member, io.BytesIO(data))
+        return root
+    for i, data in enumerate(CONTENT):
+        (root / f"{i}.jpg").write_bytes(data)
+    if form == "folder":
+        lines = [json.dumps({"file_name": f"{i}.jpg", "text": TEXTS[i]}) + "\n" for i in range(COUNT)]
+        (root / "metadata.jsonl").write_text("".join(lines))
+        return root
+    images = {
+        "bytes": pa.array(CONTENT, type=pa.binary()),
+        "struct": pa.array([{"bytes": data, "path": None} for data in CONTENT]),
+        "paths": pa.array([f"{i}.jpg" for i in range(COUNT)]),
+    }[form]
+    pq.write_table(pa.table({"image": images, "text": TEXTS}), root / "a.parquet", row_group_size=25)
+    return root / "a.parquet"
+
+
+@pytest.mark.parametrize("form", ["folder", "tar", "bytes", "struct", "paths"])
+def test_every_form_gives_the_same_pictures(tmp_path: Path, form: str) -> None:
+    source = make(tmp_path / "hay", form)
+    curate(config(SEEN), str(source), tmp_path / "out", engine=Pool(1))
+    rows = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
+    assert [row["text"] for row in rows] == TEXTS
+    assert [(tmp_path / "out" / row["file"]).read_bytes() for row in rows] == CONTENT
+
+
+def test_a_cursor_goes_on_and_back(tmp_path: Path) -> None:
+    path = make(tmp_path / "hay", "bytes")
+    cursor = Cursor(path, 0, "image")
+    for row in (0, 3, 24, 23, 2, 17):
+        assert cursor.at(row) == CONTENT[row]
+
+
+def test_paths_stay_below_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "hay").mkdir()
+    (tmp_path / "secret.jpg").write_bytes(CONTENT[0])
+    (tmp_path / "hay" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    paths = ["../secret.jpg", str(tmp_path / "secret.jpg"), "link.jpg", "a\0.jpg", "pipe:touch x", None, "FILE://x"]
+    table = pa.table({"image": paths, "text": ["a text"] * len(paths)})
+    pq.write_table(table, tmp_path / "hay" / "a.parquet")
+    found = list(read_pictures(str(tmp_path / "hay"), image_column="image", text_column="text"))
+    said = [item.message.partition(": ")[2] if isinstance(item, Fault) else item.name for item in found]
+    assert said[:3] == ["leads out of the folder of a.parquet"] * 3
+    assert "no such file" in said[3]
+    for item in (found[4], found[5]):
+        with pytest.raises(OSError, match="No such file|holds no picture"):
+            item.open()  # type: ignore[union-attr]
+    assert "refused" in said[6]
+
+
+def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no more")
+    pq.write_table(pa.table({"image": [1], "text": ["a"]}), tmp_path / "b.parquet")
+    pq.write_table(pa.table({"picture": [b""], "text": ["a"]}), tmp_path / "c.parquet")
+    for name, said in (("a", "cannot be read as parquet"), ("b", "holds int64"), ("c", "no column image; there are")):
+        with pytest.raises(UserError, match=said):
+            list(read_pictures(str(tmp_path / f"{name}.parquet"), image_column="image", text_column="text"))

@@ -1,0 +1,76 @@
+"""The same promises on PostgreSQL. Runs where EMU_TEST_POSTGRES names an empty database of a server at hand."""
+
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("psycopg", reason="psycopg is not installed")
+pytest.importorskip("starlette", reason="the extra `desk` is not installed")
+
+from emu.desk.database import metadata
+from emu.desk.vote.questions import CHOICES
+from emu.desk.vote.results import write_results
+from emu.desk.vote.study import Study
+from emu.errors import UserError
+from voters import Table, Voter, invite, make_study, served, write_run
+
+URL = os.environ.get("EMU_TEST_POSTGRES")
+pytestmark = pytest.mark.skipif(URL is None, reason="EMU_TEST_POSTGRES names no database")
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Study]:
+    made = make_study(write_run(tmp_path / "run", 8), url=URL, checks=0.2, repeats=0.1, training=2)
+    yield made
+    metadata.drop_all(made.database.engine)
+    made.database.close()
+
+
+def test_raters_at_once_give_every_pair_its_votes(study: Study, tmp_path: Path) -> None:
+    """Eight raters race in threads, each message sent twice."""
+    with served(study) as port:
+        voters = [Voter(port).join(token) for token in invite(study, *"ABCDEFGH")]
+
+        def vote(voter: Voter, rng: random.Random) -> None:
+            while True:
+                while (hand := voter.hand())["cards"]:
+                    card, choice = hand["cards"][0], rng.choice(CHOICES[hand["question"]])
+                    assert [voter.answer(card, choice)[0] for _ in range(2)] == [200, 200]
+                if hand["next"] is None or not voter.post("/begin")[1]["cards"]:
+                    return
+
+        threads = [threading.Thread(target=vote, args=(voter, random.Random(i))) for i, voter in enumerate(voters)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    table = Table(study)
+    for question, wanted in (("appeal", 5), ("faithfulness", 3)):
+        votes = Counter(card.pair for card in table.cards() if card.question == question and card.kind == "match")
+        assert set(votes.values()) == {wanted}
+    assert len(table.stored()) == len(table.cards())
+    assert "appeal" in write_results(study, [tmp_path / "run"])
+
+
+def test_undo_and_stale_tabs(study: Study) -> None:
+    table = Table(study, "Ada")
+    rater = table.raters[0]
+    for _ in range(3):
+        card = table.hand(rater).open[0]
+        assert [table.answer(rater, card, "a") for _ in range(2)] == ["stored"] * 2
+        assert table.answer(rater, card, "b") == "stale"
+    last = table.hand(rater).last
+    assert table.answer(rater, last, "undo") == "stored"
+    assert [choice for _, choice in table.stored()] == ["a", "a", "a", "undo"]
+
+
+def test_a_server_that_does_not_answer_is_told() -> None:
+    from emu.desk.database import Database
+
+    with pytest.raises(UserError, match="--db"):
+        Database("postgresql+psycopg://nobody@127.0.0.1:1/none")

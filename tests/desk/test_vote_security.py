@@ -1,0 +1,257 @@
+"""Every route against who has no business there, and everything a rater gets against what would tell the sides."""
+
+import io
+import json
+import re
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("starlette", reason="the extra `desk` is not installed")
+
+from PIL import Image
+from starlette.routing import Route
+
+from emu import runs
+from emu.desk.guard import HEADERS, host_name
+from emu.desk.raters import invite as invite_one
+from emu.desk.raters import revoke
+from emu.desk.vote.app import vote_app
+from emu.desk.vote.study import Study
+from voters import OURS, Voter, invite, make_study, served, write_run
+
+ROUTES = [  # (path as declared, method): the test below holds this against the app itself
+    ("/", "GET"), ("/join/{link}", "GET"), ("/vote.css", "GET"), ("/vote.js", "GET"), ("/vote.svg", "GET"),
+    ("/picture/{card}/{side}", "GET"), ("/hand", "POST"), ("/begin", "POST"), ("/answer", "POST"),
+]  # fmt: skip
+CLOSED = [(path, method) for path, method in ROUTES if path != "/join/{link}"]
+TRAVERSALS = [
+    "/../etc/passwd", "/..%2f..%2fetc%2fpasswd", "/%2e%2e/%2e%2e/etc/passwd", "/picture/../../etc/passwd",
+    "//etc/passwd", "/picture/%2e%2e%2f%2e%2e%2fetc%2fpasswd/a", "/picture/..\\..\\etc\\passwd/a",
+    "/vote.js/../app.py", "/app.py", "/study.py", "/votes.sqlite", "/step-000000/00000.png", "/picture/00000.png/a",
+    "/%00", "/picture/%00/a", "/picture/%ff%fe/a", "/vote.js%00.py", "/picture//a", "/join/", "/join/..%2f..%2f",
+    "/vote.html", "/static/vote.js", "/.well-known/x", "/picture/" + "a" * 5000 + "/a",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
+    made = make_study(write_run(tmp_path_factory.mktemp("secret-model") / "run", 8))
+    yield made
+    made.database.close()
+
+
+@pytest.fixture(scope="module")
+def port(study: Study) -> Iterator[int]:
+    with served(study) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def voters(study: Study, port: int) -> list[Voter]:
+    return [Voter(port).join(token) for token in invite(study, "Ada", "Bo")]
+
+
+def filled(path: str, card: str = "0" * 32) -> str:
+    return path.replace("{link}", "x").replace("{card}", card).replace("{side}", "a")
+
+
+def test_the_list_of_routes_is_the_apps(study: Study) -> None:
+    app = vote_app(study)
+    found = {(route.path, method) for route in app.routes if isinstance(route, Route) for method in route.methods or ()}
+    assert len(app.routes) == len(ROUTES)
+    assert found == {*ROUTES, *((path, "HEAD") for path, method in ROUTES if method == "GET")}
+
+
+@pytest.mark.parametrize(("path", "method"), CLOSED)
+@pytest.mark.parametrize("cookie", ["", "x", "a" * 43, "../../etc/passwd", "\x7f", "%00"])
+def test_without_a_session_every_route_is_closed(
+    port: int, voters: list[Voter], path: str, method: str, cookie: str
+) -> None:
+    card = voters[0].hand()["cards"][0]["id"]
+    status, _, body = Voter(port, cookie).send(method, filled(path, card), "{}", **OURS)
+    assert status == 401
+    assert b"invitation" in body
+
+
+def test_a_cookie_that_was_changed_opens_nothing(port: int, voters: list[Voter]) -> None:
+    cookie = voters[0].cookie
+    for changed in (cookie[:-1], cookie + "A", cookie.swapcase(), cookie[1:] + cookie[0]):
+        assert Voter(port, changed).send("GET", "/")[0] == 401
+
+
+def test_another_raters_cards_are_not_there(voters: list[Voter]) -> None:
+    card = voters[0].hand()["cards"][0]
+    assert voters[0].send("GET", f"/picture/{card['id']}/a")[0] == 200
+    assert voters[1].send("GET", f"/picture/{card['id']}/a")[0] == 404
+    assert voters[1].answer(card, "a")[0] == 404
+    assert voters[1].answer(card, "undo", turn=1)[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/hand", "/begin", "/answer"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "application/json"},
+        {"X-Emu-Desk": "1", "Content-Type": "text/plain"},
+        {"X-Emu-Desk": "1", "Content-Type": "application/x-www-form-urlencoded"},
+        {"X-Emu-Desk": "0", "Content-Type": "application/json"},
+        {**OURS, "Sec-Fetch-Site": "cross-site"},
+        {**OURS, "Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_a_post_from_elsewhere_is_refused_though_the_cookie_is_right(
+    voters: list[Voter], path: str, headers: dict[str, str]
+) -> None:
+    assert voters[0].send("POST", path, "{}", **headers)[0] == 403
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "POST"])
+def test_no_other_method_does_anything(voters: list[Voter], method: str) -> None:
+    for path, _ in CLOSED:
+        if method != "POST" or (path, "POST") not in ROUTES:
+            assert voters[0].send(method, filled(path), "{}", **OURS)[0] in (404, 405)
+            assert voters[0].send(method, filled(path), "{}")[0] in (403, 405)
+
+
+@pytest.mark.parametrize("path", TRAVERSALS)
+def test_nothing_outside_of_the_routes_is_readable(voters: list[Voter], port: int, path: str) -> None:
+    for voter in (voters[0], Voter(port)):
+        status, _, body = voter.send("GET", path)
+        assert status in (400, 401, 404)
+        assert b"root:" not in body
+        assert b"PNG" not in body
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil", "169.254.169.254"])
+def test_another_host_name_is_refused(port: int, voters: list[Voter], host: str) -> None:
+    """A page elsewhere whose name turns into 127.0.0.1 after it was loaded."""
+    assert Voter(port, voters[0].cookie, host=host).send("GET", "/")[0] == 421
+
+
+def test_host_names_are_read_without_their_port() -> None:
+    assert [host_name(host) for host in ("127.0.0.1:80", "[::1]:80", "A.example", "[::1]")] == [
+        "127.0.0.1",
+        "::1",
+        "a.example",
+        "::1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400), (b"[]", 400), (b"{", 400), (b"null", 400), (b"[" * 10_000, 400), (b"\xff\xfe", 400),
+        (b"x" * 20_000, 413), (b'{"card": 1}', 400),
+    ],
+)  # fmt: skip
+def test_bodies_that_are_none(voters: list[Voter], body: bytes, status: int) -> None:
+    assert voters[0].send("POST", "/answer", body, **OURS)[0] == status
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"turn": True}, {"turn": "0"}, {"turn": -1}, {"turn": 2**40}, {"turn": 0.0}, {"choice": None},
+        {"choice": ["a"]}, {"reason": "x" * 1001}, {"card": "\ud800"}, {"more": 1}, {"milliseconds": None},
+    ],
+)  # fmt: skip
+def test_fields_that_are_none(voters: list[Voter], changes: dict[str, Any]) -> None:
+    card = voters[0].hand()["cards"][0]
+    assert voters[0].answer(card, "a", **changes)[0] == 400
+    assert voters[0].hand()["cards"][0]["turn"] == 0
+
+
+def test_a_revoked_link_and_its_sessions_are_closed_and_the_votes_stay(study: Study, port: int) -> None:
+    (token,) = invite(study, "Cleo")
+    voter = Voter(port).join(token)
+    assert voter.answer(voter.hand()["cards"][0], "a")[0] == 200
+    revoke(study.database, "Cleo")
+    assert voter.send("POST", "/hand", "{}", **OURS)[0] == 401
+    assert Voter(port).send("GET", f"/join/{token}")[0] == 404
+    fresh = Voter(port).join(invite_one(study.database, "Cleo"))
+    assert fresh.hand()["answered"] == 1
+
+
+def test_links_are_long_and_neither_they_nor_sessions_lie_in_the_database(study: Study, voters: list[Voter]) -> None:
+    tokens = invite(study, "Dan", "Eve")
+    assert min(map(len, tokens)) >= 43
+    file = Path(str(study.database.engine.url.database))
+    assert file.stat().st_mode & 0o077 == 0
+    content = b"".join(path.read_bytes() for path in file.parent.glob("votes.sqlite*"))
+    assert all(secret.encode() not in content for secret in [*tokens, *(voter.cookie for voter in voters)])
+
+
+def test_the_cookie_is_strict_and_the_headers_are_on_every_answer(study: Study, port: int, voters: list[Voter]) -> None:
+    _, headers, _ = Voter(port).send("GET", f"/join/{invite(study, 'Fay')[0]}")
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(headers["set-cookie"].split("; "))
+    assert "Secure" not in headers["set-cookie"]
+    answers = [voters[0].send(method, filled(path), "{}", **OURS) for path, method in ROUTES]
+    answers += [Voter(port).send("GET", "/"), voters[0].send("GET", "/nowhere"), voters[0].send("POST", "/hand")]
+    for _, headers, _ in answers:
+        assert {name: headers[name.lower()] for name in HEADERS} == HEADERS
+        assert "server" not in headers
+
+
+# What would tell the sides.
+
+
+def test_a_hand_tells_nothing_but_cards(study: Study, voters: list[Voter]) -> None:
+    told = voters[0].hand()
+    assert told.keys() == {"question", "next", "cards", "training", "answered", "total", "last"}
+    assert [card.keys() for card in told["cards"]] == [{"id", "turn", "training"}] * 3
+    text = json.dumps(told) + "".join(
+        voters[0].send("GET", path)[2].decode() for path in ("/", "/vote.js", "/vote.css")
+    )
+    words = {match.prompt for match in study.matches.values()} | set(study.matches)
+    words |= {"before", "after", "step-", "seed", "tuned", "secret-model", ".png", "swapped", 'degraded"', 'repeat"'}
+    assert [word for word in words if word in json.dumps(told)] == []
+    assert re.search(r"secret-model|step-0|/tmp|\.png", text) is None
+
+
+def test_both_sides_are_alike_but_for_their_pixels(study: Study, voters: list[Voter]) -> None:
+    shown: dict[bool, int] = {True: 0, False: 0}
+    for card in voters[0].hand()["cards"]:
+        (a_status, a_headers, a), (b_status, b_headers, b) = (
+            voters[0].send("GET", f"/picture/{card['id']}/{side}") for side in "ab"
+        )
+        for headers in (a_headers, b_headers):
+            headers.pop("date")
+        assert (a_status, a_headers, len(a)) == (b_status, b_headers, len(b))
+        assert a_headers["cache-control"] == "no-store"
+        assert not {"etag", "last-modified", "content-disposition"} & a_headers.keys()
+        for content in (a, b):
+            picture = Image.open(io.BytesIO(content))
+            assert (picture.format, picture.info, picture.size) == ("PNG", {}, (48, 48))
+        shown[a > b] += 1
+    assert sum(shown.values()) == 3
+
+
+def test_neither_side_takes_longer(study: Study, voters: list[Voter], tmp_path: Path) -> None:
+    """The first request of a pair makes both, so the second is as quick for one side as for the other."""
+    card = voters[0].hand()["cards"][0]
+    seconds: dict[str, list[float]] = {"a": [], "b": []}
+    for _ in range(40):
+        for side in ("a", "b"):
+            started = time.perf_counter()
+            voters[0].send("GET", f"/picture/{card['id']}/{side}")
+            seconds[side].append(time.perf_counter() - started)
+    assert abs(statistics.median(seconds["a"]) - statistics.median(seconds["b"])) < 0.005
+
+
+def test_a_picture_that_is_gone_is_not_there_and_breaks_nothing(tmp_path: Path) -> None:
+    study = make_study(write_run(tmp_path / "run", 3))
+    with served(study) as port:
+        voter = Voter(port).join(invite(study, "Ada")[0])
+        card = voter.hand()["cards"][0]
+        for path in (tmp_path / "run").glob("step-*/*.png"):
+            path.unlink()
+        assert voter.send("GET", f"/picture/{card['id']}/a")[0] == 404
+        assert voter.answer(card, "a")[0] == 200
+    study.database.close()
+    assert runs.complete_steps(tmp_path / "run") == [0, 20]

@@ -1,0 +1,104 @@
+"""Haystacks for the funnel: real picture files, good ones and broken ones of every kind, and small configs."""
+
+import io
+import json
+import struct
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from emu.curate.stage import Row, Stage
+
+BROKEN = ("truncated", "empty", "random", "html", "missing", "bomb", "large")
+ODD = ("cmyk", "16 bit", "palette", "rotated", "transparent")
+
+READABLE = {"class_path": "emu.curate.stages.Readable", "init_args": {"max_pixels": 1_000_000}}
+SEEN = {"class_path": "haystack.Seen"}
+
+
+class Seen(Stage):
+    """Looks at all pixels: what cannot be decoded fails here."""
+
+    name = "seen"
+    side = 0
+    columns = {"mean": "float64"}
+
+    def measure(self, picture: Any) -> Row:
+        return {"mean": float(np.asarray(picture.image).mean())}
+
+
+def config(*stages: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"stages": [READABLE, *stages], **more}
+
+
+def pixels(seed: int, size: tuple[int, int] = (48, 40)) -> Image.Image:
+    """A smooth picture of (width, height) that differs from every other seed's."""
+    small = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
+
+
+def stored(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def bomb() -> bytes:
+    """A PNG of few bytes that claims 30,000 x 30,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    )
+
+
+def content(kind: str, seed: int) -> bytes:
+    """A file of a kind: "good", or one of BROKEN or ODD; "missing" is to be no file."""
+    match kind:
+        case "truncated":
+            whole = stored(pixels(seed))
+            return whole[: len(whole) * 2 // 3]
+        case "empty" | "missing":
+            return b""
+        case "random":
+            return np.random.default_rng(seed).bytes(500)
+        case "html":
+            return b"<html>404</html>"
+        case "bomb":
+            return bomb()
+        case "large":
+            return stored(Image.new("L", (1100, 1000)), "PNG")
+        case "cmyk":
+            return stored(pixels(seed).convert("CMYK"))
+        case "16 bit":
+            return stored(Image.fromarray(np.asarray(pixels(seed).convert("L")).astype(np.uint16) * 257), "PNG")
+        case "palette":
+            return stored(pixels(seed).convert("P"), "PNG")
+        case "rotated":
+            exif = Image.Exif()
+            exif[0x0112] = 6
+            return stored(pixels(seed), exif=exif)
+        case "transparent":
+            return stored(pixels(seed).convert("RGBA"), "PNG")
+        case _:
+            return stored(pixels(seed))
+
+
+def folder(root: Path, kinds: Iterable[str], **columns: Any) -> Path:
+    """A folder with a picture of each kind, `KIND-17.jpg`, and its metadata.jsonl."""
+    root.mkdir(parents=True)
+    lines = []
+    for i, kind in enumerate(kinds):
+        name = f"{kind}-{i}.jpg"
+        if kind != "missing":
+            (root / name).write_bytes(content(kind, i))
+        lines.append(json.dumps({"file_name": name, "text": f"a picture number {i}", "license": "CC0", **columns}))
+    (root / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+    return root

@@ -1,0 +1,76 @@
+"""Laws of pooled rates: prompts are what is sampled, however many draws each has."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emu.statistics import net_rate, win_rate
+from emu.study.outcome import Scores, effective, moved, net, rate
+
+scores = st.lists(st.floats(0, 1), min_size=2, max_size=40)
+
+
+def draws(values: list[float], *, seed: int = 0) -> Scores:
+    return {(f"prompt {i}", seed + i): value for i, value in enumerate(values)}
+
+
+@given(scores, st.randoms())
+def test_one_seed_is_the_plain_win_rate(before: list[float], random: object) -> None:
+    after = list(reversed(before))
+    told = rate([(draws(before), draws(after))], tie=0.05)
+    plain = win_rate(before, after, tie=0.05)
+    assert told is not None
+    assert (told.n, told.win, told.lose) == (plain.n, pytest.approx(plain.win), pytest.approx(plain.lose))
+    assert told.ci95 == pytest.approx(plain.ci95, abs=1e-6)
+
+
+@given(scores, st.integers(2, 5))
+def test_seeds_that_agree_tell_no_more_than_one(before: list[float], seeds: int) -> None:
+    after = list(reversed(before))
+    one = rate([(draws(before), draws(after))], tie=0.05)
+    many = rate([(draws(before, seed=100 * s), draws(after, seed=100 * s)) for s in range(seeds)], tie=0.05)
+    assert one is not None
+    assert many is not None
+    assert many.n == seeds * one.n
+    assert many.win == pytest.approx(one.win)
+    assert many.ci95[1] - many.ci95[0] >= 0.95 * (one.ci95[1] - one.ci95[0])
+
+
+def test_seeds_that_are_independent_tell_more() -> None:
+    rng = np.random.default_rng(0)
+    pairs = [(draws([0.5] * 60, seed=1000 * s), draws(rng.random(60).tolist(), seed=1000 * s)) for s in range(4)]
+    one, four = rate(pairs[:1], tie=0), rate(pairs, tie=0)
+    assert one is not None
+    assert four is not None
+    assert four.ci95[1] - four.ci95[0] < 0.65 * (one.ci95[1] - one.ci95[0])
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=1, max_size=5), min_size=1, max_size=20))
+def test_effective_draws_lie_between_prompts_and_draws(clusters: list[list[bool]]) -> None:
+    assert len(clusters) <= effective(clusters) + 1e-9
+    assert effective(clusters) <= sum(map(len, clusters)) + 1e-9
+
+
+def test_only_prompts_and_seeds_that_both_drew_are_paired() -> None:
+    before, after = {("a", 0): 0.0, ("b", 1): 0.0, ("c", 2): 1.0}, {("a", 0): 1.0, ("b", 9): 1.0, ("c", 2): 0.0}
+    told = rate([(before, after)], tie=0)
+    assert told is not None
+    assert (told.n, told.win, told.lose) == (2, 50.0, 50.0)
+    assert rate([({("a", 0): 1.0}, {("a", 1): 1.0})], tie=0) is None
+
+
+@given(scores)
+def test_net_is_win_minus_lose(before: list[float]) -> None:
+    after = list(reversed(before))
+    told = net([(draws(before), draws(after))], tie=0.05)
+    assert told.difference == pytest.approx(net_rate(before, after, tie=0.05).net, abs=1e-9)
+
+
+def test_what_moved_is_told_by_prompt_whatever_the_seeds() -> None:
+    before = draws([0.1, 0.4, 0.6])
+    after = draws([0.2, 0.6, 0.9])
+    one = moved([(before, after)])
+    again = moved([(before, after), (before, after)])
+    assert one == again
+    assert one.difference == pytest.approx(0.2)

@@ -1,0 +1,98 @@
+"""A study's figures, table and plot, from runs made by hand."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emu.errors import UserError
+from emu.study.outcome import DRIFTS, Draws, Run
+from emu.study.results import results
+from emu.study.table import table
+
+TIES = {"appeal": 0.05, "faithfulness": 0.05}
+
+
+def run(levels: dict[int, float], *, seed: int = 0, best: int | None = None, ties: dict[str, float] = TIES) -> Run:
+    """A run whose pictures at each step score about the level given, prompt by prompt."""
+    keys = [(f"prompt {i}", seed + i) for i in range(40)]
+    rng = np.random.default_rng(seed)
+    steps = {}
+    for step, level in levels.items():
+        told = {key: float(level + rng.uniform(-0.02, 0.02)) for key in keys}
+        steps[step] = Draws(dict.fromkeys(ties, told), dict.fromkeys(DRIFTS, told))
+    chosen = max(levels, key=lambda step: levels[step]) if best is None else best
+    return Run(Path("run"), steps, chosen, ties, "step 9: the end")
+
+
+def told(**arms: list[Run]) -> dict[str, Any]:
+    by_seed = {arm: dict(enumerate(some)) for arm, some in arms.items()}
+    return {"question": "How?", "base": "latent/tiny", "reference": "b", **results(by_seed, reference="b")}
+
+
+GOOD = told(
+    a=[run({0: 0.2, 4: 0.3, 8: 0.6}), run({0: 0.2, 4: 0.3}, seed=50)],
+    b=[run({0: 0.2, 4: 0.8, 8: 0.7}), run({0: 0.2, 4: 0.7, 8: 0.5}, seed=50)],
+)
+
+
+def test_the_best_step_of_each_seed_is_what_counts() -> None:
+    assert GOOD["arms"]["a"]["best_steps"] == [8, 4]
+    assert GOOD["arms"]["b"]["appeal"]["win"] == 100.0
+    assert GOOD["arms"]["b"]["score"]["difference"] == pytest.approx((0.6 + 0.5) / 2, abs=0.01)
+
+
+def test_against_the_reference_runs_are_paired_seed_by_seed() -> None:
+    against = GOOD["arms"]["a"]["against"]["appeal"]
+    assert (against["win"], against["lose"], against["n"]) == (0.0, 100.0, 80)
+    assert "against" not in GOOD["arms"]["b"]
+    assert GOOD["arms"]["a"]["against_last"]["appeal"]["lose"] == 100.0  # at step 8, and step 4 of the second seed
+    assert GOOD["before"]["against"]["appeal"]["lose"] == 100.0
+
+
+def test_a_curve_has_the_steps_that_all_seeds_reached() -> None:
+    assert [check["step"] for check in GOOD["arms"]["a"]["curve"]] == [4]
+    assert [check["step"] for check in GOOD["arms"]["b"]["curve"]] == [4, 8]
+
+
+def test_rates_add_up_and_lie_in_their_intervals() -> None:
+    for arm in GOOD["arms"].values():
+        for figures in (arm, *arm["curve"]):
+            rates = figures["appeal"]
+            assert rates["win"] + rates["tie"] + rates["lose"] == pytest.approx(100)
+            assert rates["ci95"][0] <= rates["win"] <= rates["ci95"][1]
+
+
+def test_the_table_has_a_row_an_arm_and_says_what_the_figures_say() -> None:
+    lines = table(GOOD).splitlines()
+    (first, second) = [line for line in lines if line.startswith("a ")]
+    assert "4-8" in first
+    assert f"{GOOD['arms']['a']['score']['after']:.2f}" in first
+    assert second.split()[1:4] == ["0.0", "0.0", "100.0"]
+    assert any(line.startswith("(before tuning)") for line in lines)
+    assert len({len(line) for line in lines if "[" in line and "->" in line}) == 1
+
+
+def test_judges_that_differ_are_refused() -> None:
+    with pytest.raises(UserError, match="different judges"):
+        told(a=[run({0: 0.2, 4: 0.3})], b=[run({0: 0.2, 4: 0.3}, ties={"appeal": 0.01})])
+
+
+def test_a_study_of_one_criterion_is_told_too() -> None:
+    only = {"appeal": 0.05}
+    one = told(b=[run({0: 0.2, 4: 0.3}, ties=only)])
+    assert "faithfulness_net" not in one["arms"]["b"]
+    assert " -" in table(one)
+
+
+def test_the_plot_names_every_arm_and_is_the_same_each_time() -> None:
+    pytest.importorskip("matplotlib", reason="the extra `studies` is not installed")
+    from emu.study.plot import plot
+
+    picture = plot(GOOD)
+    text = " ".join(node.text or "" for node in ElementTree.fromstring(picture).iter())
+    assert "How? (latent/tiny)" in text
+    assert "last step against the last of b" in text
+    assert plot(GOOD) == picture

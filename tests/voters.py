@@ -1,0 +1,187 @@
+"""What tests of the vote page share: runs to vote on, the page served in this process or by the command, raters."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+
+from emu import runs
+from emu.compare.pairs import read_run
+from emu.desk import raters
+from emu.desk.database import Database, cards, events
+from emu.desk.serving import Address, listen, server
+from emu.desk.vote.app import vote_app
+from emu.desk.vote.assignment import Hand, Presence, deal
+from emu.desk.vote.ballots import Status, answer, begin, question_of
+from emu.desk.vote.study import Study, open_study
+
+OURS = {"Content-Type": "application/json", "X-Emu-Desk": "1"}
+
+
+def write_run(run: Path, count: int = 6, *, prompts: list[str] | None = None, base: int = 0, tuned: int = 1) -> Path:
+    """A run whose pictures are noise: `base` and `tuned` seed the two steps, so runs of one base share their before."""
+    prompts = prompts or [f"a {i} of number{i}" for i in range(count)]
+    for step, seed in ((0, base), (20, tuned)):
+        folder = runs.step_folder(run, step)
+        rows = []
+        for i, prompt in enumerate(prompts):
+            pixels = np.random.default_rng([seed, i]).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+            runs.save_picture(folder / runs.picture_name(i), pixels)
+            rows.append(
+                {"file": runs.picture_name(i), "prompt": prompt, "seed": i, "index": i, "sampler": {"steps": 5}}
+            )
+        runs.write_samples(folder, rows)
+    runs.write_quality(run, {"name": run.name, "best_step": 20})
+    return run
+
+
+def make_study(*folders: Path, url: str | None = None, **options: Any) -> Study:
+    """A study without training and checks but for those asked for."""
+    plain = {"training": 0, "checks": 0.0, "repeats": 0.0}
+    database = Database(url) if url else Database.in_file(folders[0] / "votes.sqlite")
+    return open_study(database, [read_run(folder) for folder in folders], **plain | options)
+
+
+@dataclass
+class Voter:
+    """A rater without a browser. Each request is its own connection."""
+
+    port: int
+    cookie: str = ""
+    host: str = "127.0.0.1"
+
+    def send(
+        self, method: str, path: str, body: str | bytes = b"", **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """The path goes out as it stands."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        content = body.encode() if isinstance(body, str) else body
+        own = {"Host": f"{self.host}:{self.port}", "Content-Length": str(len(content))}
+        own |= {"Cookie": f"emu_desk={self.cookie}"} if self.cookie else {}
+        for name, value in (own | headers).items():
+            connection.putheader(name, value)
+        connection.endheaders(content)
+        answer = connection.getresponse()
+        found = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        connection.close()
+        return found
+
+    def join(self, token: str) -> "Voter":
+        status, headers, _ = self.send("GET", f"/join/{token}")
+        assert status == 200
+        self.cookie = headers["set-cookie"].split(";")[0].removeprefix("emu_desk=")
+        return self
+
+    def post(self, path: str, **fields: Any) -> tuple[int, Any]:
+        status, _, body = self.send("POST", path, json.dumps(fields), **OURS)
+        return status, json.loads(body) if body.startswith(b"{") else body.decode()
+
+    def hand(self) -> Any:
+        status, told = self.post("/hand")
+        assert status == 200, told
+        return told
+
+    def answer(self, shown: Any, chosen: str, **changes: Any) -> tuple[int, Any]:
+        own = {"card": shown["id"], "turn": shown["turn"], "choice": chosen, "reason": "", "milliseconds": 900}
+        return self.post("/answer", **own | changes)
+
+
+@contextmanager
+def served(study: Study) -> Iterator[int]:
+    """The study's page, in a thread of this process; yields its port."""
+    listening, where = listen(Address("127.0.0.1", 0), invited=[])
+    running = server(vote_app(study, hosts=where.names))
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not running.started:
+        time.sleep(0.01)
+    try:
+        yield where.port
+    finally:
+        running.should_exit = True
+        thread.join()
+
+
+class Command:
+    """`emu vote RUN` as a process of its own, on one port for all its lives."""
+
+    def __init__(self, run: Path, *flags: str, port: int) -> None:
+        self.argv = [sys.executable, "-m", "emu", "vote", str(run), "--no-browser", "--port", str(port), *flags]
+        self.start()
+
+    def start(self) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, env=environment, text=True)
+        assert self.process.stdout is not None
+        self.link = self.process.stdout.readline().strip().removeprefix("vote at ")
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed, nothing is closed."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def invite(study: Study, *names: str) -> list[str]:
+    """Tokens of new links."""
+    return [raters.invite(study.database, name) for name in names]
+
+
+class Table:
+    """A study with raters who answer without a page between."""
+
+    def __init__(self, study: Study, *names: str) -> None:
+        self.study = study
+        self.presence = Presence()
+        sessions = [raters.join(study.database, token) or "" for token in invite(study, *names)]
+        found = [raters.rater_of(study.database, session) for session in sessions]
+        self.raters = [rater.id for rater in found if rater is not None]
+
+    def hand(self, rater: int, question: str | None = None) -> Hand:
+        with self.study.database.writing() as connection:
+            self.presence.note(rater)
+            asked = question or question_of(self.study, connection, rater)
+            return deal(self.study, connection, rater, asked, self.presence)
+
+    def answer(self, rater: int, shown: Any, choice: str, **changes: Any) -> Status:
+        given = {"card": shown.id, "turn": shown.turn, "choice": choice, "reason": "", "milliseconds": 1} | changes
+        with self.study.database.writing() as connection:
+            return answer(self.study, connection, rater, **given)
+
+    def begin(self, rater: int) -> Hand:
+        with self.study.database.writing() as connection:
+            return begin(self.study, connection, rater, self.presence)
+
+    def cards(self) -> list[Any]:
+        with self.study.database.reading() as connection:
+            return list(connection.execute(select(cards).order_by(cards.c.rater, cards.c.position)))
+
+    def stored(self) -> list[tuple[int, str]]:
+        with self.study.database.reading() as connection:
+            return [(row.turn, row.choice) for row in connection.execute(select(events).order_by(events.c.id))]
+
+
+CHROMIUM_FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
