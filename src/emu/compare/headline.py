@@ -11,6 +11,8 @@ WIN, SAME, LOSE = 1, 0, -1
 
 def headline(verdicts: list[Verdict]) -> str:
     """What tuning did to appeal, to faithfulness and to the guards, in all runs of `verdict.json`."""
+    numbers = sorted({told["prompts"] for told in verdicts})
+    asked = " to ".join(f"{number:,}" for number in dict.fromkeys((numbers[0], numbers[-1])))
     clauses = [
         *_clauses(verdicts, "appeal", ("pictures win on appeal", "pictures lose on appeal", "no difference in appeal")),
         *_clauses(
@@ -20,7 +22,7 @@ def headline(verdicts: list[Verdict]) -> str:
     ]
     if not any(name in told for told in verdicts for name in ("appeal", "faithfulness")):
         clauses.insert(0, "no judge has said which pictures are better")
-    return f"After tuning, {'; '.join(clauses)}."
+    return f"On {asked} prompt{'s' if numbers != [1] else ''}, before against after tuning: {'; '.join(clauses)}."
 
 
 def direction(rates: Verdict) -> int:
@@ -36,13 +38,14 @@ def _clauses(verdicts: list[Verdict], name: str, words: tuple[str, str, str]) ->
         told = [one for one in judged if direction(one[name]) == way]
         if told:
             where = _list([_figures(one, one[name], named=len(verdicts) > 1) for one in told])
-            clauses.append(f"{said}{' could be shown' if way == SAME else ''} {where}")
+            of = " with" if len(verdicts) > 1 else ""
+            clauses.append(f"{said}{' could be shown' if way == SAME else ''}{of} {where}")
     return clauses
 
 
 def _figures(told: Verdict, rates: Verdict, *, named: bool) -> str:
-    figures = f"{rates['win']:.0f} % of {told['prompts']:,} prompts won, {rates['lose']:.0f} % lost"
-    return f"with {told['name']} ({figures})" if named else f"({figures})"
+    figures = f"({rates['win']:.0f} % won, {rates['lose']:.0f} % lost)"
+    return f"{told['name']} {figures}" if named else figures
 
 
 def _guards(verdicts: list[Verdict]) -> str:
