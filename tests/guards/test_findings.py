@@ -78,8 +78,9 @@ def curated(count: int = 200) -> Training:
     return Training(features, [f"{i}.png" for i in range(count)], captions, [])
 
 
-@pytest.mark.parametrize(("copied", "state"), [(0, "unsure"), (20, "broken")]  # 40 pictures do not tell 0 from 5 %)
+@pytest.mark.parametrize(("copied", "state"), [(0, "unsure"), (20, "broken")])
 def test_memorisation_finds_copies_and_names_what_they_copy(copied: int, state: str) -> None:
+    # Unsure: forty pictures do not tell 0 % from 5 %.
     training, before = curated(), numbers(40, 16)
     after = before.copy()
     after[:copied] = training.features[:copied] + 0.001
