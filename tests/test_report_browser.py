@@ -31,7 +31,7 @@ def browse(*arguments: str, profile: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six prompts of two runs: appeal wins on the first four, loses on the last two."""
-    root = tmp_path_factory.mktemp("report")
+    root, eye = tmp_path_factory.mktemp("report"), {"name": "eye", "tie": 0.5}
     for name in ("latent", "muse"):
         for step in (0, 20):
             folder = runs.step_folder(root / name, step)
@@ -41,9 +41,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ]
             for i, row in enumerate(rows):
                 runs.save_picture(folder / row["file"], np.full((64, 64, 3), (200, 20 * i, 9 * step), dtype=np.uint8))
-            runs.write_scores(folder, {f"{i}.png": {"appeal": step * (1 if i < 4 else -1)} for i in range(6)})
+            scores = {f"{i}.png": {"appeal": step * (1 if i < 4 else -1), "faithfulness": 1} for i in range(6)}
+            runs.write_scores(folder, scores)
             runs.write_samples(folder, rows)
-        runs.write_quality(root / name, {"name": name, "judges": {"appeal": {"name": "eye", "tie": 0.5}}})
+        runs.write_quality(root / name, {"name": name, "judges": dict.fromkeys(("appeal", "faithfulness"), eye)})
     compare([root / "latent", root / "muse"], out=root / "report.html")
     return root / "report.html"
 
@@ -83,7 +84,7 @@ def test_a_page_of_runs_never_judged_works(report: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_screenshot_shows_the_pictures(report: Path, tmp_path: Path, width: int) -> None:
     shot = tmp_path / "shot.png"
-    browse(f"--screenshot={shot}", f"--window-size={width},7000", report.as_uri(), profile=tmp_path / "profile")
+    browse(f"--screenshot={shot}", f"--window-size={width},9000", report.as_uri(), profile=tmp_path / "profile")
     pixels = np.asarray(Image.open(shot).convert("RGB")).astype(int)
     assert pixels.shape[1] == width
     for colour in ((200, 0, 0), (200, 0, 180)):  # the first prompt's picture before and after, give or take WebP
@@ -136,6 +137,10 @@ def test_nothing_is_wider_than_a_phone(driven: Any, width: int) -> None:
     driven.set_viewport_size({"width": width, "height": 800})
     driven.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert driven.evaluate("document.documentElement.scrollWidth") <= width
+    broad = (
+        "[...document.querySelectorAll('.guards li > div, p, h3, .pick')].filter((one) => one.offsetWidth > innerWidth)"
+    )
+    assert driven.evaluate(f"{broad}.length") == 0
 
 
 @pytest.mark.slow

@@ -91,7 +91,7 @@ def test_memorisation_finds_copies_and_names_what_they_copy(copied: int, state: 
     assert found.ci95 is not None
     assert found.ci95[0] < found.value <= found.ci95[1]
     if copied:
-        assert all(part["copy"] and part["training"] == f"{part['pair']}.png" for part in found.parts)
+        assert all(part["copied"] and part["training"] == f"{part['pair']}.png" for part in found.parts)
         assert all(part["distance"] < part["before"] for part in found.parts)
 
 

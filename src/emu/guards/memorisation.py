@@ -63,7 +63,7 @@ class Memorisation:
                     "row": int(which[i]),
                     "distance": float(now[i]),
                     "before": float(was[i]),
-                    "copy": bool(now[i] < limit),
+                    "copied": bool(now[i] < limit),
                 }
                 for i in worst
             ],
