@@ -6,20 +6,27 @@
 The rule sees a curve's checks one by one, as in a run, and keeps a checkpoint. `gap` is the appeal win rate of the
 curve's best checkpoint minus that of the kept one, in points, on the prompts that both were chosen by: the best of many
 checks is partly luck. `lost` takes the luck out: both are chosen on every other prompt and told apart on the rest, and
-the other way round.
+the other way round. A run that stopped with nothing to keep counts as step 0, which never wins against itself.
 """
 
 import argparse
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from emu import runs
+from emu.guards import Drift, Evidence, Side, Thresholds
+from emu.guards.evidence import Numbers
+from emu.guards.looks import colours
 from emu.quality.stopping import Check, StopRule
 
 SHIPPED = StopRule(patience=3, margin=2.0, min_steps=0, max_steps=10**9)
+DRIFT = Drift(Thresholds().drift)
 NEAR = 2.0  # points of win rate
 HEAD = "| rule | within 2 points | mean gap | largest | lost | mean share of steps | range |\n" + "|---" * 7 + "|"
 
@@ -33,20 +40,35 @@ class Curve:
 
 
 def read(run: Path) -> Curve:
-    """A run folder as a curve."""
+    """A run folder as a curve; of the guards it has drift, the one that a picture a prompt is enough for."""
     ties = {criterion: judge["tie"] for criterion, judge in runs.read_quality(run)["judges"].items()}
     steps = {step: runs.read_scores(runs.step_folder(run, step)) for step in runs.complete_steps(run)}
+    looks = {step: {file: look(runs.step_folder(run, step) / file) for file in steps[step]} for step in steps}
     files = sorted(steps[0])
 
     def checks(chosen: Sequence[str]) -> list[Check]:
         picked = {step: {file: scores[file] for file in chosen} for step, scores in steps.items()}
+        sides = {step: Side(colours=np.stack([looks[step][file] for file in chosen])) for step in steps}
         return [
-            Check.against(picked[0], scores, step=step, ties=ties, held_out_ratio=None)
+            Check.against(
+                picked[0],
+                scores,
+                step=step,
+                ties=ties,
+                held_out_ratio=None,
+                guards=DRIFT(Evidence(chosen, sides[0], sides[step])),
+            )
             for step, scores in picked.items()
             if step
         ]
 
     return Curve(checks(files), (checks(files[::2]), checks(files[1::2])))
+
+
+def look(file: Path) -> Numbers:
+    """A picture's colours, as the guard of drift takes them."""
+    with Image.open(file) as picture:
+        return colours(np.asarray(picture.convert("RGB")))
 
 
 def stopped(rule: StopRule, checks: Sequence[Check]) -> int:
@@ -88,22 +110,33 @@ def row(label: str, curves: Sequence[Curve], *, rule: StopRule, over: int) -> st
     )
 
 
+def by_seed(curves: Mapping[int, Curve]) -> str:
+    """The shipped rule, seed by seed."""
+    told = [gap(curve.everything, curve.everything, rule=SHIPPED, over=1) for curve in curves.values()]
+    lines = [("seed", *map(str, curves)), ("---",) * (len(told) + 1)]
+    lines += [("gap, points", *(f"{gap:.1f}" for gap, _ in told))]
+    lines += [("stopped at", *(f"{100 * share:.0f} %" for _, share in told))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
 def main() -> None:
-    """Prints a table a study: a row a rule."""
+    """Prints two tables a study: the shipped rule seed by seed, and a row a rule."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("studies", type=Path, nargs="+", help="OUT folders of `emu study length`")
     parser.add_argument("--patience", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--margin", type=float, nargs="+", default=[SHIPPED.margin], help="points of faithfulness")
     parser.add_argument("--smooth", type=int, nargs="+", default=[1, 2], help="means of so many checks")
     parser.add_argument("--seeds", type=int, nargs="+", help="of these only")
     given = parser.parse_args()
     for study in given.studies:
-        folders = [file.parent for file in sorted(study.glob("*/flags.json"))]
-        chosen = [one for one in folders if not given.seeds or int(one.name.rpartition("-")[2]) in given.seeds]
-        curves = [read(folder) for folder in chosen]
-        print(f"\n{study.name}: {len(curves)} curves of {len(curves[0].everything)} checks\n\n{HEAD}")
-        for over, patience in product(given.smooth, given.patience):
-            label = f"patience {patience}" + (f", means of {over}" if over > 1 else "")
-            print(row(label, curves, rule=replace(SHIPPED, patience=patience), over=over))
+        found = {int(file.parent.name.rpartition("-")[2]): file.parent for file in study.glob("*/flags.json")}
+        curves = {seed: read(found[seed]) for seed in sorted(found) if not given.seeds or seed in given.seeds}
+        checks = len(next(iter(curves.values())).everything)
+        print(f"\n{study.name}: {len(curves)} curves of {checks} checks\n\n{by_seed(curves)}\n\n{HEAD}")
+        for over, margin, patience in product(given.smooth, given.margin, given.patience):
+            label = f"patience {patience}, margin {margin:g}" + (f", means of {over}" if over > 1 else "")
+            rule = replace(SHIPPED, patience=patience, margin=margin)
+            print(row(label, [*curves.values()], rule=rule, over=over))
 
 
 if __name__ == "__main__":

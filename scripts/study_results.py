@@ -2,7 +2,7 @@
 
     python scripts/study_results.py runs/studies --write docs/results
 
-Fills what lies between the page's marks, and copies the plots beside it.
+Fills what lies between the page's marks, and draws the plots beside it.
 """
 
 import argparse
@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from emu.study.plot import plot
+
 ARCHITECTURES = ("latent", "pixel", "muse")
 COLUMNS = ("seeds", "best step", "appeal win", "95 %", "mean score")
 COLUMNS += ("faithfulness win - lose", "95 %", "contrast", "saturation")
@@ -21,7 +23,7 @@ COLUMNS += ("faithfulness win - lose", "95 %", "contrast", "saturation")
 def rows(told: dict[str, Any], model: str) -> str:
     """A study's table in Markdown."""
     compared = "before" in told
-    more = [f"last step against {told['reference']}: win / tie / lose", "95 % of win"] if compared else []
+    more = [f"last step against {told['reference']}: win / tie / lose", "win - lose, 95 %"] if compared else []
     head = [f"{model}: arm", *COLUMNS, *more]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     if compared:
@@ -41,7 +43,9 @@ def against(figures: dict[str, Any]) -> str:
     if "against_last" not in figures:
         return " | |"
     rates = figures["against_last"]["appeal"]
-    return f" {rates['win']:.1f} / {rates['tie']:.1f} / {rates['lose']:.1f} | {interval(rates)} |"
+    net = figures["against_last"]["appeal_net"]
+    cells = f" {rates['win']:.1f} / {rates['tie']:.1f} / {rates['lose']:.1f} |"
+    return f"{cells} {net['net']:+.1f}, {interval(net)} |"
 
 
 def curve(told: dict[str, Any], model: str) -> str:
@@ -71,7 +75,7 @@ def span(steps: list[int]) -> str:
 def machine() -> str:
     """What the studies ran on."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "lightning", "diffusers"))
-    return f"Machine: {platform.machine()}, one CPU core, no GPU; Python {platform.python_version()}, {packages}."
+    return f"Machine: {platform.machine()}, no GPU, one CPU core a run; Python {platform.python_version()}, {packages}."
 
 
 def main() -> None:
@@ -86,7 +90,7 @@ def main() -> None:
         study, _, model = path.parent.name.rpartition("-")
         tables[path.parent.name] = curve(told, model) if study == "length" else rows(told, model)
         if given.write:
-            (given.write / f"study-{path.parent.name}.svg").write_bytes((path.parent / "study.svg").read_bytes())
+            (given.write / f"study-{path.parent.name}.svg").write_bytes(plot(told))
     if not given.write:
         print("\n\n".join(tables.values()))
         return

@@ -241,6 +241,22 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(path: Path, unbrok
     assert "stopped already at step 6" in (path.parent / "again.log.0").read_text()
 
 
+SHARDED = [*FLOAT32, "--data.batch_size", "6", "--trainer.devices", "2"]
+
+
+def test_a_sharded_run_killed_while_it_saves_ends_as_an_unbroken_one(path: Path) -> None:
+    """One process dies, in the midst of its shares or before their sum; the other ends by itself."""
+    run, log = path.parent / "shards-killed", path.parent / "shards-killed.log"
+    assert ranks(2, main, argv(path, "shards", *SHARDED), log=path.parent / "shards.log") == [0, 0]
+    for moment in ("in the middle of a save", "between a checkpoint and its sum", "while the best is saved"):
+        codes = ranks(2, dying, argv(path, run.name, *SHARDED), moment, log=log, timeout=120)
+        assert -signal.SIGKILL in codes, f"{moment}: {codes}, {Path(f'{log}.0').read_text()[-2000:]}"
+        assert 0 not in codes
+    assert ranks(2, main, argv(path, run.name, *SHARDED), log=log) == [0, 0], Path(f"{log}.0").read_text()[-2000:]
+    assert_same(end(run), end(path.parent / "shards"))
+    assert not [*run.rglob("*.aside"), *run.rglob(".*.tmp"), *run.rglob(".*.old")]
+
+
 @pytest.mark.parametrize(
     ("layout", "told"),
     [
@@ -282,6 +298,23 @@ def test_a_rank_that_dies_ends_the_others(path: Path) -> None:
         process.join(60)
     assert time.monotonic() - begun < 10
     assert processes[0].exitcode not in (0, None)
+
+
+@pytest.mark.slow
+def test_a_process_that_stands_still_for_a_while_is_waited_for(path: Path) -> None:
+    """SIGSTOP, as a machine that swaps."""
+    given = argv(path, "still", *SHARDED, "--quality.max_steps", "12")
+    processes = start(2, main, given, log=path.parent / "still.log")
+    kill_when(lambda: runs.checkpoint(path.parent / "still", 2).exists(), processes[1], signal.SIGSTOP)
+    time.sleep(10)
+    os.kill(processes[1].pid or 0, signal.SIGCONT)
+    assert [process.join(120) or process.exitcode for process in processes] == [0, 0]
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / runs.CHECKPOINTS).write_text("a file where the folder was")
+    with pytest.raises(UserError, match=r"step-000007.ckpt: not saved \(.*\); the last good one stays"):
+        saved(tmp_path, 7)
 
 
 def test_a_loss_that_is_no_number_is_skipped_by_all_and_its_pictures_are_named(path: Path) -> None:

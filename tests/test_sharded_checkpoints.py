@@ -16,7 +16,7 @@ from torch import nn
 from torch.distributed.checkpoint import state_dict as shards
 
 from emu import runs, sharding
-from emu.checkpoints import Durable, is_sharded, newest, sharded, sums_of, verify
+from emu.checkpoints import Durable, gathered, is_sharded, newest, sharded, sums_of, verify
 from emu.checkpoints.sums import clear
 from emu.errors import UserError
 from processes import ranks
@@ -63,7 +63,7 @@ def test_what_is_saved_is_loaded_and_nothing_else_is_left(tmp_path: Path) -> Non
     assert path == runs.checkpoint(tmp_path, 7)
     assert is_sharded(path)
     assert_whole(path, 7)
-    assert sharded.read(path, parts={"state_dict"}).keys() == {"state_dict", "global_step", "loops", "callbacks"}
+    assert gathered.read(path, parts={"state_dict"}).keys() == {"state_dict", "global_step", "loops", "callbacks"}
     Durable().remove_checkpoint(path)
     assert sorted(one.name for one in (tmp_path / "checkpoints").iterdir()) == [
         "step-000005.ckpt",

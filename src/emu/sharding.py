@@ -23,7 +23,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from emu.blocks import blocks
-from emu.checkpoints import Durable, sharded, verify
+from emu.checkpoints import Durable, gathered, sharded, verify
 from emu.errors import UserError
 
 LARGE = 3_000_000_000  # parameters, beyond which gathered weights are dropped between forward and backward (ZeRO-3)
@@ -100,7 +100,7 @@ class FSDP2(ModelParallelStrategy):
         if not isinstance(io, Durable):
             raise UserError("plugins: FSDP2 writes shares by emu.checkpoints.Durable alone; name no other CheckpointIO")
         if self._savers is None:
-            self._savers = distributed.new_group(backend="gloo")
+            self._savers = distributed.new_group(backend="gloo", timeout=self._timeout)
         io.carry_out(partial(sharded.write, path=path, group=self._savers), checkpoint, storage_options, alone=False)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class FSDP2(ModelParallelStrategy):
                 "optimizer_states": [shards.get_optimizer_state_dict(self.model, one) for one in self.optimizers],
             }
         )
-        rest = sharded.read_into(tensors, path)
+        rest = gathered.read_into(tensors, path)
         shards.set_model_state_dict(self.model, tensors["state_dict"])
         for i, optimizer in enumerate(self.optimizers):
             read = rest["optimizer_states"][i]

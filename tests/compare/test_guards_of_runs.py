@@ -116,32 +116,19 @@ def test_categories_and_challenges_of_partiprompts(make_run: MakeRun, tmp_path: 
     assert {part["category"] for part in guards_of(told)["generality"]["parts"]} == {"Arts", "Food", "Basic"}
 
 
-def told(name: str, net: tuple[float, float], *, state: str = "held") -> dict[str, Any]:
-    rates = {"win": 60.0, "lose": 20.0, "net_ci95": net}
-    guard = {"guard": "drift of contrast", "state": state}
-    return {"name": name, "prompts": 50, "appeal": rates, "guards": [guard]}
-
-
 @pytest.mark.parametrize(
-    ("verdicts", "said"),
+    ("net", "said"),
     [
-        ([told("a", (5, 60))], "pictures win on appeal (60 % won, 20 % lost); no guard is broken."),
-        ([told("a", (-60, -5))], "pictures lose on appeal (60 % won, 20 % lost); no guard is broken."),
-        ([told("a", (-5, 60))], "no difference in appeal could be shown (60 % won, 20 % lost); no guard is broken."),
-        (
-            [told("a", (5, 60)), told("b", (-9, 3), state="broken")],
-            "pictures win on appeal with a (60 % won, 20 % lost); no difference in appeal could be shown with b "
-            "(60 % won, 20 % lost); broken is the guard of drift of contrast with b.",
-        ),
-        (
-            [told("a", (5, 60), state="not measured")],
-            "pictures win on appeal (60 % won, 20 % lost); no guard is broken, though not every one was measured "
-            "(drift of contrast).",
-        ),
+        ((5, 60), "pictures win on appeal (60 % won, 20 % lost)"),
+        ((-60, -5), "pictures lose on appeal (60 % won, 20 % lost)"),
+        ((-5, 60), "no difference in appeal could be shown (60 % won, 20 % lost)"),
     ],
 )
-def test_the_headline_says_no_more_than_is_sure(verdicts: list[dict[str, Any]], said: str) -> None:
-    assert headline(verdicts) == f"On 50 prompts, before against after tuning: {said}"
+def test_the_headline_says_no_more_than_is_sure(net: tuple[float, float], said: str) -> None:
+    rates = {"win": 60.0, "lose": 20.0, "net_ci95": net}
+    guard = {"guard": "drift of contrast", "state": "held"}
+    told = {"name": "a", "prompts": 50, "appeal": rates, "guards": [guard]}
+    assert headline([told]) == f"After tuning, over 50 prompts, {said}; no guard is broken."
 
 
 def test_best_worst_and_random_pairs(make_run: MakeRun) -> None:

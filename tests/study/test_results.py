@@ -47,6 +47,7 @@ def test_the_best_step_of_each_seed_is_what_counts() -> None:
 def test_against_the_reference_runs_are_paired_seed_by_seed() -> None:
     against = GOOD["arms"]["a"]["against"]["appeal"]
     assert (against["win"], against["lose"], against["n"]) == (0.0, 100.0, 80)
+    assert GOOD["arms"]["a"]["against"]["appeal_net"]["net"] == -100.0
     assert "against" not in GOOD["arms"]["b"]
     assert GOOD["arms"]["a"]["against_last"]["appeal"]["lose"] == 100.0  # at step 8, and step 4 of the second seed
     assert GOOD["before"]["against"]["appeal"]["lose"] == 100.0
@@ -85,6 +86,16 @@ def test_a_study_of_one_criterion_is_told_too() -> None:
     one = told(b=[run({0: 0.2, 4: 0.3}, ties=only)])
     assert "faithfulness_net" not in one["arms"]["b"]
     assert " -" in table(one)
+
+
+def test_a_study_of_one_arm_is_drawn_over_its_steps_alone() -> None:
+    pytest.importorskip("matplotlib", reason="the extra `studies` is not installed")
+    from emu.study.plot import plot
+
+    alone = results({"a": {0: run({0: 0.2, 4: 0.3, 8: 0.6})}}, reference=None)
+    picture = plot({"question": "How?", "base": "latent/tiny", "reference": None, **alone}).decode()
+    assert "appeal win over steps" in picture
+    assert "best against its own before" not in picture
 
 
 def test_the_plot_names_every_arm_and_is_the_same_each_time() -> None:

@@ -13,7 +13,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from torch import Tensor
 
-from emu.checkpoints import sharded
+from emu.checkpoints import gathered
 from emu.checkpoints.copies import Copies
 from emu.checkpoints.sums import Summed, commit, remove, require_finite, require_space, verify
 from emu.errors import UserError
@@ -77,7 +77,7 @@ class Durable(CheckpointIO):
         path = Path(path)
         verify(path)
         if path.is_dir():
-            return sharded.read(path)
+            return gathered.read(path)
         loaded: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True, mmap=True)
         return loaded
 

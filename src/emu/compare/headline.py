@@ -1,28 +1,25 @@
 """The headline: one sentence that is true of all runs, for the top of the page and of `verdict.json`.
 
 It calls a side better only where the 95 % interval of win - lose excludes 0, and a guard broken only where it is sure.
+Judges of different families that come to two verdicts are told of, lest the first one's word stand alone.
 """
 
 from typing import Any
 
 Verdict = dict[str, Any]
 WIN, SAME, LOSE = 1, 0, -1
+CRITERIA = {
+    "appeal": ("pictures win on appeal", "pictures lose on appeal", "no difference in appeal"),
+    "faithfulness": ("faithfulness rises", "faithfulness falls", "no difference in faithfulness"),
+}
 
 
 def headline(verdicts: list[Verdict]) -> str:
     """What tuning did to appeal, to faithfulness and to the guards, in all runs of `verdict.json`."""
-    numbers = sorted({told["prompts"] for told in verdicts})
-    asked = " to ".join(f"{number:,}" for number in dict.fromkeys((numbers[0], numbers[-1])))
-    clauses = [
-        *_clauses(verdicts, "appeal", ("pictures win on appeal", "pictures lose on appeal", "no difference in appeal")),
-        *_clauses(
-            verdicts, "faithfulness", ("faithfulness rises", "faithfulness falls", "no difference in faithfulness")
-        ),
-        _guards(verdicts),
-    ]
-    if not any(name in told for told in verdicts for name in ("appeal", "faithfulness")):
-        clauses.insert(0, "no judge has said which pictures are better")
-    return f"On {asked} prompt{'s' if numbers != [1] else ''}, before against after tuning: {'; '.join(clauses)}."
+    clauses = [clause for name, words in CRITERIA.items() for clause in _clauses(verdicts, name, words)]
+    if not clauses:
+        clauses = ["no judge has said which pictures are better"]
+    return f"After tuning, {_size(verdicts)}{'; '.join([*clauses, _guards(verdicts)])}."
 
 
 def direction(rates: Verdict) -> int:
@@ -31,38 +28,59 @@ def direction(rates: Verdict) -> int:
     return WIN if low > 0 else LOSE if high < 0 else SAME
 
 
+def _size(verdicts: list[Verdict]) -> str:
+    """The prompts, once for all runs that have as many of them."""
+    return f"over {verdicts[0]['prompts']:,} prompts, " if _one_size(verdicts) else ""
+
+
+def _one_size(verdicts: list[Verdict]) -> bool:
+    return len({told["prompts"] for told in verdicts}) == 1
+
+
 def _clauses(verdicts: list[Verdict], name: str, words: tuple[str, str, str]) -> list[str]:
     judged = [told for told in verdicts if name in told]
     clauses = []
     for way, said in zip((WIN, LOSE, SAME), words, strict=True):
         told = [one for one in judged if direction(one[name]) == way]
         if told:
-            where = _list([_figures(one, one[name], named=len(verdicts) > 1) for one in told])
-            of = " with" if len(verdicts) > 1 else ""
-            clauses.append(f"{said}{' could be shown' if way == SAME else ''}{of} {where}")
+            figures = _list([_figures(one, one[name], verdicts) for one in told])
+            where = f"with {figures}" if len(verdicts) > 1 else figures
+            clauses.append(f"{said}{' could be shown' if way == SAME else ''} {where}")
+    disputed = [told for told in judged if told[name].get("agreement", {}).get("agree") is False]
+    if disputed:
+        clauses.append(f"judges of different families do not agree on {name}{_with(disputed, verdicts)}")
     return clauses
 
 
-def _figures(told: Verdict, rates: Verdict, *, named: bool) -> str:
-    figures = f"({rates['win']:.0f} % won, {rates['lose']:.0f} % lost)"
-    return f"{told['name']} {figures}" if named else figures
+def _figures(told: Verdict, rates: Verdict, verdicts: list[Verdict]) -> str:
+    size = "" if _one_size(verdicts) else f" of {told['prompts']:,} prompts"
+    figures = f"({rates['win']:.0f} %{size} won, {rates['lose']:.0f} % lost)"
+    return f"{told['name']} {figures}" if len(verdicts) > 1 else figures
 
 
 def _guards(verdicts: list[Verdict]) -> str:
-    broken = [
-        f"{finding['guard']}{' with ' + told['name'] if len(verdicts) > 1 else ''}"
-        for told in verdicts
-        for finding in told["guards"]
-        if finding["state"] == "broken"
-    ]
+    broken = _in_state(verdicts, "broken")
     if broken:
-        return f"broken {'is the guard' if len(broken) == 1 else 'are the guards'} of {_list(broken)}"
-    unmeasured = list(
-        dict.fromkeys(
-            finding["guard"] for told in verdicts for finding in told["guards"] if finding["state"] == "not measured"
-        )
-    )
-    return "no guard is broken" + (f", though not every one was measured ({_list(unmeasured)})" if unmeasured else "")
+        guards = [f"{guard}{_with(runs, verdicts)}" for guard, runs in broken.items()]
+        return f"broken {'is the guard' if len(broken) == 1 else 'are the guards'} of {_list(guards)}"
+    unsure = [f"{guard}{_with(runs, verdicts)}" for guard, runs in _in_state(verdicts, "unsure").items()]
+    absent = list(_in_state(verdicts, "not measured"))
+    notes = [f"{state}: {_list(told)}" for state, told in (("unsure", unsure), ("not measured", absent)) if told]
+    return "no guard is broken" + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _in_state(verdicts: list[Verdict], state: str) -> dict[str, list[Verdict]]:
+    """Guard -> the runs in which it is in this state."""
+    found: dict[str, list[Verdict]] = {}
+    for told in verdicts:
+        for finding in told["guards"]:
+            if finding["state"] == state:
+                found.setdefault(finding["guard"], []).append(told)
+    return found
+
+
+def _with(runs: list[Verdict], verdicts: list[Verdict]) -> str:
+    return f" with {_list([told['name'] for told in runs])}" if len(verdicts) > 1 else ""
 
 
 def _list(words: list[str]) -> str:

@@ -9,7 +9,7 @@ class Thresholds:
 
     Args:
         drift: of the whole range that mean brightness, contrast or saturation may move. 0.05 is seen side by side; a
-            curated set of clear light moved the demo's hazy bases by 0.17 at most (docs/guards.md); a quarter of all
+            curated set of clear light moved the demo's hazy bases by 0.17 at most (docs/compare.md); a quarter of all
             there is, no taste asks for.
         diversity: after / before that pictures of one prompt must differ by: with a tenth lost, seeds begin to repeat.
         held_out: times the held-out loss of step 0. It falls while a run goes well; a tenth above it, and the model

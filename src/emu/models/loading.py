@@ -9,7 +9,7 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from emu import folders, runs
-from emu.checkpoints import sharded, verify
+from emu.checkpoints import gathered, is_sharded, verify
 from emu.errors import UserError
 from emu.models.flow import FlowMatching
 from emu.models.latent import LatentDiffusion, LatentDiffusionXL
@@ -53,7 +53,7 @@ def find_checkpoint(path: Path) -> Path:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    return path.is_file() or sharded.is_sharded(path)
+    return path.is_file() or is_sharded(path)
 
 
 def load_checkpoint(path: Path) -> TextToImageModule:
@@ -68,8 +68,8 @@ def load_checkpoint(path: Path) -> TextToImageModule:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """What Lightning wrote: "state_dict", "global_step", ...; no code in it is run. A file is memory-mapped."""
     try:
-        if sharded.is_sharded(path):
-            return sharded.read(path, parts={"state_dict"})
+        if is_sharded(path):
+            return gathered.read(path, parts={"state_dict"})
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"{path}: not a checkpoint ({str(error).partition(chr(10))[0]}); name one of a run") from error

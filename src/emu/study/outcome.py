@@ -127,10 +127,10 @@ def moved(pairs: Sequence[tuple[Scores, Scores]]) -> MeanDifference:
 
 
 def net(pairs: Sequence[tuple[Scores, Scores]], *, tie: float) -> MeanDifference:
-    """Win - lose in percentage points: the `difference`, with Student's interval over prompts."""
+    """Win - lose in percentage points over the keys of both: the `difference`, with Student's interval over prompts."""
     lost, won = [], []
     for before, after in pairs:
-        keys = list(before)
+        keys = [key for key in before if key in after]
         signs = outcomes([before[key] for key in keys], [after[key] for key in keys], tie=tie)
         lost.append({key: 100.0 * (sign < 0) for key, sign in zip(keys, signs, strict=True)})
         won.append({key: 100.0 * (sign > 0) for key, sign in zip(keys, signs, strict=True)})

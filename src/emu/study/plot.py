@@ -31,17 +31,25 @@ def plot(told: dict[str, Any]) -> bytes:
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError:
         raise UserError("no plot without matplotlib: pip install 'emu-quality-tuning[studies]'") from None
-    panels = [_best, *([_against] if "before" in told else []), _appeal, _score, _faithfulness, _drift]
+    several = len(told["arms"]) > 1
+    panels = [*([_best] if several else []), *([_against] if "before" in told else [])]
+    panels += [_appeal, _score, _faithfulness, _drift]
+    columns = (len(panels) + 1) // 2
     with rc_context(STYLE):
-        figure = Figure(figsize=(10, 6), layout="constrained")
-        places = figure.subplots(2, 3).flat
+        layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.06, hspace=0.06)
+        figure = Figure(figsize=(0.6 + 3.2 * columns, 6), layout=layout)
+        places = figure.subplots(2, columns).flat
         for panel, axes in zip(panels, places, strict=False):
             panel(axes, told)
         for axes in places:  # those that are left
             axes.set_visible(False)
-        figure.suptitle(f"{told['question']} ({told['base']})", fontsize=10)
+        figure.suptitle(f"{told['question']} ({told['base']})", fontsize=11)
+        if several:
+            handles = figure.axes[len(panels) - 1].get_legend_handles_labels()
+            figure.legend(*handles, loc="outside lower center", ncols=len(told["arms"]), frameon=False)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
@@ -80,7 +88,7 @@ def _intervals(axes: "Axes", told: dict[str, Any], rows: dict[str, dict[str, Any
 def _appeal(axes: "Axes", told: dict[str, Any]) -> None:
     _curves(axes, told, lambda check: check.get("appeal"), "win")
     axes.set_title("appeal win over steps, %", fontsize=9)
-    axes.legend(fontsize=7, frameon=False)
+    axes.set_ylim(0, 104)
 
 
 def _score(axes: "Axes", told: dict[str, Any]) -> None:
@@ -99,11 +107,18 @@ def _drift(axes: "Axes", told: dict[str, Any]) -> None:
 
 
 def _curves(axes: "Axes", told: dict[str, Any], of: Any, name: str) -> None:
-    """A line an arm over the steps that all its runs reached, its interval as a band."""
-    for arm, figures in told["arms"].items():
-        checks = [(check["step"], of(check)) for check in figures["curve"] if of(check)]
-        steps = [step for step, _ in checks]
-        axes.plot(steps, [check[name] for _, check in checks], color=colours(told)[arm], label=arm, marker=".")
-        low, high = ([check["ci95"][i] for _, check in checks] for i in (0, 1))
-        axes.fill_between(steps, low, high, color=colours(told)[arm], alpha=0.12, linewidth=0)
+    """A line an arm from step 0, where all is 0, over the steps that all its runs reached; arms lie side by side."""
+    arms, ticks = list(told["arms"]), {0}
+    for i, arm in enumerate(arms):
+        checks = [(check["step"], of(check)) for check in told["arms"][arm]["curve"] if of(check)]
+        steps, values = [step for step, _ in checks], [check[name] for _, check in checks]
+        aside = 0.06 * (i - (len(arms) - 1) / 2) * min(steps, default=0)
+        reach = [[abs(check["ci95"][j] - check[name]) for _, check in checks] for j in (0, 1)]
+        places, colour = [step + aside for step in steps], colours(told)[arm]
+        axes.plot([0, *places], [0, *values], color=colour, label=arm, linewidth=1.3)
+        axes.errorbar(places, values, yerr=reach, color=colour, fmt=".", elinewidth=1, markersize=5)
+        ticks |= set(steps)
+    axes.axhline(0, color=INK, linewidth=0.8)
+    if len(ticks) < 10:
+        axes.set_xticks(sorted(ticks))
     axes.set_xlabel("step")

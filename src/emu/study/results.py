@@ -16,8 +16,9 @@ def results(arms: Arms, *, reference: str | None) -> Figures:
     """{"arms": {arm: figures of its best steps against its own step 0, "against", "against_last", "curve"}, "before"}.
 
     Figures are {"appeal": rates, "faithfulness": rates, "faithfulness_net", "score": mean appeal, "drift": by measure}.
-    "against" has the rates of appeal and faithfulness against the best pictures of `reference`, over the prompts and
-    seeds that both drew; "against_last" those at the last step that both reached, for best steps may be far apart.
+    "against" has both criteria's rates and win - lose ("appeal_net") against the best pictures of `reference`, over the
+    prompts and seeds that both drew; "against_last" those at the last step that both reached, for best steps may be far
+    apart.
     "before" is the arm without tuning: step 0 of the reference against its own best and last.
     """
     told: Figures = {"arms": {arm: _arm(by_seed) for arm, by_seed in arms.items()}}
@@ -81,12 +82,15 @@ def _against(mine: Mapping[int, At], reference: Mapping[int, At]) -> Figures:
     """Of runs, each at a step, against those of the reference, seed by seed."""
     shared = [seed for seed in mine if seed in reference]
     ties = _ties([run for seed in shared for run, _ in (mine[seed], reference[seed])])
-    figures = {}
+    figures: Figures = {}
     for criterion, tie in ties.items():
         pairs = []
         for (run, step), (other, at) in ((mine[seed], reference[seed]) for seed in shared):
             pairs.append((other.steps[at].scores[criterion], run.steps[step].scores[criterion]))
         figures[criterion] = _rates(pairs, tie)
+        if figures[criterion]:
+            told = net(pairs, tie=tie)
+            figures[f"{criterion}_net"] = {"net": told.difference, "ci95": told.ci95}
     return figures
 
 

@@ -5,7 +5,7 @@ to be foretold. It depends on the study's secret, the rater and the question alo
 """
 
 from collections.abc import Iterator
-from itertools import count, islice
+from itertools import count, islice, repeat
 
 from emu.desk.vote.questions import CHECKS, MATCH, REPEAT, TRAINING
 from emu.desk.vote.study import Study
@@ -17,14 +17,13 @@ def slots(study: Study, rater: int, question: str) -> Iterator[str]:
     for number in range(study.options.training):
         yield TRAINING + kinds[number % len(kinds)]
     checks = 0
-    for place in count():
-        if _falls(study, ("check", rater, question), study.options.checks, place):
+    drawn = _drawn(study, ("check", rater, question), study.options.checks)
+    for check, again in zip(drawn, _drawn(study, ("repeat", rater, question), study.options.repeats), strict=True):
+        if check:
             yield kinds[checks % len(kinds)]
             checks += 1
-        elif _falls(study, ("repeat", rater, question), study.options.repeats, place):
-            yield REPEAT
         else:
-            yield MATCH
+            yield REPEAT if again else MATCH
 
 
 def slot(study: Study, rater: int, question: str, position: int) -> str:
@@ -43,9 +42,11 @@ def cards_for(study: Study, rater: int, question: str, *, matches: int, start: i
     raise AssertionError("slots have no end")
 
 
-def _falls(study: Study, about: tuple[str, int, str], share: float, place: int) -> bool:
+def _drawn(study: Study, about: tuple[str, int, str], share: float) -> Iterator[bool]:
+    """Place by place whether it is the drawn one of its block, without end."""
     if not share:
-        return False
+        yield from repeat(False)
     size = round(1 / share)
-    block, within = divmod(place, size)
-    return study.number(*about, block) % size == within
+    for block in count():
+        place = study.number(*about, block) % size
+        yield from (within == place for within in range(size))

@@ -10,7 +10,7 @@ const QUESTIONS = {
   },
   faithfulness: {
     part: "Faithfulness",
-    ask: "Which picture shows what the caption says?",
+    ask: "Which shows what the caption says?",
     text: "Now the caption is shown. Say which picture shows what it says, however well or badly it looks. Both, if both show it equally well; Neither, if neither does.",
     answers: [["a", "A", "ArrowLeft", "\u2190"], ["both", "Both", "ArrowUp", "\u2191"], ["neither", "Neither", "ArrowDown", "\u2193"], ["b", "B", "ArrowRight", "\u2192"]],
     keys: { " ": "both" },
