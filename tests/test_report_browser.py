@@ -3,7 +3,9 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ def browse(*arguments: str, profile: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six prompts of two runs: appeal wins on the first four, loses on the last two."""
-    root = tmp_path_factory.mktemp("report")
+    root, eye = tmp_path_factory.mktemp("report"), {"name": "eye", "tie": 0.5}
     for name in ("latent", "muse"):
         for step in (0, 20):
             folder = runs.step_folder(root / name, step)
@@ -39,9 +41,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ]
             for i, row in enumerate(rows):
                 runs.save_picture(folder / row["file"], np.full((64, 64, 3), (200, 20 * i, 9 * step), dtype=np.uint8))
-            runs.write_scores(folder, {f"{i}.png": {"appeal": step * (1 if i < 4 else -1)} for i in range(6)})
+            scores = {f"{i}.png": {"appeal": step * (1 if i < 4 else -1), "faithfulness": 1} for i in range(6)}
+            runs.write_scores(folder, scores)
             runs.write_samples(folder, rows)
-        runs.write_quality(root / name, {"name": name, "judges": {"appeal": {"name": "eye", "tie": 0.5}}})
+        runs.write_quality(root / name, {"name": name, "judges": dict.fromkeys(("appeal", "faithfulness"), eye)})
     compare([root / "latent", root / "muse"], out=root / "report.html")
     return root / "report.html"
 
@@ -81,9 +84,89 @@ def test_a_page_of_runs_never_judged_works(report: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_screenshot_shows_the_pictures(report: Path, tmp_path: Path, width: int) -> None:
     shot = tmp_path / "shot.png"
-    browse(f"--screenshot={shot}", f"--window-size={width},7000", report.as_uri(), profile=tmp_path / "profile")
+    browse(f"--screenshot={shot}", f"--window-size={width},9000", report.as_uri(), profile=tmp_path / "profile")
     pixels = np.asarray(Image.open(shot).convert("RGB")).astype(int)
     assert pixels.shape[1] == width
     for colour in ((200, 0, 0), (200, 0, 180)):  # the first prompt's picture before and after, give or take WebP
         near = np.abs(pixels - colour).max(axis=2) < 12
         assert near.sum() > 60 * 60
+
+
+@pytest.fixture
+def driven(report: Path) -> Iterator[Any]:
+    """The page in a browser that keys and taps are sent to."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.goto(report.as_uri())
+        yield page
+        browser.close()
+
+
+def test_pairs_open_and_close_by_keyboard(driven: Any) -> None:
+    first = driven.locator("figure.pick .pair").first
+    first.focus()
+    driven.keyboard.press("Enter")
+    dialog = driven.locator("dialog")
+    assert dialog.is_visible()
+    shown = driven.locator("#zoom-caption").inner_text()
+    driven.keyboard.press("ArrowRight")
+    assert driven.locator("#zoom-caption").inner_text() != shown
+    driven.keyboard.press("ArrowLeft")
+    driven.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert driven.evaluate("document.activeElement === document.querySelector('figure.pick .pair')")
+
+
+def test_a_screen_reader_has_a_name_for_everything(driven: Any) -> None:
+    unnamed = driven.evaluate(
+        "[...document.querySelectorAll('button, svg, img, select, input')]"
+        ".filter((one) => !one.closest('label') && !one.ariaLabel && !one.alt && !one.textContent.trim()).length"
+    )
+    assert unnamed == 0
+    levels = driven.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map((one) => +one.tagName[1])")
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    places = driven.evaluate("[...document.querySelectorAll('nav a')].map((one) => one.getAttribute('href'))")
+    assert all(driven.locator(place).count() == 1 for place in places)
+
+
+@pytest.mark.parametrize("width", [360, 390, 768])
+def test_nothing_is_wider_than_a_phone(driven: Any, width: int) -> None:
+    driven.set_viewport_size({"width": width, "height": 800})
+    driven.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert driven.evaluate("document.documentElement.scrollWidth") <= width
+    broad = (
+        "[...document.querySelectorAll('.guards li > div, p, h3, .pick')].filter((one) => one.offsetWidth > innerWidth)"
+    )
+    assert driven.evaluate(f"{broad}.length") == 0
+
+
+@pytest.mark.slow
+def test_300_pairs_of_large_pictures_are_below_15_mb_and_there_in_2_seconds(tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    rng = np.random.default_rng(0)
+    for step in (0, 20):
+        folder = runs.step_folder(tmp_path / "large", step)
+        rows = [{"file": f"{i}.png", "prompt": f"prompt {i}", "seed": i, "Category": str(i % 12)} for i in range(300)]
+        for row in rows:  # edges and grain, as in photographs
+            coarse = Image.fromarray(rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)).resize((512, 512))
+            grain = rng.normal(0, 12, (512, 512, 3))
+            runs.save_picture(folder / row["file"], (np.asarray(coarse) + grain).clip(0, 255).astype(np.uint8))
+        runs.write_scores(folder, {row["file"]: {"appeal": step + i % 7} for i, row in enumerate(rows)})
+        runs.write_samples(folder, rows)
+    runs.write_quality(tmp_path / "large", {"name": "large", "judges": {"appeal": {"name": "eye", "tie": 0.5}}})
+    page = tmp_path / "report.html"
+    compare([tmp_path / "large"], out=page)
+    assert page.stat().st_size < 15_000_000
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_page()
+        tab.goto(page.as_uri())
+        took = tab.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
+        assert tab.locator("article.line").count() == 300
+        tab.locator("select[name=group]").select_option("3")
+        assert tab.locator("article.line:not([hidden])").count() == 25
+        browser.close()
+    assert 0 < took < 2000

@@ -48,7 +48,10 @@ def charts(quality: dict[str, Any], chosen: int) -> list[Chart]:
         rows = [(check["step"], row) for check in checks for row in check.get("guards", []) if row["guard"] == name]
         points = [(step, row["value"], *row["ci95"]) for step, row in rows if row["value"] is not None]
         if points:
-            found.append(_chart(name, rows[0][1]["unit"], points, chosen, rules=_rules(rows[0][1])))
+            rules = _rules(rows[0][1])
+            same = next(value for value, label in rules.items() if not label)  # step 0 against itself
+            start = (0, same, same, same)
+            found.append(_chart(name, rows[0][1]["unit"], [start, *points], chosen, rules=rules))
     return found
 
 
@@ -82,13 +85,15 @@ def _chart(
         return " ".join(f"{x(step)},{y(value)}" for step, value in way)
 
     there, back = [(step, top) for step, _, _, top in points], [(step, bottom) for step, _, bottom, _ in points][::-1]
-    said = ", ".join(f"step {step:,} {value:.3g} [{bottom:.3g}, {top:.3g}]" for step, value, bottom, top in points)
+    said = ", ".join(
+        f"step {step:,} {value:.3g} [{bottom:.3g}, {top:.3g}]" for step, value, bottom, top in points if step
+    )
     return Chart(
         title=title,
         unit=unit,
         line=path([(step, value) for step, value, _, _ in points]),
         band=path([*there, *back]),
-        dots=[(x(step), y(value), step == chosen) for step, value, _, _ in points],
+        dots=[(x(step), y(value), step == chosen) for step, value, _, _ in points if step],
         rules=[(y(value), label) for value, label in rules.items()],
         ends=(f"{low:.3g}", f"{high:.3g}"),
         last=last,

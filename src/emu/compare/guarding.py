@@ -26,9 +26,10 @@ def look(
 
 
 def guarded(run: Run, seen: Evidence, thresholds: Thresholds = Thresholds()) -> dict[str, Any]:  # noqa: B008
-    """{"drift": as `drift.drift` has it, "guards": a row for every number that is watched}."""
+    """{"drift": as `drift.drift` has it, "guards": a row for every number that is watched, "features": what saw}."""
     found = [finding for guard in of_folders(thresholds) for finding in guard(seen)]
-    return {"drift": drift(seen), "guards": [asdict(finding) for finding in [*found, held_out(run)]]}
+    rows = [asdict(finding) for finding in [*found, held_out(run)]]
+    return {"drift": drift(seen), "guards": rows, "features": seen.features}
 
 
 def held_out(run: Run) -> Finding:

@@ -52,6 +52,7 @@ def evidence(run: Run, *, eye: Eye, training: Training | str) -> Evidence:
         ties={name: judge_of(run, name)["tie"] for name in run.criteria},
         training=None if isinstance(training, str) else training,
         without_training=training if isinstance(training, str) else "",
+        features=eye.name,
         files=[pair.after.name for pair in run.pairs],
     )
 

@@ -79,6 +79,7 @@ def report(
             groups=list(dict.fromkeys(group for run in runs for pair in run.pairs for group in pair.groups.values())),
             judges=_judges(verdicts),
             not_judged=NOT_JUDGED,
+            lone_opinions=lambda name: _lone_opinions(verdicts, name),
             lines=_lines(runs, shown, longest),
             prompts=len(keys),
             style=style,
@@ -155,6 +156,13 @@ def _lines(runs: list[Run], keys: list[Key], longest: int) -> list[Line]:
 def _cell(run: Run, pair: Pair, told: dict[str, str], longest: int) -> Cell:
     (before, _), (after, size) = embed(pair.before, longest), embed(pair.after, longest)
     return Cell(run.name, pair.prompt, before, after, size, told, pair.scores)
+
+
+def _lone_opinions(verdicts: list[Verdict], criterion: str) -> str:
+    """What is said of a criterion that every run has one judge of, once; empty where some have several."""
+    told = [verdict[criterion] for verdict in verdicts if criterion in verdict]
+    words = {rates["agreement"]["words"] for rates in told}
+    return words.pop() if len(words) == 1 and all(len(rates["opinions"]) == 1 for rates in told) else ""
 
 
 def _judges(verdicts: list[Verdict]) -> list[tuple[str, dict[str, str | float]]]:

@@ -52,6 +52,7 @@ class Evidence:
         training: None where the curated set is not at hand.
         without_training: why it is not.
         files: of each pair, the name of the picture after tuning.
+        features: what the features are, in words.
     """
 
     prompts: Sequence[str]
@@ -63,6 +64,7 @@ class Evidence:
     training: Training | None = None
     without_training: str = "no folder of training pictures was named"
     files: Sequence[str] = ()
+    features: str = ""
 
 
 class Guard(Protocol):

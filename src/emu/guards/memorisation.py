@@ -12,7 +12,7 @@ import numpy as np
 from emu.guards.evidence import Evidence, Numbers, Training
 from emu.guards.finding import Finding, at_most, not_measured
 from emu.guards.looks import distances
-from emu.statistics import mean_difference
+from emu.statistics import net_rate
 
 NAME = "memorisation"
 NEAR = 0.01  # the share of training pictures that have a neighbour nearer than a copy is
@@ -40,18 +40,18 @@ class Memorisation:
     def _finding(self, evidence: Evidence, training: Training, found: list[tuple[Numbers, Numbers]]) -> Finding:
         (was, _), (now, which) = found
         limit = copy_distance(training.features)
-        told = mean_difference(
-            (100.0 * (was < limit)).tolist(), (100.0 * (now < limit)).tolist(), prompts=evidence.prompts
-        )
+        copies = [(apart < limit).astype(float).tolist() for apart in (was, now)]
+        told = net_rate(*copies, tie=0, prompts=evidence.prompts)  # not a mean's: of no copies at all it has a width
         worst = np.argsort(now, kind="stable")[:SHOWN].tolist()
         return Finding(
             guard=NAME,
             sentence=(
-                f"{told.after:.1f} % of the pictures are as near to a training picture as a copy, {told.before:.1f} % "
+                f"{100 * np.mean(copies[1]):.1f} % of the pictures are as near to a training picture as a copy, "
+                f"{100 * np.mean(copies[0]):.1f} % "
                 f"before; the typical distance to the nearest went from {np.median(was):.3g} to {np.median(now):.3g}"
             ),
             state=at_most(told.ci95, self.threshold),
-            value=told.difference,
+            value=told.net,
             ci95=told.ci95,
             threshold=self.threshold,
             unit="points more copies, at most",
@@ -63,7 +63,7 @@ class Memorisation:
                     "row": int(which[i]),
                     "distance": float(now[i]),
                     "before": float(was[i]),
-                    "copy": bool(now[i] < limit),
+                    "copied": bool(now[i] < limit),
                 }
                 for i in worst
             ],
