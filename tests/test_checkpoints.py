@@ -244,6 +244,7 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one(path: Path, unbrok
 SHARDED = [*FLOAT32, "--data.batch_size", "6", "--trainer.devices", "2"]
 
 
+@pytest.mark.slow
 def test_a_sharded_run_killed_while_it_saves_ends_as_an_unbroken_one(path: Path) -> None:
     """One process dies, in the midst of its shares or before their sum; the other ends by itself."""
     run, log = path.parent / "shards-killed", path.parent / "shards-killed.log"
@@ -261,7 +262,7 @@ def test_a_sharded_run_killed_while_it_saves_ends_as_an_unbroken_one(path: Path)
     ("layout", "told"),
     [
         pytest.param(DDP, [0], id="copies, the first"),
-        pytest.param(DDP, [0, 1], id="copies, both"),
+        pytest.param(DDP, [0, 1], id="copies, both", marks=pytest.mark.slow),
         pytest.param(FLOAT32, [1], id="shards, the second"),
         pytest.param(DDP, [1], id="copies, the second", marks=pytest.mark.slow),
         pytest.param(FLOAT32, [0], id="shards, the first", marks=pytest.mark.slow),

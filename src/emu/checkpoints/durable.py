@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -117,7 +118,8 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
     except OSError as error:
         raise UserError(f"{path}: not saved ({error.strerror}); the last good one stays") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder itself may be gone, which was said above
+            beside.unlink(missing_ok=True)
 
 
 def tensors_in(tree: Mapping[Any, Any], of: str = "") -> Iterator[tuple[str, Tensor]]:
