@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emu.statistics import net_rate, win_rate
-from emu.study.outcome import Scores, effective, moved, net, rate
+from emu.statistics import win_rate
+from emu.study.outcome import Scores, moved, net, rate
 
 scores = st.lists(st.floats(0, 1), min_size=2, max_size=40)
 
@@ -46,12 +46,6 @@ def test_seeds_that_are_independent_tell_more() -> None:
     assert four.ci95[1] - four.ci95[0] < 0.65 * (one.ci95[1] - one.ci95[0])
 
 
-@given(st.lists(st.lists(st.booleans(), min_size=1, max_size=5), min_size=1, max_size=20))
-def test_effective_draws_lie_between_prompts_and_draws(clusters: list[list[bool]]) -> None:
-    assert len(clusters) <= effective(clusters) + 1e-9
-    assert effective(clusters) <= sum(map(len, clusters)) + 1e-9
-
-
 def test_only_prompts_and_seeds_that_both_drew_are_paired() -> None:
     before, after = {("a", 0): 0.0, ("b", 1): 0.0, ("c", 2): 1.0}, {("a", 0): 1.0, ("b", 9): 1.0, ("c", 2): 0.0}
     told = rate([(before, after)], tie=0)
@@ -62,15 +56,18 @@ def test_only_prompts_and_seeds_that_both_drew_are_paired() -> None:
 
 @given(scores)
 def test_net_is_win_minus_lose(before: list[float]) -> None:
-    after = list(reversed(before))
-    told = net([(draws(before), draws(after))], tie=0.05)
-    assert told.difference == pytest.approx(net_rate(before, after, tie=0.05).net, abs=1e-9)
+    pairs = [(draws(before), draws(list(reversed(before))))]
+    told = rate(pairs, tie=0.05)
+    assert told is not None
+    assert net(pairs, tie=0.05).net == pytest.approx(told.win - told.lose, abs=1e-9)
 
 
 def test_what_moved_is_told_by_prompt_whatever_the_seeds() -> None:
     before = draws([0.1, 0.4, 0.6])
     after = draws([0.2, 0.6, 0.9])
     one = moved([(before, after)])
-    again = moved([(before, after), (before, after)])
-    assert one == again
+    twice = [{(prompt, 9): score for (prompt, _), score in side.items()} for side in (before, after)]
+    again = moved([(before, after), (twice[0], twice[1])])
     assert one.difference == pytest.approx(0.2)
+    assert again.difference == pytest.approx(0.2)
+    assert again.before == pytest.approx(one.before)

@@ -64,8 +64,7 @@ def _figures(chosen: Sequence[At]) -> Figures:
     for criterion, tie in ties.items():
         figures[criterion] = _rates(_pairs(chosen, criterion), tie)
     if "faithfulness" in ties:
-        told = net(_pairs(chosen, "faithfulness"), tie=ties["faithfulness"])
-        figures["faithfulness_net"] = {"net": told.difference, "ci95": told.ci95}
+        figures["faithfulness_net"] = asdict(net(_pairs(chosen, "faithfulness"), tie=ties["faithfulness"]))
     if "appeal" in ties:
         figures["score"] = asdict(moved(_pairs(chosen, "appeal")))
     drifts = {
@@ -89,8 +88,7 @@ def _against(mine: Mapping[int, At], reference: Mapping[int, At]) -> Figures:
             pairs.append((other.steps[at].scores[criterion], run.steps[step].scores[criterion]))
         figures[criterion] = _rates(pairs, tie)
         if figures[criterion]:
-            told = net(pairs, tie=tie)
-            figures[f"{criterion}_net"] = {"net": told.difference, "ci95": told.ci95}
+            figures[f"{criterion}_net"] = asdict(net(pairs, tie=tie))
     return figures
 
 
