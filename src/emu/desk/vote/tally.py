@@ -9,17 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
-
 from emu.desk.vote.votes import Vote
 from emu.statistics import WinRate, win_rate
 from emu.statistics.agreement import krippendorff_alpha
 
 Sign = Literal[1, 0, -1]
 SIGNS: dict[str, Sign] = {"second": 1, "first": -1}
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -28,7 +23,7 @@ class Tally:
 
     Args:
         majority: in percent of `pairs`, with the Wilson interval of the wins.
-        pooled: in percent of `votes`, with an interval that resamples prompts; None below two prompts.
+        pooled: in percent of `votes`, with Wilson's interval at their effective number; None below two prompts.
         alpha: Krippendorff's, over the answers as given; None where it is not defined.
     """
 
@@ -58,36 +53,19 @@ def tally(votes: Sequence[Vote]) -> Tally | None:
     for vote in votes:
         by_match[vote.match.key].append(vote)
     settled = [float(majority([sign(vote.outcome) for vote in group])) for group in by_match.values()]
+    prompts = [group[0].match.prompt for group in by_match.values()]
     return Tally(
         pairs=len(by_match),
         votes=len(votes),
-        majority=win_rate([0.0] * len(settled), settled, tie=0),
+        majority=win_rate([0.0] * len(settled), settled, tie=0, prompts=prompts),
         pooled=pooled(votes),
         alpha=krippendorff_alpha([[vote.outcome for vote in group] for group in by_match.values()]),
     )
 
 
 def pooled(votes: Sequence[Vote]) -> WinRate | None:
-    """Shares of all votes. Prompts are drawn again, with all their votes: those on one prompt are not independent."""
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for vote in votes:
-        counts[vote.match.prompt][1 - sign(vote.outcome)] += 1
-    table = np.array(list(counts.values()), dtype=np.float64)
-    if len(table) < 2:
+    """Shares of all votes; the interval takes prompts as its units, for votes on one prompt are not independent."""
+    prompts, signs = [vote.match.prompt for vote in votes], [float(sign(vote.outcome)) for vote in votes]
+    if len(set(prompts)) < 2:
         return None
-    win, tie, lose = 100 * table.sum(axis=0) / table.sum()
-    return WinRate(n=len(votes), win=float(win), tie=float(tie), lose=float(lose), ci95=_interval(table))
-
-
-def _interval(table: NDArray[np.float64]) -> tuple[float, float]:
-    wins, all_votes = table[:, 0], table.sum(axis=1)
-
-    def share(won: NDArray[np.float64], cast: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
-        shares: NDArray[np.float64] = 100 * won.sum(axis=axis) / cast.sum(axis=axis)
-        return shares
-
-    found = stats.bootstrap(
-        (wins, all_votes), share, paired=True, vectorized=True, n_resamples=RESAMPLES, method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval  # fmt: skip
-    return float(found.low), float(found.high)
+    return win_rate([0.0] * len(signs), signs, tie=0, prompts=prompts)
