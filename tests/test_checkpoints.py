@@ -302,14 +302,22 @@ def test_a_rank_that_dies_ends_the_others(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_stands_still_for_a_while_is_waited_for(path: Path) -> None:
-    """SIGSTOP, as a machine that swaps."""
-    given = argv(path, "still", *SHARDED, "--quality.max_steps", "12")
-    processes = start(2, main, given, log=path.parent / "still.log")
-    kill_when(lambda: runs.checkpoint(path.parent / "still", 2).exists(), processes[1], signal.SIGSTOP)
-    time.sleep(10)
-    os.kill(processes[1].pid or 0, signal.SIGCONT)
-    assert [process.join(120) or process.exitcode for process in processes] == [0, 0]
+@pytest.mark.parametrize("wakes", [True, False], ids=["for a while", "for good"])
+def test_a_process_that_stands_still_is_waited_for_but_not_for_ever(path: Path, wakes: bool) -> None:
+    """SIGSTOP, as of a machine that swaps, or that hangs while it saves in the background."""
+    name = f"still-{wakes}"
+    given = argv(path, name, *SHARDED, "--quality.max_steps", "12")
+    given += ["--trainer.strategy.init_args.timeout_minutes", "0.5"]
+    processes = start(2, main, given, log=path.parent / f"{name}.log")
+    kill_when(lambda: runs.checkpoint(path.parent / name, 2).exists(), processes[1], signal.SIGSTOP)
+    if wakes:
+        time.sleep(10)
+        os.kill(processes[1].pid or 0, signal.SIGCONT)
+        assert [process.join(120) or process.exitcode for process in processes] == [0, 0]
+    else:
+        processes[0].join(60)
+        os.kill(processes[1].pid or 0, signal.SIGKILL)
+        assert processes[0].exitcode not in (0, None), "it waits still"
 
 
 def test_a_folder_that_cannot_be_written_to_is_said_in_one_line(tmp_path: Path) -> None:

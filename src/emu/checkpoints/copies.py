@@ -9,7 +9,7 @@ from torch.distributed.tensor import DTensor
 
 
 class Copies:
-    """Copies into the same memory time and again: to be given new pages takes longer than to copy (measured 4 times).
+    """Copies into the same memory time and again: to be given new pages takes longer than to copy.
 
     Of a GPU's tensors the memory is pinned, so that all copies are under way at once.
     """

@@ -108,7 +108,8 @@ class Writer(FileSystemWriter):
         mine = {f"{of}.{name}": local(value) for of, part in self.tensors.items() for name, value in _flat(part)}
         require_finite(self.final, mine)
         planned = super().prepare_local_plan(plan)  # makes the folder
-        require_space(self.beside, sum(tensor.nbytes for tensor in mine.values()))
+        shares = distributed.get_world_size() if distributed.is_initialized() else 1  # all on one disk, and about alike
+        require_space(self.beside, shares * sum(tensor.nbytes for tensor in mine.values()))
         return planned
 
     def write_data(self, plan: Any, planner: Any) -> Any:
