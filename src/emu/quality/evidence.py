@@ -1,11 +1,15 @@
-"""Step 0 as a run remembers it, and what the guards see of a check beside it."""
+"""Step 0 as a run remembers it, and what judges and guards say of a check beside it."""
 
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from emu.guards import Evidence, Side
+from emu.guards import Evidence, Finding, Side
+from emu.judges import Judge, judge_card
 from emu.quality.drawing import Drawn
+from emu.quality.stopping import Check
 
 Base = dict[str, Any]
 """Of step 0: `digest` of prompts and sampler, `judges`, `scores`, `held_out_loss`, `held_out`, `colours`, `layouts`."""
@@ -41,3 +45,33 @@ def evidence(base: Base, now: Drawn) -> Evidence:
         )
     )
     return Evidence(prompts, first, second, times=np.array(times, dtype=np.float32))
+
+
+def judged(
+    base: Base,
+    now: Drawn,
+    *,
+    step: int,
+    judges: Mapping[str, Judge],
+    guards: Sequence[Callable[[Evidence], list[Finding]]],
+) -> Check:
+    """A check against step 0."""
+    seen = evidence(base, now)
+    return Check.against(
+        base["scores"],
+        now.scores,
+        step=step,
+        ties={criterion: judge.tie for criterion, judge in judges.items()},
+        held_out_ratio=_ratio(now.held_out_loss, base["held_out_loss"]),
+        prompts=seen.prompts,
+        guards=[finding for guard in guards for finding in guard(seen)],
+    )
+
+
+def cards(judges: Mapping[str, Judge]) -> dict[str, Any]:
+    """Criterion -> the description of its judge."""
+    return {criterion: judge_card(judge) for criterion, judge in judges.items()}
+
+
+def _ratio(value: float | None, base: float | None) -> float | None:
+    return value / base if value is not None and base is not None and math.isfinite(value) else None

@@ -7,9 +7,7 @@ Notable: it reads pictures that the validation loop has drawn, so it knows no ar
 
 import dataclasses
 import math
-import platform
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,13 +18,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from emu import runs
 from emu.errors import UserError
 from emu.guards import Thresholds, at_a_check
-from emu.judges import Judge, judge_card
-from emu.quality.drawing import Drawing, Drawn
-from emu.quality.evidence import Base, evidence, step_zero
+from emu.judges import Judge
+from emu.quality.drawing import Drawing
+from emu.quality.evidence import Base, cards, judged, step_zero
 from emu.quality.recipe import RECIPE_BATCH, batch_warning, passes_warning
+from emu.quality.record import record
 from emu.quality.stopping import Check, StopRule
-
-VERSIONED = ("emu-quality-tuning", "torch", "lightning", "diffusers")
 
 
 class QualityTuning(L.Callback):
@@ -155,38 +152,25 @@ class QualityTuning(L.Callback):
         if not _tuning(trainer):
             return
         drawn = self._drawing.finish()
-        cards = {criterion: judge_card(judge) for criterion, judge in self.judges.items()}
+        told = cards(self.judges)
         if trainer.is_global_zero and drawn.rows:
             runs.write_scores(self._drawing.folder, drawn.scores)
-            runs.write_judges(self._drawing.folder, cards)
+            runs.write_judges(self._drawing.folder, told)
             runs.write_samples(self._drawing.folder, drawn.rows)
         if trainer.sanity_checking:
-            self._base = step_zero(drawn, cards)
+            self._base = step_zero(drawn, told)
             return
         if self._base["digest"] != drawn.digest:
             raise UserError("data.prompts: not the prompts and sampler that drew step 0; start a new run folder")
-        for criterion in runs.other_judges(self._base["judges"], cards):
+        for criterion in runs.other_judges(self._base["judges"], told):
             raise UserError(f"quality.{criterion}: not the judge that scored step 0; start a new run folder")
-        self.checks.append(self._check(trainer.global_step, drawn))
+        step = trainer.global_step
+        self.checks.append(judged(self._base, drawn, step=step, judges=self.judges, guards=self.guards))
         self._log_check(pl_module)
         self.stop_reason = self.rule.reason(self.checks)
         trainer.should_stop = trainer.should_stop or self.stop_reason is not None
 
     # ---- the verdict
-
-    def _check(self, step: int, now: Drawn) -> Check:
-        ties = {criterion: judge.tie for criterion, judge in self.judges.items()}
-        ratio = _ratio(now.held_out_loss, self._base["held_out_loss"])
-        seen = evidence(self._base, now)
-        return Check.against(
-            self._base["scores"],
-            now.scores,
-            step=step,
-            ties=ties,
-            held_out_ratio=ratio,
-            prompts=seen.prompts,
-            guards=[finding for guard in self.guards for finding in guard(seen)],
-        )
 
     def _log_check(self, pl_module: L.LightningModule) -> None:
         check = self.checks[-1]
@@ -216,17 +200,15 @@ class QualityTuning(L.Callback):
     def _write_quality(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        run, best = Path(trainer.default_root_dir), self.rule.best(self.checks)
-        quality = {
-            "name": run.resolve().name,
+        best = self.rule.best(self.checks)
+        told = {
             "model": type(pl_module).__name__,
             "best_step": best.step if best else None,
             "stop_reason": self.stop_reason,
             "checks": [dataclasses.asdict(check) for check in self.checks],
-            "judges": {criterion: judge_card(judge) for criterion, judge in self.judges.items()},
-            "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONED},
+            "judges": cards(self.judges),
         }
-        runs.write_quality(run, quality)
+        record(Path(trainer.default_root_dir), told)
 
     # ---- resume
 
@@ -251,7 +233,3 @@ class QualityTuning(L.Callback):
 def _tuning(trainer: L.Trainer) -> bool:
     # `Trainer.validate` calls the same hooks, and would draw over step 0.
     return trainer.state.fn == TrainerFn.FITTING
-
-
-def _ratio(value: float | None, base: float | None) -> float | None:
-    return value / base if value is not None and base is not None and math.isfinite(value) else None
