@@ -69,8 +69,7 @@ def _run(funnel: Funnel, source: str, out: Path, engine: Engine) -> None:
     ledger.write_durably(out / PAGE, page(funnel, fates, shards, told).encode())
     require_some(funnel, fates, counts, lambda name: column(shards, name))
     kept = manifest.kept(out / manifest.NAME)
-    first = funnel.steps[0].stage
-    needles.write_pictures(out, kept, _source(funnel, source), max_bytes=first.max_bytes)  # type: ignore[attr-defined]
+    needles.write_pictures(out, kept, _source(funnel, source), max_bytes=funnel.readable.max_bytes)
     needles.write_metadata(out, kept)
 
 

@@ -20,6 +20,7 @@ import yaml
 
 from emu.curate.fetch import Fetch
 from emu.curate.stage import Row, Selection, Stage
+from emu.curate.stages.readable import Readable
 from emu.errors import UserError
 
 SHARD = 256  # pictures: what a killed worker has to do again
@@ -64,10 +65,13 @@ class Funnel:
         self.document = document
         self.data = _made(Data, document.get("data") or {}, "data")
         self.fetch = _made(Fetch, document.get("fetch") or {}, "fetch")
-        self.fetch.networks  # noqa: B018  (refuses what is none)
         self.steps = [_step(given) for given in document.get("stages") or []]
         if document.get("budget"):
             self.steps.append(_step({"class_path": "emu.curate.stages.Budget", "init_args": document["budget"]}))
+        first = self.steps[0].stage if self.steps else None
+        if not isinstance(first, Readable):
+            raise UserError("stages: the first one is emu.curate.stages.Readable, which opens the files")
+        self.readable = first
         self._check()
 
     @property
@@ -93,8 +97,6 @@ class Funnel:
             step.stage.require()
 
     def _check(self) -> None:
-        if not self.steps or self.steps[0].stage.name != "readable":
-            raise UserError("stages: the first one is emu.curate.stages.Readable, which opens the files")
         names = [step.stage.name for step in self.steps]
         if twice := {name for name in names if names.count(name) > 1}:
             raise UserError(f"stages: two are called {sorted(twice)[0]}; give each a name of its own")

@@ -51,6 +51,10 @@ class Fetch:
     allow: Sequence[str] = ()
     user_agent: str = "emu-curate"
 
+    def __post_init__(self) -> None:
+        """UserError: one of `allow` is no network."""
+        networks(self.allow)
+
     @property
     def networks(self) -> list[Network]:
         return networks(self.allow)

@@ -88,7 +88,8 @@ def examples(funnel: Funnel, fates: Fates, shards: list[Path]) -> tuple[list[lis
         for told in pq.read_table(path, columns=["row", "text", "reason", "thumbnail"]).to_pylist()
         if told["row"] in wanted
     }
-    return tuple([[made[row] for row in chosen] for chosen in side] for side in (chosen_left, chosen_stayed))  # type: ignore[return-value]
+    left, stayed = ([[made[row] for row in chosen] for chosen in side] for side in (chosen_left, chosen_stayed))
+    return left, stayed
 
 
 def histograms(funnel: Funnel, fates: Fates, shards: list[Path], number: int) -> list[Histogram]:

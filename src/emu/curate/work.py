@@ -18,7 +18,6 @@ from emu.curate.ledger import FOLDER, Ledger, write_kept
 from emu.curate.picture import Picture
 from emu.curate.shards import Shard
 from emu.curate.stage import Row
-from emu.curate.stages.readable import Readable
 from emu.curate.thumbnails import Thumbnails
 from emu.data.pictures import BadPicture
 from emu.data.sources import Entry, Fault
@@ -51,12 +50,6 @@ class Work:
     @cached_property
     def funnel(self) -> Funnel:
         return Funnel(self.document)
-
-    @cached_property
-    def readable(self) -> Readable:
-        first = self.funnel.steps[0].stage
-        assert isinstance(first, Readable)  # as Funnel demands
-        return first
 
     def __call__(self, shard: Shard, tell: Tell, quarantined: Collection[int] = ()) -> None:
         """Measures and writes a shard. `tell` hears each picture's place in it before that is opened.
@@ -95,12 +88,12 @@ class Work:
 
     def _contents(self, shard: Shard) -> Contents:
         slots = self.out / FOLDER / "hosts"
-        return Contents(shard.items, self.funnel.fetch, max_bytes=self.readable.max_bytes, slots=slots)
+        return Contents(shard.items, self.funnel.fetch, max_bytes=self.funnel.readable.max_bytes, slots=slots)
 
     def _look(self, entry: Entry, read: Callable[[], bytes], row: Row) -> Picture | None:
         """Through the stages, until it leaves; the row is filled in on the way. None where it could not be read."""
         try:
-            picture = Picture(entry, read(), side=self.funnel.side, max_pixels=self.readable.max_pixels)
+            picture = Picture(entry, read(), side=self.funnel.side, max_pixels=self.funnel.readable.max_pixels)
         except BadPicture as reason:
             row |= self._failed(0, str(reason))
             return None
