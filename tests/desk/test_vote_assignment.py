@@ -3,6 +3,7 @@
 import random
 import time
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_every_pair_gets_its_votes_and_no_rater_meets_it_twice(tmp_path: Path, r
 def test_sides_are_even_and_each_raters_own(tmp_path: Path) -> None:
     table = Table(make_study(write_run(tmp_path / "run", 60), appeal=4), *"ABCD")
     found = {(rater, key): side_shown(table, rater, key) for rater in table.raters for key in table.study.matches}
-    assert 0.42 < sum(found.values()) / len(found) < 0.58
+    assert 0.37 < sum(found.values()) / len(found) < 0.63  # four standard deviations of 240 coins
     orders = {tuple(found[rater, key] for key in table.study.matches) for rater in table.raters}
     assert len(orders) == 4
 
@@ -63,7 +64,7 @@ def test_checks_and_repeats_come_at_their_share(tmp_path: Path) -> None:
     assert kinds[MATCH] == 40
     assert kinds["training-degraded"] == kinds["training-identical"] == 2
     assert kinds["degraded"] + kinds["identical"] in (4, 5)
-    assert kinds[REPEAT] in (1, 2, 3)
+    assert kinds[REPEAT] in (1, 2, 3)  # the first twenty cards may ask for one when nothing can be repeated yet
     first = {card.pair: card for card in found if card.kind == MATCH}
     for card in (card for card in found if card.kind == REPEAT):
         assert card.swapped != first[card.pair].swapped
@@ -82,6 +83,15 @@ def test_where_a_check_comes_depends_on_the_rater_and_the_secret(tmp_path: Path)
     assert {sum(kind != MATCH for kind in kinds) for kinds in seen} == {10}
 
 
+def test_a_check_takes_no_repeat_away(tmp_path: Path) -> None:
+    study = make_study(write_run(tmp_path / "run"), checks=0.2, repeats=0.2, training=0)
+    for rater in range(20):  # both are drawn on one place a hundred times here
+        kinds = list(islice(slots(study, rater, "appeal"), 100))
+        late = kinds[-1] != REPEAT and kinds.count(REPEAT) == 19  # the last one's place is the hundred-and-first
+        assert kinds.count(REPEAT) == 20 or late
+        assert kinds.count(MATCH) == 80 - kinds.count(REPEAT)
+
+
 def test_the_bar_moves_alike_for_checks_and_votes(tmp_path: Path) -> None:
     study = make_study(write_run(tmp_path / "run", 20), checks=0.2, repeats=0.1, training=2, faithfulness=0)
     table = Table(study, "Ada")
@@ -91,7 +101,8 @@ def test_the_bar_moves_alike_for_checks_and_votes(tmp_path: Path) -> None:
         table.answer(table.raters[0], hand.open[0], "tie")
     assert [answered for answered, _ in told] == list(range(len(told)))
     assert {total for _, total in told[14:]} == {len(told)}
-    assert max(total for _, total in told) - min(total for _, total in told) <= 2  # a repeat with nothing to repeat yet
+    # A repeat with nothing to repeat yet is one card less, and with it may go a check and a repeat just before the end.
+    assert max(total for _, total in told) - min(total for _, total in told) <= 3
 
 
 def test_what_a_rater_leaves_behind_goes_to_others_and_is_not_voted_too_often(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """What kind of card a rater meets when: training, then matches with checks hidden among them.
 
 Checks and repeats fall on one drawn place in every block of 1/share cards: their number is sure, their place is not
-to be foretold. It depends on the study's secret, the rater and the question alone.
+to be foretold. A repeat whose place a check has taken comes on the next that is free. All of it depends on the study's
+secret, the rater and the question alone.
 """
 
 from collections.abc import Iterator
@@ -16,14 +17,18 @@ def slots(study: Study, rater: int, question: str) -> Iterator[str]:
     kinds = CHECKS[question]
     for number in range(study.options.training):
         yield TRAINING + kinds[number % len(kinds)]
-    checks = 0
+    checks = repeats = 0
     drawn = _drawn(study, ("check", rater, question), study.options.checks)
     for check, again in zip(drawn, _drawn(study, ("repeat", rater, question), study.options.repeats), strict=True):
+        repeats += again
         if check:
             yield kinds[checks % len(kinds)]
             checks += 1
+        elif repeats:
+            yield REPEAT
+            repeats -= 1
         else:
-            yield REPEAT if again else MATCH
+            yield MATCH
 
 
 def slot(study: Study, rater: int, question: str, position: int) -> str:
