@@ -1,9 +1,12 @@
 """Nothing lost: kills at any moment, signals, damaged files, full disks and losses that are no number."""
 
+import ctypes
 import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +18,8 @@ import pytest
 import torch
 
 from emu import runs
-from emu.checkpoints import Durable, newest, sums_of
+from emu.checkpoints import Checkpoints, Durable, newest, sums_of
+from emu.checkpoints.saving import _io as durable
 from emu.checkpoints.sums import Summed
 from emu.cli import main
 from emu.errors import UserError
@@ -301,6 +305,54 @@ def test_a_rank_that_dies_ends_the_others(path: Path) -> None:
     assert processes[0].exitcode not in (0, None)
 
 
+def torchrun(path: Path, name: str, log: Path) -> subprocess.Popen[bytes]:
+    """Two processes as people start them."""
+    given = argv(path, name, *SHARDED, "--quality.max_steps", "12")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "emu"]
+    tests = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    with log.open("wb") as file:
+        environment = {**os.environ, "PYTHONPATH": tests}
+        return subprocess.Popen([*command, *given], stdout=file, stderr=subprocess.STDOUT, env=environment)
+
+
+def children(process: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def gone(process: int) -> bool:
+    status = Path(f"/proc/{process}/stat")
+    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+@pytest.mark.parametrize(
+    ("number", "to", "seconds"),
+    [
+        pytest.param(signal.SIGTERM, "torchrun", 15, id="asked to stop"),
+        pytest.param(signal.SIGTERM, "second", 15, id="one process asked to stop", marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, "second", 10, id="one process killed", marks=pytest.mark.slow),
+    ],
+)
+def test_under_torchrun_all_end_and_the_same_command_goes_on(path: Path, number: int, to: str, seconds: int) -> None:
+    name = f"torchrun-{number}-{to}"
+    run, log = path.parent / name, path.parent / f"{name}.log"
+    started = torchrun(path, name, log)
+    while started.poll() is None and not runs.checkpoints(run):
+        time.sleep(0.01)
+    assert started.poll() is None, log.read_text()
+    ranks_of = children(started.pid)
+    assert len(ranks_of) == 2
+    os.kill(started.pid if to == "torchrun" else ranks_of[1], number)
+    assert started.wait(seconds) != 0
+    assert all(gone(process) for process in ranks_of)
+    if number == signal.SIGTERM:
+        assert "the same command goes on from there" in log.read_text()
+    found = runs.checkpoints(run)[-1]
+    again = torchrun(path, name, log)
+    assert again.wait(120) == 0, log.read_text()
+    assert runs.complete_steps(run) == [0, 2, 4, 6, 8, 10, 12]
+    assert f"Restored all states from the checkpoint at {found}" in log.read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("wakes", [True, False], ids=["for a while", "for good"])
 def test_a_process_that_stands_still_is_waited_for_but_not_for_ever(path: Path, wakes: bool) -> None:
@@ -324,6 +376,43 @@ def test_a_folder_that_cannot_be_written_to_is_said_in_one_line(tmp_path: Path) 
     (tmp_path / runs.CHECKPOINTS).write_text("a file where the folder was")
     with pytest.raises(UserError, match=r"step-000007.ckpt: not saved \(.*\); the last good one stays"):
         saved(tmp_path, 7)
+
+
+def unmounting(argv: list[str], disk: Path) -> None:
+    """`emu ARGV` with a disk of its own at `disk`, which goes away when step 4 has been trained."""
+    assert ctypes.CDLL(None, use_errno=True).unshare(NEW_MOUNTS) == 0
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(disk)], check=True)
+    save = Checkpoints.save
+
+    def vanishing(self: Checkpoints, trainer: Any) -> None:
+        if trainer.global_step == 4:
+            durable(trainer).wait()
+            print([str(one) for one in sorted(disk.rglob("*.ckpt.json"))], flush=True)
+            subprocess.run(["umount", "--lazy", str(disk)], check=True)
+        save(self, trainer)
+
+    setattr(Checkpoints, "save", vanishing)  # noqa: B010
+    main(argv)
+
+
+NEW_MOUNTS = 0x20000  # CLONE_NEWNS
+
+
+def may_mount() -> bool:
+    return os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif("not may_mount()", reason="disks may not be mounted here")
+@pytest.mark.parametrize("run", ["disk", "disk/run"], ids=["the run's folder", "the folder above"])
+def test_a_disk_that_goes_away_ends_the_run_and_nothing_is_written_in_its_place(path: Path, run: str) -> None:
+    disk, log = path.parent / "disk", path.parent / "disk.log"
+    disk.mkdir(exist_ok=True)
+    assert ranks(1, unmounting, argv(path, run), disk, log=log) == [2]
+    said = Path(f"{log}.0").read_text()
+    assert "step-000002.ckpt.json" in said
+    assert said.splitlines()[-1].startswith(f"emu: {path.parent / run}: no longer the folder that this run began in")
+    assert not [*disk.rglob("*.ckpt*"), *disk.rglob("*.png"), *disk.rglob("*.json")]
 
 
 def test_a_loss_that_is_no_number_is_skipped_by_all_and_its_pictures_are_named(path: Path) -> None:

@@ -42,6 +42,7 @@ class Checkpoints(L.Callback):
         self._asked = False
         self._saved, self._when = 0, time.monotonic()
         self._step = 0
+        self._place: int | None = None
         self._group: Any = None
         self._handlers: dict[int, Any] = {}
 
@@ -57,6 +58,7 @@ class Checkpoints(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Listen, and know where the run stands."""
         self._listen(trainer)
+        self._place = _place(Path(trainer.default_root_dir))
         self._saved = self._step = trainer.global_step
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any) -> None:
@@ -94,8 +96,13 @@ class Checkpoints(L.Callback):
         self._handlers = {}
 
     def save(self, trainer: L.Trainer) -> None:
-        """One more checkpoint. On all ranks."""
+        """One more checkpoint. On all ranks. UserError: the run's folder is gone, as with the disk that it was on."""
         run = Path(trainer.default_root_dir)
+        if self._agreed(trainer, _place(run) != self._place)[0]:
+            raise UserError(
+                f"{run}: no longer the folder that this run began in, so nothing is saved there; the last good "
+                "checkpoint is where it was: mount it again, and give the same command"
+            )
         options = {"blocking": self.blocking}
         trainer.save_checkpoint(runs.checkpoint(run, trainer.global_step), weights_only=False, storage_options=options)
         self._saved, self._when = trainer.global_step, time.monotonic()
@@ -134,6 +141,14 @@ class Checkpoints(L.Callback):
         _io(trainer).wait()
         rank_zero_info(f"asked to stop: saved at step {self._saved}; the same command goes on from there")
         raise SystemExit(STOPPED)
+
+
+def _place(folder: Path) -> int | None:
+    """What tells a folder from another of its name; not the device's number, which may change when it is mounted again."""
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return None
 
 
 def _io(trainer: L.Trainer) -> Durable:
