@@ -69,3 +69,8 @@ def test_a_failed_save_leaves_the_earlier_folder(
         folders.save(pipeline, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert folders.content_hash([tmp_path / "out"]) == before
+    (tmp_path / "out").rename(tmp_path / ".out.old")  # as killed between the two renames
+    with pytest.raises(OSError, match="No space left"):
+        folders.save(pipeline, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert folders.content_hash([tmp_path / "out"]) == before

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from diffusers import DiffusionPipeline
 
@@ -60,15 +59,18 @@ def content_hash(folders: Iterable[Path]) -> str:
 
 
 def save(pipeline: DiffusionPipeline, folder: Path) -> None:
-    """Write `pipeline` beside `folder`, then rename it into place, over an earlier one."""
+    """Write `pipeline` beside `folder`, then rename it into place, over an earlier one. By one process at a time."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    mark = uuid4().hex[:8]
-    beside, aside = (folder.with_name(f".{folder.name}.{mark}.{end}") for end in ("new", "old"))
+    beside, aside = (folder.with_name(f".{folder.name}.{end}") for end in ("new", "old"))
+    if aside.exists() and not folder.exists():  # killed between the two renames below
+        aside.rename(folder)
+    for left in (beside, aside):
+        shutil.rmtree(left, ignore_errors=True)
     try:
         pipeline.save_pretrained(beside, safe_serialization=True)
         if folder.exists():  # a folder that is not empty cannot be renamed over
             folder.rename(aside)
         beside.rename(folder)
+        shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)

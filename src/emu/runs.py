@@ -7,6 +7,7 @@ Every file is written beside its place and renamed into it: a reader never meets
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,13 @@ def write_atomically(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what writers that were killed left beside their files; for who alone writes those of that name."""
+    for left in folder.glob(f".{name}.*.tmp"):
+        if re.fullmatch(r"\..+\.\d+\.tmp", left.name) and left.is_file():
+            left.unlink(missing_ok=True)
 
 
 def to_disk(path: Path) -> None:

@@ -85,8 +85,10 @@ def identity(model: str) -> str:
 
 def claim(out: Path, rows: list[runs.Row]) -> list[runs.Row]:
     """The rows still to draw; pictures that an earlier call drew otherwise are removed."""
+    for folder in (out, out / PLANNED):
+        runs.sweep(folder)
     recorded = [folder for folder in (out, out / PLANNED) if (folder / runs.SAMPLES).exists()]
-    if not recorded and out.exists() and any(out.iterdir()):
+    if not recorded and out.exists() and any(one.name != PLANNED for one in out.iterdir()):
         raise UserError(f"{out}: holds files that `emu sample` did not draw; name another folder")
     known = {row["file"]: row for folder in recorded for row in runs.read_samples(folder)}
     wanted = {row["file"]: row for row in rows}

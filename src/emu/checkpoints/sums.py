@@ -73,7 +73,9 @@ def remove(path: Path) -> None:
 
 
 def clear(run: Path) -> None:
-    """Remove what a save that was killed left beside its place; what it had put aside comes back."""
+    """Remove what a run that was killed left beside its files; what a save had put aside comes back."""
+    for folder in (run, *run.glob("step-[0-9]*")):
+        runs.sweep(folder)
     for folder in (run, run / runs.CHECKPOINTS):
         for left in folder.glob(".*.ckpt.old"):
             place = left.with_name(left.name.removeprefix(".").removesuffix(".old"))

@@ -15,7 +15,7 @@ from emu.compare.pairs import read_run, require_shared
 from emu.compare.report import report
 from emu.compare.table import table
 from emu.compare.verdict import verdict
-from emu.runs import write_atomically
+from emu.runs import sweep, write_atomically
 
 if TYPE_CHECKING:
     from emu.compare.judging import Bench
@@ -70,9 +70,13 @@ def compare(
         for paired, told in zip(read, verdicts, strict=True):
             told["sets"] = reference.measure(paired)
     page = report(read, verdicts, seen, configs=[read_config(run) for run in runs], pairs_shown=pairs_shown)
-    write_atomically(out, page.encode())
     document = {"headline": headline(verdicts), "runs": verdicts}
-    write_atomically(out.with_name("verdict.json"), json.dumps(document, indent=2, allow_nan=False).encode())
+    for path, content in (
+        (out, page),
+        (out.with_name("verdict.json"), json.dumps(document, indent=2, allow_nan=False)),
+    ):
+        sweep(path.parent, path.name)
+        write_atomically(path, content.encode())
     return table(verdicts)
 
 
