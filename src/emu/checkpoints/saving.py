@@ -144,7 +144,7 @@ class Checkpoints(L.Callback):
 
 
 def _place(folder: Path) -> int | None:
-    """What tells a folder from another of its name; not the device's number, which may change when it is mounted again."""
+    """Tells a folder from another of its name. Not by its device, whose number may change when it is mounted again."""
     try:
         return folder.stat().st_ino
     except OSError:
