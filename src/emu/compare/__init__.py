@@ -12,6 +12,7 @@ from emu.compare.curated import read_config
 from emu.compare.guarding import guarded, look
 from emu.compare.headline import headline
 from emu.compare.pairs import read_run, require_shared
+from emu.compare.people import read_people
 from emu.compare.report import report
 from emu.compare.table import table
 from emu.compare.verdict import verdict
@@ -54,7 +55,7 @@ def compare(
         pairs_shown: at most so many prompts on the page, evenly spread; every prompt counts in the verdict.
 
     Raises:
-        UserError: a folder without a before or an after, or drawn with two samplers.
+        UserError: a folder without a before or an after, or drawn with two samplers; votes on other pictures.
     """
     given = {"appeal": _judges(appeal), "faithfulness": _judges(faithfulness)}
     if any(given.values()):
@@ -65,11 +66,16 @@ def compare(
     read = [read_run(run) for run in runs]
     require_shared(read)
     seen = look(list(zip(runs, read, strict=True)), training=training, features=features)
-    verdicts = [{**verdict(run), **guarded(run, found)} for run, found in zip(read, seen, strict=True)]
+    people = [read_people(*each) for each in zip(runs, read, strict=True)]
+    verdicts = [
+        {**verdict(run), "people": said.told, **guarded(run, found)}
+        for run, said, found in zip(read, people, seen, strict=True)
+    ]
     if reference:
         for paired, told in zip(read, verdicts, strict=True):
             told["sets"] = reference.measure(paired)
-    page = report(read, verdicts, seen, configs=[read_config(run) for run in runs], pairs_shown=pairs_shown)
+    configs = [read_config(run) for run in runs]
+    page = report(read, verdicts, seen, votes=[said.votes for said in people], configs=configs, pairs_shown=pairs_shown)
     document = {"headline": headline(verdicts), "runs": verdicts}
     for path, content in (
         (out, page),

@@ -1,7 +1,8 @@
 """The headline: one sentence that is true of all runs, for the top of the page and of `verdict.json`.
 
 It calls a side better only where the 95 % interval of win - lose excludes 0, and a guard broken only where it is sure.
-Judges of different families that come to two verdicts are told of, lest the first one's word stand alone.
+People come before judges. Judges of different families that come to two verdicts are told of, and a judge that says
+the contrary of what people say, lest one word stand alone.
 """
 
 from typing import Any
@@ -12,11 +13,24 @@ CRITERIA = {
     "appeal": ("pictures win on appeal", "pictures lose on appeal", "no difference in appeal"),
     "faithfulness": ("faithfulness rises", "faithfulness falls", "no difference in faithfulness"),
 }
+PEOPLE = {
+    "appeal": (
+        "people find the pictures more beautiful",
+        "people find the pictures less beautiful",
+        "people were not shown to find the pictures more or less beautiful",
+    ),
+    "faithfulness": (
+        "people find them more faithful",
+        "people find them less faithful",
+        "people were not shown to find them more or less faithful",
+    ),
+}
 
 
 def headline(verdicts: list[Verdict]) -> str:
     """What tuning did to appeal, to faithfulness and to the guards, in all runs of `verdict.json`."""
-    clauses = [clause for name, words in CRITERIA.items() for clause in _clauses(verdicts, name, words)]
+    clauses = [clause for name, words in PEOPLE.items() for clause in _of_people(verdicts, name, words)]
+    clauses += [clause for name, words in CRITERIA.items() for clause in _clauses(verdicts, name, words)]
     if not clauses:
         clauses = ["no judge has said which pictures are better"]
     return f"After tuning, {_size(verdicts)}{'; '.join([*clauses, _guards(verdicts)])}."
@@ -50,6 +64,26 @@ def _clauses(verdicts: list[Verdict], name: str, words: tuple[str, str, str]) ->
     if disputed:
         clauses.append(f"judges of different families do not agree on {name}{_with(disputed, verdicts)}")
     return clauses
+
+
+def _of_people(verdicts: list[Verdict], name: str, words: tuple[str, str, str]) -> list[str]:
+    asked = [told for told in verdicts if name in told.get("people", {})]
+    clauses = []
+    for way, said in zip((WIN, LOSE, SAME), words, strict=True):
+        found = [told for told in asked if direction(told["people"][name]) == way]
+        if found:
+            clauses.append(f"{said} {_list([_shares(told, told['people'][name], verdicts) for told in found])}")
+    contrary = [
+        told for told in asked if name in told and direction(told["people"][name]) * direction(told[name]) == -WIN
+    ]
+    if contrary:
+        clauses.append(f"the judge of {name} says the contrary{_with(contrary, verdicts)}")
+    return clauses
+
+
+def _shares(told: Verdict, rates: Verdict, verdicts: list[Verdict]) -> str:
+    figures = f"({rates['win']:.0f} % of {rates['pairs']:,} pairs won, {rates['lose']:.0f} % lost)"
+    return f"with {told['name']} {figures}" if len(verdicts) > 1 else figures
 
 
 def _figures(told: Verdict, rates: Verdict, verdicts: list[Verdict]) -> str:

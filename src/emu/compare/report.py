@@ -16,10 +16,12 @@ from emu.compare.columns import criterion_of
 from emu.compare.curves import charts
 from emu.compare.headline import headline
 from emu.compare.pairs import CRITERIA, Pair, Run
+from emu.compare.people import Votes, majority
 from emu.compare.picks import picks
 from emu.compare.pictures import embed, embed_image, longest_side
 from emu.compare.recipe import recipe, seeds, whole
-from emu.compare.verdict import NOT_JUDGED, pair_outcomes
+from emu.compare.table import people_lines
+from emu.compare.verdict import NOT_JUDGED, WORDS, pair_outcomes
 from emu.guards import Evidence
 from emu.guards.memorisation import NAME as MEMORISATION
 
@@ -30,7 +32,7 @@ Verdict = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """One run's pair of a prompt, ready to show: `data:` URLs, pixels, per criterion the outcome and both scores."""
+    """One run's pair of a prompt, ready to show: `data:` URLs, pixels; by criterion outcome, both scores and votes."""
 
     run: str
     prompt: str
@@ -39,6 +41,7 @@ class Cell:
     size: tuple[int, int]
     outcomes: dict[str, str]
     scores: dict[str, tuple[float, float]]
+    votes: dict[str, Votes]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def report(
     verdicts: list[Verdict],
     seen: list[Evidence],
     *,
+    votes: list[dict[Key, dict[str, Votes]]],
     configs: list[dict[str, Any]],
     pairs_shown: int,
 ) -> str:
@@ -67,20 +71,23 @@ def report(
     longest = longest_side(
         [path for run in runs for pair in run.pairs if _key(pair) in chosen for path in (pair.before, pair.after)]
     )
-    parts = zip(runs, verdicts, seen, configs, strict=True)
+    parts = zip(runs, verdicts, seen, votes, configs, strict=True)
     return (
         _environment()
         .get_template("report.html")
         .render(
             headline=headline(verdicts),
             criteria=[name for name in CRITERIA if any(name in run.criteria for run in runs)],
+            columns=[name for name in CRITERIA if any(name in told or name in told["people"] for told in verdicts)],
+            people_lines=people_lines,
             runs=list(zip(runs, verdicts, strict=True)),
-            sections=[_section(run, told, found, config, longest) for run, told, found, config in parts],
+            sections=[_section(*each, longest) for each in parts],
             groups=list(dict.fromkeys(group for run in runs for pair in run.pairs for group in pair.groups.values())),
             judges=_judges(verdicts),
             not_judged=NOT_JUDGED,
+            majority=lambda votes: WORDS[majority(votes)],
             lone_opinions=lambda name: _lone_opinions(verdicts, name),
-            lines=_lines(runs, shown, longest),
+            lines=_lines(runs, votes, shown, longest),
             prompts=len(keys),
             style=style,
             script=script,
@@ -106,14 +113,18 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _section(run: Run, told: Verdict, seen: Evidence, config: dict[str, Any], longest: int) -> dict[str, Any]:
+def _section(
+    run: Run, told: Verdict, seen: Evidence, votes: dict[Key, dict[str, Votes]], config: dict[str, Any], longest: int
+) -> dict[str, Any]:
     """What the page tells of one run apart from the others."""
     outcomes = pair_outcomes(run)
     return {
         "name": run.name,
         "told": told,
         "charts": charts(run.quality, run.after_step),
-        "picks": [(pick, [_cell(run, run.pairs[i], outcomes[i], longest) for i in pick.pairs]) for pick in picks(run)],
+        "picks": [
+            (pick, [_cell(run, run.pairs[i], outcomes[i], votes, longest) for i in pick.pairs]) for pick in picks(run)
+        ],
         "copies": _copies(run, told, seen, longest),
         "recipe": recipe(config),
         "config": whole(config),
@@ -140,7 +151,7 @@ def _copies(run: Run, told: Verdict, seen: Evidence, longest: int) -> list[dict[
     ]
 
 
-def _lines(runs: list[Run], keys: list[Key], longest: int) -> list[Line]:
+def _lines(runs: list[Run], votes: list[dict[Key, dict[str, Votes]]], keys: list[Key], longest: int) -> list[Line]:
     tables = [
         {_key(pair): (pair, told) for pair, told in zip(run.pairs, pair_outcomes(run), strict=True)} for run in runs
     ]
@@ -148,14 +159,15 @@ def _lines(runs: list[Run], keys: list[Key], longest: int) -> list[Line]:
     for key in keys:
         found = [table.get(key) for table in tables]
         groups = next(list(pair.groups.values()) for pair, _ in filter(None, found))
-        cells = [_cell(run, *each, longest) if each else None for run, each in zip(runs, found, strict=True)]
+        each = zip(runs, found, votes, strict=True)
+        cells = [_cell(run, *paired, cast, longest) if paired else None for run, paired, cast in each]
         lines.append(Line(prompt=key[0], seed=key[1], groups=groups, cells=cells))
     return lines
 
 
-def _cell(run: Run, pair: Pair, told: dict[str, str], longest: int) -> Cell:
+def _cell(run: Run, pair: Pair, told: dict[str, str], votes: dict[Key, dict[str, Votes]], longest: int) -> Cell:
     (before, _), (after, size) = embed(pair.before, longest), embed(pair.after, longest)
-    return Cell(run.name, pair.prompt, before, after, size, told, pair.scores)
+    return Cell(run.name, pair.prompt, before, after, size, told, pair.scores, votes.get(_key(pair), {}))
 
 
 def _lone_opinions(verdicts: list[Verdict], criterion: str) -> str:

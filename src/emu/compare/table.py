@@ -16,7 +16,7 @@ def table(verdicts: list[dict[str, Any]]) -> str:
 
     A run that was not judged has its prompts counted, and is said to be so.
     """
-    criteria = [name for name in CRITERIA if any(name in verdict for verdict in verdicts)]
+    criteria = [name for name in CRITERIA if any(name in told or name in told["people"] for told in verdicts)]
     rows = [["", "prompts", *COLUMNS * len(criteria)], *(row for told in verdicts for row in _rows(told, criteria))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
@@ -25,8 +25,9 @@ def table(verdicts: list[dict[str, Any]]) -> str:
     judges = [judge_line(criterion_of(name), judge) for told in verdicts for name, judge in told["judges"].items()]
     unjudged = [f"{told['name']}: {NOT_JUDGED}" for told in verdicts if not told["judges"]]
     second = [line for told in verdicts for name in criteria if name in told for line in opinion_lines(told, name)]
+    said = [line for told in verdicts for line in people_lines(told)]
     sets = [line for told in verdicts if "sets" in told for line in set_lines(told)]
-    return "\n".join([*filter(None, lines), "", *dict.fromkeys([*second, *judges, *sets]), *unjudged])
+    return "\n".join([*filter(None, lines), "", *dict.fromkeys([*said, *second, *judges, *sets]), *unjudged])
 
 
 def set_lines(told: dict[str, Any]) -> Iterator[str]:
@@ -39,6 +40,25 @@ def set_lines(told: dict[str, Any]) -> Iterator[str]:
         yield f"{told['name']}, {side} against {sets['reference']['pictures']:,} pictures: {figures}"
     if sets["warning"]:
         yield f"  {sets['warning']}"
+
+
+def people_lines(told: dict[str, Any]) -> Iterator[str]:
+    """`latent, appeal by people: 300 pairs, 1,480 votes of 9 raters (2 more left out), alpha 0.31; ...`."""
+    for name, rates in told["people"].items():
+        everybody = rates["all"]
+        out = everybody["raters"] - rates["raters"]
+        who = f"{rates['raters']} rater{'s' * (rates['raters'] != 1)}{f' ({out} more left out)' if out else ''}"
+        parts = [f"{rates['pairs']:,} pairs, {rates['votes']:,} votes of {who}"]
+        parts += [] if rates["alpha"] is None else [f"Krippendorff's alpha {rates['alpha']:.2f}"]
+        pooled = rates["pooled"]
+        parts += [f"{pooled['win']:.1f} % of votes won, {pooled['lose']:.1f} % lost"] if pooled else []
+        parts += (
+            [f"with all raters {everybody['win']:.1f} % of pairs won, {everybody['lose']:.1f} % lost"] if out else []
+        )
+        if judge := rates["judge"]:
+            kappa = "" if judge["kappa"] is None else f", kappa {judge['kappa']:.2f}"
+            parts += [f"{judge['name']} says the same of {judge['same']:.1f} % of them{kappa}"]
+        yield f"{told['name']}, {name} by people: {'; '.join(parts)}"
 
 
 def opinion_lines(told: dict[str, Any], criterion: str) -> Iterator[str]:
@@ -62,6 +82,9 @@ def judge_line(criterion: str, judge: dict[str, str | float]) -> str:
 
 def _rows(verdict: dict[str, Any], criteria: list[str]) -> Iterator[list[str]]:
     yield [verdict["name"], *_cells(verdict, criteria)]
+    if people := verdict["people"]:
+        most = max(rates["prompts"] for rates in people.values())
+        yield ["  people", *_cells({"prompts": most, **people}, criteria)]
     for group, rates in verdict["groups"].items():
         yield [f"  {group}", *_cells(rates, criteria)]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from emu.compare.pairs import Pair, Run
+from emu.compare.people import match_key
 from emu.compare.report import spread
 from emu.errors import UserError
 
@@ -80,8 +81,8 @@ def _names(
 def _match(
     digests: dict[Path, str], pair: Pair, sides: tuple[Path, Path], models: tuple[str, str], run: int | None
 ) -> Match:
-    about = repr((pair.prompt, pair.seed, digests[sides[0]], digests[sides[1]]))
-    return Match(hashlib.sha256(about.encode()).hexdigest()[:32], pair.prompt, pair.seed, *sides, models, run)
+    key = match_key(pair.prompt, pair.seed, [digests[side] for side in sides])
+    return Match(key, pair.prompt, pair.seed, *sides, models, run)
 
 
 def _digest(path: Path) -> str:

@@ -80,7 +80,7 @@ def _comparison(vote: Vote) -> Comparison:
 
 def _pair(match: Match, votes: Sequence[Vote], clean: Sequence[Vote], questions: Sequence[str]) -> dict[str, Any]:
     """A pair's votes by question: {"after", "tie", "before"}, of raters above the bar, and of all."""
-    told: dict[str, Any] = {"prompt": match.prompt, "seed": match.seed}
+    told: dict[str, Any] = {"prompt": match.prompt, "seed": match.seed, "key": match.key}
     told |= {"before": match.first.name, "after": match.second.name}
     for question in questions:
         for name, chosen in ((question, clean), (f"{question}_all", votes)):
