@@ -68,7 +68,7 @@ def compare(
     seen = look(list(zip(runs, read, strict=True)), training=training, features=features)
     people = [read_people(*each) for each in zip(runs, read, strict=True)]
     verdicts = [
-        {**verdict(run), "people": said.told, **guarded(run, found)}
+        {**verdict(run), "people": said.told, "unheard": said.unheard, **guarded(run, found)}
         for run, said, found in zip(read, people, seen, strict=True)
     ]
     if reference:

@@ -1,8 +1,8 @@
 """The headline: one sentence that is true of all runs, for the top of the page and of `verdict.json`.
 
 It calls a side better only where the 95 % interval of win - lose excludes 0, and a guard broken only where it is sure.
-People come before judges. Judges of different families that come to two verdicts are told of, and a judge that says
-the contrary of what people say, lest one word stand alone.
+Where people have spoken they stand in place of judges. Judges of different families that come to two verdicts are told
+of, and a judge that says the contrary of what people say, lest one word stand alone.
 """
 
 from typing import Any
@@ -52,7 +52,7 @@ def _one_size(verdicts: list[Verdict]) -> bool:
 
 
 def _clauses(verdicts: list[Verdict], name: str, words: tuple[str, str, str]) -> list[str]:
-    judged = [told for told in verdicts if name in told]
+    judged = [told for told in verdicts if name in told and name not in told.get("people", {})]
     clauses = []
     for way, said in zip((WIN, LOSE, SAME), words, strict=True):
         told = [one for one in judged if direction(one[name]) == way]

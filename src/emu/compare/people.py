@@ -35,10 +35,12 @@ class People:
             {"win", "tie", "lose", "ci95"} in percent of votes or null, "all": {"raters", "win", "tie", "lose", "ci95"}
             of all raters, "judge": {"name", "same": percent of pairs with the same outcome, "kappa"} or null}.
         votes: (prompt, seed) -> criterion -> the votes that count.
+        unheard: criterion -> raters, where none of them is above the bar.
     """
 
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
     votes: dict[Key, dict[str, Votes]] = field(default_factory=dict)
+    unheard: dict[str, int] = field(default_factory=dict)
 
 
 def read_people(folder: Path, run: Run) -> People:
@@ -49,12 +51,15 @@ def read_people(folder: Path, run: Run) -> People:
     voted = _matched(folder, run, document["pairs"])
     told: dict[str, dict[str, Any]] = {}
     votes: dict[Key, dict[str, Votes]] = {_key(pair): {} for pair, _ in voted}
+    unheard: dict[str, int] = {}
     for name in CRITERIA:
         counted = [(pair, row[name]) for pair, row in voted if sum(row.get(name, {}).values())]
         votes |= {_key(pair): votes[_key(pair)] | {name: cast} for pair, cast in counted}
         if counted:
             told[name] = _said(run, name, document, counted)
-    return People(told, votes)
+        elif raters := _raters(document, name, kept=False):
+            unheard[name] = raters
+    return People(told, votes, unheard)
 
 
 def majority(votes: Votes) -> int:

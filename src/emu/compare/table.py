@@ -59,6 +59,8 @@ def people_lines(told: dict[str, Any]) -> Iterator[str]:
             kappa = "" if judge["kappa"] is None else f", kappa {judge['kappa']:.2f}"
             parts += [f"{judge['name']} says the same of {judge['same']:.1f} % of them{kappa}"]
         yield f"{told['name']}, {name} by people: {'; '.join(parts)}"
+    for name, raters in told["unheard"].items():
+        yield f"{told['name']}, {name} by people: none of {raters} raters passed the checks, so that no vote counts"
 
 
 def opinion_lines(told: dict[str, Any], criterion: str) -> Iterator[str]:

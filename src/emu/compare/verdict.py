@@ -25,8 +25,8 @@ def verdict(run: Run) -> dict[str, Any]:
     sign test, "opinions": of `opinions`, "agreement": of `agreement`}, "faithfulness": {the same},
     "judges": {criterion: the headline judge's own description, and every further judge's},
     "groups": {value of the prompts' `group`, `category` or `challenge` column: {"column", and rates as above}}}.
-    `compare` adds "people", of `people.People.told`, and "sets", of `reference.Reference.measure`, where there is a
-    reference.
+    `compare` adds "people" and "unheard", of `people.People`, and "sets", of `reference.Reference.measure`, where there
+    is a reference.
     A criterion that the run was not judged by is absent; where there is none at all, so is every figure.
     """
     return {
