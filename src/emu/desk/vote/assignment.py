@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from emu.desk.database import cards
 from emu.desk.vote.questions import FOREIGN, IDENTICAL, MATCH, REPEAT, TRAINING
@@ -81,11 +81,12 @@ class Deal:
 
     def count(self, presence: Presence) -> None:
         """Votes of the others, and the open cards of those who are here."""
-        chosen = select(cards.c.pair, cards.c.rater, cards.c.choice).where(
-            cards.c.question == self.question, cards.c.kind == MATCH, cards.c.rater != self.rater
-        )
-        for row in self.connection.execute(chosen):
-            self.held[row.pair] += row.choice is not None or not presence.away(row.rater)
+        theirs = (cards.c.question == self.question) & (cards.c.kind == MATCH) & (cards.c.rater != self.rater)
+        voted, given = theirs & cards.c.choice.is_not(None), theirs & cards.c.choice.is_(None)
+        for pair, votes in self.connection.execute(select(cards.c.pair, func.count()).where(voted).group_by("pair")):
+            self.held[pair] += votes
+        for row in self.connection.execute(select(cards.c.pair, cards.c.rater).where(given)):
+            self.held[row.pair] += not presence.away(row.rater)
 
     @property
     def position(self) -> int:
@@ -127,14 +128,14 @@ class Deal:
         used = {card.pair for card in self.mine if card.kind == kind}
         if kind == REPEAT:
             old = [card for card in self.mine[:-REPEAT_GAP] if card.kind == MATCH and card.choice is not None]
-            sides = {card.pair: not card.swapped for card in old if card.pair not in used}
+            shown = {card.pair: card.swapped for card in old if card.pair not in used}
         else:
-            sides = {key: self.side(kind, key) for key in self.study.matches if key not in used}
-        if kind == MATCH or not sides:
+            shown = dict.fromkeys(self.study.matches.keys() - used, False)
+        if kind == MATCH or not shown:
             pair = min(self.free, key=lambda key: (self.held[key], self.number(MATCH, key)))
             return MATCH, pair, self.side(MATCH, pair)
-        pair = min(sides, key=lambda key: self.number(kind, key))
-        return kind, pair, sides[pair]
+        pair = min(shown, key=lambda key: self.number(kind, key))
+        return kind, pair, not shown[pair] if kind == REPEAT else self.side(kind, pair)
 
     def side(self, kind: str, pair: str) -> bool:
         return bool(self.study.number("side", self.rater, kind, pair) & 1)

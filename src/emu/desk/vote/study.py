@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class Study:
     matches: dict[str, Match]
     options: Options
     secret: bytes
+    numbers: dict[tuple[object, ...], int] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def questions(self) -> list[str]:
@@ -63,7 +64,11 @@ class Study:
 
     def number(self, *about: object) -> int:
         """HMAC-SHA256(secret, about) as a number: what nobody without the secret can foretell, and never changes."""
-        return int.from_bytes(hmac.digest(self.secret, repr(about).encode(), "sha256"), "big")
+        found = self.numbers.get(about)
+        if found is None:  # a few for every rater and match: kept, since each answer asks for hundreds of them
+            found = int.from_bytes(hmac.digest(self.secret, repr(about).encode(), "sha256"), "big")
+            self.numbers[about] = found
+        return found
 
 
 def open_study(database: Database, runs: Sequence[Run], **asked: Any) -> Study:
