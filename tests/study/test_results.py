@@ -1,6 +1,7 @@
 """A study's figures, table and plot, from runs made by hand."""
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,31 @@ def test_the_table_has_a_row_an_arm_and_says_what_the_figures_say() -> None:
     assert second.split()[1:4] == ["0.0", "0.0", "100.0"]
     assert any(line.startswith("(before tuning)") for line in lines)
     assert len({len(line) for line in lines if "[" in line and "->" in line}) == 1
+
+
+def guarded(values: dict[int, float]) -> Run:
+    rows = {
+        step: {"held-out loss": {"guard": "held-out loss", "value": value, "ci95": [value, 2]}}
+        for step, value in values.items()
+    }
+    return replace(run({0: 0.2, 4: 0.3, 8: 0.6}), guards=rows)
+
+
+def test_guards_are_told_of_every_run_where_all_measured_them() -> None:
+    curves = told(a=[guarded({4: 0.9, 8: 1.2}), guarded({4: 0.8})], b=[run({0: 0.2, 4: 0.8, 8: 0.7})])["arms"]
+    first, second = (check["guards"] for check in curves["a"]["curve"])
+    assert [one["value"] for one in first["held-out loss"]] == [0.9, 0.8]
+    assert second == {}
+    assert curves["b"]["curve"][0]["guards"] == {}
+
+
+def test_the_plot_has_a_panel_for_a_guard_that_all_arms_measured() -> None:
+    pytest.importorskip("matplotlib", reason="the extra `studies` is not installed")
+    from emu.study.plot import plot
+
+    for measured, arms in ((True, [guarded({4: 0.9, 8: 1.2})]), (False, [run({0: 0.2, 4: 0.8, 8: 0.7})])):
+        picture = plot(told(a=[guarded({4: 0.9, 8: 1.2})], b=arms)).decode()
+        assert ("held-out loss, after / before" in picture) == measured
 
 
 def test_judges_that_differ_are_refused() -> None:

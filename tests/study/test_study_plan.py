@@ -9,7 +9,7 @@ from emu.errors import UserError
 from emu.study.plan import Study, find
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-BUNDLED = ("bar", "length", "needles", "noise-offset")
+BUNDLED = ("bar", "length", "needles", "noise-offset", "overfit")
 GOOD = {"base": "latent/tiny", "arms": {"few": {"data.num_pictures": 10}, "all": {}}, "reference": "all"}
 
 

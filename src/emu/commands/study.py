@@ -14,7 +14,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """The command and its flags."""
     parser = commands.add_parser("study", help="many runs that answer one question: arms, seeds, a table, a plot")
     parser.set_defaults(action=study, parser=parser)
-    parser.add_argument("study", help="a .yaml file, or a bundled study: needles, bar, length, noise-offset")
+    parser.add_argument("study", help="a .yaml file, or a bundled study: needles, bar, length, noise-offset, overfit")
     parser.add_argument("--out", type=Path, required=True, help="the folder of its runs; the same command goes on")
     parser.add_argument("--base", help="the config to start from, instead of the study's own")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="instead of the study's own")

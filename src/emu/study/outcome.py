@@ -6,8 +6,9 @@ prompts differ, and are no narrower for the draws of one prompt that go together
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +35,14 @@ class Draws:
 
 @dataclass(frozen=True)
 class Run:
-    """A run's steps, the one kept as the best, and its judges' ties."""
+    """A run's steps, the one kept as the best, its judges' ties, and what its guards measured at every check."""
 
     folder: Path
     steps: dict[int, Draws]
     best: int
     ties: Mapping[str, float]
     stop_reason: str
+    guards: Mapping[int, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
 
 def read(folder: Path) -> Run:
@@ -56,7 +58,12 @@ def read(folder: Path) -> Run:
         best=min(steps) if best is None else best,  # nothing was better than the base: it stays the base
         ties={criterion: judge["tie"] for criterion, judge in quality["judges"].items()},
         stop_reason=quality["stop_reason"],
+        guards={check["step"]: _measured(check.get("guards", [])) for check in quality["checks"]},
     )
+
+
+def _measured(rows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {row["guard"]: row for row in rows if row["value"] is not None}
 
 
 def _draws(folder: Path) -> Draws:

@@ -29,7 +29,8 @@ class Study:
         set: overrides that all arms have.
         reference: the arm that the others' best pictures are compared with; None for no such comparison.
         cache: run the frozen encoders once for all arms, which then have to have the same ones.
-        world: sets that are drawn of the simulated web first: {"prompts": number, set: {"needles": n, "haystack": n}}.
+        world: sets that are drawn of the simulated web first: {"prompts": number, "draws": of each prompt, set:
+            {"needles": n, "haystack": n}}.
     """
 
     base: str

@@ -4,13 +4,19 @@ Matplotlib draws it (the extra `studies`): axes, ticks and legends that fit any 
 """
 
 import io
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from emu.errors import UserError
+from emu.guards import Thresholds
+from emu.guards.diversity import NAMES as DIVERSITY
+from emu.guards.held_out import NAME as HELD_OUT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Panel = Callable[["Axes", dict[str, Any]], None]
 INK, GRID = "#333333", "#dddddd"
 COLOURS = ("#3b6fb6", "#d1662b", "#3a8f5c", "#8a5aa8", "#b03a48", "#7a6a53")  # told apart on paper too
 STYLE: dict[Any, Any] = {
@@ -35,8 +41,8 @@ def plot(told: dict[str, Any]) -> bytes:
     except ImportError:
         raise UserError("no plot without matplotlib: pip install 'emu-quality-tuning[studies]'") from None
     several = len(told["arms"]) > 1
-    panels = [*([_best] if several else []), *([_against] if "before" in told else [])]
-    panels += [_appeal, _score, _faithfulness, _drift]
+    panels: list[Panel] = [*([_best] if several else []), *([_against] if "before" in told else [])]
+    panels += [_appeal, _score, _faithfulness, _drift, *_guards(told)]
     columns = (len(panels) + 1) // 2
     with rc_context(STYLE):
         layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.06, hspace=0.06)
@@ -104,6 +110,27 @@ def _faithfulness(axes: "Axes", told: dict[str, Any]) -> None:
 def _drift(axes: "Axes", told: dict[str, Any]) -> None:
     _curves(axes, told, lambda check: check["drift"]["saturation"], "difference")
     axes.set_title("drift of saturation (1: whole range)", fontsize=9)
+
+
+def _guards(told: dict[str, Any]) -> "list[Panel]":
+    """A panel for each of the guards on diversity and held-out loss that all arms have measured."""
+    measured = [check["guards"].keys() for figures in told["arms"].values() for check in figures["curve"]]
+    shown = {DIVERSITY[0]: Thresholds().diversity, HELD_OUT: Thresholds().held_out}
+    return [partial(_guard, name=name, threshold=at) for name, at in shown.items() if all(name in m for m in measured)]
+
+
+def _guard(axes: "Axes", told: dict[str, Any], *, name: str, threshold: float) -> None:
+    """The mean of an arm's runs as a line from step 0, where all is 1, and each run as a dot."""
+    for arm, figures in told["arms"].items():
+        checks = [(check["step"], [run["value"] for run in check["guards"][name]]) for check in figures["curve"]]
+        means, colour = [sum(values) / len(values) for _, values in checks], colours(told)[arm]
+        axes.plot([0, *(step for step, _ in checks)], [1, *means], color=colour, label=arm, linewidth=1.3)
+        dots = [(step, value) for step, values in checks for value in values]
+        axes.plot(*zip(*dots, strict=True), ".", color=colour, markersize=5)
+    axes.axhline(1, color=INK, linewidth=0.8)
+    axes.axhline(threshold, color=INK, linewidth=0.8, linestyle="--")
+    axes.set_title(f"{name}, after / before (dashed: threshold)", fontsize=9)
+    axes.set_xlabel("step")
 
 
 def _curves(axes: "Axes", told: dict[str, Any], of: Any, name: str) -> None:

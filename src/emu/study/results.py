@@ -15,6 +15,7 @@ At = tuple[Run, int]  # a run at one of its steps
 def results(arms: Arms, *, reference: str | None) -> Figures:
     """{"arms": {arm: figures of its best steps against its own step 0, "against", "against_last", "curve"}, "before"}.
 
+    A "curve" has them for every step, with "guards": {guard: [{"value", "ci95"} of every run]}.
     Figures are {"appeal": rates, "faithfulness": rates, "faithfulness_net", "score": mean appeal, "drift": by measure}.
     "against" has both criteria's rates and win - lose ("appeal_net") against the best pictures of `reference`, over the
     prompts and seeds that both drew; "against_last" those at the last step that both reached, for best steps may be far
@@ -53,8 +54,16 @@ def _arm(by_seed: Mapping[int, Run]) -> Figures:
         "best_steps": [run.best for run in by_seed.values()],
         "stop_reasons": [run.stop_reason for run in by_seed.values()],
         **_figures([*_best(by_seed).values()]),
-        "curve": [{"step": step, **_figures([(run, step) for run in by_seed.values()])} for step in shared if step],
+        "curve": [_check(step, [*by_seed.values()]) for step in shared if step],
     }
+
+
+def _check(step: int, of: Sequence[Run]) -> Figures:
+    """All runs at a step, and of every guard that all of them measured there the number and interval of each run."""
+    measured = [run.guards.get(step, {}) for run in of]
+    names = [name for name in measured[0] if all(name in found for found in measured)]
+    guards = {name: [{key: found[name][key] for key in ("value", "ci95")} for found in measured] for name in names}
+    return {"step": step, **_figures([(run, step) for run in of]), "guards": guards}
 
 
 def _figures(chosen: Sequence[At]) -> Figures:

@@ -21,12 +21,15 @@ STREAMS = ("needles", "haystack")
 
 
 def draw_sets(folder: Path, asked: Mapping[str, Any]) -> None:
-    """FOLDER/prompts.jsonl, a quarter of it of kinds that no needle shows, and a folder for every other set."""
+    """FOLDER/prompts.jsonl, a quarter of it of kinds that no needle shows, and a folder for every other set.
+
+    `draws` says how often each prompt stands in the file: it is drawn from as many seeds, which diversity needs.
+    """
     for name, amount in asked.items():
         if name == "prompts":
             rows = World(PROMPTS_SEED).prompts(amount, unseen=amount // 4)
-            _write_lines(folder / "prompts.jsonl", rows)
-        else:
+            _write_lines(folder / "prompts.jsonl", [row for row in rows for _ in range(asked.get("draws", 1))])
+        elif name != "draws":
             draw_set(folder / name, amount)
 
 
