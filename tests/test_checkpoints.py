@@ -265,7 +265,7 @@ def test_a_sharded_run_killed_while_it_saves_ends_as_an_unbroken_one(path: Path)
 @pytest.mark.parametrize(
     ("layout", "told"),
     [
-        pytest.param(DDP, [0], id="copies, the first"),
+        pytest.param(DDP, [0], id="copies, the first", marks=pytest.mark.slow),
         pytest.param(DDP, [0, 1], id="copies, both", marks=pytest.mark.slow),
         pytest.param(FLOAT32, [1], id="shards, the second"),
         pytest.param(DDP, [1], id="copies, the second", marks=pytest.mark.slow),

@@ -78,11 +78,9 @@ def test_killed_in_its_second_arm_the_same_command_goes_on(tmp_path: Path) -> No
     assert [check["step"] for check in told["arms"]["all"]["curve"]] == [1, 2]
     assert told["arms"]["few"]["against"]["appeal"]["n"] == 4
     again = made(out / "all-0")
-    begun_again = time.monotonic()
     shown = subprocess.run(**asked, capture_output=True, check=True).stdout
     assert shown == done.stdout
     assert made(out / "all-0") == again
-    assert time.monotonic() - begun_again < 60
 
 
 @pytest.fixture
