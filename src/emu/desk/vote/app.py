@@ -10,28 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from sqlalchemy import Connection, exc, select
+from sqlalchemy import Connection, select
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from emu.desk import raters
 from emu.desk.bodies import fields
 from emu.desk.database import cards
-from emu.desk.guard import COOKIE, Guard
+from emu.desk.guard import Guard
+from emu.desk.pages import HANDLERS, entrance, file
 from emu.desk.vote.assignment import Card, Hand, Presence, deal
 from emu.desk.vote.ballots import LONGEST_REASON, answer, begin, next_question, question_of, training_feedback
 from emu.desk.vote.drawing import CardPictures
 from emu.desk.vote.questions import FAITHFULNESS, TRAINING
 from emu.desk.vote.study import Study
-from emu.errors import UserError
 
 HERE = Path(__file__).parent
-SESSION_DAYS = 30
+JOIN = (HERE / "join.html").read_text(encoding="utf-8")
 LONGEST_LOOK = 24 * 3600 * 1000  # milliseconds; a card that was open for longer counts as a day
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -45,47 +45,35 @@ def vote_app(study: Study, *, hosts: Collection[str] = (), secure: bool = False)
         hosts: the host names it answers to; empty for any.
         secure: whether raters come over TLS, so that the cookie travels over nothing else.
     """
-    page = Page(study, secure=secure)
+    page = Page(study)
     return Starlette(
         routes=[
             Route("/", page.show),
-            Route("/join/{link}", page.join),
-            Route("/vote.css", _file("vote.css", "text/css")),
-            Route("/vote.js", _file("vote.js", "text/javascript")),
-            Route("/vote.svg", _file("vote.svg", "image/svg+xml")),
+            Route("/join/{link}", entrance(study.database, JOIN, secure=secure)),
+            Route("/vote.css", file(HERE / "vote.css", "text/css")),
+            Route("/vote.js", file(HERE / "vote.js", "text/javascript")),
+            Route("/vote.svg", file(HERE / "vote.svg", "image/svg+xml")),
             Route("/picture/{card}/{side}", page.picture),
             Route("/hand", page.hand, methods=["POST"]),
             Route("/begin", page.begin, methods=["POST"]),
             Route("/answer", page.answer, methods=["POST"]),
         ],
         middleware=[Middleware(Guard, rater_of=lambda session: raters.rater_of(study.database, session), hosts=hosts)],
-        exception_handlers={exc.OperationalError: _not_stored, UserError: _not_there},
+        exception_handlers=HANDLERS,
     )
 
 
 class Page:
     """The routes of the vote page."""
 
-    def __init__(self, study: Study, *, secure: bool) -> None:
+    def __init__(self, study: Study) -> None:
         self.study = study
-        self.secure = secure
         self.presence = Presence()
         self.pictures = CardPictures(study)
 
     def show(self, request: Request) -> Response:
         html = TEMPLATES.get_template("vote.html").render(rater=request.state.rater.name)
         return HTMLResponse(html)
-
-    def join(self, request: Request) -> Response:
-        """Opens a session. The page is left from the page itself: a strict cookie does not follow a link from afar."""
-        session = raters.join(self.study.database, request.path_params["link"])
-        if session is None:
-            return PlainTextResponse("This link is not open. Ask whoever runs the study for yours.\n", status_code=404)
-        response = HTMLResponse(TEMPLATES.get_template("join.html").render())
-        response.set_cookie(
-            COOKIE, session, max_age=SESSION_DAYS * 86400, httponly=True, samesite="strict", secure=self.secure
-        )
-        return response
 
     def picture(self, request: Request) -> Response:
         side = {"a": 0, "b": 1}.get(request.path_params["side"])
@@ -156,21 +144,3 @@ class Page:
     def told_card(self, card: Card) -> dict[str, Any]:
         caption = {"caption": self.study.matches[card.pair].prompt} if card.question == FAITHFULNESS else {}
         return {"id": card.id, "turn": card.turn, "training": card.kind.startswith(TRAINING), **caption}
-
-
-def _file(name: str, media_type: str) -> Any:
-    content = (HERE / name).read_text(encoding="utf-8")
-
-    def send(request: Request) -> Response:
-        return Response(content, media_type=media_type)
-
-    return send
-
-
-def _not_stored(request: Request, error: Exception) -> Response:
-    """The database is away or full: the page keeps the answer and tries again."""
-    return PlainTextResponse("Not stored.\n", status_code=503)
-
-
-def _not_there(request: Request, error: Exception) -> Response:
-    return PlainTextResponse("Not there.\n", status_code=404)

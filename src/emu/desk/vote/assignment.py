@@ -5,36 +5,23 @@ What a rater leaves behind is given to others once that rater was away for AWAY 
 """
 
 import secrets
-import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from emu.desk.database import cards
+from emu.desk.presence import AWAY, Presence
 from emu.desk.vote.questions import FOREIGN, IDENTICAL, MATCH, REPEAT, TRAINING
 from emu.desk.vote.slots import cards_for, slot
 from emu.desk.vote.study import Study
 
+__all__ = ["AHEAD", "AWAY", "Card", "Deal", "Hand", "Presence", "deal"]
+
 AHEAD = 3
-AWAY = 600.0
 REPEAT_GAP = 8  # a repeat is none of the newest so many cards
 Card = Row[Any]
-
-
-@dataclass
-class Presence:
-    """When each rater was last here. All count as here when the server starts."""
-
-    started: float = field(default_factory=time.monotonic)
-    seen: dict[int, float] = field(default_factory=dict)
-
-    def note(self, rater: int) -> None:
-        self.seen[rater] = time.monotonic()
-
-    def away(self, rater: int) -> bool:
-        return time.monotonic() - self.seen.get(rater, self.started) > AWAY
 
 
 @dataclass(frozen=True)

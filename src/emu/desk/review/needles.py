@@ -1,0 +1,91 @@
+"""The pictures that stayed, as a curated folder of their own: what `emu fit` takes, and the end of the funnel.
+
+Files are copied byte by byte. `metadata.jsonl` is written last; what the folder lacks after a kill is made by the same
+command.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from emu.data.sources.folder import METADATA
+from emu.desk.review.results import NAME, results
+from emu.desk.review.study import Review
+from emu.errors import UserError
+from emu.runs import sweep, to_disk, write_atomically
+
+MARK = ".reviewed.json"  # what the folder is made from
+
+
+def write_needles(review: Review, out: Path) -> str:
+    """Write the folder and `review.json` into it; returns what was done, in a line.
+
+    Raises:
+        UserError: no picture has come to the end, or `out` holds something else, or cannot be written to.
+    """
+    told = results(review)
+    kept = {row["file"]: row for row in told["pictures"] if row["kept"]}
+    if not kept:
+        raise UserError("no picture has come through all passes yet; --results says where they are")
+    try:
+        _claim(out, {"review": hashlib.sha256("".join(sorted(review.pictures)).encode()).hexdigest()})
+        for file in kept:
+            _bring(review.folder / file, out / file)
+        _drop_others(out, set(kept))
+        os.sync()  # once for all pictures, before the file that says that they are there
+        write_atomically(out / NAME, json.dumps(told, indent=1, allow_nan=False).encode())
+        write_atomically(out / METADATA, _metadata(review, kept).encode())
+        to_disk(out)
+    except OSError as error:
+        raise UserError(f"--out {out}: {error.strerror}; make room there and give the same command again") from error
+    waiting = sum(one["open"] for one in told["passes"])
+    still = f"; {waiting:,} wait for answers still" if waiting else ""
+    return f"{out}: {len(kept):,} of {len(review.pictures):,} pictures{still}"
+
+
+def _metadata(review: Review, kept: dict[str, dict[str, Any]]) -> str:
+    """A line a picture: its own columns, the caption that stands, and the source's where that is another."""
+    lines = []
+    for picture in review.pictures.values():
+        if row := kept.get(picture.file):
+            own = {"file_name": picture.file, "text": row["text"], "caption_source": row["caption_source"]}
+            before = {} if row["text"] == picture.text else {"source_text": picture.text}
+            lines.append(json.dumps({**picture.row, **own, **before}) + "\n")
+    return "".join(lines)
+
+
+def _claim(out: Path, mark: dict[str, str]) -> None:
+    """UserError where the folder holds anything but an earlier end of the same review."""
+    if out.exists() and any(out.iterdir()):
+        try:
+            ours = json.loads((out / MARK).read_text(encoding="utf-8")) == mark
+        except (OSError, ValueError):
+            ours = False
+        if not ours:
+            raise UserError(f"--out {out}: holds something else; name a new folder")
+    write_atomically(out / MARK, json.dumps(mark).encode())
+    (out / METADATA).unlink(missing_ok=True)  # until all is there
+    for folder in {out, *(path.parent for path in out.rglob(".*.tmp"))}:
+        sweep(folder)
+
+
+def _bring(source: Path, to: Path) -> None:
+    if to.exists() and to.stat().st_size == source.stat().st_size:
+        return
+    to.parent.mkdir(parents=True, exist_ok=True)
+    beside = to.with_name(f".{to.name}.{os.getpid()}.tmp")
+    try:
+        shutil.copyfile(source, beside)
+        beside.replace(to)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _drop_others(out: Path, kept: set[str]) -> None:
+    """Pictures that an earlier end had and this one has not; the folder is ours alone (`_claim`)."""
+    for path in list(out.rglob("*")):
+        if path.is_file() and path.relative_to(out).as_posix() not in {*kept, MARK, NAME}:
+            path.unlink()

@@ -1,0 +1,121 @@
+"""The plan of a review: its passes, each with a page, how many look at a picture, and what lets a picture stay."""
+
+import difflib
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emu.errors import UserError
+
+GRID, SINGLE, CAPTIONS = "grid", "single", "captions"
+PAGES = (GRID, SINGLE, CAPTIONS)
+RULES = {
+    "any": "a picture stays where any of its raters keeps it",
+    "most": "a picture stays where at least half of its raters keep it",
+    "all": "a picture stays where all of its raters keep it",
+}
+MOST_REASONS = 9  # one a digit
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass of people over the pictures that the pass before let stay.
+
+    Args:
+        page: grid, single or captions.
+        votes: how many raters look at a picture.
+        overlap: share of the pictures, in [0, 1], that one rater more looks at, for agreement.
+        keep: any, most or all: which of a picture's raters have to keep it.
+        reasons: for a rejection, by the keys 1 to 9.
+        tokenizers: by hub name or folder, whose tokens a caption is counted in.
+    """
+
+    name: str
+    page: str
+    votes: int = 1
+    overlap: float = 0.0
+    keep: str = "all"
+    reasons: tuple[str, ...] = ()
+    tokenizers: tuple[str, ...] = ()
+
+    def stays(self, keep: int, reject: int) -> bool:
+        """Whether a picture stays with these votes, once all are in."""
+        match self.keep:
+            case "any":
+                return keep > 0
+            case "most":
+                return keep >= reject
+        return not reject
+
+    def row(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**asdict(self), "reasons": list(self.reasons), "tokenizers": list(self.tokenizers)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The passes in their order, and the text that raters see beside the pictures."""
+
+    passes: list[Pass]
+    guideline: str
+
+
+def read_plan(path: Path, *, guideline: Path | None = None) -> Plan:
+    """The plan of a file; `guideline` replaces the text that it names. UserError for whatever is mistyped."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict) or not {"passes"} <= document.keys() <= {"passes", "guideline"}:
+        raise UserError(f"{path}: a plan has the keys passes, a list of them, and guideline, a text file")
+    given = document["passes"]
+    if not isinstance(given, list) or not given:
+        raise UserError(f"{path}: passes is a list, of at least one pass")
+    passes = [_pass(path, number, one) for number, one in enumerate(given, start=1)]
+    if len({one.name for one in passes}) < len(passes):
+        raise UserError(f"{path}: two passes have one name")
+    named = path.parent / str(document["guideline"]) if document.get("guideline") else None
+    return Plan(passes, _text(guideline or named))
+
+
+def _text(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--guideline {path}: {error}; give a text file") from error
+
+
+def _pass(path: Path, number: int, given: Any) -> Pass:
+    where = f"{path}: pass {number}"
+    if not isinstance(given, dict):
+        raise UserError(f"{where}: a mapping, with a name and a page")
+    known = [one.name for one in fields(Pass)]
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            raise UserError(f"{where}: unknown key {key}{f'; did you mean {near[0]}?' if near else ''}")
+    lists = {key: tuple(map(str, given.get(key) or ())) for key in ("reasons", "tokenizers")}
+    try:
+        made = Pass(**{**given, **lists})
+    except TypeError as error:
+        raise UserError(f"{where}: names no {'name' if 'name' not in given else 'page'}") from error
+    _require(where, made)
+    return made
+
+
+def _require(where: str, made: Pass) -> None:
+    for key, good, says in (
+        ("name", isinstance(made.name, str) and re.fullmatch(r"[a-z][a-z0-9-]{0,30}", made.name), "small letters"),
+        ("page", made.page in PAGES, f"one of {', '.join(PAGES)}"),
+        ("votes", type(made.votes) is int and 1 <= made.votes <= 20, "1 to 20"),
+        ("overlap", type(made.overlap) in (int, float) and 0 <= made.overlap <= 1, "a share from 0 to 1"),
+        ("keep", made.keep in RULES, f"one of {', '.join(RULES)}"),
+        ("reasons", len(made.reasons) <= MOST_REASONS, f"at most {MOST_REASONS}"),
+    ):
+        if not good:
+            raise UserError(f"{where}: {key} {getattr(made, key)!r}: give {says}")

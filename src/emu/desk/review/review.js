@@ -1,0 +1,437 @@
+"use strict";
+// Answers are sent and stored before what they are of leaves the screen: what one sees gone is safe.
+const KEYS = {
+  grid: [["\u2190 \u2191 \u2192 \u2193", "move"], ["space", "reject, or not"], ["1-9", "reject, with a reason"], ["z", "look closely"], ["enter", "keep the rest"], ["backspace", "the sheet before"]],
+  single: [["\u2192", "keep"], ["\u2190", "reject"], ["1-9", "reject, with a reason"], ["z", "look closely"], ["backspace", "the one before"]],
+  captions: [["ctrl enter", "save"], ["esc", "leave the text"], ["z", "look closely"], ["backspace", "the one before"]],
+};
+const SETTLE = 120; // ms after a picture appears in which a key is still meant for the one before
+const AHEAD = 4; // pictures that are loaded and decoded before they are needed
+const IDLE = 30000; // ms; who looks longer than that was away, for the pace
+const byId = (id) => document.getElementById(id);
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+let desk = null;
+let at = null; // the pass and whether it is its disagreements: {name, page, ruling, reasons}
+let queue = []; // looks to answer
+let history = []; // looks that were answered, the newest last
+let sheet = []; // the looks of the grid that are on the screen
+let marks = []; // their choice and reason
+let place = 0; // which of them has the keys
+let wanted = { concept: "", score: "", low: 0, high: 0 };
+let busy = true;
+let shownAt = 0;
+let refilling = null;
+let counts = { answered: 0, left: 0 };
+const pace = { pictures: 0, ms: 0 };
+
+function make(name, text, more = {}) {
+  const element = document.createElement(name);
+  if (text) element.textContent = text;
+  return Object.assign(element, more);
+}
+
+function say(text) {
+  byId("status").textContent = text;
+}
+
+async function post(path, body) {
+  for (let wait = 300; ; wait = Math.min(2 * wait, 5000)) {
+    try {
+      const response = await fetch(path, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "X-Emu-Desk": "1" },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(20000),
+      });
+      if (response.ok) {
+        const told = await response.json();
+        say("");
+        return told;
+      }
+      if (response.status < 500) {
+        say(response.status === 401 ? "Your link is closed. What you answered is kept." : "This did not work. Load the page again.");
+        return null;
+      }
+    } catch { /* no connection, no answer in time, or half of one: try again */ }
+    say("Not saved yet. Trying again\u2026");
+    await pause(wait);
+  }
+}
+
+// ---- pictures, loaded ahead and kept no longer than needed
+
+const loaded = new Map();
+
+function load(look, size) {
+  const key = `${size} ${look.id}`;
+  if (!loaded.has(key)) loaded.set(key, fetched(`/${size}/${look.id}`));
+  return loaded.get(key);
+}
+
+async function fetched(address) {
+  for (let wait = 300; ; wait = Math.min(2 * wait, 5000)) {
+    const image = make("img", "", { alt: "A picture to look at", draggable: false, src: address });
+    try {
+      await image.decode();
+      return image;
+    } catch {
+      if ((await fetch(address, { method: "HEAD" }).catch(() => null))?.status === 404) return make("p", "This picture is gone, or is none.");
+      say("A picture is not there yet. Trying again\u2026");
+      await pause(wait);
+      say("");
+    }
+  }
+}
+
+function forget(looks) {
+  const kept = new Set(looks.map((look) => look.id));
+  for (const key of [...loaded.keys()]) if (!kept.has(key.split(" ")[1])) loaded.delete(key);
+}
+
+// ---- passes
+
+function screen(name) {
+  document.body.dataset.screen = name;
+}
+
+async function open() {
+  desk = await post("/desk", {});
+  if (!desk) return;
+  const entries = desk.passes.flatMap((one) => [{ ...one, ruling: false }, ...(one.arbiter && one.page !== "captions" ? [{ ...one, ruling: true }] : [])]);
+  byId("passes").replaceChildren(...entries.map((one) => {
+    const button = make("button", "", { type: "button" });
+    const what = one.ruling ? "Where raters differ, you decide." : { grid: "Many at once: reject what is mediocre.", single: "One at a time: keep only the best you have ever seen.", captions: "Write or correct the captions." }[one.page];
+    const number = (many) => many.toLocaleString("en");
+    const done = one.ruling ? `${number(one.disputed)} open` : `${number(one.decided)} of ${number(one.came)} decided, ${number(one.stay)} stay`;
+    button.append(make("b", one.ruling ? `${one.name}: disagreements` : one.name), make("i", done), make("span", `${what} ${one.ruling ? "" : sentence(one.rule)}`));
+    button.addEventListener("click", () => enter(one));
+    return button;
+  }));
+  if (!entries.length) byId("passes").append(make("p", "You are invited to no pass of this review."));
+  byId("guideline").replaceChildren(...desk.guideline.flatMap((one) => [make("h2", one.title), ...one.lines.map((line) => make("p", line))]));
+  byId("concept").replaceChildren(make("option", "any", { value: "" }), ...desk.concepts.map((name) => make("option", name, { value: name })));
+  byId("score").replaceChildren(make("option", "any", { value: "" }), ...Object.keys(desk.scores).map((name) => make("option", name, { value: name })));
+  byId("filter").hidden = !desk.concepts.length && !Object.keys(desk.scores).length;
+  screen("home");
+  if (entries.length === 1) enter(entries[0]);
+}
+
+function sentence(words) {
+  return `${words[0].toUpperCase()}${words.slice(1)}.`;
+}
+
+async function enter(one) {
+  Object.assign(pace, { pictures: 0, ms: 0 });
+  at = { name: one.name, page: one.ruling ? "single" : one.page, ruling: one.ruling, reasons: one.reasons };
+  byId("part").textContent = one.ruling ? `${one.name}: disagreements` : one.name;
+  for (const row of document.querySelectorAll("[data-reasons]")) {
+    row.replaceChildren(...at.reasons.map((reason, i) => {
+      const button = make("button", reason, { type: "button" });
+      button.append(make("kbd", String(i + 1)));
+      button.addEventListener("click", () => because(i));
+      return button;
+    }));
+  }
+  byId("keys").replaceChildren(...KEYS[at.page].flatMap(([key, what]) => {
+    const dt = make("dt");
+    dt.append(make("kbd", key));
+    return [dt, make("dd", what)];
+  }));
+  byId("grid-hint").textContent = matchMedia("(hover: none)").matches ? "Touch what you reject." : "Space rejects. Touching a picture does too.";
+  await begin();
+}
+
+async function begin() {
+  busy = true;
+  queue = [];
+  history = [];
+  loaded.clear();
+  await refill();
+  await next();
+}
+
+// The looks that are open, but for those answered since they were asked for.
+async function refill() {
+  const told = await post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 });
+  if (!told) return false;
+  const done = new Map(history.map((look) => [look.id, look]));
+  queue = told.open.filter((look) => !done.has(look.id));
+  if (!history.length) history = told.before;
+  counts = { answered: told.answered, left: told.left };
+  progress();
+  return true;
+}
+
+function refillAhead(few) {
+  if (queue.length >= few || queue.length >= counts.left || refilling) return;
+  const asked = at;
+  refilling = post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 }).then((told) => {
+    refilling = null;
+    if (!told || asked !== at) return;
+    const known = new Set([...history, ...queue, ...sheet].map((look) => look.id));
+    queue.push(...told.open.filter((look) => !known.has(look.id)));
+    counts.left = told.left;
+    ahead();
+  });
+}
+
+function progress() {
+  const total = counts.answered + counts.left;
+  byId("bar").max = Math.max(total, 1);
+  byId("bar").value = counts.answered;
+  byId("count").textContent = `${counts.answered.toLocaleString("en")} of ${total.toLocaleString("en")}`;
+  const rate = pace.ms ? (60000 * pace.pictures) / pace.ms : 0;
+  const left = rate ? counts.left / rate : 0;
+  const time = left >= 90 ? `${Math.round(left / 60)} h left` : `${Math.max(1, Math.round(left))} min left`;
+  byId("pace").textContent = rate && pace.pictures >= 5 ? `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} a minute${counts.left ? `, ${time}` : ""}` : "";
+  byId("back").disabled = !history.length;
+}
+
+async function next() {
+  if (!queue.length && refilling) await refilling;
+  if (!queue.length && !(await refill())) return;
+  if (!queue.length) return end();
+  if (at.page === "grid") await showSheet(queue.splice(0, room()));
+  else await showOne(queue[0]);
+}
+
+function ahead() {
+  if (at.page === "grid") queue.slice(0, room()).forEach((look) => load(look, "small"));
+  else queue.slice(1, 1 + AHEAD).forEach((look) => load(look, "picture"));
+}
+
+function end() {
+  busy = false;
+  byId("end-text").textContent = wanted.concept || wanted.score
+    ? "No picture that passes the filter waits for you."
+    : at.ruling ? "No disagreement waits for you." : "No picture waits for you in this pass. More may come when others have answered.";
+  screen("end");
+  byId("again").focus();
+}
+
+// ---- many at once
+
+function room() {
+  const box = byId("sheet").getBoundingClientRect();
+  const width = box.width || innerWidth - 40;
+  const height = box.height || innerHeight - 170;
+  const columns = Math.max(2, Math.min(8, Math.floor(width / 190)));
+  const rows = Math.max(2, Math.min(6, Math.floor(height / 170)));
+  byId("sheet").style.setProperty("--columns", columns);
+  byId("sheet").style.setProperty("--rows", rows);
+  return columns * rows;
+}
+
+async function showSheet(looks) {
+  sheet = looks;
+  marks = looks.map((look) => ({ choice: look.choice ?? "keep", reason: look.reason }));
+  forget([...sheet, ...queue]);
+  screen("grid");
+  const images = await Promise.all(sheet.map((look) => load(look, "small")));
+  byId("sheet").replaceChildren(...images.map((image, i) => {
+    const tile = make("button", "", { type: "button", className: "tile", role: "option", tabIndex: -1 });
+    tile.setAttribute("aria-label", `Picture ${i + 1}`);
+    tile.append(image);
+    tile.addEventListener("click", (event) => { place = i; if (event.detail < 2) toggle(); });
+    return tile;
+  }));
+  place = 0;
+  drawMarks();
+  ahead();
+  refillAhead(2 * room());
+  ready(sheet[0].id);
+}
+
+function drawMarks() {
+  [...byId("sheet").children].forEach((tile, i) => {
+    const rejected = marks[i].choice === "reject";
+    tile.classList.toggle("rejected", rejected);
+    tile.classList.toggle("current", i === place);
+    tile.setAttribute("aria-selected", String(rejected));
+    tile.dataset.reason = marks[i].reason || "rejected";
+  });
+  const gone = marks.filter((mark) => mark.choice === "reject").length;
+  byId("commit").firstChild.textContent = gone ? `Keep the other ${sheet.length - gone} ` : "Keep all ";
+}
+
+function toggle(reason = "") {
+  if (busy) return;
+  const mark = marks[place];
+  const same = mark.choice === "reject" && (!reason || mark.reason === reason);
+  marks[place] = same ? { choice: "keep", reason: "" } : { choice: "reject", reason };
+  drawMarks();
+}
+
+function move(step) {
+  place = Math.min(Math.max(place + step, 0), sheet.length - 1);
+  drawMarks();
+}
+
+async function commit() {
+  if (busy || performance.now() - shownAt < SETTLE) return;
+  const each = took() / sheet.length;
+  if (await answer(sheet.map((look, i) => ({ look, ...marks[i], text: "", ms: each })))) await next();
+}
+
+// ---- one at a time
+
+async function showOne(look) {
+  forget([look, ...queue]);
+  const image = await load(look, "picture");
+  const captions = at.page === "captions";
+  byId(captions ? "caption-stage" : "stage").replaceChildren(image);
+  for (const button of document.querySelectorAll(".choice")) button.classList.toggle("chosen", button.dataset.choice === look.choice);
+  for (const button of document.querySelectorAll("[data-for=single] [data-reasons] button")) button.classList.toggle("chosen", Boolean(look.reason) && button.firstChild.textContent === look.reason);
+  byId("said").hidden = !look.said;
+  byId("said").textContent = (look.said ?? []).map((one) => (one.choice === "reject" ? `rejected${one.reason ? `: ${one.reason}` : ""}` : "kept")).join(" \u00b7 ");
+  screen(at.page);
+  if (captions) {
+    byId("caption").value = look.text;
+    byId("caption-source").textContent = look.drafted ? "Drafted by a model. What the source said: " + look.source : look.text !== look.source ? "What the source said: " + look.source : "";
+    count();
+    byId("caption").focus();
+  }
+  ahead();
+  refillAhead(AHEAD + 3);
+  ready(look.id);
+}
+
+function ready(id) {
+  document.body.dataset.look = id;
+  shownAt = performance.now();
+  busy = false;
+}
+
+async function choose(choice, reason = "") {
+  if (busy || performance.now() - shownAt < SETTLE) return;
+  const look = queue[0];
+  const text = choice === "caption" ? byId("caption").value.trim() : "";
+  if (choice === "caption" && !text) return say("Write a caption, or drop the picture.");
+  if (await answer([{ look, choice, reason, text, ms: took() }])) {
+    queue.shift();
+    await next();
+  }
+}
+
+function because(i) {
+  const reason = at.reasons[i];
+  if (!reason) return;
+  if (at.page === "grid") toggle(reason);
+  else choose("reject", reason);
+}
+
+let counting = 0;
+async function count() {
+  const mine = ++counting;
+  await pause(250);
+  const text = byId("caption").value;
+  if (mine !== counting || document.body.dataset.screen !== "captions") return;
+  const told = await post("/tokens", { of: at.name, text });
+  if (!told || mine !== counting) return;
+  byId("tokens").textContent = told.counts.map((one) => `${one.tokens}${one.most ? ` of ${one.most}` : ""} tokens of ${one.name}`).join("\n");
+  byId("tokens").classList.toggle("long", told.counts.some((one) => one.most && one.tokens > one.most));
+}
+
+// ---- answers
+
+function took() {
+  return Math.round(performance.now() - shownAt);
+}
+
+async function answer(given) {
+  busy = true;
+  const answers = given.map(({ look, choice, reason, text, ms }) => ({ look: look.id, turn: look.turn, choice, reason, text, milliseconds: Math.round(ms) }));
+  const told = await post("/answer", { of: at.name, answers });
+  if (!told) return false;
+  given.forEach(({ look, choice, reason, text }, i) => {
+    if (told.statuses[i] !== "stored") return say("Some were answered elsewhere.");
+    if (look.choice === null) {
+      counts.answered += 1;
+      counts.left = Math.max(0, counts.left - 1);
+    }
+    Object.assign(look, { turn: look.turn + 1, choice, reason, text });
+    history.push(look);
+  });
+  pace.pictures += given.length;
+  pace.ms += Math.min(took(), IDLE * given.length);
+  if (at.page === "grid") sheet = [];
+  progress();
+  return true;
+}
+
+async function back() {
+  if (busy || !history.length) return;
+  busy = true;
+  if (at.page === "grid") {
+    queue.unshift(...sheet);
+    await showSheet(history.splice(-room()));
+  } else {
+    queue.unshift(history.pop());
+    await showOne(queue[0]);
+  }
+  progress();
+}
+
+// ---- keys and panels
+
+function closeUp() {
+  const look = at.page === "grid" ? sheet[place] : queue[0];
+  if (!look || byId("zoom").open) return byId("zoom").close();
+  byId("zoomed").src = `/picture/${look.id}`;
+  byId("zoom").className = "";
+  byId("zoom").showModal();
+}
+
+function panel(name) {
+  for (const other of ["guide", "filter"]) {
+    const shown = other === name && byId(`${other}-panel`).hidden;
+    byId(`${other}-panel`).hidden = !shown;
+    byId(other).setAttribute("aria-expanded", String(shown));
+  }
+}
+
+addEventListener("keydown", (event) => {
+  const name = document.body.dataset.screen;
+  const writing = event.target.closest?.("textarea, input, select");
+  if (writing) {
+    if (event.key === "Escape") writing.blur();
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && name === "captions") { event.preventDefault(); choose("caption"); }
+    return;
+  }
+  if (!["grid", "single", "captions"].includes(name) || event.metaKey || event.altKey || event.ctrlKey) return;
+  if (byId("zoom").open) { if (event.key === "z") { event.preventDefault(); closeUp(); } return; }
+  const columns = Number(byId("sheet").style.getPropertyValue("--columns")) || 1;
+  const held = { grid: { ArrowLeft: () => move(-1), ArrowRight: () => move(1), ArrowUp: () => move(-columns), ArrowDown: () => move(columns) } }[name]?.[event.key];
+  const once = {
+    grid: { " ": () => toggle(), x: () => toggle(), Enter: commit },
+    single: { ArrowRight: () => choose("keep"), ArrowLeft: () => choose("reject"), k: () => choose("keep"), x: () => choose("reject") },
+    captions: {},
+  }[name][event.key] ?? { Backspace: back, z: closeUp, g: () => panel("guide"), f: () => byId("filter").hidden || panel("filter") }[event.key]
+    ?? (/^[1-9]$/.test(event.key) && name !== "captions" ? () => because(Number(event.key) - 1) : null);
+  if (held) { event.preventDefault(); held(); }
+  else if (once) { event.preventDefault(); if (!event.repeat) once(); }
+});
+addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (event.target.closest("#stage, #caption-stage")) closeUp();
+  else if (event.target === byId("zoomed")) byId("zoom").classList.toggle("full");
+  else if (event.target === byId("zoom")) byId("zoom").close();
+  if (!button || event.detail > 1) return; // the second click of a double click answers nothing
+  if (event.detail && !button.closest("form")) button.blur();
+  if (button.dataset.choice) choose(button.dataset.choice);
+  else ({ commit, back, home: open, guide: () => panel("guide"), filter: () => panel("filter"), again: begin })[button.id]?.();
+});
+byId("caption-form").addEventListener("submit", (event) => { event.preventDefault(); choose("caption"); });
+byId("caption").addEventListener("input", count);
+byId("score").addEventListener("change", () => {
+  const range = desk.scores[byId("score").value];
+  byId("range").hidden = !range;
+  if (range) [byId("low").value, byId("high").value] = range;
+});
+byId("filter-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  wanted = { concept: byId("concept").value, score: byId("score").value, low: Number(byId("low").value) || 0, high: Number(byId("high").value) || 0 };
+  panel("");
+  begin();
+});
+open();

@@ -1,0 +1,101 @@
+"""What the answers come to: of every picture, in every pass, its votes, and whether it stays.
+
+A picture is decided in a pass once as many raters as it wants have answered, or an arbiter has. It comes into the next
+pass as soon as it is decided to stay: no pass waits for the end of the one before. Whoever changes an answer later
+changes what follows from it, and looks at a picture that has left since count for nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, func, select
+
+from emu.desk.review.plan import CAPTIONS, Pass
+from emu.desk.review.study import Review
+from emu.desk.review.tables import looks
+
+KEEP, REJECT, CAPTION = "keep", "reject", "caption"
+
+
+@dataclass
+class Votes:
+    """One picture's in one pass; `ruling` is an arbiter's, None without one."""
+
+    keep: int = 0
+    reject: int = 0
+    ruling: bool | None = None
+
+    @property
+    def differ(self) -> bool:
+        return self.keep > 0 and self.reject > 0
+
+
+@dataclass
+class Standing:
+    """(pass, picture) -> votes; who has none is not in it."""
+
+    review: Review
+    votes: dict[str, dict[str, Votes]] = field(default_factory=dict)
+
+    def of(self, one: Pass, key: str) -> Votes:
+        return self.votes.get(one.name, {}).get(key) or Votes()
+
+    def decided(self, one: Pass, key: str) -> bool | None:
+        """Whether a picture stays in a pass; None while votes are missing."""
+        votes = self.of(one, key)
+        if votes.ruling is not None:
+            return votes.ruling
+        if votes.keep + votes.reject < self.review.wanted(one, key):
+            return None
+        return one.stays(votes.keep, votes.reject)
+
+    def entering(self, name: str) -> list[str]:
+        """The pictures that are let into a pass, in the order of the folder."""
+        let_in = list(self.review.pictures)
+        for one in self.review.plan.passes:
+            if one.name == name:
+                return let_in
+            let_in = [key for key in let_in if self.decided(one, key)]
+        raise AssertionError(name)
+
+    def disputed(self, one: Pass) -> Iterator[str]:
+        """The pictures of a pass whose raters differ and that no arbiter has settled."""
+        for key in self.entering(one.name):
+            votes = self.of(one, key)
+            if votes.differ and votes.ruling is None:
+                yield key
+
+
+def standing(review: Review, connection: Connection) -> Standing:
+    """All answers that stand, counted."""
+    found = Standing(review)
+    counted = select(looks.c["pass"], looks.c.picture, looks.c.ruling, looks.c.choice, func.count()).where(
+        looks.c.choice.is_not(None)
+    )
+    rows = connection.execute(counted.group_by(looks.c["pass"], looks.c.picture, looks.c.ruling, looks.c.choice))
+    for name, key, ruling, choice, number in rows:
+        votes = found.votes.setdefault(name, {}).setdefault(key, Votes())
+        if ruling:
+            votes.ruling = choice != REJECT
+        elif choice == REJECT:
+            votes.reject += number
+        else:
+            votes.keep += number
+    return found
+
+
+def choices(one: Pass) -> tuple[str, ...]:
+    """The answers that a pass takes."""
+    return (CAPTION, REJECT) if one.page == CAPTIONS else (KEEP, REJECT)
+
+
+def held(connection: Connection, one: Pass, rater: int, away: set[int]) -> Counter[str]:
+    """Picture -> how many others have looked at it in a pass, or have it open and are here."""
+    mine = (looks.c["pass"] == one.name) & looks.c.ruling.is_(False) & (looks.c.rater != rater)
+    given = (looks.c.choice.is_not(None)) | looks.c.rater.not_in(away)
+    counted = select(looks.c.picture, func.count()).where(mine & given).group_by(looks.c.picture)
+    found = Counter[str]()
+    for key, number in connection.execute(counted):
+        found[key] = number
+    return found
