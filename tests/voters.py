@@ -1,14 +1,16 @@
 """What tests of the vote page share: runs to vote on, the page served in this process or by the command, raters."""
 
+import asyncio
 import http.client
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,8 +104,15 @@ class Voter:
 @contextmanager
 def served(study: Study) -> Iterator[int]:
     """The study's page, in a thread of this process; yields its port."""
+    with served_app(lambda names: vote_app(study, hosts=names)) as port:
+        yield port
+
+
+@contextmanager
+def served_app(made: Callable[[tuple[str, ...]], Any]) -> Iterator[int]:
+    """An app made for the host names that it answers to."""
     listening, where = listen(Address("127.0.0.1", 0), invited=[])
-    running = server(vote_app(study, hosts=where.names))
+    running = server(made(where.names))
     thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     while not running.started:
@@ -116,17 +125,17 @@ def served(study: Study) -> Iterator[int]:
 
 
 class Command:
-    """`emu vote RUN` as a process of its own, on one port for all its lives."""
+    """`emu vote RUN`, or another page, as a process of its own, on one port for all its lives."""
 
-    def __init__(self, run: Path, *flags: str, port: int) -> None:
-        self.argv = [sys.executable, "-m", "emu", "vote", str(run), "--no-browser", "--port", str(port), *flags]
+    def __init__(self, run: Path, *flags: str, port: int, page: str = "vote") -> None:
+        self.argv = [sys.executable, "-m", "emu", page, str(run), "--no-browser", "--port", str(port), *flags]
         self.start()
 
     def start(self) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, env=environment, text=True)
         assert self.process.stdout is not None
-        self.link = self.process.stdout.readline().strip().removeprefix("vote at ")
+        self.link = self.process.stdout.readline().strip().split(" at ")[-1]
 
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, nothing is closed."""
@@ -185,3 +194,48 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+HOSTILE = [
+    "<script>window.hit = 1</script>",
+    "<img src=x onerror=window.hit=1>",
+    "<svg onload=window.hit=1>",
+    "</p><script>hit=1</script>",
+    '"><img src=x onerror=hit=1>',
+    "'><svg/onload=hit=1>",
+    "javascript:window.hit=1",
+    "<iframe srcdoc='<script>parent.hit=1</script>'>",
+    "<a href=javascript:hit=1>x</a>",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "${hit=1}",
+    "<!-- -->",
+    "]]>",
+    "<style>*{display:none}</style>",
+    "<link rel=stylesheet href=//x>",
+    "<base href=//evil.example>",
+    "<meta http-equiv=refresh content=0;url=//x>",
+    "<math><mtext></p><script>hit=1",
+    "<body onload=hit=1>",
+    "<input autofocus onfocus=hit=1>",
+    "<details open ontoggle=hit=1>",
+    "&lt;script&gt;hit=1&lt;/script&gt;",
+    "&#x3c;b&#x3e;",
+    "\u202eevil\u202c right to left",
+    "a\u0000b",
+    "\u001b[31mred\u001b[0m",
+    "\ufeffzero\u200bwidth",
+    '=HYPERLINK("//x")',
+    "\U0001f600" * 30,
+]
+
+
+async def kill(server: Command, raters: Sequence[Any], moments: list[int], rng: random.Random) -> None:
+    """Kill and start again once so many answers have been acknowledged, and a little later."""
+    for moment in moments:
+        while sum(len(rater.acknowledged) for rater in raters) < moment:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(rng.uniform(0, 0.2))
+        server.kill()
+        await asyncio.sleep(rng.uniform(0, 0.5))
+        await asyncio.to_thread(server.start)

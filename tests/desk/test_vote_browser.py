@@ -15,43 +15,10 @@ from sqlalchemy import select
 
 from emu.desk.database import cards, events
 from emu.desk.vote.study import Study
-from voters import CHROMIUM_FLAGS, invite, make_study, served, write_run
+from voters import CHROMIUM_FLAGS, HOSTILE, invite, make_study, served, write_run
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-
-HOSTILE = [
-    "<script>window.hit = 1</script>",
-    "<img src=x onerror=window.hit=1>",
-    "<svg onload=window.hit=1>",
-    "</p><script>hit=1</script>",
-    '"><img src=x onerror=hit=1>',
-    "'><svg/onload=hit=1>",
-    "javascript:window.hit=1",
-    "<iframe srcdoc='<script>parent.hit=1</script>'>",
-    "<a href=javascript:hit=1>x</a>",
-    "{{ 7 * 7 }}",
-    "{% raw %}",
-    "${hit=1}",
-    "<!-- -->",
-    "]]>",
-    "<style>*{display:none}</style>",
-    "<link rel=stylesheet href=//x>",
-    "<base href=//evil.example>",
-    "<meta http-equiv=refresh content=0;url=//x>",
-    "<math><mtext></p><script>hit=1",
-    "<body onload=hit=1>",
-    "<input autofocus onfocus=hit=1>",
-    "<details open ontoggle=hit=1>",
-    "&lt;script&gt;hit=1&lt;/script&gt;",
-    "&#x3c;b&#x3e;",
-    "\u202eevil\u202c right to left",
-    "a\u0000b",
-    "\u001b[31mred\u001b[0m",
-    "\ufeffzero\u200bwidth",
-    '=HYPERLINK("//x")',
-    "\U0001f600" * 30,
-]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 from playwright.async_api import async_playwright
 
 from processes import free_port
-from voters import CHROMIUM_FLAGS, Command, invite, make_study, write_run
+from voters import CHROMIUM_FLAGS, Command, invite, kill, make_study, write_run
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -71,17 +71,6 @@ class Rater:
         except Exception as error:  # too early, or the server is away and the page tries on: so does the rater
             if type(error).__name__ != "TimeoutError":
                 raise
-
-
-async def kill(server: Command, raters: list[Rater], moments: list[int], rng: random.Random) -> None:
-    """Kill and start again once so many answers have been acknowledged, and a little later."""
-    for moment in moments:
-        while sum(len(rater.acknowledged) for rater in raters) < moment:
-            await asyncio.sleep(0.005)
-        await asyncio.sleep(rng.uniform(0, 0.2))
-        server.kill()
-        await asyncio.sleep(rng.uniform(0, 0.5))
-        await asyncio.to_thread(server.start)
 
 
 async def session(run: Path, port: int, links: list[str], moments: list[int]) -> list[Rater]:

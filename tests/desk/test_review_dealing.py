@@ -1,0 +1,119 @@
+"""Who looks at what, in any order of raters and with any secret: evenly, nobody twice, one pass after the other."""
+
+import random
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
+
+from emu.desk.presence import AWAY
+from emu.desk.review.dealing import Filter
+from emu.desk.review.plan import Pass
+from reviewers import CAPTION, KEEP, REJECT, Desk, make_review, plan, write_folder
+
+
+@pytest.mark.parametrize("raters", [2, 3, 5])
+def test_every_picture_gets_its_looks_and_nobody_meets_one_twice(tmp_path: Path, raters: int) -> None:
+    one = Pass("first", "single", votes=2, overlap=0.25)
+    desk = Desk(make_review(write_folder(tmp_path, 24), plan(one)), *"ABCDE"[:raters])
+    rng, busy, seen = random.Random(raters), list(desk.raters), Counter[tuple[str, str]]()
+    while busy:
+        name = rng.choice(busy)
+        hand = desk.hand(name, "first")
+        if not hand.open:
+            busy.remove(name)
+        for look in hand.open[: rng.randint(1, 3)]:
+            assert desk.answer(name, "first", look) == "stored"
+            seen[name, look.picture] += 1
+    assert max(seen.values()) == 1
+    looked = Counter(key for _, key in seen)
+    wanted = {key: min(raters, desk.review.wanted(one, key)) for key in desk.review.pictures}
+    assert looked == wanted
+    assert sorted(desk.review.wanted(one, key) for key in desk.review.pictures) == [2] * 18 + [3] * 6
+
+
+def test_a_picture_comes_into_the_next_pass_as_soon_as_it_is_decided_to_stay(tmp_path: Path) -> None:
+    desk = Desk(make_review(write_folder(tmp_path, 6)), "Ada", "Bo")
+    assert desk.hand("Bo", "specialists").open == []
+    first, second, *rest = desk.hand("Ada", "generalists").open
+    desk.answer("Ada", "generalists", first, KEEP)
+    desk.answer("Ada", "generalists", second, REJECT, reason="dull")
+    assert [look.picture for look in desk.hand("Bo", "specialists").open] == [first.picture]
+    assert desk.hand("Bo", "captions").open == []
+    desk.all("Bo", "specialists")
+    assert [look.picture for look in desk.hand("Bo", "captions").open] == [first.picture]
+    assert len(rest) == 4
+
+
+def test_a_change_of_mind_changes_what_follows(tmp_path: Path) -> None:
+    desk = Desk(make_review(write_folder(tmp_path, 2)), "Ada")
+    look, other = desk.hand("Ada", "generalists").open
+    for one in (look, other):
+        desk.answer("Ada", "generalists", one)
+    assert sorted(desk.all("Ada", "specialists")) == sorted([look.picture, other.picture])
+    assert desk.answer("Ada", "generalists", look, REJECT, turn=1) == "stored"
+    assert [one.picture for one in desk.hand("Ada", "captions").open] == [other.picture]
+    assert desk.standing().entering("specialists") == [other.picture]
+    assert desk.answer("Ada", "generalists", look, KEEP, turn=2) == "stored"
+    assert sorted(desk.all("Ada", "captions", CAPTION)) == sorted(desk.standing().entering("captions"))
+
+
+def test_disagreements_go_to_an_arbiter_whose_word_stands(tmp_path: Path) -> None:
+    one = Pass("first", "single", votes=2, keep="all")
+    desk = Desk(make_review(write_folder(tmp_path, 4), plan(one)), "Ada", "Bo", "Cleo", arbiter=True)
+    desk.all("Ada", "first")
+    refused = sorted(desk.review.pictures)[:2]
+    desk.all("Bo", "first", lambda key: REJECT if key in refused else KEEP)
+    stands = desk.standing()
+    assert sorted(stands.disputed(one)) == refused
+    assert [stands.decided(one, key) for key in refused] == [False, False]
+    looks = desk.hand("Cleo", "first", ruling=True).open
+    assert sorted(look.picture for look in looks) == refused
+    desk.answer("Cleo", "first", looks[0], KEEP)
+    stands = desk.standing()
+    assert list(stands.disputed(one)) == [looks[1].picture]
+    assert stands.decided(one, looks[0].picture) is True
+    assert stands.decided(one, looks[1].picture) is False
+
+
+def test_what_one_leaves_behind_goes_to_others_once_they_are_away(tmp_path: Path) -> None:
+    desk = Desk(make_review(write_folder(tmp_path, 3), plan(Pass("first", "single"))), "Ada", "Bo")
+    assert len(desk.hand("Ada", "first").open) == 3
+    assert desk.hand("Bo", "first").open == []
+    desk.presence.seen[desk.raters["Ada"]] = time.monotonic() - AWAY - 1
+    assert len(desk.hand("Bo", "first").open) == 3
+    assert len(desk.all("Bo", "first")) == 3
+    assert desk.hand("Ada", "first").open == []
+
+
+def test_a_filter_shows_what_it_lets_and_gives_the_rest_back(tmp_path: Path) -> None:
+    review = make_review(write_folder(tmp_path, 8), plan(Pass("first", "single")))
+    for number, key in enumerate(list(review.pictures)):
+        told: dict[str, Any] = {"concept": "cat" if number % 2 else "dog"}
+        told["scores"] = {"aesthetic": float(number)} if number else {}
+        review.pictures[key] = replace(review.pictures[key], **told)
+    desk = Desk(review, "Ada", "Bo")
+    assert len(desk.hand("Ada", "first").open) == 8
+    cats = desk.hand("Ada", "first", chosen=Filter(concept="cat")).open
+    assert {review.pictures[look.picture].concept for look in cats} == {"cat"}
+    assert len(cats) == 4
+    assert len(desk.hand("Bo", "first").open) == 4
+    high = desk.hand("Ada", "first", chosen=Filter("cat", "aesthetic", 3, 5)).open
+    assert sorted(review.pictures[look.picture].scores["aesthetic"] for look in high) == [3, 5]
+    assert desk.hand("Ada", "first", chosen=Filter(concept="bird")).open == []
+
+
+def test_who_has_been_begun_comes_first_and_all_in_one_order(tmp_path: Path) -> None:
+    desk = Desk(make_review(write_folder(tmp_path, 40), plan(Pass("first", "single", votes=2))), "Ada", "Bo")
+    begun = [look.picture for look in desk.hand("Ada", "first").open[:5]]
+    for look in desk.hand("Ada", "first").open[:5]:
+        desk.answer("Ada", "first", look)
+    shown = [look.picture for look in desk.hand("Bo", "first").open]
+    assert set(begun) <= set(shown)
+    assert begun == sorted(begun, key=lambda key: desk.review.ranks[key])
+    assert sorted(desk.review.ranks.values()) == list(range(40))
