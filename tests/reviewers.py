@@ -17,6 +17,7 @@ from emu.desk.review.answers import Answer, Status, store
 from emu.desk.review.app import review_app
 from emu.desk.review.dealing import Filter, Hand, Look, deal
 from emu.desk.review.invitations import invite
+from emu.desk.review.pictures import read_pictures
 from emu.desk.review.plan import Pass, Plan
 from emu.desk.review.standing import CAPTION, KEEP, REJECT, Standing, standing
 from emu.desk.review.study import FILE, Review, open_review
@@ -46,7 +47,7 @@ def plan(*passes: Pass, guideline: str = "# Light\nIs it good?") -> Plan:
 
 
 def make_review(folder: Path, made: Plan | None = None) -> Review:
-    return open_review(Database.in_file(folder / FILE), folder, made or plan())
+    return open_review(Database.in_file(folder / FILE), folder, read_pictures(folder), made or plan())
 
 
 class Desk:

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from emu.desk.database import Database, raters
 from emu.desk.review.app import review_app
 from emu.desk.review.invitations import desks, invite
+from emu.desk.review.pictures import read_pictures
 from emu.desk.review.plan import Plan
 from emu.desk.review.standing import standing
 from emu.desk.review.study import FILE, Review, open_review
@@ -35,9 +36,10 @@ def opened(folder: Path, plan: Plan, *, url: str | None, begun: bool) -> Iterato
     file = folder.resolve() / FILE
     if url is None and begun and not file.exists():
         raise UserError(f"{folder}: no review yet; open the page first with emu review {folder}")
+    pictures = read_pictures(folder)
     database = Database(url) if url else Database.in_file(file)
     try:
-        yield open_review(database, folder, plan)
+        yield open_review(database, folder, pictures, plan)
     finally:
         database.close()
 

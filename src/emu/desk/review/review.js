@@ -18,6 +18,7 @@ let sheet = []; // the looks of the grid that are on the screen
 let marks = []; // their choice and reason
 let place = 0; // which of them has the keys
 let wanted = { concept: "", score: "", low: 0, high: 0 };
+let visit = 0; // of a pass, or of the list of passes: what was asked for in an earlier one comes too late
 let busy = true;
 let shownAt = 0;
 let refilling = null;
@@ -95,8 +96,10 @@ function screen(name) {
 }
 
 async function open() {
-  desk = await post("/desk", {});
-  if (!desk) return;
+  const mine = ++visit;
+  const told = await post("/desk", {});
+  if (!told || mine !== visit) return;
+  desk = told;
   const entries = desk.passes.flatMap((one) => [{ ...one, ruling: false }, ...(one.arbiter && one.page !== "captions" ? [{ ...one, ruling: true }] : [])]);
   byId("passes").replaceChildren(...entries.map((one) => {
     const button = make("button", "", { type: "button" });
@@ -121,6 +124,7 @@ function sentence(words) {
 }
 
 async function enter(one) {
+  visit += 1;
   Object.assign(pace, { pictures: 0, ms: 0 });
   at = { name: one.name, page: one.ruling ? "single" : one.page, ruling: one.ruling, reasons: one.reasons };
   byId("part").textContent = one.ruling ? `${one.name}: disagreements` : one.name;
@@ -146,14 +150,16 @@ async function begin() {
   queue = [];
   history = [];
   loaded.clear();
+  const mine = visit;
   await refill();
-  await next();
+  if (mine === visit) await next();
 }
 
 // The looks that are open, but for those answered since they were asked for.
 async function refill() {
+  const mine = visit;
   const told = await post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 });
-  if (!told) return false;
+  if (!told || mine !== visit) return false;
   const done = new Map(history.map((look) => [look.id, look]));
   queue = told.open.filter((look) => !done.has(look.id));
   if (!history.length) history = told.before;
@@ -164,10 +170,10 @@ async function refill() {
 
 function refillAhead(few) {
   if (queue.length >= few || queue.length >= counts.left || refilling) return;
-  const asked = at;
+  const asked = visit;
   refilling = post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 }).then((told) => {
     refilling = null;
-    if (!told || asked !== at) return;
+    if (!told || asked !== visit) return;
     const known = new Set([...history, ...queue, ...sheet].map((look) => look.id));
     queue.push(...told.open.filter((look) => !known.has(look.id)));
     counts.left = told.left;
@@ -188,7 +194,9 @@ function progress() {
 }
 
 async function next() {
+  const mine = visit;
   if (!queue.length && refilling) await refilling;
+  if (mine !== visit) return;
   if (!queue.length && !(await refill())) return;
   if (!queue.length) return end();
   if (at.page === "grid") await showSheet(queue.splice(0, room()));
@@ -223,11 +231,13 @@ function room() {
 }
 
 async function showSheet(looks) {
+  const mine = visit;
   sheet = looks;
   marks = looks.map((look) => ({ choice: look.choice ?? "keep", reason: look.reason }));
   forget([...sheet, ...queue]);
   screen("grid");
   const images = await Promise.all(sheet.map((look) => load(look, "small")));
+  if (mine !== visit) return;
   byId("sheet").replaceChildren(...images.map((image, i) => {
     const tile = make("button", "", { type: "button", className: "tile", role: "option", tabIndex: -1 });
     tile.setAttribute("aria-label", `Picture ${i + 1}`);
@@ -276,8 +286,10 @@ async function commit() {
 // ---- one at a time
 
 async function showOne(look) {
+  const mine = visit;
   forget([look, ...queue]);
   const image = await load(look, "picture");
+  if (mine !== visit) return;
   const captions = at.page === "captions";
   byId(captions ? "caption-stage" : "stage").replaceChildren(image);
   for (const button of document.querySelectorAll(".choice")) button.classList.toggle("chosen", button.dataset.choice === look.choice);
@@ -339,10 +351,11 @@ function took() {
 }
 
 async function answer(given) {
+  const mine = visit;
   busy = true;
   const answers = given.map(({ look, choice, reason, text, ms }) => ({ look: look.id, turn: look.turn, choice, reason, text, milliseconds: Math.round(ms) }));
   const told = await post("/answer", { of: at.name, answers });
-  if (!told) return false;
+  if (!told || mine !== visit) return false;
   given.forEach(({ look, choice, reason, text }, i) => {
     if (told.statuses[i] !== "stored") return say("Some were answered elsewhere.");
     if (look.choice === null) {

@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import Connection, insert, select
 
 from emu.desk.database import Database, studies
-from emu.desk.review.pictures import Shown, read_pictures, taste
+from emu.desk.review.pictures import Shown, taste
 from emu.desk.review.plan import Pass, Plan
 from emu.desk.review.tables import guidelines
 from emu.errors import UserError
@@ -52,13 +52,12 @@ class Review:
         return one.votes + (key in self.overlapping[one.name])
 
 
-def open_review(database: Database, folder: Path, plan: Plan) -> Review:
+def open_review(database: Database, folder: Path, pictures: dict[str, Shown], plan: Plan) -> Review:
     """The review of a folder, begun where there is none yet.
 
     Raises:
         UserError: the folder's pictures, or the database's review, are others.
     """
-    pictures = read_pictures(folder)
     fingerprint = hashlib.sha256("".join(sorted(pictures)).encode()).hexdigest()
     passes = [one.row() for one in plan.passes]
     with database.writing() as connection:
