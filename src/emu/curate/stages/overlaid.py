@@ -7,7 +7,6 @@ import numpy as np
 
 from emu.curate.picture import Picture
 from emu.curate.stage import Row, Stage
-from emu.curate.stages.judged import reduced
 
 
 class Overlaid(Stage):
@@ -32,7 +31,7 @@ class Overlaid(Stage):
         return RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": 1})
 
     def measure(self, picture: Picture) -> Row:
-        pixels = np.asarray(reduced(picture.image, self.side or 0))
+        pixels = np.asarray(picture.small(self.side or 0))
         found = self.engine(np.ascontiguousarray(pixels[..., ::-1]))  # it takes blue first
         if found.boxes is None:
             return {"words": 0, "text_area": 0.0}
