@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from emu.curate.picture import Picture
+from emu.curate.picture import Picture, reduced
 from emu.curate.stages import Borders, Caption, Duplicates, Judged, Popularity, Readable, Shape, Technical
 from emu.curate.stages.borders import inside
-from emu.curate.stages.judged import reduced
 from emu.data.pictures import BadPicture, decode
 from emu.data.sources import Entry
 from emu.errors import UserError

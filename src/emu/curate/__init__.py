@@ -42,10 +42,15 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine) 
     funnel = Funnel(document)
     funnel.require()
     _require_same(out, funnel, source)
+    existed = out.exists()
     with ledger.alone(out):
         ledger.write_durably(out / ledger.FOLDER / RUN, json.dumps(_identity(funnel, source)).encode())
-        if not (out / METADATA).exists():
-            _run(funnel, source, out, engine)
+        try:
+            if not (out / METADATA).exists():
+                _run(funnel, source, out, engine)
+        except UserError:
+            _leave_as_it_was(out, existed)
+            raise
         for done in ("shards", "fetched", "hosts"):
             shutil.rmtree(out / ledger.FOLDER / done, ignore_errors=True)
     return manifest.told(out)
@@ -101,6 +106,16 @@ def _measure(funnel: Funnel, source: str, out: Path, engine: Engine) -> list[Pat
 
 def _source(funnel: Funnel, source: str) -> Iterator[Entry | Fault]:
     return read_pictures(source, image_column=funnel.data.image_column, text_column=funnel.data.text_column)
+
+
+def _leave_as_it_was(out: Path, existed: bool) -> None:
+    """What failed before anything was measured claims no folder: the config will be another one."""
+    measured = (out / ledger.FOLDER / "shards").glob("shard-*")
+    if (out / manifest.NAME).exists() or any(measured):
+        return
+    shutil.rmtree(out / ledger.FOLDER)
+    if not existed:
+        out.rmdir()
 
 
 def _identity(funnel: Funnel, source: str) -> dict[str, str]:

@@ -29,6 +29,7 @@ class Picture:
         self.name, self.text, self.columns = entry.name, entry.text, entry.columns
         self.content, self.side, self.max_pixels = content, side, max_pixels
         self.kept: dict[int, Image.Image] = {}
+        self.embeddings: dict[str, Any] = {}  # model -> what it saw
 
     @property
     def sha256(self) -> str:
@@ -47,7 +48,7 @@ class Picture:
     def crop(self, box: tuple[int, int, int, int]) -> None:
         """Cut the decoded picture to (left, top, right, bottom); later stages see no more than that."""
         self.image = self.image.crop(box)
-        self.kept = {}
+        self.kept, self.embeddings = {}, {}
 
     def small(self, side: int) -> Image.Image:
         """The picture, its sides divided by a whole number where they stay at least `side` long; 0 for all of it."""

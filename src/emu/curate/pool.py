@@ -1,7 +1,7 @@
 """The embedded engine: a few processes of this machine, one shard at a time each.
 
-A pipe to each process tells at which pictures it is. So when one dies, killed for its memory or by a decoder's fault, it
-is known of what; its shard is tried again, at most RETRIES times, and from then on whatever it dies of is set aside.
+A pipe to each process tells at which pictures it is. So when one dies, killed for its memory or by a decoder's fault,
+it is known of what; its shard is tried again, at most RETRIES times, and from then on whatever it dies of is set aside.
 Where it dies of a batch, the shard goes picture by picture from then on, which shows whose fault it is.
 """
 

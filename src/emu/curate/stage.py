@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class Stage(ABC):
     """How many pictures it would rather see together: more than one, and they wait, as small copies, until so many of
     their shard have come to it."""
 
-    packages: ClassVar[Mapping[str, str]] = {}
+    packages: Mapping[str, str] = {}
     """Modules that it imports -> the extra of emu that brings them."""
 
     def measure(self, picture: Picture) -> Row:
@@ -49,7 +49,7 @@ class Stage(ABC):
         return [self.measure(picture) for picture in pictures]
 
     def require(self) -> None:
-        """UserError where something that it needs is not installed: no stage is ever passed silently."""
+        """UserError where a package or a model that it needs is not there: no stage is ever passed silently."""
         for module, extra in self.packages.items():
             if find_spec(module) is None:
                 raise UserError(
