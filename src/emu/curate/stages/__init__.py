@@ -16,6 +16,7 @@ from emu.curate.stages.readable import Readable
 from emu.curate.stages.same_scene import SameScene
 from emu.curate.stages.shape import Shape
 from emu.curate.stages.technical import Technical
+from emu.curate.stages.watermark import Watermark
 
 __all__ = [
     "Balance",
@@ -34,4 +35,5 @@ __all__ = [
     "SameScene",
     "Shape",
     "Technical",
+    "Watermark",
 ]

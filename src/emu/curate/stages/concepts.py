@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emu.curate.picture import Picture
 from emu.curate.pixels import SIDE, embedder, embeddings
 from emu.curate.stage import Row, Stage
 from emu.errors import UserError
+
+if TYPE_CHECKING:
+    from emu.judges.embedding import Embedder
 
 CLASSES = ["portrait", "food", "animal", "landscape", "car", "plant", "building", "interior", "object", "drawing"]
 TEMPLATES = ["a photo of {}"]
@@ -44,17 +47,21 @@ class Concepts(Stage):
     def texts(self) -> Any:
         import torch
 
+        found = [self.reader.texts([one.format(name) for one in self.templates]) for name in self.classes]
+        return torch.nn.functional.normalize(torch.stack([texts.mean(0) for texts in found]).cpu(), dim=1)
+
+    @property
+    def reader(self) -> "Embedder":
         from emu.judges.embedding import Embedder
 
         reader = embedder(self.model)
         if not isinstance(reader, Embedder):
             raise UserError(f"stage {self.name}: {self.model} reads no texts; name a CLIP or SigLIP model")
-        found = [reader.texts([one.format(name) for one in self.templates]) for name in self.classes]
-        return torch.nn.functional.normalize(torch.stack([texts.mean(0) for texts in found]).cpu(), dim=1)
+        return reader
 
     def require(self) -> None:
         super().require()
-        embedder(self.model).require()
+        self.reader.require()
 
     def measure(self, picture: Picture) -> Row:
         return self.measure_many([picture])[0]
