@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -111,6 +112,8 @@ def _once(url: SplitResult, policy: Fetch, max_bytes: int, until: float) -> byte
         if time.monotonic() >= until:  # then it was ended, and may look like a whole one
             raise BadPicture(f"took longer than {policy.deadline:g} seconds")
         return found
+    except ssl.SSLCertVerificationError as error:  # no matter of waiting
+        raise BadPicture(f"its certificate is refused ({error.verify_message.rstrip('.')})") from None
     except (OSError, http.client.HTTPException) as error:
         if time.monotonic() >= until:
             raise BadPicture(f"took longer than {policy.deadline:g} seconds") from None
