@@ -4,6 +4,7 @@ Shards travel as rows of a data frame, so nothing is left to Daft but where a sh
 ledger's to know, in a folder that all machines see. A worker that dies ends the job; the same command goes on.
 """
 
+import os
 import pickle
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
@@ -30,6 +31,7 @@ class Daft(Engine):
             if find_spec(module) is None:
                 extra = "curate-ray" if self.ray else "curate-daft"
                 raise UserError(f"--engine: needs {module}; pip install 'emu-quality-tuning[{extra}]'")
+        os.environ.setdefault("DAFT_PROGRESS_BAR", "0")  # there is one already
         import daft
 
         if self.ray:  # the native one is what it starts with, and it can be set once a process
