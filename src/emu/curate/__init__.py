@@ -44,6 +44,7 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine) 
     _require_same(out, funnel, source)
     existed = out.exists()
     with ledger.alone(out):
+        ledger.sweep(out)
         ledger.write_durably(out / ledger.FOLDER / RUN, json.dumps(_identity(funnel, source)).encode())
         try:
             if not (out / METADATA).exists():
@@ -81,8 +82,6 @@ def _run(funnel: Funnel, source: str, out: Path, engine: Engine) -> None:
 def _measure(funnel: Funnel, source: str, out: Path, engine: Engine) -> list[Path]:
     """Every shard that is not done yet; returns the files of all, in order."""
     done = ledger.Ledger(out, funnel.sha256)
-    for left in done.folder.glob(".*.tmp"):  # of a job that was killed while it wrote
-        left.unlink(missing_ok=True)
     paths: list[Path] = []
     bar = tqdm(desc="pictures", unit="", mininterval=1)
 

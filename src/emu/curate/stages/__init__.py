@@ -9,6 +9,7 @@ from emu.curate.stages.classified import Classified
 from emu.curate.stages.concepts import Concepts
 from emu.curate.stages.duplicates import Duplicates
 from emu.curate.stages.judged import Judged
+from emu.curate.stages.language import Language
 from emu.curate.stages.offensive import Offensive
 from emu.curate.stages.overlaid import Overlaid
 from emu.curate.stages.popularity import Popularity
@@ -28,6 +29,7 @@ __all__ = [
     "Concepts",
     "Duplicates",
     "Judged",
+    "Language",
     "Offensive",
     "Overlaid",
     "Popularity",
