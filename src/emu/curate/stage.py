@@ -79,6 +79,9 @@ class Selection(Stage):
     reads: tuple[str, ...] = ()
     """The columns that `choose` looks at."""
 
+    numbers: tuple[str, ...] = ()
+    """Those of them that must hold numbers."""
+
     @abstractmethod
     def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
         """Of the n pictures, `there` (n,) says which are still in the funnel. The same input gives the same choice."""

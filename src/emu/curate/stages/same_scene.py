@@ -52,7 +52,7 @@ class SameScene(Selection):
         if views not in VIEWS:
             raise UserError(f"stage {self.name}: views {views}: one of {', '.join(map(str, VIEWS))}")
         self.model, self.cosine, self.by, self.views, self.batch = model, cosine, by or {}, views, batch
-        self.reads = ("embedding", "width", "height", *self.by)
+        self.reads, self.numbers = ("embedding", "width", "height", *self.by), tuple(self.by)
 
     def require(self) -> None:
         super().require()
