@@ -44,7 +44,8 @@ class Command:
         near = {"class_path": "emu.curate.stages.Duplicates", "init_args": {"distance": 0}}
         seen = {"class_path": "haystack.Seen", "at_least": {"mean": 100}}
         best = {"class_path": "emu.curate.stages.Best", "init_args": {"number": 40, "by": {"mean": 1.0}}}
-        (root / "config.yaml").write_text(yaml.safe_dump(config(seen, near, best)))
+        batches = {"class_path": "haystack.Together", "init_args": {"batch": 7}}
+        (root / "config.yaml").write_text(yaml.safe_dump(config(seen, batches, near, best)))
 
     def start(self, out: Path) -> "subprocess.Popen[bytes]":
         argv = [sys.executable, "-m", "emu", "curate", "-c", str(self.root / "config.yaml"), str(self.source), str(out)]
@@ -84,7 +85,7 @@ class Command:
         for pid in working[:1] if alive else []:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        process.wait(120)
+        process.wait(300)  # Daft may wait for it, until it has been silent for long
         return alive
 
 

@@ -12,8 +12,11 @@ from test_stages import picture, texture
 from emu.curate import curate
 from emu.curate.picture import Picture
 from emu.curate.pixels import embedder, embeddings
+from emu.curate.shards import cut
+from emu.curate.sources import read_pictures
 from emu.curate.stages import Classified, Concepts, Judged, Offensive, Overlaid, SameScene, Watermark
 from emu.curate.stages.overlaid import polygon, repeats
+from emu.curate.work import Work
 from emu.errors import UserError
 from haystack import Here, config, folder
 
@@ -187,3 +190,19 @@ def test_two_stages_of_one_model_look_at_a_picture_once(clip_folder: Path) -> No
     first = one.embeddings[f"{clip_folder} 1"]
     SameScene(str(clip_folder)).measure(one)
     assert one.embeddings[f"{clip_folder} 1"] is first
+
+
+def test_a_shard_s_scores_are_the_same_to_the_byte_whatever_was_measured_before_it(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good", "rotated", "html", "good", "cmyk"] * 12)
+    stage = {"class_path": "emu.curate.stages.Judged", "at_least": {"appeal": 0.2},
+             "init_args": {"judge": "emu.judges.world.WorldAppeal", "column": "appeal", "side": 64}}  # fmt: skip
+    shards = list(cut(read_pictures(str(source), image_column="image", text_column="text"), size=20))
+    for name, order in (("one", shards), ("other", shards[::-1])):
+        work = Work(config(stage), tmp_path / name)
+        for shard in order:
+            work(shard, lambda _: None)
+    one, other = (
+        [path.read_bytes() for path in sorted((tmp_path / name).rglob("shard-*"))] for name in ("one", "other")
+    )
+    assert len(one) == 3
+    assert one == other
