@@ -27,8 +27,6 @@ from emu.errors import UserError
 BEAT = 2.0  # seconds between two signs of life of a worker
 SILENT = 120.0  # seconds without any after which no worker is at work
 WAVE = 16  # shards a worker between two looks at the source: they are in memory
-
-
 LIFE = f"{FOLDER}/life"
 
 

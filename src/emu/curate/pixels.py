@@ -22,13 +22,14 @@ def tensors(pictures: Sequence[Picture], side: int) -> list["Tensor"]:
     """float (3,h,w) in [0,1] each, sides no shorter than `side` if the picture's are not; on a GPU if there is one."""
     import torch
 
+    one_thread()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     arrays = [np.array(picture.small(side)) for picture in pictures]
     return [torch.from_numpy(array).to(device).permute(2, 0, 1).float() / 255 for array in arrays]
 
 
 def one_thread() -> None:
-    """Each worker has one core."""
+    """Each worker has one core. Called where something is measured: what starts the workers keeps its threads."""
     import torch
 
     torch.set_num_threads(1)
@@ -47,7 +48,6 @@ class Looks(Protocol):
 @cache
 def embedder(model: str) -> Looks:
     """One a worker, whichever stages ask for it."""
-    one_thread()
     if model.startswith(SCHEME):
         from emu.judges.world import WorldLooks
 

@@ -31,7 +31,6 @@ class Classified(Stage):
     def classifier(self) -> "Classifier":
         from emu.judges.classifier import Classifier
 
-        one_thread()
         return Classifier(self.model)
 
     @cached_property
@@ -47,6 +46,7 @@ class Classified(Stage):
         return self.measure_many([picture])[0]
 
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
-        places = self.places  # before anything is computed: it says what is wrong with the labels
+        one_thread()
+        places = self.places
         found = self.classifier.probabilities([picture.small(self.side or 0) for picture in pictures])
         return [{self.column: min(chance, 1.0)} for chance in found[:, places].sum(1).tolist()]

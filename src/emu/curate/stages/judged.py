@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from emu.curate.picture import Picture
-from emu.curate.pixels import SIDE, one_thread, tensors
+from emu.curate.pixels import SIDE, tensors
 from emu.curate.stage import Row, Stage
 from emu.errors import UserError
 
@@ -35,7 +35,6 @@ class Judged(Stage):
     def judge(self) -> "Judge":
         from emu.judges import Judge
 
-        one_thread()
         class_path, colon, argument = self.given.partition(":")
         module, _, name = class_path.rpartition(".")
         arguments = [argument] if colon else []
@@ -57,8 +56,7 @@ class Judged(Stage):
         return self.measure_many([picture])[0]
 
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
-        judge = self.judge  # before tensors are made: it sets the threads
-        scores = judge.score_many(tensors(pictures, self.side or 0), [picture.text for picture in pictures])
+        scores = self.judge.score_many(tensors(pictures, self.side or 0), [picture.text for picture in pictures])
         return [{self.column: score} for score in scores.tolist()]
 
 
