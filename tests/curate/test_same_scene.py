@@ -36,8 +36,8 @@ def test_the_largest_of_a_scene_stays_and_the_others_say_which_it_is() -> None:
     found = scores(vectors(0, 10, 90, 5, 95), width=np.array([10, 30, 10, 20, 10]))
     stay, choice = chosen(stage, found)
     assert stay == [1, 2]
-    assert choice.reasons[3] == "shows what row 1 shows (cosine 0.996), as do rows 0, 3"
-    assert choice.reasons[4] == "shows what row 2 shows (cosine 0.996), as do rows 4"
+    assert choice.reasons[3] == "shows what row 1 shows (cosine 0.996), of rows 0, 1, 3"
+    assert choice.reasons[4] == "shows what row 2 shows (cosine 0.996), of rows 2, 4"
     assert choice.told == {"scenes shown more than once": 2, "pictures of them": 3}
 
 
@@ -125,8 +125,8 @@ def test_from_end_to_end_a_scene_s_rows_are_in_the_manifest_and_its_embedding_is
     rows = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
     assert [row["status"] for row in rows] == ["dropped", "kept", "kept", "dropped", "dropped"]
     assert "shows what row 2 shows" in rows[0]["reason"]
-    assert rows[0]["reason"].endswith("as do rows 0, 4")
-    assert rows[3]["reason"].endswith("as do rows 3")
+    assert rows[0]["reason"].endswith("of rows 0, 2, 4")
+    assert rows[3]["reason"].endswith("of rows 1, 3")
     assert "embedding" not in rows[0]
     assert told["told"]["same scene"]["pictures of them"] == 3
-    assert any("as do rows" in line for line in explain(tmp_path / "out", "row 3"))
+    assert any("of rows 1, 3" in line for line in explain(tmp_path / "out", "row 3"))

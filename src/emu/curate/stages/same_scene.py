@@ -78,7 +78,8 @@ class SameScene(Selection):
         for at, (twin, _) in twins.items():
             scenes[twin].append(int(rows[at]))
         reasons = {
-            int(rows[at]): f"shows what row {rows[twin]} shows (cosine {cosine:.3f}), as do rows {_few(scenes[twin])}"
+            int(rows[at]): f"shows what row {rows[twin]} shows (cosine {cosine:.3f}), of rows "
+            + _few([int(rows[twin]), *scenes[twin]])
             for at, (twin, cosine) in twins.items()
         }
         leaves[list(reasons)] = True
