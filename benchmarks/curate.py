@@ -2,13 +2,14 @@
 
     python benchmarks/curate.py truth --pictures 20000     # precision and recall of every stage
     python benchmarks/curate.py speed --pictures 4000      # pictures a CPU second, memory
-    python benchmarks/curate.py kills --kills 50           # SIGKILL at random moments
+    python benchmarks/curate.py kills --kills 50           # SIGKILL at random moments; --engine ray: on a cluster
 
 The haystack is drawn by the simulated web: each picture has or lacks the five qualities, and a third of them get one
 fault of a kind that a stage is there for. The truth travels in a column that no stage reads.
 """
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -231,17 +232,27 @@ def speed(given: argparse.Namespace) -> None:
 
 def kills(given: argparse.Namespace) -> None:
     sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parents[1] / "tests" / "curate")]
-    from test_kill import killed_again_and_again
+    from test_kill import Command, killed_again_and_again
 
-    with tempfile.TemporaryDirectory() as root:
-        killed_again_and_again(Path(root), pictures=given.pictures, kills=given.kills, seed=2)
-    print(f"{given.kills} kills over {given.pictures:,} pictures: every run ended with the bytes of an unbroken one")
+    from ray_cluster import cluster
+
+    with tempfile.TemporaryDirectory() as root, contextlib.ExitStack() as stack:
+        how: dict[str, Any] = {"engine": given.engine}
+        if given.engine == "ray":
+            how["environment"], how["nodes"] = stack.enter_context(cluster(Path(root) / "cluster.log"))
+        command = Command(Path(root), given.pictures, **how)
+        drivers, workers = killed_again_and_again(command, kills=given.kills, seed=2)
+    print(
+        f"{given.engine}, {given.pictures:,} pictures: {drivers} kills of the command, {workers} of a worker of the "
+        "cluster: every run ended with the bytes of an unbroken one"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["truth", "speed", "kills"])
     parser.add_argument("--pictures", type=int, default=4000)
+    parser.add_argument("--engine", choices=["pool", "ray"], default="pool", help="of the command that is killed")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "emu-curate-benchmark")
     given = parser.parse_args()

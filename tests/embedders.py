@@ -16,6 +16,9 @@ from transformers import (
     SiglipConfig,
     SiglipImageProcessorPil,
     SiglipModel,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessorPil,
 )
 
 from emu.parts.tokenizer import clip_tokenizer
@@ -70,6 +73,13 @@ def save_vlm(folder: Path) -> Path:
         vision_config=seeing, text_config=words, image_token_index=tokens.convert_tokens_to_ids("<image>")
     )
     return save_model(folder, LlavaForConditionalGeneration, config)
+
+
+def save_vit(folder: Path, *labels: str, **more: Any) -> Path:
+    """A classifier of pictures with these labels; reads all of a picture at 24 x 24 pixels."""
+    config = ViTConfig(**SIGHT, id2label=dict(enumerate(labels)), **more)
+    ViTImageProcessorPil(size={"height": SIDE, "width": SIDE}).save_pretrained(folder)
+    return save_model(folder, ViTForImageClassification, config)
 
 
 def save_tokenizer(folder: Path) -> dict[str, Any]:

@@ -88,6 +88,24 @@ def test_a_shard_that_is_done_is_not_done_again(tmp_path: Path) -> None:
     assert files(out) == whole
 
 
+def test_what_was_half_written_when_a_job_was_killed_is_gone_at_the_end(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good"] * 6)
+    run(config(SEEN), source, tmp_path / "whole")
+    out = tmp_path / "out"
+    run(config(SEEN), source, out)
+    (out / "metadata.jsonl").unlink()
+    for place in (".manifest.parquet", ".funnel.html", ".metadata.jsonl", "images/.00000001.jpg", ".curate/.run.json",
+                  ".curate/shards/.shard-000000.parquet", ".curate/fetched/ab/.abcd"):  # fmt: skip
+        beside = out / f"{place}.4711.tmp"
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(b"half")
+    run(config(SEEN), source, out)
+    assert {path.relative_to(out) for path in out.rglob("*")} == {
+        path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*")
+    }
+    assert files(out) == files(tmp_path / "whole")
+
+
 def test_a_folder_of_another_config_or_source_is_left_as_it_is(tmp_path: Path) -> None:
     source, other = folder(tmp_path / "hay", ["good"]), folder(tmp_path / "other", ["good"])
     run(config(SEEN), source, tmp_path / "out")

@@ -111,8 +111,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 time.sleep(0.3)
 
 
-def served(address: str) -> Iterator[Server]:
-    server = Server(address)
+def served(server: Server) -> Iterator[Server]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server
@@ -123,12 +122,12 @@ def served(address: str) -> Iterator[Server]:
 
 @pytest.fixture
 def outer() -> Iterator[Server]:
-    yield from served(OPEN)
+    yield from served(Server(OPEN))
 
 
 @pytest.fixture
 def inner() -> Iterator[Server]:
-    yield from served(INNER)
+    yield from served(Server(INNER))
 
 
 def get(url: str, tmp_path: Path, policy: Fetch = POLICY) -> bytes:

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from emu.curate.picture import Picture
-from emu.curate.stages import Borders, Caption, Duplicates, Judged, Popularity, Readable, Shape, Technical
+from emu.curate.picture import Picture, reduced
+from emu.curate.stages import Borders, Caption, Duplicates, Judged, Language, Popularity, Readable, Shape, Technical
 from emu.curate.stages.borders import inside
-from emu.curate.stages.judged import reduced
 from emu.data.pictures import BadPicture, decode
 from emu.data.sources import Entry
 from emu.errors import UserError
@@ -155,3 +154,31 @@ def test_a_judge_is_shown_no_more_than_it_asks_for() -> None:
         (125, 150),
         (250, 100),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "wanted"),
+    [
+        ("a red fox in the snow", "en", True),
+        ("two dogs at a window", "en", True),
+        ("eine Tasse Kaffee auf einem Holztisch", "de", False),
+        ("un renard roux dans la neige", "fr", False),
+        ("una taza de cafe sobre la mesa", "es", False),
+        ("\u043a\u0440\u0430\u0441\u043d\u0430\u044f \u043b\u0438\u0441\u0430", "ru", False),
+    ],
+)
+def test_the_language_of_a_caption(text: str, language: str, wanted: bool) -> None:
+    one = picture(pixels(0), text=text)
+    row = Language().measure(one)
+    assert row["language"] == language
+    assert (row["language_wanted"] >= 0.1) is wanted
+    both = Language(["en", language] if language != "en" else ["en"]).measure(one)["language_wanted"]
+    assert 1 >= both >= row["language_wanted"]
+    assert both > 0.1
+
+
+def test_a_language_that_is_none_is_named_and_no_caption_is_no_trouble() -> None:
+    with pytest.raises(UserError, match="no language english; there are ace, af, "):
+        Language(["english"]).require()
+    for text in ("", "1234", "\x00", "\U0001f98a" * 3, "word " * 5000):
+        assert 0 <= Language().measure(picture(pixels(0), text=text))["language_wanted"] <= 1

@@ -42,11 +42,17 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine) 
     funnel = Funnel(document)
     funnel.require()
     _require_same(out, funnel, source)
+    existed = out.exists()
     with ledger.alone(out):
+        ledger.sweep(out)
         ledger.write_durably(out / ledger.FOLDER / RUN, json.dumps(_identity(funnel, source)).encode())
-        if not (out / METADATA).exists():
-            _run(funnel, source, out, engine)
-        for done in ("shards", "fetched", "hosts"):
+        try:
+            if not (out / METADATA).exists():
+                _run(funnel, source, out, engine)
+        except UserError:
+            _leave_as_it_was(out, existed)
+            raise
+        for done in ("shards", "fetched", "hosts", "life"):
             shutil.rmtree(out / ledger.FOLDER / done, ignore_errors=True)
     return manifest.told(out)
 
@@ -76,8 +82,6 @@ def _run(funnel: Funnel, source: str, out: Path, engine: Engine) -> None:
 def _measure(funnel: Funnel, source: str, out: Path, engine: Engine) -> list[Path]:
     """Every shard that is not done yet; returns the files of all, in order."""
     done = ledger.Ledger(out, funnel.sha256)
-    for left in done.folder.glob(".*.tmp"):  # of a job that was killed while it wrote
-        left.unlink(missing_ok=True)
     paths: list[Path] = []
     bar = tqdm(desc="pictures", unit="", mininterval=1)
 
@@ -101,6 +105,16 @@ def _measure(funnel: Funnel, source: str, out: Path, engine: Engine) -> list[Pat
 
 def _source(funnel: Funnel, source: str) -> Iterator[Entry | Fault]:
     return read_pictures(source, image_column=funnel.data.image_column, text_column=funnel.data.text_column)
+
+
+def _leave_as_it_was(out: Path, existed: bool) -> None:
+    """What failed before anything was measured claims no folder: the config will be another one."""
+    measured = (out / ledger.FOLDER / "shards").glob("shard-*")
+    if (out / manifest.NAME).exists() or any(measured):
+        return
+    shutil.rmtree(out / ledger.FOLDER)
+    if not existed:
+        out.rmdir()
 
 
 def _identity(funnel: Funnel, source: str) -> dict[str, str]:

@@ -10,10 +10,12 @@ stages:
 import hashlib
 import inspect
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_origin
 
 import pyarrow as pa
 import yaml
@@ -24,7 +26,7 @@ from emu.curate.stages.readable import Readable
 from emu.errors import UserError
 
 SHARD = 256  # pictures: what a killed worker has to do again
-VERSION = 1  # of what a shard holds: shards of another one are not gone on with
+VERSION = 2  # of what a shard holds: shards of another one are not gone on with
 KEYS = {"data", "fetch", "stages", "budget"}
 
 
@@ -100,17 +102,22 @@ class Funnel:
         names = [step.stage.name for step in self.steps]
         if twice := {name for name in names if names.count(name) > 1}:
             raise UserError(f"stages: two are called {sorted(twice)[0]}; give each a name of its own")
-        known = set(self.data.columns)
+        known = dict(self.data.columns)
         for step in self.steps:
-            if both := known & set(step.stage.columns):
-                raise UserError(f"stage {step.stage.name}: a column {sorted(both)[0]} is there already; name another")
-            known |= set(step.stage.columns)
-            reads = set(step.stage.reads) if isinstance(step.stage, Selection) else set()
-            for column in (*step.at_least, *step.at_most, *sorted(reads)):
+            where = f"stage {step.stage.name}"
+            if both := known.keys() & step.stage.columns.keys():
+                raise UserError(f"{where}: a column {sorted(both)[0]} is there already; name another")
+            known |= step.stage.columns
+            limited = [
+                *step.at_least,
+                *step.at_most,
+                *(step.stage.numbers if isinstance(step.stage, Selection) else ()),
+            ]
+            for column in (*limited, *(step.stage.reads if isinstance(step.stage, Selection) else ())):
                 if column not in known:
-                    raise UserError(
-                        f"stage {step.stage.name}: no column {column} up to there; there are {', '.join(sorted(known))}"
-                    )
+                    raise UserError(f"{where}: no column {column} up to there; there are {', '.join(sorted(known))}")
+            if words := [column for column in limited if known[column] in ("string", "binary")]:
+                raise UserError(f"{where}: column {words[0]} holds no numbers, and has neither limits nor ranks")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -141,12 +148,31 @@ def _step(given: Any) -> Step:
     return Step(stage, *(_limits(given.get(side), f"{class_path}: {side}") for side in ("at_least", "at_most")))
 
 
-def _made(kind: Any, arguments: dict[str, Any], where: str) -> Any:
+def _made(kind: Any, arguments: Any, where: str) -> Any:
+    signature = inspect.signature(kind)
+    if not isinstance(arguments, dict):
+        raise UserError(f"{where}: {arguments!r:.80} is no mapping; it takes {', '.join(signature.parameters)}")
     try:
-        inspect.signature(kind).bind(**arguments)
+        signature.bind(**arguments)
     except TypeError as error:
-        raise UserError(f"{where}: {error}; it takes {', '.join(inspect.signature(kind).parameters)}") from None
+        raise UserError(f"{where}: {error}; it takes {', '.join(signature.parameters)}") from None
+    for name, value in arguments.items():
+        wanted = signature.parameters[name].annotation if name in signature.parameters else Any
+        if not _is_a(value, wanted):
+            raise UserError(f"{where}: {name} is {value!r:.80}, which is no {getattr(wanted, '__name__', wanted)}")
     return kind(**arguments)
+
+
+def _is_a(value: Any, wanted: Any) -> bool:
+    """Whether a value of a YAML file is of a parameter's type, as far as plain types tell."""
+    if isinstance(wanted, UnionType):
+        return any(_is_a(value, one) for one in wanted.__args__)
+    kind = get_origin(wanted) or wanted
+    if kind in (int, float):
+        return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
+    if kind is Sequence:
+        return isinstance(value, list | tuple)
+    return isinstance(value, kind) if kind in (str, bool, list, dict, NoneType) else True
 
 
 def _limits(given: Any, where: str) -> dict[str, float]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from emu.curate.config import Funnel
 from emu.curate.decide import Fates
-from emu.errors import UserError
+from emu.errors import UserError, printable
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,10 @@ def as_rows(counts: list[Count]) -> list[dict[str, Any]]:
 
 
 def require_some(funnel: Funnel, fates: Fates, counts: list[Count], read: Any) -> None:
-    """UserError where nothing is left: at which stage, and what it saw. `read` gives a column of the score table."""
+    """UserError where nothing is left: at which stage, what it saw, and why the first one left there.
+
+    `read` gives a column of the score table.
+    """
     if fates.stayed.any():
         return
     number = max(n for n, one in enumerate(counts) if one.came)
@@ -73,4 +76,7 @@ def require_some(funnel: Funnel, fates: Fates, counts: list[Count], read: Any) -
         if len(values):
             quantiles = ", ".join(f"{value:.4g}" for value in np.quantile(values, (0, 0.25, 0.5, 0.75, 1)))
             seen.append(f"{name} has the quartiles {quantiles}")
-    raise UserError("; ".join([said, *seen, "loosen its limits, and look at the manifest for the reasons"]))
+    first = int(np.flatnonzero(fates.left == number)[0])
+    why = printable(str(fates.reasons.get(first, read("reason")[first])))
+    do = "mend the source" if told.failed == told.came else "loosen its limits"
+    raise UserError("; ".join([said, *seen, f"the first one: {why}", f"{do}; the manifest has every reason"]))

@@ -1,21 +1,33 @@
 """Daft as the engine: its native runner in this process, or its Ray runner over a cluster.
 
 Shards travel as rows of a data frame, so nothing is left to Daft but where a shard is done: what is done is the
-ledger's to know, in a folder that all machines see. A worker that dies ends the job; the same command goes on.
+ledger's to know, in a folder that all machines see. A worker that dies ends the job; the same command goes on. Daft's
+Ray runner was seen to wait for ever for a worker that was killed: so workers give signs of life in that folder.
 """
 
+import os
 import pickle
+import threading
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
+from uuid import uuid4
 
 from emu.curate.engine import Engine
+from emu.curate.ledger import FOLDER
 from emu.curate.shards import Shard
 from emu.curate.work import Work
 from emu.errors import UserError
 
+BEAT = 2.0  # seconds between two signs of life of a worker
+SILENT = 120.0  # seconds without any after which no worker is at work
 WAVE = 16  # shards a worker between two looks at the source: they are in memory
+LIFE = f"{FOLDER}/life"
 
 
 class Daft(Engine):
@@ -30,6 +42,7 @@ class Daft(Engine):
             if find_spec(module) is None:
                 extra = "curate-ray" if self.ray else "curate-daft"
                 raise UserError(f"--engine: needs {module}; pip install 'emu-quality-tuning[{extra}]'")
+        os.environ.setdefault("DAFT_PROGRESS_BAR", "0")  # there is one already
         import daft
 
         if self.ray:  # the native one is what it starts with, and it can be set once a process
@@ -42,7 +55,8 @@ class Daft(Engine):
 
         def do(pickled: bytes) -> str:
             try:
-                work(pickle.loads(pickled), lambda _: None)
+                with alive(work.out):
+                    work(pickle.loads(pickled), lambda _: None)
             except UserError as error:
                 return str(error)
             return ""
@@ -52,10 +66,64 @@ class Daft(Engine):
         while wave := list(islice(waiting, WAVE * self.workers)):
             frame = daft.from_pydict({"shard": [pickle.dumps(shard) for shard in wave]})
             frame = frame.into_partitions(len(wave)) if self.ray else frame.into_batches(1)
-            told: dict[str, list[Any]] = frame.select(measure(daft.col("shard")).alias("said")).to_pydict()
+            told = self._told(frame.select(measure(daft.col("shard")).alias("said")))
             if said := next(filter(None, told["said"]), None):
                 raise UserError(said)
             yield from (shard.number for shard in wave)
 
+    def _told(self, frame: Any) -> dict[str, list[str]]:
+        """What the workers said. UserError where they have been silent for long."""
+        answers: SimpleQueue[Any] = SimpleQueue()
+        threading.Thread(target=_collect, args=(frame, answers), daemon=True).start()
+        seen, heard = dict[str, int](), 0.0
+        while True:
+            try:
+                found = answers.get(timeout=BEAT)
+            except Empty:
+                beats = dict(_signs(self.work.out / LIFE))
+                if beats != seen:
+                    seen, heard = beats, time.monotonic()
+                elif heard and time.monotonic() - heard > SILENT:
+                    raise UserError("no worker gives a sign of life; run the same command again, it goes on") from None
+                continue
+            if isinstance(found, BaseException):
+                raise found
+            told: dict[str, list[str]] = found
+            return told
+
     def stop(self) -> None:
         """Nothing of it outlives `map`."""
+
+
+def _collect(frame: Any, answers: "SimpleQueue[Any]") -> None:
+    try:
+        answers.put(frame.to_pydict())
+    except BaseException as error:
+        answers.put(error)
+
+
+def _signs(folder: Path) -> Iterator[tuple[str, int]]:
+    for sign in folder.glob("*"):
+        with suppress(FileNotFoundError):  # its worker is through with a shard
+            yield sign.name, sign.stat().st_mtime_ns
+
+
+@contextmanager
+def alive(out: Path) -> Iterator[None]:
+    """A sign of life now and then, as long as the context lasts."""
+    sign, over = out / LIFE / uuid4().hex, threading.Event()
+    sign.parent.mkdir(parents=True, exist_ok=True)
+
+    def give() -> None:
+        while not over.wait(BEAT):
+            sign.touch()
+
+    sign.touch()
+    thread = threading.Thread(target=give, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        sign.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from emu.curate.addresses import Connection, Network, SecureConnection, networks
 from emu.data.pictures import BadPicture
+from emu.errors import UserError
 
 REDIRECTS = 3
 CHUNK = 1 << 16
@@ -52,8 +54,13 @@ class Fetch:
     user_agent: str = "emu-curate"
 
     def __post_init__(self) -> None:
-        """UserError: one of `allow` is no network."""
+        """UserError: one of `allow` is no network, or nothing could ever be fetched."""
         networks(self.allow)
+        for name in ("parallel", "per_host", "timeout", "deadline"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"fetch.{name}: {getattr(self, name)}: more than 0")
+        if self.retries < 0 or self.wait < 0:
+            raise UserError("fetch: retries and wait are at least 0")
 
     @property
     def networks(self) -> list[Network]:
@@ -111,6 +118,8 @@ def _once(url: SplitResult, policy: Fetch, max_bytes: int, until: float) -> byte
         if time.monotonic() >= until:  # then it was ended, and may look like a whole one
             raise BadPicture(f"took longer than {policy.deadline:g} seconds")
         return found
+    except ssl.SSLCertVerificationError as error:  # no matter of waiting
+        raise BadPicture(f"its certificate is refused ({error.verify_message.rstrip('.')})") from None
     except (OSError, http.client.HTTPException) as error:
         if time.monotonic() >= until:
             raise BadPicture(f"took longer than {policy.deadline:g} seconds") from None

@@ -87,6 +87,13 @@ def told_of_the_disk(path: Path) -> Iterator[None]:
         ) from None
 
 
+def sweep(out: Path) -> None:
+    """Remove what jobs that were killed had half written, wherever it lies in a curated folder."""
+    for folder in ("", "images", FOLDER, f"{FOLDER}/shards", f"{FOLDER}/fetched/*"):
+        for beside in out.glob(f"{folder}/.*.tmp" if folder else ".*.tmp"):
+            beside.unlink(missing_ok=True)
+
+
 def marked(table: pa.Table, told: dict[str, Any]) -> pa.Table:
     """A table that carries `told`."""
     return table.replace_schema_metadata({FOOTER: json.dumps(told, sort_keys=True).encode()})

@@ -66,7 +66,8 @@ def _ended(table: pa.Table, funnel: Funnel, fates: Fates) -> pa.Table:
     for name, values in ended.items():
         first = first.append_column(name, pa.array(values, type=pa.string()))
     for name in table.column_names:
-        if name not in (*first.column_names, "left", "failed", "thumbnail"):
+        only_for_stages = pa.types.is_binary(table.schema.field(name).type)  # thumbnails, embeddings
+        if name not in (*first.column_names, "left", "failed") and not only_for_stages:
             first = first.append_column(name, table.column(name))
     return first
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Set
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +28,8 @@ class Picture:
     def __init__(self, entry: Entry, content: bytes, *, side: int, max_pixels: int) -> None:
         self.name, self.text, self.columns = entry.name, entry.text, entry.columns
         self.content, self.side, self.max_pixels = content, side, max_pixels
+        self.kept: dict[int, Image.Image] = {}
+        self.embeddings: dict[str, Any] = {}  # model -> what it saw
 
     @property
     def sha256(self) -> str:
@@ -45,9 +48,28 @@ class Picture:
     def crop(self, box: tuple[int, int, int, int]) -> None:
         """Cut the decoded picture to (left, top, right, bottom); later stages see no more than that."""
         self.image = self.image.crop(box)
+        self.kept, self.embeddings = {}, {}
+
+    def small(self, side: int) -> Image.Image:
+        """The picture, its sides divided by a whole number where they stay at least `side` long; 0 for all of it."""
+        return self.kept[side] if side in self.kept else reduced(self.image, side)
+
+    def shrink(self, sides: Set[int]) -> int:
+        """Keep no more than what `small` gives at these sides, as long as the picture waits; returns the bytes held."""
+        if 0 not in sides:
+            self.kept = {side: self.small(side) for side in sides}
+            self.image = max(self.kept.values(), key=lambda image: image.width)
+        held = {id(image): 3 * image.width * image.height for image in (self.image, *self.kept.values())}
+        return len(self.content) + sum(held.values())
 
     def _open(self) -> io.BytesIO:
         return io.BytesIO(self.content)
+
+
+def reduced(image: Image.Image, side: int) -> Image.Image:
+    """The picture, its sides divided by a whole number where they stay at least `side` long."""
+    times = min(image.size) // side if side else 1
+    return image.reduce(times) if times > 1 else image
 
 
 def read(entry: Entry, *, max_bytes: int) -> bytes:

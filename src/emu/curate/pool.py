@@ -1,13 +1,14 @@
 """The embedded engine: a few processes of this machine, one shard at a time each.
 
-A pipe to each process tells at which picture it is. So when one dies, killed for its memory or by a decoder's fault, it
-is known of what; its shard is tried again, at most RETRIES times, and from then on whatever it dies of is set aside.
+A pipe to each process tells at which pictures it is. So when one dies, killed for its memory or by a decoder's fault,
+it is known of what; its shard is tried again, at most RETRIES times, and from then on whatever it dies of is set aside.
+Where it dies of a batch, the shard goes picture by picture from then on, which shows whose fault it is.
 """
 
 import multiprocessing
 import os
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -28,8 +29,9 @@ class Task:
 
     shard: Shard
     deaths: int = 0
-    at: int | None = None  # the picture that its worker said it would open
+    at: Sequence[int] = ()  # the pictures that its worker said it would look at
     quarantined: set[int] = field(default_factory=set)
+    alone: bool = False
 
 
 @dataclass
@@ -86,9 +88,9 @@ class Pool(Engine):
         task = self.again.pop() if self.again else next(waiting, None)
         worker.task = task
         if task is not None:
-            task.at = None
+            task.at = ()
             with suppress(OSError):  # it died meanwhile: the pipe's end is heard next
-                worker.pipe.send((task.shard, frozenset(task.quarantined)))
+                worker.pipe.send((task.shard, frozenset(task.quarantined), task.alone))
 
     def _hear(self, worker: Worker) -> int | None:
         """What a worker says; the number of a shard that is done."""
@@ -114,9 +116,11 @@ class Pool(Engine):
         worker.pipe.close()
         task.deaths += 1
         if task.deaths > RETRIES:
-            if task.at is None:
+            if not task.at:
                 raise RuntimeError("workers end before they open a picture; what they say is above")
-            task.quarantined.add(task.at)
+            if len(task.at) == 1:
+                task.quarantined.update(task.at)
+            task.alone = task.alone or len(task.at) > 1
         self.again.append(task)
         fresh = self._worker()
         worker.process, worker.pipe, worker.task = fresh.process, fresh.pipe, None
@@ -127,15 +131,15 @@ def _serve(pipe: Any, work: Work) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         while True:
-            shard, quarantined = pipe.recv()
-            pipe.send(_done(work, shard, quarantined, pipe))
+            shard, quarantined, alone = pipe.recv()
+            pipe.send(_done(work, shard, quarantined, alone, pipe))
     except (EOFError, OSError):  # the parent is gone, killed perhaps; whoever comes next goes on
         return
 
 
-def _done(work: Work, shard: Shard, quarantined: frozenset[int], pipe: Any) -> tuple[str, Any]:
+def _done(work: Work, shard: Shard, quarantined: frozenset[int], alone: bool, pipe: Any) -> tuple[str, Any]:
     try:
-        work(shard, lambda index: pipe.send(("at", index)), quarantined)
+        work(shard, lambda indexes: pipe.send(("at", indexes)), quarantined, alone=alone)
     except UserError as error:
         return "error", str(error)
     except Exception:

@@ -5,10 +5,10 @@ says it itself, from the small table of scores, after every picture has been loo
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,15 +33,23 @@ class Stage(ABC):
     """The least length of the sides that it wants to see: a JPEG may come scaled down to it. 0: every pixel; None: no
     pixels at all."""
 
-    packages: ClassVar[Mapping[str, str]] = {}
+    batch: int = 1
+    """How many pictures it would rather see together: more than one, and they wait, as small copies, until so many of
+    their shard have come to it."""
+
+    packages: Mapping[str, str] = {}
     """Modules that it imports -> the extra of emu that brings them."""
 
     def measure(self, picture: Picture) -> Row:
         """The values of `columns`. Raises BadPicture where the file cannot be used; UserError ends the whole job."""
         return {}
 
+    def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
+        """The same of up to `batch` pictures. What it raises costs nobody a row: they are then measured one by one."""
+        return [self.measure(picture) for picture in pictures]
+
     def require(self) -> None:
-        """UserError where something that it needs is not installed: no stage is ever passed silently."""
+        """UserError where a package or a model that it needs is not there: no stage is ever passed silently."""
         for module, extra in self.packages.items():
             if find_spec(module) is None:
                 raise UserError(
@@ -70,6 +78,9 @@ class Selection(Stage):
 
     reads: tuple[str, ...] = ()
     """The columns that `choose` looks at."""
+
+    numbers: tuple[str, ...] = ()
+    """Those of them that must hold numbers."""
 
     @abstractmethod
     def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:

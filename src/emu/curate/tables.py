@@ -100,12 +100,16 @@ class Cursor:
         self.pieces, self.first, self.cells = self.open(), 0, list[Any]()
 
     def at(self, row: int) -> Any:
-        """The cell of a row; going back starts over."""
+        """The cell of a row; going back starts over. OSError: the file is damaged there."""
         if row < self.first:
             self.pieces, self.first, self.cells = self.open(), 0, []
         while row >= self.first + len(self.cells):
-            self.first += len(self.cells)
-            self.cells = next(self.pieces)
+            self.first, self.cells = self.first + len(self.cells), []
+            try:
+                self.cells = next(self.pieces)
+            except (pa.ArrowException, StopIteration) as error:  # what lies behind the damage is not read either
+                said = str(error).partition("\n")[0]
+                raise OSError(f"the file is damaged there{f': {said}' if said else ''}") from None
         return self.cells[row - self.first]
 
     @staticmethod

@@ -1,12 +1,12 @@
 """What a worker does: a shard of pictures -> a table with a row each, written to the ledger.
 
-A picture goes through the stages alone, as far as it comes, and is let go before the next one is read: memory does not
-grow with the shard. What is wrong with a picture costs its row and nothing else.
+A picture goes through the stages as far as it comes, and is let go before the next one is read, but for those that
+wait for a batch (`flow`): memory does not grow with the shard. What is wrong with a picture costs its row alone.
 """
 
 import json
-from collections.abc import Callable, Collection
-from functools import cached_property, partial
+from collections.abc import Collection
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from emu.curate.config import Funnel, schema
 from emu.curate.contents import Contents, Remote
+from emu.curate.flow import Flow, Passenger, Tell, failed
 from emu.curate.ledger import FOLDER, Ledger, write_kept
 from emu.curate.picture import Picture
 from emu.curate.shards import Shard
@@ -21,7 +22,6 @@ from emu.curate.stage import Row
 from emu.curate.thumbnails import Thumbnails
 from emu.data.pictures import BadPicture
 from emu.data.sources import Entry, Fault
-from emu.errors import UserError
 
 STAYED = -1
 
@@ -32,8 +32,6 @@ OWN = {
     "source_columns": "string",  # JSON: what else the source says of it
 }
 FATE = {"left": "int16", "failed": "bool", "reason": "string", "thumbnail": "binary"}
-
-Tell = Callable[[int], None]
 
 
 class Work:
@@ -51,27 +49,29 @@ class Work:
     def funnel(self) -> Funnel:
         return Funnel(self.document)
 
-    def __call__(self, shard: Shard, tell: Tell, quarantined: Collection[int] = ()) -> None:
-        """Measures and writes a shard. `tell` hears each picture's place in it before that is opened.
+    def __call__(self, shard: Shard, tell: Tell, quarantined: Collection[int] = (), *, alone: bool = False) -> None:
+        """Measures and writes a shard. `tell` hears the places in it of the pictures that are looked at next.
 
-        Those `quarantined` are not opened: a worker died of them.
+        Those `quarantined` are not opened: a worker died of them. With `alone`, nothing is measured in batches.
         """
-        rows, thumbnails = [], Thumbnails(shard.number, steps=len(self.funnel.steps))
+        rows: list[Row] = []
+        thumbnails = Thumbnails(shard.number, steps=len(self.funnel.steps))
+        flow = Flow(self.funnel, tell, lambda one: self._leave(one, shard, thumbnails), alone=alone)
         with self._contents(shard) as contents:
             for index, item in enumerate(shard.items):
-                tell(index)
+                tell([index])
                 row: Row = {"row": shard.first + index, "left": STAYED, "failed": False, "reason": None}
+                rows.append(row)
                 if isinstance(item, Fault):
                     name, _, reason = item.message.partition(": ")
-                    row |= {"source": name, **self._failed(0, reason)}
-                elif index in quarantined:
-                    row |= {**self._source(item), **self._failed(0, "its worker died of it, again and again")}
-                else:
-                    row |= self._source(item)
-                    picture = self._look(item, partial(contents, index), row)
-                    if picture is not None:
-                        row["thumbnail"] = thumbnails.of(picture, row["left"])
-                rows.append(row)
+                    row |= {"source": name, **failed(0, reason)}
+                    continue
+                row |= self._source(item)
+                if index in quarantined:
+                    row |= failed(0, "its worker died of it, again and again")
+                elif (picture := self._read(item, contents, index, row)) is not None:
+                    flow.enter(Passenger(index, picture, row))
+            flow.finish()
         told = {"input": shard.sha256, "pictures": len(rows), "failed": sum(row["failed"] for row in rows)}
         Ledger(self.out, self.funnel.sha256).write(shard.number, self.table(rows), told)
 
@@ -90,35 +90,19 @@ class Work:
         slots = self.out / FOLDER / "hosts"
         return Contents(shard.items, self.funnel.fetch, max_bytes=self.funnel.readable.max_bytes, slots=slots)
 
-    def _look(self, entry: Entry, read: Callable[[], bytes], row: Row) -> Picture | None:
-        """Through the stages, until it leaves; the row is filled in on the way. None where it could not be read."""
+    def _read(self, entry: Entry, contents: Contents, index: int, row: Row) -> Picture | None:
         try:
-            picture = Picture(entry, read(), side=self.funnel.side, max_pixels=self.funnel.readable.max_pixels)
+            content = contents(index)
         except BadPicture as reason:
-            row |= self._failed(0, str(reason))
+            row |= failed(0, str(reason))
             return None
-        for number, step in enumerate(self.funnel.steps):
-            try:
-                row |= step.stage.measure(picture)
-            except BadPicture as reason:  # met by the first stage that looks at pixels, and a matter of the file
-                row |= self._failed(0, str(reason))
-                return None
-            except UserError:  # of the config, such as a model that is not there: no picture is to blame
-                raise
-            except Exception as error:  # of this picture, whatever it is: it costs one row
-                row |= self._failed(number, f"{type(error).__name__}: {error}")
-                return picture
-            verdict = step.verdict(row)
-            if verdict is not None:
-                row |= {"left": number, "reason": verdict}
-                return picture
-        if isinstance(entry.open, Remote):  # a server may not give it again
-            write_kept(self.out, row["sha256"], picture.content)
-        return picture
+        return Picture(entry, content, side=self.funnel.side, max_pixels=self.funnel.readable.max_pixels)
 
-    @staticmethod
-    def _failed(number: int, reason: str) -> Row:
-        return {"left": number, "failed": True, "reason": reason}
+    def _leave(self, one: Passenger, shard: Shard, thumbnails: Thumbnails) -> None:
+        one.row["thumbnail"] = thumbnails.of(one.picture, one.row["left"])
+        item = shard.items[one.index]
+        if one.row["left"] == STAYED and isinstance(item, Entry) and isinstance(item.open, Remote):
+            write_kept(self.out, one.row["sha256"], one.picture.content)  # a server may not give it again
 
 
 def _cast(value: Any, kind: pa.DataType) -> Any:

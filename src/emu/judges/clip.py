@@ -1,5 +1,7 @@
 """CLIPScore: whether a picture shows its prompt, as CLIP or SigLIP sees it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -33,6 +35,13 @@ class ClipScore(Judge):
             for image, prompt in zip(images, prompts, strict=True)
         ]
         return WEIGHT * torch.stack(cosines).clamp(min=0)
+
+    def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
+        cosines = (self.embedder.images(images) * self.embedder.texts(prompts)).sum(1)
+        return WEIGHT * cosines.clamp(min=0)
+
+    def require(self) -> None:
+        self.embedder.require()
 
     def describe(self) -> Card:
         text = f"the prompt as it is, cut at {self.embedder.tokens} tokens"

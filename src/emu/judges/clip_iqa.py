@@ -1,5 +1,7 @@
 """CLIP-IQA: whether a picture is nearer to praise or to blame, as CLIP sees it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -38,6 +40,13 @@ class ClipIqa(Judge):
         texts = torch.stack([self.embedder.text(text) for text in (self.good, self.bad)])
         logits = torch.stack([texts @ one for one in seen])  # one by one: the last bits depend on how many go together
         return (self.embedder.scale * logits).softmax(1)[:, 0]
+
+    def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
+        logits = self.embedder.images(images) @ self.embedder.texts([self.good, self.bad]).T
+        return (self.embedder.scale * logits).softmax(1)[:, 0]
+
+    def require(self) -> None:
+        self.embedder.require()
 
     def describe(self) -> Card:
         score = f"softmax of {self.embedder.scale:.4g} cosine over the two texts, arXiv 2207.12396"

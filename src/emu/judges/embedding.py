@@ -5,7 +5,7 @@ needed. Pillow, which the processor would take, rounds and clips to 8 bits on th
 of an 8-bit level on average, on noise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pickle import UnpicklingError
@@ -79,8 +79,9 @@ class Preprocessing:
 class Embedder:
     """A CLIP or SigLIP model, loaded when it is first asked for something.
 
-    It takes one picture or text at a time: so no score depends on its batch, and memory stays the same however many
-    there are. Drawing a picture takes far longer than reading it.
+    Where verdicts are made it takes one picture or text at a time: so no score depends on its batch, and memory stays
+    the same however many there are. Drawing a picture takes far longer than reading it. For haystacks, where reading is
+    all there is, `images` and `texts` take many together.
 
     Args:
         model: a hub name, or a folder with the model, its tokenizer and its image processor.
@@ -97,12 +98,27 @@ class Embedder:
     def image(self, image: Tensor) -> Tensor:
         """A picture, float (3,h,w) in [0,1] on any device -> (d,) of length 1."""
         model = self.model.to(image.device)
-        return _unit(model.get_image_features(pixel_values=self.preprocessing(image[None])))
+        return _unit(model.get_image_features(pixel_values=self.preprocessing(image[None])))[0]
+
+    @torch.inference_mode()
+    def images(self, images: Sequence[Tensor]) -> Tensor:
+        """Pictures (3,h,w) in [0,1] of any sizes, in one forward pass -> (b,d); as `image` but for the last bits."""
+        model = self.model.to(images[0].device)
+        return _unit(
+            model.get_image_features(pixel_values=torch.cat([self.preprocessing(one[None]) for one in images]))
+        )
 
     @torch.inference_mode()
     def text(self, text: str) -> Tensor:
         """A text, cut at `tokens` tokens -> (d,) of length 1, on the device of the last picture."""
-        cut = self.tokenizer([text], padding="max_length", truncation=True, max_length=self.tokens, return_tensors="pt")
+        return self.texts([text])[0]
+
+    @torch.inference_mode()
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """The same of many in one forward pass -> (b,d)."""
+        cut = self.tokenizer(
+            list(texts), padding="max_length", truncation=True, max_length=self.tokens, return_tensors="pt"
+        )
         # No attention mask: CLIP's is causal and ends at the text's last token, SigLIP was trained without one.
         return _unit(self.model.get_text_features(input_ids=cut["input_ids"].to(self.model.device)))
 
@@ -124,10 +140,14 @@ class Embedder:
 
     def load_model(self) -> Any:
         """A model of CLIP's or SigLIP's interface, in float32; a subclass may read it from elsewhere."""
+        self.require()
+        return self._load(AutoModel.from_pretrained, self.name, dtype=torch.float32)
+
+    def require(self) -> None:
+        """UserError where there is no such model, or one of another kind, by its config alone."""
         kind = self._load(AutoConfig.from_pretrained, self.name).model_type
         if kind not in KINDS:
             raise UserError(f"judge's model {self.name}: a {kind}; name a CLIP or a SigLIP (fixed size) model")
-        return self._load(AutoModel.from_pretrained, self.name, dtype=torch.float32)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -161,4 +181,4 @@ class Embedder:
 
 
 def _unit(output: Any) -> Tensor:
-    return F.normalize(output.pooler_output[0], dim=0)
+    return F.normalize(output.pooler_output, dim=1)

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
+import torch
 from torch import Tensor
 
 from emu.errors import UserError, printable
@@ -34,6 +35,18 @@ class Judge(ABC):
 
         A score must not depend on its batch.
         """
+
+    def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
+        """For haystacks: pictures float (3,h,w) in [0,1] of any sizes -> float (b,).
+
+        Here one by one. Where a judge can take them in one forward pass it may, and the last bits of a score then
+        depend on who goes together; verdicts are made of `score` alone.
+        """
+        one_by_one = [self.score(image[None], [text]) for image, text in zip(images, prompts, strict=True)]
+        return torch.cat(one_by_one)
+
+    def require(self) -> None:  # noqa: B027 - most judges have all that they need once they are made
+        """UserError where a model that is loaded later is not there, or of another kind; weights are not looked at."""
 
     @abstractmethod
     def describe(self) -> Card:

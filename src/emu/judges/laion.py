@@ -5,7 +5,7 @@ five of them without activations (github.com/christophschuhmann/improved-aesthet
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -78,6 +78,16 @@ class LaionAesthetic(Judge):
             self._require_width(len(embedding))
             ratings.append(head(embedding)[0])
         return torch.stack(ratings)
+
+    @torch.inference_mode()
+    def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
+        seen = self.embedder.images(images)
+        self._require_width(seen.shape[1])
+        ratings: Tensor = self.head.to(seen.device)(seen)[:, 0]
+        return ratings
+
+    def require(self) -> None:
+        self.embedder.require()
 
     def describe(self) -> Card:
         return {**self.embedder.describe(), "head": self.path.name, "sha256 of the head": self.sha256}

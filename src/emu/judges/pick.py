@@ -1,5 +1,7 @@
 """PickScore: which of two pictures of a prompt people would pick."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -39,6 +41,12 @@ class PickScore(Judge):
             for image, prompt in zip(images, prompts, strict=True)
         ]
         return self.embedder.scale * torch.stack(cosines)
+
+    def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
+        return self.embedder.scale * (self.embedder.images(images) * self.embedder.texts(prompts)).sum(1)
+
+    def require(self) -> None:
+        self.embedder.require()
 
     def describe(self) -> Card:
         text = f"the prompt as it is, cut at {self.embedder.tokens} tokens"

@@ -5,6 +5,7 @@ look at 32 x 32 pixels, so that a model of few pixels is judged by its picture a
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -39,9 +40,13 @@ class Reader(nn.Sequential):
         super().__init__(*blocks, nn.Flatten(), nn.Dropout(0.2), nn.Linear(4 * width * 16, outputs))
 
     def forward(self, images: Tensor) -> Tensor:
-        small = F.interpolate(images.float(), size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
-        logits: Tensor = super().forward(small * 2 - 1)  # type: ignore[no-untyped-call]
+        logits: Tensor = super().forward(_small(images) * 2 - 1)  # type: ignore[no-untyped-call]
         return logits
+
+
+def _small(images: Tensor) -> Tensor:
+    """float (b,3,h,w) -> (b,3,SIDE,SIDE); what has that size is as it was."""
+    return F.interpolate(images.float(), size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
 
 
 class _WorldJudge(Judge):
@@ -75,6 +80,11 @@ class _WorldJudge(Judge):
         reader = self.reader.to(images.device)
         return torch.cat([reader(image[None]) for image in images])
 
+    @torch.inference_mode()
+    def _logits_many(self, images: Sequence[Tensor]) -> Tensor:
+        logits: Tensor = self.reader.to(images[0].device)(torch.cat([_small(image[None]) for image in images]))
+        return logits
+
 
 class WorldAppeal(_WorldJudge):
     """How many of the five photographic qualities a picture has: the mean of their probabilities, 0 to 1."""
@@ -86,6 +96,9 @@ class WorldAppeal(_WorldJudge):
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:
         return self._logits(images).sigmoid().mean(1)
 
+    def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
+        return self._logits_many(images).sigmoid().mean(1)
+
 
 class WorldFaithfulness(_WorldJudge):
     """The share of the attributes a prompt names (kind, colour, place, time) that are read in the picture, 0 to 1."""
@@ -95,7 +108,13 @@ class WorldFaithfulness(_WorldJudge):
     outputs = sum(len(values) for values in ATTRIBUTES.values())
 
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:
-        logits = self._logits(images).cpu().split([len(values) for values in ATTRIBUTES.values()], 1)
+        return self._shares(self._logits(images), prompts)
+
+    def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
+        return self._shares(self._logits_many(images), prompts)
+
+    def _shares(self, together: Tensor, prompts: Sequence[str]) -> Tensor:
+        logits = together.cpu().split([len(values) for values in ATTRIBUTES.values()], 1)
         read = {name: part.argmax(1).tolist() for (name, _), part in zip(ATTRIBUTES.items(), logits, strict=True)}
         return torch.tensor(
             [self._share(prompt, {name: read[name][i] for name in read}) for i, prompt in enumerate(prompts)]
@@ -106,3 +125,26 @@ class WorldFaithfulness(_WorldJudge):
         asked = named(prompt)
         right = [ATTRIBUTES[name][read[name]] == value for name, value in asked.items()]
         return sum(right) / len(right) if right else 1.0
+
+
+class WorldLooks:
+    """What the network of `WorldFaithfulness` sees before it names anything, as a vector: for copies of one scene.
+
+    Args:
+        folder: of the judges; `emu://judges` for those that ship.
+    """
+
+    def __init__(self, folder: str = "emu://judges") -> None:
+        self.reader = WorldFaithfulness(folder).reader
+
+    @torch.inference_mode()
+    def images(self, images: Sequence[Tensor]) -> Tensor:
+        """float (3,h,w) in [0,1] each -> (b,1280) of length 1 each."""
+        reader = self.reader.to(images[0].device)
+        seen = torch.cat([_small(image[None]) for image in images]) * 2 - 1
+        for layer in list(reader)[:-1]:
+            seen = layer(seen)
+        return F.normalize(seen, dim=1)
+
+    def require(self) -> None:
+        """It is there once it is made."""

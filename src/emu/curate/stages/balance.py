@@ -29,7 +29,7 @@ class Balance(Selection):
         by: dict[str, float] | None = None,
     ) -> None:
         self.most, self.column, self.quotas, self.by = most, column, quotas or {}, by or {}
-        self.reads = (column, *self.by)
+        self.reads, self.numbers = (column, *self.by), tuple(self.by)
 
     def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
         rows = np.flatnonzero(there)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.curate.stage import Choice, Scores, Selection
+from emu.errors import UserError
 
 
 class Best(Selection):
@@ -22,7 +23,9 @@ class Best(Selection):
     name = "best"
 
     def __init__(self, number: int, by: dict[str, float]) -> None:
-        self.number, self.by, self.reads = number, by, tuple(by)
+        if number < 0 or not by:
+            raise UserError(f"stage {self.name}: number is at least 0, and `by` names a column and its weight")
+        self.number, self.by, self.reads, self.numbers = number, by, tuple(by), tuple(by)
 
     def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
         rows = np.flatnonzero(there)

@@ -26,7 +26,7 @@ class Budget(Selection):
 
     def __init__(self, by: list[str], number: int = 0, column: str | None = None) -> None:
         self.by, self.number, self.column = by, number, column
-        self.reads = (*by, *([column] if column else []))
+        self.reads, self.numbers = (*by, *([column] if column else [])), tuple(by)
 
     def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
         rows = np.flatnonzero(there)

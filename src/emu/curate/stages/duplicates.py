@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from emu.curate.picture import Picture
 from emu.curate.stage import Choice, Row, Scores, Selection
+from emu.errors import UserError
 
 BITS = 64
+FURTHEST = 10  # bits: beyond, pictures that differ begin to look alike, and bands grow short
 
 
 class Duplicates(Selection):
@@ -28,6 +30,8 @@ class Duplicates(Selection):
     packages = {"imagehash": "curate"}
 
     def __init__(self, distance: int = 6) -> None:
+        if not -1 <= distance <= FURTHEST:
+            raise UserError(f"stage {self.name}: distance {distance}: -1 to {FURTHEST}; further apart is no copy")
         self.distance = distance
 
     def measure(self, picture: Picture) -> Row:

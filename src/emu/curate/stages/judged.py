@@ -1,14 +1,13 @@
 """A judge of the project as a stage: appeal, alignment of picture and caption, whatever it is a judge of."""
 
 import inspect
+from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
-
 from emu.curate.picture import Picture
+from emu.curate.pixels import SIDE, tensors
 from emu.curate.stage import Row, Stage
 from emu.errors import UserError
 
@@ -17,27 +16,25 @@ if TYPE_CHECKING:
 
 
 class Judged(Stage):
-    """What a judge says of a picture and its caption, one at a time: so no score depends on its neighbours.
+    """What a judge says of a picture and its caption; on a GPU where there is one, on one thread a worker otherwise.
 
-    On a GPU where there is one, on one thread a worker otherwise.
+    Judges that can take many pictures in one forward pass do (`Judge.score_many`).
 
     Args:
         judge: CLASS_PATH or CLASS_PATH:ARG, as `emu compare` takes it; ARG is its first argument.
         column: what the score is called, and the stage.
         side: the least length of the sides that the judge is shown; larger pictures are scaled down.
+        batch: pictures that it is shown together.
     """
 
-    def __init__(self, judge: str, column: str, side: int = 448) -> None:
-        self.given, self.name, self.column, self.side = judge, column, column, side
+    def __init__(self, judge: str, column: str, side: int = SIDE, batch: int = 16) -> None:
+        self.given, self.name, self.column, self.side, self.batch = judge, column, column, side, batch
         self.columns = {column: "float64"}
 
     @cached_property
     def judge(self) -> "Judge":
-        import torch
-
         from emu.judges import Judge
 
-        torch.set_num_threads(1)  # each worker has one core
         class_path, colon, argument = self.given.partition(":")
         module, _, name = class_path.rpartition(".")
         arguments = [argument] if colon else []
@@ -51,20 +48,16 @@ class Judged(Stage):
             raise UserError(f"stage {self.name}: judge {self.given}: {error}; give one such as {EXAMPLE}") from None
         return made
 
-    def measure(self, picture: Picture) -> Row:
-        judge = self.judge  # before torch: it sets the threads
-        import torch
+    def require(self) -> None:
+        super().require()
+        self.judge.require()
 
-        pixels = torch.from_numpy(np.array(reduced(picture.image, self.side or 0)))
-        image = pixels.permute(2, 0, 1)[None].float() / 255
-        image = image.cuda() if torch.cuda.is_available() else image
-        return {self.column: float(judge.score(image, [picture.text])[0])}
+    def measure(self, picture: Picture) -> Row:
+        return self.measure_many([picture])[0]
+
+    def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
+        scores = self.judge.score_many(tensors(pictures, self.side or 0), [picture.text for picture in pictures])
+        return [{self.column: score} for score in scores.tolist()]
 
 
 EXAMPLE = "emu.judges.clip.ClipScore:openai/clip-vit-large-patch14"
-
-
-def reduced(image: Image.Image, side: int) -> Image.Image:
-    """The picture, its sides divided by a whole number where they stay at least `side` long."""
-    times = min(image.size) // side if side else 1
-    return image.reduce(times) if times > 1 else image

@@ -1,5 +1,6 @@
 """Words in a picture: how many there are, and how much of it they cover."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -7,11 +8,15 @@ import numpy as np
 
 from emu.curate.picture import Picture
 from emu.curate.stage import Row, Stage
-from emu.curate.stages.judged import reduced
+
+SHORTEST = 4  # letters of a line that others can be like
 
 
 class Overlaid(Stage):
     """What OCR reads (rapidocr, its models come with the package): words, and their boxes' share of the area.
+
+    `repeats` is how often a line is read whose letters, four or more, are those of others or part of them: a text laid
+    over a picture again and again is a watermark as a rule.
 
     Args:
         confidence: lines that are read with less do not count.
@@ -19,7 +24,7 @@ class Overlaid(Stage):
     """
 
     name = "overlaid"
-    columns = {"words": "int64", "text_area": "float64"}
+    columns = {"words": "int64", "text_area": "float64", "repeats": "int64"}
     packages = {"rapidocr": "ocr", "onnxruntime": "ocr"}
 
     def __init__(self, confidence: float = 0.7, side: int = 640) -> None:
@@ -32,14 +37,21 @@ class Overlaid(Stage):
         return RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": 1})
 
     def measure(self, picture: Picture) -> Row:
-        pixels = np.asarray(reduced(picture.image, self.side or 0))
+        pixels = np.asarray(picture.small(self.side or 0))
         found = self.engine(np.ascontiguousarray(pixels[..., ::-1]))  # it takes blue first
         if found.boxes is None:
-            return {"words": 0, "text_area": 0.0}
+            return {"words": 0, "text_area": 0.0, "repeats": 0}
         read = [i for i, score in enumerate(found.scores) if score >= self.confidence]
         area = sum(polygon(np.asarray(found.boxes[i], dtype=float)) for i in read)
         words = sum(len(found.txts[i].split()) for i in read)
-        return {"words": words, "text_area": min(1.0, area / (pixels.shape[0] * pixels.shape[1]))}
+        share = min(1.0, area / (pixels.shape[0] * pixels.shape[1]))
+        return {"words": words, "text_area": share, "repeats": repeats([found.txts[i] for i in read])}
+
+
+def repeats(lines: Sequence[str]) -> int:
+    """Of the line that is read most often: how many there are like it, itself among them; parts of it count."""
+    letters = [text for text in ("".join(filter(str.isalnum, line.lower())) for line in lines) if len(text) >= SHORTEST]
+    return max((sum(one in other or other in one for other in letters) for one in letters), default=0)
 
 
 def polygon(corners: "np.typing.NDArray[np.float64]") -> float:

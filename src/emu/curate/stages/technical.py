@@ -6,7 +6,6 @@ from PIL import Image
 
 from emu.curate.picture import LUMA, Picture
 from emu.curate.stage import Row, Stage
-from emu.curate.stages.judged import reduced
 
 WINDOW = 192  # pixels: noise and blocks are looked for in four windows, at the picture's own resolution
 WHOLE = 256  # pixels of the short side, or up to twice as many, at which the rest is measured
@@ -28,7 +27,7 @@ class Technical(Stage):
     columns = dict.fromkeys(("blur", "noise", "blocks", "dark", "bright", "contrast", "colour"), "float64")
 
     def measure(self, picture: Picture) -> Row:
-        pixels = np.asarray(reduced(picture.image, WHOLE)).astype(np.float32)
+        pixels = np.asarray(picture.small(WHOLE)).astype(np.float32)
         luma = pixels @ LUMA / np.float32(255)
         near = [np.asarray(window).astype(np.float32) @ LUMA / np.float32(255) for window in windows(picture.image)]
         return {

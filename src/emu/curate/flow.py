@@ -1,0 +1,137 @@
+"""A shard's pictures on their way through the stages: most stages see them one at a time, some in batches.
+
+Where a stage takes batches, pictures wait before it, as small copies, until enough of their shard have come or what
+waits is large enough. So a batch is made of the same pictures whenever the shard is measured: the last bits of a score,
+which may depend on who is measured together, do not depend on kills, on the engine or on the number of workers.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from emu.curate.config import Funnel
+from emu.curate.picture import Picture
+from emu.curate.stage import Row, Stage
+from emu.curate.thumbnails import SIDE
+from emu.data.pictures import BadPicture
+from emu.errors import UserError
+
+HELD = 128 << 20  # bytes that wait before all stages together, a worker
+
+Tell = Callable[[Sequence[int]], None]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a picture has failed: at which step it is told."""
+
+    step: int
+    reason: str
+
+
+@dataclass
+class Passenger:
+    """A picture under way, its place in the shard and its row, which is filled in as it goes."""
+
+    index: int
+    picture: Picture
+    row: Row
+    held: int = 0  # bytes, while it waits
+
+
+class Flow:
+    """Takes pictures in their order, and hands each on once it is known how it ended.
+
+    Args:
+        funnel: the stages.
+        tell: hears which pictures are looked at next.
+        leave: is called with each picture once it has left or come through; not of those that could not be decoded.
+        alone: nobody waits: a batch is one picture.
+    """
+
+    def __init__(self, funnel: Funnel, tell: Tell, leave: Callable[[Passenger], None], *, alone: bool = False) -> None:
+        self.steps, self.tell, self.leave = funnel.steps, tell, leave
+        self.queues: dict[int, list[Passenger]] = {
+            number: [] for number, step in enumerate(self.steps) if step.stage.batch > 1
+        }
+        self.longest = {number: 1 if alone else self.steps[number].stage.batch for number in self.queues}
+        self.most = HELD // max(len(self.queues), 1)
+
+    def enter(self, one: Passenger) -> None:
+        """A picture goes as far as it comes."""
+        self._go(one, 0)
+
+    def finish(self) -> None:
+        """No more will come: who waits need not."""
+        for number in self.queues:
+            self._batch(number)
+
+    def _go(self, one: Passenger, start: int) -> None:
+        for number in range(start, len(self.steps)):
+            if number in self.queues:
+                self._wait(one, number)
+                return
+            if not self._take(one, number, self._measured(self.steps[number].stage, one, number)):
+                return
+        self.leave(one)
+
+    def _wait(self, one: Passenger, number: int) -> None:
+        later = {step.stage.side for step in self.steps[number:] if step.stage.side is not None}
+        try:
+            one.held = one.picture.shrink({SIDE, *later})
+        except BadPicture as reason:
+            one.row |= failed(0, str(reason))
+            return
+        queue = self.queues[number]
+        queue.append(one)
+        if len(queue) >= self.longest[number] or sum(other.held for other in queue) >= self.most:
+            self._batch(number)
+
+    def _batch(self, number: int) -> None:
+        together, self.queues[number] = self.queues[number], []
+        if not together:
+            return
+        self.tell([one.index for one in together])
+        for one, found in zip(together, self._together(self.steps[number].stage, together, number), strict=True):
+            if self._take(one, number, found):
+                self.tell([one.index])
+                self._go(one, number + 1)
+
+    def _together(self, stage: Stage, pictures: list[Passenger], number: int) -> list[Row | Failure]:
+        try:
+            rows = stage.measure_many([one.picture for one in pictures])
+            assert len(rows) == len(pictures), f"{stage.name}: {len(rows)} rows of {len(pictures)} pictures"
+            return list(rows)
+        except UserError:  # of the config, such as a model that is not there: no picture is to blame
+            raise
+        except Exception:  # of one of them: each alone shows which
+            return [self._measured(stage, one, number) for one in pictures]
+
+    @staticmethod
+    def _measured(stage: Stage, one: Passenger, number: int) -> Row | Failure:
+        try:
+            return stage.measure(one.picture)
+        except BadPicture as reason:  # met by the first stage that looks at pixels, and a matter of the file
+            return Failure(0, str(reason))
+        except UserError:
+            raise
+        except Exception as error:  # of this picture, whatever it is: it costs one row
+            return Failure(number, f"{type(error).__name__}: {error}")
+
+    def _take(self, one: Passenger, number: int, found: Row | Failure) -> bool:
+        """What a step found goes into the row; whether the picture stays."""
+        if isinstance(found, Failure):
+            one.row |= failed(found.step, found.reason)
+            if found.step:
+                self.leave(one)
+            return False
+        one.row |= found
+        verdict = self.steps[number].verdict(one.row)
+        if verdict is not None:
+            one.row |= {"left": number, "reason": verdict}
+            self.leave(one)
+        return verdict is None
+
+
+def failed(number: int, reason: str) -> Row:
+    """How a row says that its picture could not be used."""
+    return {"left": number, "failed": True, "reason": reason}

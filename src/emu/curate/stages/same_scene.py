@@ -1,0 +1,122 @@
+"""Near duplicates that a perceptual hash does not know, by what CLIP or SigLIP sees: crops, re-graded, turned ones."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.curate.picture import Picture
+from emu.curate.pixels import SIDE, embedder, embeddings
+from emu.curate.stage import Choice, Row, Scores, Selection
+from emu.curate.stages.best import rank
+from emu.errors import UserError
+
+BLOCK = 1024  # pictures that are compared with so many others at once: a few megabytes
+NAMED = 12  # rows of a scene that a reason names
+VIEWS = (1, 2, 8)
+
+Vectors = NDArray[np.floating[Any]]
+
+
+class SameScene(Selection):
+    """Of pictures whose embeddings have a cosine of at least `cosine` the best one stays: the first by `by`, or the
+    largest.
+
+    As in `Duplicates`, a picture leaves for one that stays: chains of look-alikes do not swallow what differs. All that
+    are still there are compared with all that stay: time grows with the square of their number, memory by 4 d bytes a
+    picture for embeddings of d numbers.
+
+    Args:
+        model: by hub name or folder, or emu://judges for the simulated web's own.
+        cosine: how near is the same; it depends on the model, so look at the pairs that it finds.
+        by: column -> weight: who stays, as in `Best`; empty takes the largest.
+        views: 1; 2 embeds the mean of a picture and its mirror image; 8 that of all turns by right angles and mirrors,
+            so that none of them hides a copy, at so many times the cost.
+        batch: pictures that the model is shown together.
+    """
+
+    name = "same scene"
+    columns = {"embedding": "binary"}
+    side = SIDE
+
+    def __init__(
+        self,
+        model: str = "openai/clip-vit-large-patch14",
+        cosine: float = 0.95,
+        by: dict[str, float] | None = None,
+        views: int = 1,
+        batch: int = 16,
+    ) -> None:
+        if views not in VIEWS:
+            raise UserError(f"stage {self.name}: views {views}: one of {', '.join(map(str, VIEWS))}")
+        self.model, self.cosine, self.by, self.views, self.batch = model, cosine, by or {}, views, batch
+        self.reads, self.numbers = ("embedding", "width", "height", *self.by), tuple(self.by)
+
+    def require(self) -> None:
+        super().require()
+        embedder(self.model).require()
+
+    def measure(self, picture: Picture) -> Row:
+        return self.measure_many([picture])[0]
+
+    def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
+        found = embeddings(self.model, pictures, views=self.views).numpy().astype("<f2")
+        return [{"embedding": one.tobytes()} for one in found]
+
+    def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
+        rows = np.flatnonzero(there)
+        leaves = np.zeros(len(there), dtype=bool)
+        if not len(rows):
+            return Choice(leaves, {})
+        pixels = scores["width"][rows].astype(np.int64) * scores["height"][rows].astype(np.int64)
+        rows = rows[np.lexsort((rows, -rank(scores, rows, self.by) if self.by else -pixels))]
+        vectors = np.stack([np.frombuffer(scores["embedding"][row], "<f2") for row in rows])
+        twins = leaders(vectors, self.cosine)
+        scenes = defaultdict(list)
+        for at, (twin, _) in twins.items():
+            scenes[twin].append(int(rows[at]))
+        reasons = {
+            int(rows[at]): f"shows what row {rows[twin]} shows (cosine {cosine:.3f}), of rows "
+            + _few([int(rows[twin]), *scenes[twin]])
+            for at, (twin, cosine) in twins.items()
+        }
+        leaves[list(reasons)] = True
+        return Choice(leaves, reasons, {"scenes shown more than once": len(scenes), "pictures of them": len(twins)})
+
+
+def leaders(vectors: Vectors, cosine: float) -> dict[int, tuple[int, float]]:
+    """Vectors (n,d), best first -> those near to a better one that stays: place -> (the nearest such place, cosine)."""
+    stay, found = list[int](), dict[int, tuple[int, float]]()
+    for start in range(0, len(vectors), BLOCK):
+        block = _unit(vectors[start : start + BLOCK])
+        best, which = np.full(len(block), -np.inf, dtype=np.float32), np.zeros(len(block), dtype=np.int64)
+        for low in range(0, len(stay), BLOCK):
+            some = np.array(stay[low : low + BLOCK])
+            cosines = block @ _unit(vectors[some]).T
+            at = cosines.argmax(1)
+            value = cosines[np.arange(len(block)), at]
+            best, which = np.where(value > best, value, best), np.where(value > best, some[at], which)
+        among, mine = block @ block.T, np.zeros(len(block), dtype=bool)
+        for i in range(len(block)):
+            if mine.any() and (near := np.where(mine, among[i], -np.inf)).max() > best[i]:
+                best[i], which[i] = near.max(), start + int(near.argmax())
+            if best[i] >= cosine:
+                found[start + i] = int(which[i]), float(best[i])
+            else:
+                mine[i] = True
+                stay.append(start + i)
+    return found
+
+
+def _unit(vectors: Vectors) -> NDArray[np.float32]:
+    """Of length 1 again, which halves of floats are only nearly."""
+    exact: NDArray[np.float32] = vectors.astype(np.float32)
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    return exact
+
+
+def _few(rows: list[int]) -> str:
+    named = ", ".join(map(str, sorted(rows)[:NAMED]))
+    return f"{named} and {len(rows) - NAMED:,} more" if len(rows) > NAMED else named
