@@ -24,6 +24,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     do.add_argument("--invite", metavar="NAME", help="print a new link for a rater; one that they had closes")
     do.add_argument("--revoke", metavar="NAME", help="close a rater's link; the answers stay")
     do.add_argument("--raters", action="store_true", help="list the raters and how far they are")
+    do.add_argument("--draft", metavar="MODEL", help="let a model that sees draft the captions, for people to correct")
     do.add_argument("--results", action="store_true", help="count the answers, into review.json in the folder")
     do.add_argument("--out", type=Path, metavar="FOLDER", help="write what stayed as a curated folder of its own")
 
@@ -60,6 +61,10 @@ def review(given: argparse.Namespace) -> None:
             from emu.desk.review.needles import write_needles
 
             print(write_needles(made, given.out))
+        elif given.draft is not None:
+            from emu.desk.review.drafting import draft
+
+            print(f"{given.folder}: {draft(made, given.draft):,} captions drafted")
         elif given.raters:
             print("\n".join(progress(made)))
         else:
