@@ -3,6 +3,7 @@
 A text in a `Told` comes from a source or from people and is never read as markup; all other texts are the card's own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -20,7 +21,7 @@ Cell = str | Told
 class Table:
     """Columns under their heads; `number` says how many of the last columns are figures."""
 
-    heads: list[Cell]
+    heads: Sequence[Cell]
     rows: list[list[Cell]]
     number: int = 0
 

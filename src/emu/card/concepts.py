@@ -30,7 +30,7 @@ def section(curated: Curated) -> Section:
     after = Counter(curated.concepts().values())
     before = _before(curated)
     column = Told(curated.concept)
-    blocks: list[Block] = [Table(["Column"], [[column]])]
+    blocks: list[Block] = []
     if before:
         level = simultaneous_level(len(before))
         blocks += [
@@ -38,7 +38,7 @@ def section(curated: Curated) -> Section:
             f"{count(after.total(), 'picture')} that stayed. The interval is that of the share after (Wilson, all of "
             "them together at 95 %): a share before that lies outside was moved by more than chance.",
             Table(
-                ["Concept", "Before", "Share", "After", "Share", "Interval", "Verdict"],
+                [column, "Before", "Share", "After", "Share", "Interval", "Verdict"],
                 [_row(name, before, after, level) for name, _ in before.most_common(SHOWN)],
                 number=6,
             ),
@@ -48,7 +48,7 @@ def section(curated: Curated) -> Section:
         rows: list[list[Cell]] = [
             [Told(name), f"{n:,}", share(n, after.total())] for name, n in after.most_common(SHOWN)
         ]
-        blocks += ["Shares before the funnel are not known.", Table(["Concept", "Pictures", "Share"], rows, number=2)]
+        blocks += ["Shares before the funnel are not known.", Table([column, "Pictures", "Share"], rows, number=2)]
     if len(before or after) > SHOWN:
         blocks += [f"The {SHOWN} largest of {len(before or after):,} concepts."]
     return Section("Concepts", [*blocks, *_scores(curated)])

@@ -13,6 +13,7 @@ from emu.curate.stages.overlaid import Overlaid
 from emu.curate.stages.popularity import Popularity
 from emu.curate.stages.readable import Readable
 from emu.curate.stages.shape import Shape
+from emu.curate.stages.taste import Taste
 from emu.curate.stages.technical import Technical
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "Popularity",
     "Readable",
     "Shape",
+    "Taste",
     "Technical",
 ]
