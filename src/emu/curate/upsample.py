@@ -44,7 +44,8 @@ def upsample(folder: Path, size: int, by: Upsampler | None = None) -> list[Small
     """Write `upsample` into every line of metadata.jsonl: by what factor its picture's shorter side is under `size`.
 
     With an upsampler, every picture whose original is under `size` is made that large first; then its line names the
-    new file. Returns a line a concept. UserError: no curated folder, a size that makes no sense, a full disk.
+    new file. What comes out does not depend on earlier calls. Returns a line a concept. UserError: no curated folder, a
+    size that makes no sense, a full disk.
     """
     if not LEAST <= size <= MOST:
         raise UserError(f"--upsample {size}: give the shorter side in pixels, from {LEAST} to {MOST:,}")
@@ -68,8 +69,9 @@ def table(counts: list[Small], size: int) -> str:
 
 
 def _upsampled(folder: Path, row: Row, size: int, by: Upsampler) -> Row:
-    """The line for a picture that is large enough; as it was where its original is, or cannot be read."""
+    """The line for a picture that is large enough: the original's where that is, or where it cannot be read."""
     source = original(row)
+    row = {**{key: value for key, value in row.items() if key != "upsampled_from"}, "file_name": source}
     needed = _factor(folder, source, size)
     if needed is None or needed <= 1:
         return row

@@ -80,7 +80,7 @@ class Upscaler(Upsampler):
         there = torch.cuda.is_available()
         kind = getattr(diffusers, self.index["_class_name"])
         try:
-            pipeline = kind.from_pretrained(self.folder, torch_dtype=torch.float16 if there else torch.float32)
+            pipeline = kind.from_pretrained(self.folder, dtype=torch.float16 if there else torch.float32)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             said = str(error).strip().partition("\n")[0]
             raise UserError(f"--upsampler {self.name}: cannot be loaded ({said}); name a whole pipeline") from None
