@@ -16,7 +16,6 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +31,7 @@ from emu.taste.logistic import fit
 from emu.world import World
 
 FIRST = 100  # pictures of the first batch; later ones are a quarter of what was looked at, and at least so many
+RANDOM = 400  # looks
 ERRS = 0.1
 SHARES = (0.25, 0.5, 0.75)  # of a pool's needles
 WORLD = World(SEED)
@@ -92,14 +92,14 @@ def learning(pool: Pool, x: Array, *, seed: int) -> Next:
     return choose
 
 
-def quality(pool: Pool, *, number: int, repeats: int) -> None:
-    """How well each order tells needles among those that nobody looked at, after `number` random looks."""
+def quality(pool: Pool, *, repeats: int) -> None:
+    """How well each order tells needles among those that nobody looked at, after RANDOM random looks."""
     told: dict[str, list[float]] = {"appeal of the funnel": [], **{name: [] for name in EYES}}
     for seed in range(repeats):
         rng = np.random.default_rng((seed, 2))
         says = pool.needle ^ (rng.random(len(pool.needle)) < ERRS)
         some = rng.permutation(len(pool.needle))
-        looked, rest = some[:number], some[number:]
+        looked, rest = some[:RANDOM], some[RANDOM:]
         told["appeal of the funnel"].append(auc(pool.appeal[rest], pool.needle[rest]))
         for name, x in pool.seen.items():
             head = fit(x[looked], says[looked], pool.groups[looked])
@@ -138,19 +138,15 @@ def main() -> None:
     rows = pq.read_table(out / "manifest.parquet").to_pylist()
     for row in rows:
         row |= json.loads(row["source_columns"] or "{}")
-    pools = {
-        "what the whole funnel leaves": [row for row in rows if row["status"] == "kept"],
-        "what it leaves without its stage of appeal": [row for row in rows if row["stage"] in (None, "appeal")],
-    }
-    for (name, some), own in product(pools.items(), (False, True)):
-        pool = Pool(some, source, given.work, own=own)
+    kept = [row for row in rows if row["status"] == "kept"]
+    for own in (False, True):
+        pool = Pool(kept, source, given.work, own=own)
         taste = "a taste of one's own" if own else "the paper's taste"
         share = f"{pool.needle.sum():,} needles ({100 * pool.needle.mean():.1f} %)"
-        print(f"\n{name}, {taste}: {len(some):,} pictures, {share}\n")
+        print(f"\n{taste}: {len(kept):,} pictures, {share}\n")
         table(pool, repeats=given.repeats)
-        number = 400 if len(some) < 2000 else 1000
-        print(f"\nAUC of the truth among the rest after {number:,} random looks\n\n| order | AUC |\n|---|---|")
-        quality(pool, number=number, repeats=given.repeats)
+        print(f"\nAUC of the truth among the rest after {RANDOM:,} random looks\n\n| order | AUC |\n|---|---|")
+        quality(pool, repeats=given.repeats)
 
 
 if __name__ == "__main__":
