@@ -16,7 +16,7 @@ Labels = NDArray[np.bool_]
 
 PENALTIES = tuple(10.0**power for power in (4, 3.5, 3, 2.5, 2, 1.5, 1, 0))  # strong to weak; of a sum over pictures
 FOLDS = 5
-STEPS, NOTHING = 50, 1e-9
+STEPS, SETTLED, NOTHING = 50, 1e-6, 1e-9  # of Newton's method, whose error falls to its square with every step
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def path(z: Matrix, y: Labels, penalties: Sequence[float]) -> list[Matrix]:
             while _loss(at - step, known, y, ridge) > now + NOTHING:
                 step = step / 2
             at = at - step
-            if np.abs(step).max() < NOTHING:
+            if np.abs(step).max() < SETTLED:
                 break
         found.append(at)
     return found
@@ -143,5 +143,4 @@ def _hessian(known: Matrix, p: Matrix, ridge: Matrix) -> Matrix:
 def _covariance(at: Matrix, z: Matrix, penalty: float) -> Matrix:
     known = np.column_stack([z, np.ones(len(z))])
     ridge = np.append(np.full(z.shape[1], penalty), 0.0)
-    inverse: Matrix = np.linalg.inv(_hessian(known, expit(known @ at), ridge))
-    return inverse
+    return np.asarray(np.linalg.inv(_hessian(known, expit(known @ at), ridge)), dtype=np.float64)
