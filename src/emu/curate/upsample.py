@@ -49,9 +49,10 @@ def upsample(folder: Path, size: int, by: Upsampler | None = None) -> list[Small
     """
     if not LEAST <= size <= MOST:
         raise UserError(f"--upsample {size}: give the shorter side in pixels, from {LEAST} to {MOST:,}")
-    curated = read_curated(folder)
-    concepts = curated.concepts()
+    read_curated(folder)  # before anything is written there
     with ledger.alone(folder):
+        curated = read_curated(folder)
+        concepts = curated.concepts()
         rows = [_upsampled(folder, row, size, by) for row in _watched(curated.rows)] if by else curated.rows
         marked = [{**row, "upsample": _factor(folder, row["file_name"], size)} for row in rows]
         ledger.write_durably(folder / METADATA, "".join(json.dumps(row) + "\n" for row in marked).encode())
