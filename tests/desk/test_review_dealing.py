@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
@@ -117,3 +119,12 @@ def test_who_has_been_begun_comes_first_and_all_in_one_order(tmp_path: Path) -> 
     assert set(begun) <= set(shown)
     assert begun == sorted(begun, key=lambda key: desk.review.ranks[key])
     assert sorted(desk.review.ranks.values()) == list(range(40))
+
+
+def test_the_order_of_the_taste_head_is_taken(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, 6)
+    files = [f"images/{i:04d}.png" for i in (3, 0, 5, 1, 2, 4)]
+    table = pa.table({"file": files, "score": [0.9, 0.8, 0.1, 0.7, 0.6, 0.5], "order": list(range(6))})
+    pq.write_table(table, folder / "taste.parquet")
+    desk = Desk(make_review(folder, plan(Pass("first", "single"))), "Ada")
+    assert [desk.review.pictures[look.picture].file for look in desk.hand("Ada", "first").open] == files

@@ -26,16 +26,27 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument("--engine", default="pool", help="pool (processes of this machine), daft or ray")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (as many as cores)")
+    after = parser.add_argument_group("after the funnel, on DST alone")
+    after.add_argument("--upsample", type=int, metavar="SIZE", help="mark pictures whose shorter side is under SIZE")
+    after.add_argument("--upsampler", metavar="PIPELINE", help="and make them larger: an upscaler's folder, or lanczos")
+    after.add_argument(
+        "--sampler", action="append", default=[], metavar="KEY=VALUE", help="num_inference_steps=20, ..."
+    )
 
 
 def curate(given: argparse.Namespace) -> None:
-    """Curates, and prints the funnel; or explains one picture."""
+    """Curates, and prints the funnel; or explains one picture, or makes small ones larger."""
     if given.explain is not None:
         from emu.curate.explain import explain
 
         (out,) = _folders(given.folders, "DST")
         print("\n".join(explain(Path(out), given.explain)))
         return
+    if given.upsample is not None:
+        upsample(given)
+        return
+    if given.upsampler or given.sampler:
+        raise UserError("--upsampler: to which size? add --upsample SIZE")
     source, out = _folders(given.folders, "SRC DST")
     if given.workers < 1:
         raise UserError(f"--workers {given.workers}: at least 1")
@@ -45,6 +56,19 @@ def curate(given: argparse.Namespace) -> None:
 
     told = curate(_document(given), source, Path(out), engine=make(given.engine, workers=given.workers))
     print(f"{table(told['stages'])}\n{Path(out) / PAGE}: the funnel, for any browser")
+
+
+def upsample(given: argparse.Namespace) -> None:
+    """Marks small pictures, or makes them larger, and prints how many of each concept there are."""
+    (out,) = _folders(given.folders, "FOLDER")
+    if given.sampler and not given.upsampler:
+        raise UserError("--sampler: of which pipeline? add --upsampler PIPELINE")
+    from emu.commands.sample import setting
+    from emu.curate.upsample import table, upsample
+    from emu.curate.upsamplers import upsampler
+
+    by = upsampler(given.upsampler, **dict(map(setting, given.sampler))) if given.upsampler else None
+    print(table(upsample(Path(out), given.upsample, by), given.upsample))
 
 
 def _document(given: argparse.Namespace) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from emu.curate.stages.popularity import Popularity
 from emu.curate.stages.readable import Readable
 from emu.curate.stages.same_scene import SameScene
 from emu.curate.stages.shape import Shape
+from emu.curate.stages.taste import Taste
 from emu.curate.stages.technical import Technical
 from emu.curate.stages.watermark import Watermark
 
@@ -36,6 +37,7 @@ __all__ = [
     "Readable",
     "SameScene",
     "Shape",
+    "Taste",
     "Technical",
     "Watermark",
 ]

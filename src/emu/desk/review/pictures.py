@@ -56,14 +56,18 @@ def read_pictures(folder: Path) -> dict[str, Shown]:
     return found
 
 
-def taste(folder: Path) -> dict[str, float]:
-    """File -> how likely people keep it, of `emu taste`; empty where it has not run."""
+def taste(folder: Path) -> dict[str, int]:
+    """File -> its place in the order of `emu taste`; empty where that has not run."""
     if not (folder / TASTE).is_file():
         return {}
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pq.read_table(folder / TASTE, columns=["file", "score"])
-    return dict(zip(table.column("file").to_pylist(), table.column("score").to_pylist(), strict=True))
+    try:
+        table = pq.read_table(folder / TASTE, columns=["file", "order"])
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{folder / TASTE}: not of emu taste ({error}); remove it, or run emu taste again") from error
+    return dict(zip(table.column("file").to_pylist(), table.column("order").to_pylist(), strict=True))
 
 
 def _sums(folder: Path, files: list[str]) -> dict[str, str]:

@@ -86,11 +86,11 @@ def open_review(database: Database, folder: Path, pictures: dict[str, Shown], pl
     )
 
 
-def _ranks(pictures: dict[str, Shown], secret: bytes, likely: dict[str, float]) -> dict[str, int]:
+def _ranks(pictures: dict[str, Shown], secret: bytes, places: dict[str, int]) -> dict[str, int]:
     """A shuffled order; where `emu taste` has ranked the pictures, its order."""
     order = sorted(pictures)
     random.Random(secret).shuffle(order)
-    order.sort(key=lambda key: -likely.get(pictures[key].file, float("-inf")))
+    order.sort(key=lambda key: places.get(pictures[key].file, len(order)))
     return {key: place for place, key in enumerate(order)}
 
 

@@ -1,0 +1,112 @@
+"""The data card of a curated folder: `README.md` as a Hub dataset card, and the same as one offline page, `card.html`.
+
+Reads the folder alone. What is not known is said to be not known; a file that somebody else wrote, or changed, stays.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from emu.card import captions, concepts, funnel, html, licences, looks, origin, people
+from emu.card.blocks import Card, Pictures, Section, Told, count
+from emu.card.markdown import markdown
+from emu.curate.curated import Curated, read_curated, read_review
+from emu.errors import UserError
+from emu.runs import write_atomically
+
+README = "README.md"
+PAGE = "card.html"
+SHOWN = 24  # pictures, at random
+MARK = "<!-- written by emu card; sha256 of all before this line: {} -->\n"
+MARKED = re.compile(r"(.*)" + re.escape(MARK).replace(r"\{\}", "([0-9a-f]{64})") + r"\Z", re.DOTALL)
+SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
+
+
+def write_card(folder: Path) -> list[Path]:
+    """Writes both files, and returns them. UserError: no curated folder; a file that `emu card` did not write."""
+    paths = [folder / README, folder / PAGE]
+    curated, review = read_curated(folder), read_review(folder)
+    for path in paths:
+        _require_ours(path)
+    card = make_card(curated, review)
+    for path, text in zip(paths, (markdown(card), html.page(card, folder)), strict=True):
+        write_atomically(path, marked(text).encode())
+    return paths
+
+
+def make_card(curated: Curated, review: dict[str, Any]) -> Card:
+    """All that is known of the folder. UserError: a picture is not there."""
+    rows, folder = curated.rows, curated.folder
+    files = [row["file_name"] for row in rows]
+    pictures = origin.pictures_sha256([origin.file_sha256(folder / file) for file in files])
+    seed = int(pictures[:8], 16)
+    texts = {row["file_name"]: str(row.get("text") or "") for row in rows}
+    shown = [(file, texts[file]) for file in looks.sample(files, SHOWN, seed=seed)]
+    return Card(
+        title=Told(folder.resolve().name),
+        lead=f"{count(len(files), 'picture')} with captions, for quality-tuning a text-to-image model.",
+        sections=[
+            Section("Pictures", ["Drawn at random, not the best ones.", Pictures(shown)]),
+            funnel.section(curated),
+            people.section(review),
+            concepts.section(curated),
+            looks.section(folder, files, seed=seed),
+            captions.section(rows, review),
+            licences.section(rows),
+            origin.section(curated, pictures, review),
+            origin.making(curated),
+        ],
+        front=_front(curated),
+        unknown=_unknown(curated),
+    )
+
+
+def marked(text: str) -> str:
+    """With a last line by which it is known again, and whether somebody has changed it."""
+    return text + MARK.format(hashlib.sha256(text.encode()).hexdigest())
+
+
+def _require_ours(path: Path) -> None:
+    if not path.exists():
+        return
+    found = MARKED.match(path.read_bytes().decode(errors="replace"))
+    if found is None:
+        raise UserError(f"{path}: not written by emu card; move it away, and it will not be overwritten")
+    if hashlib.sha256(found[1].encode()).hexdigest() != found[2]:
+        raise UserError(f"{path}: was changed since emu card wrote it; move it away, and it will not be overwritten")
+
+
+def _front(curated: Curated) -> dict[str, object]:
+    """The metadata that the Hub reads."""
+    number = len(curated.rows)
+    front: dict[str, object] = {"pretty_name": curated.folder.resolve().name, "license": licences.front(curated.rows)}
+    found = _languages(curated)
+    if found:
+        front["language"] = found
+    size = next((name for edge, name in SIZES if number < edge), "n>1M")
+    return front | {
+        "task_categories": ["text-to-image"],
+        "size_categories": [size],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": _patterns(curated)}]}],
+    }
+
+
+def _languages(curated: Curated) -> list[str]:
+    """Those that a column tells, where every value is a code that the Hub reads."""
+    told = sorted((captions.languages(curated.rows) or {}).keys() - {"not told"})
+    return told if all(re.fullmatch("[a-z]{2,3}", one) for one in told) else []
+
+
+def _unknown(curated: Curated) -> list[str]:
+    return ["language"] if not _languages(curated) else []
+
+
+def _patterns(curated: Curated) -> list[str]:
+    """metadata.jsonl and its pictures, and not the manifest, which lists every picture of the source."""
+    return ["metadata.jsonl", *sorted({_pattern(row["file_name"]) for row in curated.rows})]
+
+
+def _pattern(file: str) -> str:
+    first, slash, _ = file.partition("/")
+    return f"{first}/**" if slash else f"*.{file.rpartition('.')[2]}"

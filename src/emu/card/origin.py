@@ -1,0 +1,75 @@
+"""What the folder is, to the byte, and what it was made with: hashes, the config, versions."""
+
+import hashlib
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from emu.card.blocks import Block, Cell, Section, Table, Told, Verbatim
+from emu.curate import manifest
+from emu.curate.curated import REVIEW, Curated
+from emu.data.sources.folder import METADATA
+from emu.errors import UserError
+
+PACKAGES = ("emu-quality-tuning", "pillow", "numpy", "pyarrow")
+
+
+def file_sha256(path: Path) -> str:
+    """UserError: a picture that metadata.jsonl names is not there."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); mend it, or take it out of {METADATA}") from None
+
+
+def pictures_sha256(hashes: list[str]) -> str:
+    """Of the pictures' own hashes, sorted, a line each: one number for the set, whatever the files are called."""
+    return hashlib.sha256("".join(f"{one}\n" for one in sorted(hashes)).encode()).hexdigest()
+
+
+def section(curated: Curated, pictures: str, review: dict[str, Any]) -> Section:
+    """Hashes."""
+    rows: list[list[Cell]] = [["the pictures: their sha256, sorted, a line each", pictures]]
+    for name in (METADATA, manifest.NAME, REVIEW):
+        path = curated.folder / name
+        rows.append([name, file_sha256(path) if path.exists() else "not there"])
+    guideline = review.get("guideline") or {}
+    rows.append(["the guideline", Told(str(guideline.get("sha256") or "not known"))])
+    rows.append(["the funnel's config", Told(str(curated.told.get("config") or "not known"))])
+    return Section("Hashes (sha256)", [Table(["Of", "Value"], rows)])
+
+
+def making(curated: Curated) -> Section:
+    """The source, the config, upsampling, versions."""
+    blocks: list[Block] = []
+    if curated.told:
+        blocks += [Table(["Source"], [[Told(str(curated.told.get("source")))]])]
+        blocks += [Verbatim("The config", yaml.safe_dump(curated.document, sort_keys=False))]
+    else:
+        blocks += ["Source and config are not known: the folder has no manifest."]
+    blocks += [_upsampled(curated)]
+    versions: list[list[Cell]] = [[name, importlib.metadata.version(name)] for name in PACKAGES]
+    blocks += [
+        "This card was written with the versions below; with which ones the funnel ran, the manifest does not tell.",
+        Table(["Software", "Version"], [["Python", platform.python_version()], *versions]),
+    ]
+    return Section("How it was made", blocks)
+
+
+def _upsampled(curated: Curated) -> Block:
+    made = [row["upsampled_from"] for row in curated.rows if isinstance(row.get("upsampled_from"), dict)]
+    small = sum((row.get("upsample") or 1) > 1 for row in curated.rows)
+    if not any("upsample" in row for row in curated.rows):
+        return "No picture is known to be upsampled."
+    if not made:
+        return f"No picture is upsampled; {small:,} are marked as smaller than was asked for."
+    by = {(str(one.get("upsampler")), str(one.get("upsampler_sha256") or "-")) for one in made}
+    rows: list[list[Cell]] = [
+        [Told(name), Told(sha256), f"{sum(one.get('upsampler') == name for one in made):,}"]
+        for name, sha256 in sorted(by)
+    ]
+    return Table(["Upsampled by", "sha256 of its weights", "Pictures"], rows, number=1)

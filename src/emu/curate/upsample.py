@@ -1,0 +1,139 @@
+"""Small needles: marked with the factor that they lack, or made larger beside what they were.
+
+Nothing is lost: the originals stay where they are, new pictures lie in `upsampled/`, and a line of metadata.jsonl that
+names a new one says in `upsampled_from` what it was made from and by what. A killed job goes on picture by picture.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from emu.curate import ledger
+from emu.curate.curated import Row, original, read_curated
+from emu.curate.upsamplers import LARGEST, Upsampler
+from emu.data.pictures import BadPicture, decode, read_size
+from emu.data.sources.folder import METADATA
+from emu.errors import UserError
+from emu.runs import write_atomically
+
+FOLDER = "upsampled"
+MADE = "emu"  # the text of a PNG by which it is known what it was made from
+LEAST, MOST = 16, 8192  # pixels
+MAX_PIXELS = 100_000_000
+
+
+@dataclass(frozen=True)
+class Small:
+    """How many pictures of a concept are smaller than asked for."""
+
+    concept: str
+    pictures: int
+    small: int
+    made: int
+    unread: int
+
+
+def upsample(folder: Path, size: int, by: Upsampler | None = None) -> list[Small]:
+    """Write `upsample` into every line of metadata.jsonl: by what factor its picture's shorter side is under `size`.
+
+    With an upsampler, every picture whose original is under `size` is made that large first; then its line names the
+    new file. What comes out does not depend on earlier calls. Returns a line a concept. UserError: no curated folder, a
+    size that makes no sense, a full disk.
+    """
+    if not LEAST <= size <= MOST:
+        raise UserError(f"--upsample {size}: give the shorter side in pixels, from {LEAST} to {MOST:,}")
+    read_curated(folder)  # before anything is written there
+    with ledger.alone(folder):
+        curated = read_curated(folder)
+        concepts = curated.concepts()
+        rows = [_upsampled(folder, row, size, by) for row in _watched(curated.rows)] if by else curated.rows
+        marked = [{**row, "upsample": _factor(folder, row["file_name"], size)} for row in rows]
+        ledger.write_durably(folder / METADATA, "".join(json.dumps(row) + "\n" for row in marked).encode())
+    return _counted(list(zip((concepts[row["file_name"]] for row in curated.rows), marked, strict=True)))
+
+
+def table(counts: list[Small], size: int) -> str:
+    """For a terminal."""
+    rows = [["concept", "pictures", f"under {size}", "made larger", "unreadable"]]
+    total = Small("all", *(sum(getattr(one, key) for one in counts) for key in ("pictures", "small", "made", "unread")))
+    for one in [*counts, *([total] if len(counts) > 1 else [])]:
+        rows.append([one.concept, *(f"{n:,}" for n in (one.pictures, one.small, one.made, one.unread))])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
+
+
+def _upsampled(folder: Path, row: Row, size: int, by: Upsampler) -> Row:
+    """The line for a picture that is large enough: the original's where that is, or where it cannot be read."""
+    source = original(row)
+    row = {**{key: value for key, value in row.items() if key != "upsampled_from"}, "file_name": source}
+    needed = _factor(folder, source, size)
+    if needed is None or needed <= 1:
+        return row
+    content = (folder / source).read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    made = {**by.describe(), "file_name": source, "sha256": sha256, "seed": int(sha256[:8], 16) % LARGEST, "size": size}
+    text = json.dumps(made, sort_keys=True)
+    file = f"{FOLDER}/{Path(source).stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.png"
+    if _mark(folder / file) != text:
+        try:
+            image = decode(lambda: io.BytesIO(content), max_pixels=MAX_PIXELS)
+        except BadPicture:
+            return row
+        large = by(image, str(row.get("text") or ""), short=size, seed=int(made["seed"]))
+        with ledger.told_of_the_disk(folder / file):
+            write_atomically(folder / file, _png(large, text))
+    made["made_sha256"] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    return {**row, "file_name": file, "upsampled_from": made}
+
+
+def _factor(folder: Path, file: str, size: int) -> float | None:
+    """What the shorter side is to be multiplied by; 1 where it is long enough, None where it cannot be read."""
+    try:
+        short = min(read_size(_opener(folder / file), max_pixels=MAX_PIXELS))
+    except BadPicture:
+        return None
+    return max(1.0, round(size / short, 4))
+
+
+def _opener(path: Path) -> Callable[[], io.BufferedReader]:
+    return lambda: path.open("rb")
+
+
+def _mark(path: Path) -> str | None:
+    """What a picture of ours says that it was made from."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            return str(image.info.get(MADE))
+    except OSError:
+        return None
+
+
+def _png(image: Image.Image, text: str) -> bytes:
+    told, stream = PngInfo(), io.BytesIO()
+    told.add_text(MADE, text)
+    image.save(stream, "PNG", pnginfo=told)
+    return stream.getvalue()
+
+
+def _watched(rows: list[Row]) -> Iterator[Row]:
+    from tqdm import tqdm
+
+    yield from tqdm(rows, desc="upsampling", unit="", mininterval=1)
+
+
+def _counted(marked: list[tuple[str, dict[str, Any]]]) -> list[Small]:
+    def lines() -> Iterator[Small]:
+        for concept in sorted({concept for concept, _ in marked}):
+            rows = [row for name, row in marked if name == concept]
+            small = sum((row["upsample"] or 1) > 1 for row in rows)
+            made = sum(isinstance(row.get("upsampled_from"), dict) for row in rows)
+            yield Small(concept, len(rows), small, made, sum(row["upsample"] is None for row in rows))
+
+    return list(lines())

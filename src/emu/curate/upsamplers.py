@@ -1,0 +1,136 @@
+"""What makes a small needle larger: Lanczos, or an upscaler of diffusers by folder or hub name.
+
+An upscaler multiplies the sides by a whole number. It is given the whole picture, again where once is not enough, and
+what is too large then is scaled down: nothing that the picture shows is thrown away before.
+"""
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from emu.errors import UserError
+
+LANCZOS = "lanczos"
+KINDS = ("StableDiffusionUpscalePipeline", "StableDiffusionLatentUpscalePipeline")
+MULTIPLE = 64  # pixels: sides that every one of them takes
+LARGEST = 2**31  # seeds
+
+
+class Upsampler(ABC):
+    """Makes one picture larger, by its caption and a seed of its own: no picture depends on another."""
+
+    @abstractmethod
+    def enlarge(self, image: Image.Image, text: str, *, seed: int) -> Image.Image:
+        """RGB -> RGB of the same shape with longer sides."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What it was, for the metadata: equal descriptions give equal pictures."""
+
+    def __call__(self, image: Image.Image, text: str, *, short: int, seed: int) -> Image.Image:
+        """The picture with its shorter side `short` pixels long."""
+        width, height = _size(image, short)
+        while min(image.size) < short:
+            image = self.enlarge(image, text, seed=seed)
+        return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+class Lanczos(Upsampler):
+    """Windowed sinc interpolation: adds no detail."""
+
+    def enlarge(self, image: Image.Image, text: str, *, seed: int) -> Image.Image:
+        raise NotImplementedError  # a size is reached at once
+
+    def describe(self) -> dict[str, Any]:
+        return {"upsampler": LANCZOS}
+
+    def __call__(self, image: Image.Image, text: str, *, short: int, seed: int) -> Image.Image:
+        return image.resize(_size(image, short), Image.Resampling.LANCZOS)
+
+
+class Upscaler(Upsampler):
+    """A pipeline of diffusers that takes a caption and a picture.
+
+    Args:
+        name: its folder or hub name.
+        settings: of its call, such as num_inference_steps; its own defaults otherwise.
+    """
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        from emu.folders import locate, read_index
+
+        self.name, self.settings = name, settings
+        try:
+            self.folder = locate(name)
+            self.index = read_index(self.folder)
+        except UserError as error:
+            raise UserError(f"--upsampler {name}: {str(error).removeprefix('model.pretrained ')}") from None
+        if self.index["_class_name"] not in KINDS:
+            kind = self.index["_class_name"]
+            raise UserError(f"--upsampler {name}: a {kind}; name a {' or a '.join(KINDS)}, or {LANCZOS}")
+
+    @cached_property
+    def pipeline(self) -> Any:
+        import diffusers
+        import torch
+
+        there = torch.cuda.is_available()
+        kind = getattr(diffusers, self.index["_class_name"])
+        try:
+            pipeline = kind.from_pretrained(self.folder, dtype=torch.float16 if there else torch.float32)
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            said = str(error).strip().partition("\n")[0]
+            raise UserError(f"--upsampler {self.name}: cannot be loaded ({said}); name a whole pipeline") from None
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline.to("cuda" if there else "cpu")
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of its components' files."""
+        from emu.folders import content_hash
+
+        parts = (self.folder / name for name, value in self.index.items() if isinstance(value, list))
+        return content_hash(part for part in parts if part.is_dir())
+
+    def describe(self) -> dict[str, Any]:
+        return {"upsampler": self.name, "upsampler_sha256": self.sha256, "settings": self.settings}
+
+    def enlarge(self, image: Image.Image, text: str, *, seed: int) -> Image.Image:
+        import torch
+
+        width, height = image.size
+        padded = _padded(image)
+        generator = torch.Generator().manual_seed(seed)  # the CPU's: one seed, one noise, on any device
+        try:
+            large = self.pipeline(prompt=text, image=padded, generator=generator, **self.settings).images[0]
+        except TypeError as error:
+            raise UserError(f"--upsampler {self.name}: {error}; see what its call takes for --sampler") from None
+        times = large.width // padded.width
+        if times < 2:
+            raise UserError(f"--upsampler {self.name}: makes no picture larger; name an upscaler, or {LANCZOS}")
+        cropped: Image.Image = large.crop((0, 0, times * width, times * height)).convert("RGB")
+        return cropped
+
+
+def upsampler(name: str, **settings: Any) -> Upsampler:
+    """UserError: no such pipeline, or one of another kind; settings for what has none."""
+    if name != LANCZOS:
+        return Upscaler(name, **settings)
+    if settings:
+        raise UserError(f"--sampler: {LANCZOS} has no settings; give them to a pipeline")
+    return Lanczos()
+
+
+def _size(image: Image.Image, short: int) -> tuple[int, int]:
+    """(width, height) of the picture's shape whose shorter side is `short`."""
+    width, height = (max(short, round(side * short / min(image.size))) for side in image.size)
+    return width, height
+
+
+def _padded(image: Image.Image) -> Image.Image:
+    """Sides that are multiples of what a network takes, by repeating the last line: nothing is stretched."""
+    right, below = (-side % MULTIPLE for side in image.size)
+    return Image.fromarray(np.pad(np.asarray(image), ((0, below), (0, right), (0, 0)), mode="edge"))

@@ -1,0 +1,134 @@
+"""Taste: a small head on embeddings of what people kept and rejected; it says what they should look at next.
+
+Into the curated folder go `taste.parquet` (file, score, uncertainty, order) and `taste.safetensors`, the head;
+embeddings are kept in `.taste`, by content.
+"""
+
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from emu.curate.curated import Curated, read_curated, read_review
+from emu.errors import UserError
+from emu.runs import write_atomically
+from emu.taste.decisions import decisions, files_of, groups
+from emu.taste.embeddings import Embeddings, Matrix, load_eye
+from emu.taste.head import HEAD, write_head
+from emu.taste.held_out import HeldOut, held_out
+from emu.taste.logistic import Labels, Logistic, fit
+
+TABLE = "taste.parquet"
+CACHE = ".taste"
+FEWEST = 20  # decisions of each kind
+EXPLORE = 0.2  # of what comes next is what the head is least sure of
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What `taste` did: held-out figures, and how many pictures are ranked, undecided, unreadable, newly embedded."""
+
+    figures: HeldOut
+    pictures: int
+    undecided: int
+    unread: int
+    embedded: int
+
+
+def taste(folder: Path, embedder: str, *, name: str | None = None, explore: float = EXPLORE) -> Ranked:
+    """Fits a head on what `review.json` tells, by one pass or all of them, and writes table and head.
+
+    UserError: no curated folder, no review, too few decisions of a kind, an embedder that is none.
+    """
+    if not 0 <= explore < 1:
+        raise UserError(f"--explore {explore:g}: a share, 0 or more and less than 1")
+    curated = read_curated(folder)
+    decided = _decided(curated, name)
+    embeddings = Embeddings(load_eye(embedder), folder / CACHE)
+    files, x = embeddings(folder, [row["file_name"] for row in curated.rows])
+    known = np.array([file in decided for file in files])
+    y = np.array([decided.get(file, False) for file in files])
+    _require_enough(folder, y[known])
+    fitted, figures = _fitted(curated, [file for file in files if file in decided], x[known], y[known])
+    score, spread = expit(fitted.log_odds(x)), fitted.spread(x)
+    card = {"embedder": embedder, "identity": embeddings.identity, "eye": embeddings.eye.describe(), "pass": name,
+            "held out": asdict(figures), "penalty": fitted.penalty}  # fmt: skip
+    write_head(folder / HEAD, fitted, card)
+    _write_table(folder / TABLE, files, score, spread, order(score, spread, known, explore=explore))
+    return Ranked(figures, len(files), int((~known).sum()), len(curated.rows) - len(files), embeddings.made)
+
+
+def order(score: Matrix, spread: Matrix, known: Labels, *, explore: float) -> NDArray[np.int64]:
+    """The place of each picture, from 0: most likely needles first, and a share of those that the head knows least of.
+
+    Those that nobody decided on come before those that somebody did. Deterministic.
+    """
+    place, taken = np.empty(len(score), dtype=np.int64), known.copy()
+    likely = [i for i in np.argsort(-score, kind="stable").tolist() if not known[i]]
+    unsure = [i for i in np.argsort(-spread, kind="stable").tolist() if not known[i]]
+    for at in range(len(likely)):
+        curious = int((at + 1) * explore) > int(at * explore)
+        queue = unsure if curious else likely
+        chosen = next(i for i in queue if not taken[i])
+        del queue[: queue.index(chosen) + 1]
+        place[chosen], taken[chosen] = at, True
+    rest = [i for i in np.argsort(-score, kind="stable").tolist() if known[i]]
+    place[rest] = np.arange(len(score) - len(rest), len(score))
+    return place
+
+
+def told(ranked: Ranked) -> list[str]:
+    """For a terminal: the figures against chance, and a verdict in plain words."""
+    one = ranked.figures
+    auc, accuracy = (f"{low:.2f} to {high:.2f}" for low, high in (one.auc95, one.accuracy95))
+    lines = [
+        f"{one.kept:,} kept and {one.rejected:,} rejected, in {one.groups:,} groups that no fold divides; "
+        f"{ranked.embedded:,} pictures were new to the embedder",
+        f"on decisions held out: AUC {one.auc:.2f} ({auc}; a coin has 0.5), accuracy {one.accuracy:.2f} ({accuracy}; "
+        f"to say the commoner one every time has {one.base:.2f})",
+    ]
+    if not one.better_than_chance:
+        lines.append(
+            "the head is no better than chance, and its order no better than a random one: keep looking at random"
+        )
+    if ranked.unread:
+        lines.append(f"{ranked.unread:,} pictures could not be read and are not ranked")
+    return [*lines, f"{ranked.pictures:,} pictures are ranked, of which nobody has decided on {ranked.undecided:,}"]
+
+
+def _decided(curated: Curated, name: str | None) -> dict[str, bool]:
+    review, files = read_review(curated.folder), files_of(curated)
+    if not review:
+        raise UserError(f"{curated.folder}: no review.json there; let people look (emu review), and count (--results)")
+    return {files[file]: kept for file, kept in decisions(review, name).items() if file in files}
+
+
+def _require_enough(folder: Path, y: Labels) -> None:
+    kept, rejected = int(y.sum()), int((~y).sum())
+    if min(kept, rejected) < FEWEST:
+        raise UserError(
+            f"{folder}: {kept:,} kept and {rejected:,} rejected; a head needs {FEWEST} of each, so let people look on"
+        )
+
+
+def _fitted(curated: Curated, files: list[str], x: Matrix, y: Labels) -> tuple[Logistic, HeldOut]:
+    together = groups(curated, files)
+    for kind in (True, False):
+        if len(np.unique(together[y == kind])) < 2:
+            raise UserError(
+                f"{curated.folder}: all {'kept' if kind else 'rejected'} pictures look alike; look at others"
+            )
+    return fit(x, y, together), held_out(x, y, together)
+
+
+def _write_table(path: Path, files: list[str], score: Matrix, spread: Matrix, place: NDArray[Any]) -> None:
+    table = pa.table({"file": files, "score": score, "uncertainty": spread, "order": place}).sort_by("order")
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    write_atomically(path, stream.getvalue())

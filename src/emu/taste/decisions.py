@@ -1,0 +1,77 @@
+"""What people decided, from review.json; which pictures belong together, as no fold may learn what another tests."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emu.curate.curated import Curated, original
+from emu.curate.stages.duplicates import Near
+from emu.errors import UserError
+
+NEAR = 8  # of 64 bits of a perceptual hash
+
+
+def decisions(review: dict[str, Any], name: str | None = None) -> dict[str, bool]:
+    """File -> whether people keep it; pictures that nobody looked at, or that votes do not decide, are not there.
+
+    Args:
+        name: of a pass, for its votes alone; without one, what all passes together decided.
+    """
+    passes = [str(one.get("name")) for one in review.get("passes") or []]
+    if name is not None and name not in passes:
+        raise UserError(f"--pass {name}: no such pass; there are {', '.join(passes) or 'none'}")
+    found: dict[str, bool] = {}
+    for picture in review["pictures"]:
+        votes = picture.get("votes") or {}
+        cast = [votes[name]] if name in votes else [] if name is not None else list(votes.values())
+        keep, reject = (sum(int(one.get(side) or 0) for one in cast) for side in ("keep", "reject"))
+        if name is not None and keep != reject:
+            found[str(picture["file"])] = keep > reject
+        elif name is None and keep + reject:
+            found[str(picture["file"])] = bool(picture.get("kept"))
+    return found
+
+
+def groups(curated: Curated, files: list[str]) -> NDArray[np.int64]:
+    """A number for each file, equal for pictures with one caption and for those that look alike by their hashes."""
+    rows = {row["file_name"]: row for row in curated.rows}
+    parent = list(range(len(files)))
+
+    def find(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for i, j in (*_captions(files, rows), *_alike(curated, files)):
+        parent[find(i)] = find(j)
+    return np.array([find(i) for i in range(len(files))])
+
+
+def _captions(files: list[str], rows: dict[str, dict[str, Any]]) -> Iterable[tuple[int, int]]:
+    first: dict[str, int] = {}
+    for i, file in enumerate(files):
+        text = " ".join(str(rows[file].get("text") or file).lower().split())
+        yield i, first.setdefault(text, i)
+
+
+def _alike(curated: Curated, files: list[str]) -> Iterable[tuple[int, int]]:
+    if "phash" not in curated.columns:
+        return
+    hashes, near = curated.column("phash"), Near(NEAR)
+    for i, file in enumerate(files):
+        if hashes.get(file) is None:
+            continue
+        twin = near.find(int(hashes[file]))
+        if twin is not None:
+            yield i, twin[0]
+        near.add(int(hashes[file]), i)
+
+
+def files_of(curated: Curated) -> dict[str, str]:
+    """The name that a review has for a picture -> its file: a larger one may stand there now."""
+    return {original(row): row["file_name"] for row in curated.rows} | {
+        row["file_name"]: row["file_name"] for row in curated.rows
+    }

@@ -1,0 +1,89 @@
+"""Laws of the card's parts: verdicts on shares, names of licences, scripts of captions, spans that nothing closes."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emu.card import looks, origin
+from emu.card.blocks import Table
+from emu.card.captions import script
+from emu.card.concepts import AS_BEFORE, FEW, verdict
+from emu.card.licences import counted, hub_name
+from emu.card.markdown import block, code
+from needles import make_folder
+
+
+@given(before=st.integers(1, 999), stayed=st.integers(20, 2000))
+def test_a_share_that_did_not_move_is_as_before(before: int, stayed: int) -> None:
+    after = round(stayed * before / 1000)
+    assert verdict(before, 1000, after, stayed, level=0.95)[1] in (AS_BEFORE, FEW)
+
+
+def test_one_that_moved_is_said_to_which_side() -> None:
+    assert verdict(100, 1000, 60, 200, level=0.99)[1] == "over-represented, 3.0 times"
+    assert verdict(500, 1000, 20, 200, level=0.99)[1] == "under-represented, 0.20 times"
+    assert verdict(1, 1000, 3, 200, level=0.99)[1] == FEW
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("CC0", "cc0-1.0"),
+        ("CC BY-SA 4.0", "cc-by-sa-4.0"),
+        ("https://creativecommons.org/licenses/by-nc/2.0/", "cc-by-nc-2.0"),
+        ("http://creativecommons.org/publicdomain/zero/1.0/", "cc0-1.0"),
+        ("Apache-2.0", "apache-2.0"),
+        ("CC BY", "other"),  # of which version, nobody says
+        ("all rights reserved", "other"),
+    ],
+)
+def test_a_licence_has_the_hub_s_name_or_is_another(said: str, name: str) -> None:
+    assert hub_name(said) == name
+
+
+def test_a_licence_that_is_not_told_is_not_guessed() -> None:
+    rows = [{"license": "MIT"}, {"license": None}, {"license": " "}, {}]
+    assert counted(rows, "license") == {"MIT": 1, "not told": 3}
+
+
+def test_letters_are_told_by_most_of_them() -> None:
+    assert script("a red fox") == "latin"
+    assert script("\u043a\u0440\u0430\u0441\u043d\u0430\u044f fox") == "cyrillic"
+    assert script("123 !") == "no letters"
+
+
+@given(st.text())
+def test_a_code_span_is_one_line_that_nothing_in_it_closes(text: str) -> None:
+    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+    (heading, inline, close) = parser.parse(f"# {code(text)}")
+    assert [child.type for child in inline.children] == ["code_inline"]
+
+
+@given(st.text(alphabet="`~\n a<>#|"))
+def test_nor_does_anything_close_a_block(text: str) -> None:
+    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark")
+    assert [token.type for token in parser.parse(block(text))] == ["fence"]
+
+
+def test_one_number_for_a_set_whatever_its_files_are_called() -> None:
+    assert origin.pictures_sha256(["b", "a"]) == origin.pictures_sha256(["a", "b"])
+    assert origin.pictures_sha256(["a", "b"]) != origin.pictures_sha256(["a", "c"])
+
+
+def test_a_sample_has_intervals_and_a_count_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_folder(tmp_path, [(20, 20)] * 12)
+    files = [f"{i}.png" for i in range(12)]
+
+    def heads() -> list[object]:
+        tables = [one for one in looks.section(root, files, seed=1).blocks if isinstance(one, Table)]
+        return list(tables[-1].heads)
+
+    assert "Interval" not in heads()
+    monkeypatch.setattr(looks, "SAMPLE", 5)
+    assert "Interval" in heads()
+    drawn = looks.sample(files, 5, seed=1)
+    assert len(set(drawn)) == 5
+    assert drawn == looks.sample(files, 5, seed=1)
+    assert any(looks.sample(files, 5, seed=seed) != drawn for seed in range(2, 9))
