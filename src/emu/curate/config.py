@@ -24,7 +24,7 @@ from emu.curate.stages.readable import Readable
 from emu.errors import UserError
 
 SHARD = 256  # pictures: what a killed worker has to do again
-VERSION = 1  # of what a shard holds: shards of another one are not gone on with
+VERSION = 2  # of what a shard holds: shards of another one are not gone on with
 KEYS = {"data", "fetch", "stages", "budget"}
 
 

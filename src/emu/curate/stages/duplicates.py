@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from emu.curate.picture import Picture
 from emu.curate.stage import Choice, Row, Scores, Selection
+from emu.curate.stages.judged import reduced
 
 BITS = 64
+SEEN = 128  # pixels of the short side, or up to twice as many, from which the hash is scaled further
 
 
 class Duplicates(Selection):
@@ -24,7 +26,7 @@ class Duplicates(Selection):
     name = "duplicates"
     columns = {"phash": "uint64"}
     reads = ("sha256", "phash", "width", "height")
-    side = 64  # the hash looks at 32 x 32
+    side = SEEN
     packages = {"imagehash": "curate"}
 
     def __init__(self, distance: int = 6) -> None:
@@ -33,7 +35,7 @@ class Duplicates(Selection):
     def measure(self, picture: Picture) -> Row:
         import imagehash
 
-        bits = imagehash.phash(picture.image).hash.ravel()
+        bits = imagehash.phash(reduced(picture.image, SEEN)).hash.ravel()
         return {"phash": int.from_bytes(np.packbits(bits).tobytes(), "big")}
 
     def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
