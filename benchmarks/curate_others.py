@@ -17,8 +17,8 @@ from emu.curate.stages import Duplicates, Readable, Shape, Technical
 from emu.data.pictures import BadPicture
 from emu.data.sources import Entry
 
-COLUMNS = ["sha256", "bytes", "format", "width", "height", "animated", "short_side", "aspect", "blur", "noise", "blocks",
-           "dark", "bright", "contrast", "colour", "phash"]  # fmt: skip
+COLUMNS = ["sha256", "bytes", "format", "width", "height", "animated", "short_side", "aspect", "blur", "noise",
+           "blocks", "dark", "bright", "contrast", "colour", "phash"]  # fmt: skip
 
 
 @cache

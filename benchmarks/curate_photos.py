@@ -15,7 +15,7 @@ def stored(image: Image.Image) -> bytes:
 
 
 def photographs(folder: Path, number: int, photos: Path | None) -> Path:
-    """A folder as `emu curate` takes it: pieces of the photographs in `photos`, or smooth noise where there are none."""
+    """A folder as `emu curate` takes it: pieces of the photographs in `photos`, or smooth noise without them."""
     if (folder / "metadata.jsonl").exists():
         return folder
     folder.mkdir(parents=True)

@@ -59,7 +59,9 @@ def scale(work: Path, most: int) -> None:
     assert yaml.safe_load(CHEAP)
     sizes = [10_000 * 10**i for i in range(8) if 10_000 * 10**i <= most]
     print(
-        "| rows | CPU microseconds a row | less start | wall s | peak MB (PSS) | first shard after s |\n|---|---|---|---|---|---|"
+        "| rows | CPU microseconds a row | less start | wall s | peak MB (PSS) | first shard after s |\n"
+        + "|---" * 6
+        + "|"
     )
     start = run(rows(work / "rows-256", 256), work).cpu
     for number in (*sizes, sizes[0]):

@@ -1,9 +1,8 @@
 """What the funnel of `curate/world` takes and leaves of a haystack whose truth is known, as tables of markdown."""
 
+import json
 from pathlib import Path
 from typing import Any
-
-import json
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -39,9 +38,7 @@ def came(row: dict[str, Any], stage: str, order: list[str]) -> bool:
 
 
 def faults(rows: Rows, order: list[str]) -> None:
-    print(
-        "\n| fault | its stage | pictures | came there | of these left there | left anywhere |\n|---|---|---|---|---|---|"
-    )
+    print("\n| fault | its stage | pictures | came there | of these left there | left anywhere |\n" + "|---" * 6 + "|")
     for kind, stage in STAGES.items():
         of_it = [row for row in rows if row["fault"] == kind]
         came_there = [row for row in of_it if came(row, stage, order)]
@@ -60,9 +57,10 @@ def is_for(row: dict[str, Any], stage: str) -> bool:
 
 def stages(rows: Rows, order: list[str]) -> None:
     print(
-        "\n| stage | came | left | precision: left with its faults | with any fault | recall: of its faults | needles lost |"
+        "\n| stage | came | left | precision: its faults | with any fault | recall: of its faults | needles lost |\n"
+        + "|---" * 7
+        + "|"
     )
-    print("|---|---|---|---|---|---|---|")
     for stage in order:
         there = [row for row in rows if came(row, stage, order)]
         left = [row for row in there if row["stage"] == stage]

@@ -1,4 +1,4 @@
-"""A command watched from outside: wall and CPU seconds and peak memory of all its processes, and when a file appears."""
+"""A command watched from outside: wall and CPU seconds and peak memory of all its processes, and when it had begun."""
 
 import os
 import subprocess
