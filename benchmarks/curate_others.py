@@ -62,4 +62,6 @@ def with_ray(source: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
+    from curate_others import with_datasets, with_ray  # workers look for what they run in a module, not in a script
+
     {"datasets": with_datasets, "ray": with_ray}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
