@@ -1,7 +1,7 @@
 """The C library's allocator, told to keep what a picture needed for the next one.
 
 By default glibc gives buffers of pictures back to the system each time, and the system has to clear every page of the
-next one: half of a worker's time went there. What is kept is bounded; other C libraries are left as they are.
+next one: a fifth of a worker's time went there. What is kept is bounded; other C libraries are left as they are.
 """
 
 import ctypes
