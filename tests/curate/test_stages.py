@@ -106,6 +106,14 @@ def test_an_even_sky_and_a_plain_ground_are_no_borders() -> None:
     assert Borders().measure(picture(Image.new("RGB", (20, 20), "red")))["border"] == 0
 
 
+def test_two_even_halves_have_no_border() -> None:
+    """Each half would be a border, and nothing would be left between them."""
+    halves = Image.new("RGB", (160, 128), "navy")
+    halves.paste("white", (0, 60, 160, 128))
+    assert inside(np.asarray(halves)) == (0, 0, 160, 128)
+    assert Borders(cut=True).measure(picture(halves)) == {"border": 0, "crop": None}
+
+
 def apart(a: Image.Image, b: Image.Image, kind: str = "PNG", **options: Any) -> int:
     hashes = [int(Duplicates().measure(picture(a))["phash"]),
               int(Duplicates().measure(picture(b, kind, options=options))["phash"])]  # fmt: skip

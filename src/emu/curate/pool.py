@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from emu.curate.allocator import keep_memory
 from emu.curate.engine import Engine
 from emu.curate.shards import Shard
 from emu.curate.work import Work
@@ -129,6 +130,7 @@ class Pool(Engine):
 def _serve(pipe: Any, work: Work) -> None:
     """A worker's life: until its parent is gone."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    keep_memory()
     try:
         while True:
             shard, quarantined, alone = pipe.recv()

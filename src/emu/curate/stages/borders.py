@@ -48,7 +48,8 @@ def _edges(pixels: NDArray[np.uint8]) -> tuple[int, int]:
     start = _run(pixels)
     if start == len(pixels):
         return 0, len(pixels)
-    return start, len(pixels) - _run(pixels[::-1])
+    end = len(pixels) - _run(pixels[::-1])
+    return (start, end) if start < end else (0, len(pixels))  # two even halves, and nothing between them
 
 
 def _run(pixels: NDArray[np.uint8]) -> int:

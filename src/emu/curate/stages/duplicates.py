@@ -11,6 +11,7 @@ from emu.errors import UserError
 
 BITS = 64
 FURTHEST = 10  # bits: beyond, pictures that differ begin to look alike, and bands grow short
+SEEN = 128  # pixels of the short side, or up to twice as many, from which the hash is scaled further
 
 
 class Duplicates(Selection):
@@ -26,7 +27,7 @@ class Duplicates(Selection):
     name = "duplicates"
     columns = {"phash": "uint64"}
     reads = ("sha256", "phash", "width", "height")
-    side = 64  # the hash looks at 32 x 32
+    side = SEEN
     packages = {"imagehash": "curate"}
 
     def __init__(self, distance: int = 6) -> None:
@@ -37,7 +38,7 @@ class Duplicates(Selection):
     def measure(self, picture: Picture) -> Row:
         import imagehash
 
-        bits = imagehash.phash(picture.image).hash.ravel()
+        bits = imagehash.phash(picture.small(SEEN)).hash.ravel()
         return {"phash": int.from_bytes(np.packbits(bits).tobytes(), "big")}
 
     def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
