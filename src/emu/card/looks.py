@@ -11,7 +11,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from emu.card.blocks import Block, Cell, Section, Table, count, share
 from emu.curate.picture import reduced
-from emu.curate.stages.technical import WHOLE, colour
+from emu.curate.stages.technical import WHOLE, colour, planar
 from emu.data.pictures import BadPicture, decode, read_size
 
 MAX_PIXELS = 100_000_000
@@ -82,8 +82,7 @@ def _colours(folder: Path, files: list[str]) -> Iterable[str]:
             image = decode(opener(folder / file), max_pixels=MAX_PIXELS, least=WHOLE)
         except BadPicture:
             continue
-        pixels = np.asarray(reduced(image, WHOLE)).astype(np.float32)
-        yield _class(colour(pixels), COLOURS, "very colourful")
+        yield _class(colour(planar(reduced(image, WHOLE))), COLOURS, "very colourful")
 
 
 def _table(head: str, counts: Counter[str], names: list[str], *, exact: bool) -> Table:

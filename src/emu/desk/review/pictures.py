@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emu.curate.curated import original
 from emu.data.sources.entry import Fault
 from emu.data.sources.folder import METADATA, read_folder
 from emu.errors import UserError, printable
@@ -50,7 +51,7 @@ def read_pictures(folder: Path) -> dict[str, Shown]:
     found = {}
     for file, (text, row) in rows.items():
         key = hashlib.sha256(f"{sums[file]} {file}".encode(errors="surrogateescape")).hexdigest()[:32]
-        known = measured.get(file, {})
+        known = measured.get(original({"file_name": file, **row}), {})
         scores = {name: value for name, value in known.items() if isinstance(value, float) and math.isfinite(value)}
         found[key] = Shown(key, file, text, row, str(known.get("concept") or ""), scores)
     return found
