@@ -1,6 +1,7 @@
 """Thumbnails: made once, at latest when one is first asked for, and kept in the folder.
 
-A JPEG is decoded at the smallest of its scales that is large enough, which takes a quarter of the time and less.
+A JPEG is decoded at the smallest of its scales that is large enough, which takes a quarter of the time and less. What
+is transparent lies on white, here and on the page, since that is what training makes of it.
 """
 
 import io
@@ -31,7 +32,7 @@ def _made(folder: Path, picture: Shown) -> bytes:
     try:
         with Image.open(folder / picture.file) as opened:
             opened.draft("RGB", (SIDE, SIDE))
-            small = ImageOps.exif_transpose(opened).convert("RGB")
+            small = _on_white(opened)
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{folder / picture.file}: gone, or no picture ({error})") from error
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
@@ -48,7 +49,18 @@ def whole(folder: Path, picture: Shown) -> tuple[bytes, str]:
             if opened.format in BROWSERS:
                 return content, BROWSERS[opened.format]
             buffer = io.BytesIO()
-            ImageOps.exif_transpose(opened).convert("RGB").save(buffer, "PNG", compress_level=1)
+            _on_white(opened).save(buffer, "PNG", compress_level=1)
             return buffer.getvalue(), "image/png"
     except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{folder / picture.file}: gone, or no picture ({error})") from error
+
+
+def _on_white(opened: Image.Image) -> Image.Image:
+    """RGB, upright."""
+    upright = ImageOps.exif_transpose(opened)
+    if not upright.has_transparency_data:
+        return upright.convert("RGB")
+    clear = upright.convert("RGBA")
+    white = Image.new("RGB", clear.size, (255, 255, 255))
+    white.paste(clear, mask=clear.getchannel("A"))
+    return white
