@@ -7,14 +7,14 @@ shown to the model, since a caption may hold instructions.
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from sqlalchemy import delete, insert, select
 from tqdm import tqdm
 
-from emu.desk.review.pictures import Shown
 from emu.desk.review.standing import standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts
+from emu.desk.review.thumbnails import decoded
 from emu.errors import UserError
 
 ASKED = "Describe this picture in one factual sentence of at most 40 words. Name no person and no brand."
@@ -64,20 +64,12 @@ def draft(review: Review, name: str) -> int:
         return 0
     drafter, written = Drafter(name), 0
     for key in tqdm(waiting, desc="drafts", unit="picture"):
-        text = drafter.caption(_opened(review, review.pictures[key]))
+        picture = decoded(review.folder, review.pictures[key], least=SIDE)
+        picture.thumbnail((SIDE, SIDE))
+        text = drafter.caption(picture)
         if text:
             with review.database.writing() as connection:
                 connection.execute(delete(drafts).where(drafts.c.picture == key))
                 connection.execute(insert(drafts).values(picture=key, text=text, model=name))
             written += 1
     return written
-
-
-def _opened(review: Review, picture: Shown) -> Image.Image:
-    try:
-        with Image.open(review.folder / picture.file) as opened:
-            found = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{review.folder / picture.file}: gone, or no picture ({error})") from error
-    found.thumbnail((SIDE, SIDE))
-    return found

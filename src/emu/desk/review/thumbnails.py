@@ -1,19 +1,21 @@
 """Thumbnails: made once, at latest when one is first asked for, and kept in the folder.
 
-A JPEG is decoded at the smallest of its scales that is large enough, which takes a quarter of the time and less. What
-is transparent lies on white, here and on the page, since that is what training makes of it.
+Pictures are decoded as training decodes them: upright, in sRGB, what is transparent on white. A JPEG is decoded at the
+smallest of its scales that is large enough, which takes a quarter of the time and less.
 """
 
 import io
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from emu.data.pictures import BadPicture, decode
 from emu.desk.review.pictures import HIDDEN, Shown
 from emu.errors import UserError
 from emu.runs import write_atomically
 
 SIDE = 360  # pixels of the longer side: sharp on a dense screen
+MAX_PIXELS = 200_000_000
 BROWSERS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}  # formats that a browser shows as they are
 
 
@@ -23,44 +25,30 @@ def thumbnail(folder: Path, picture: Shown) -> bytes:
     try:
         return place.read_bytes()
     except FileNotFoundError:
-        content = _made(folder, picture)
-        write_atomically(place, content)
-        return content
-
-
-def _made(folder: Path, picture: Shown) -> bytes:
-    try:
-        with Image.open(folder / picture.file) as opened:
-            opened.draft("RGB", (SIDE, SIDE))
-            small = _on_white(opened)
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{folder / picture.file}: gone, or no picture ({error})") from error
-    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=82, method=2)
-    return buffer.getvalue()
+        small = decoded(folder, picture, least=SIDE)
+        small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        small.save(buffer, "WEBP", quality=82, method=2)
+        write_atomically(place, buffer.getvalue())
+        return buffer.getvalue()
 
 
 def whole(folder: Path, picture: Shown) -> tuple[bytes, str]:
     """The picture's file and its media type; one that browsers do not show comes as a PNG."""
     try:
         content = (folder / picture.file).read_bytes()
-        with Image.open(io.BytesIO(content)) as opened:
-            if opened.format in BROWSERS:
-                return content, BROWSERS[opened.format]
-            buffer = io.BytesIO()
-            _on_white(opened).save(buffer, "PNG", compress_level=1)
-            return buffer.getvalue(), "image/png"
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{folder / picture.file}: gone, or no picture ({error})") from error
+        with Image.open(io.BytesIO(content), formats=[*BROWSERS]) as opened:
+            return content, BROWSERS[str(opened.format)]
+    except (OSError, ValueError, Image.DecompressionBombError):  # gone, or another format
+        buffer = io.BytesIO()
+        decoded(folder, picture).save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue(), "image/png"
 
 
-def _on_white(opened: Image.Image) -> Image.Image:
-    """RGB, upright."""
-    upright = ImageOps.exif_transpose(opened)
-    if not upright.has_transparency_data:
-        return upright.convert("RGB")
-    clear = upright.convert("RGBA")
-    white = Image.new("RGB", clear.size, (255, 255, 255))
-    white.paste(clear, mask=clear.getchannel("A"))
-    return white
+def decoded(folder: Path, picture: Shown, *, least: int | None = None) -> Image.Image:
+    """Upright, RGB; see `emu.data.pictures.decode`. UserError where the file is gone or no picture."""
+    path = folder / picture.file
+    try:
+        return decode(lambda: path.open("rb"), max_pixels=MAX_PIXELS, least=least)
+    except (BadPicture, OSError) as error:
+        raise UserError(f"{path}: gone, or no picture ({error})") from error
