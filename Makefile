@@ -2,7 +2,7 @@
 .PHONY: demo test test-all check clean
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
-RUN := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
+RUN := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 demo: .venv/installed
 	.venv/bin/emu demo --out runs/demo

@@ -324,12 +324,13 @@ def gone(process: int) -> bool:
     return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "to", "seconds"),
     [
         pytest.param(signal.SIGTERM, "torchrun", 15, id="asked to stop"),
-        pytest.param(signal.SIGTERM, "second", 15, id="one process asked to stop", marks=pytest.mark.slow),
-        pytest.param(signal.SIGKILL, "second", 10, id="one process killed", marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, "second", 15, id="one process asked to stop"),
+        pytest.param(signal.SIGKILL, "second", 10, id="one process killed"),
     ],
 )
 def test_under_torchrun_all_end_and_the_same_command_goes_on(path: Path, number: int, to: str, seconds: int) -> None:
