@@ -1,7 +1,7 @@
 """The funnel held against a haystack whose truth is known; its speed, memory and growth; and what kills do to it.
 
     python benchmarks/curate.py truth --pictures 20000       # precision and recall of every stage
-    python benchmarks/curate.py speed --pictures 2000        # against datasets and Ray Data, in turn
+    python benchmarks/curate.py speed --pictures 2000        # against jobs of datasets and Ray Data, in turn
     python benchmarks/curate.py worker --pictures 2000       # pictures a CPU second of one worker
     python benchmarks/curate.py scale --pictures 1000000     # cost a row and memory, 10^4 rows and up
     python benchmarks/curate.py marks                        # 1 % and 30 % bad pictures of 13 kinds, and memory
@@ -58,6 +58,7 @@ def speed(given: argparse.Namespace) -> None:
     source = photographs(given.work / f"photographs-{given.pictures}", given.pictures, given.photos)
     config = given.work / "cheap.yaml"
     config.write_text(CHEAP)
+    command = [sys.executable, "-m", "emu", "curate", "-c", str(config), str(source)]
     others = str(HERE / "curate_others.py")
     print(
         "| round | job | pictures a CPU second | a wall second | peak MB (PSS, all processes) | first result after s |"
@@ -67,18 +68,9 @@ def speed(given: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory(dir=given.work) as root:
             os.environ["HF_DATASETS_CACHE"] = f"{root}/cache"
             jobs = {
-                "emu": [
-                    sys.executable,
-                    "-m",
-                    "emu",
-                    "curate",
-                    "-c",
-                    str(config),
-                    str(source),
-                    f"{root}/emu",
-                    "--workers=2",
-                ],
+                "emu": [*command, f"{root}/emu", "--workers=2"],
                 "datasets": [sys.executable, others, "datasets", str(source), root],
+                "plain": [sys.executable, others, "plain", str(source), root],
             }
             if given.ray:
                 jobs["ray"] = [str(given.ray), others, "ray", str(source), root]

@@ -2,12 +2,15 @@
 
     python curate_others.py datasets SRC OUT     # Hugging Face datasets, map(num_proc=2)
     python curate_others.py ray SRC OUT          # Ray Data, 2 CPUs
+    python curate_others.py plain SRC OUT        # datasets again
 
-Both call the very code that measures in emu; what differs is everything around it.
+The first two call the very code that measures in emu; what differs is everything around it. `plain` is such a job as
+one writes it: the same columns from the same formulas, with Pillow, NumPy, SciPy and imagehash (`curate_plain.py`).
 """
 
 import json
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,11 +48,11 @@ def rows(source: Path) -> list[dict[str, Any]]:
     return [{"path": str(source / one["file_name"]), "text": one["text"]} for one in told]
 
 
-def with_datasets(source: Path, out: Path) -> None:
+def with_datasets(source: Path, out: Path, measure: Callable[[dict[str, Any]], dict[str, Any]] = measured) -> None:
     import datasets
 
     datasets.disable_progress_bars()
-    found = datasets.Dataset.from_list(rows(source)).map(measured, num_proc=2)
+    found = datasets.Dataset.from_list(rows(source)).map(measure, num_proc=2)
     found.to_parquet(str(out / "measured.parquet"))
 
 
@@ -61,7 +64,15 @@ def with_ray(source: Path, out: Path) -> None:
     ray.data.from_items(rows(source), override_num_blocks=16).map(measured).write_parquet(str(out / "measured"))
 
 
-if __name__ == "__main__":
-    from curate_others import with_datasets, with_ray  # workers look for what they run in a module, not in a script
+def plain(source: Path, out: Path) -> None:
+    from curate_plain import measured
 
-    {"datasets": with_datasets, "ray": with_ray}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))
+    with_datasets(source, out, measured)
+
+
+if __name__ == "__main__":
+    # Workers look for what they run in a module, not in a script.
+    from curate_others import plain, with_datasets, with_ray
+
+    jobs = {"datasets": with_datasets, "ray": with_ray, "plain": plain}
+    jobs[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))

@@ -77,6 +77,6 @@ def require_some(funnel: Funnel, fates: Fates, counts: list[Count], read: Any) -
             quantiles = ", ".join(f"{value:.4g}" for value in np.quantile(values, (0, 0.25, 0.5, 0.75, 1)))
             seen.append(f"{name} has the quartiles {quantiles}")
     first = int(np.flatnonzero(fates.left == number)[0])
-    why = printable(str(fates.reasons.get(first, read("reason")[first])))
+    why = printable(str(fates.reason(first) or read("reason")[first]))
     do = "mend the source" if told.failed == told.came else "loosen its limits"
     raise UserError("; ".join([said, *seen, f"the first one: {why}", f"{do}; the manifest has every reason"]))

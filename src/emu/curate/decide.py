@@ -3,7 +3,7 @@
 In memory are the few columns that a stage reads and two numbers a picture; pixels are not met again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,19 +25,24 @@ class Fates:
     Args:
         left: int (n,), the step at which it left, STAYED where it did not.
         failed: bool (n,), whether it left because it could not be used.
-        reasons: row -> why, for those that a Selection took out; the others' reasons stand in their rows.
+        reasons: step -> row -> why, for those that a Selection took out; the others' reasons stand in their rows.
         told: stage -> what it said of its decision.
     """
 
     left: NDArray[np.int16]
     failed: NDArray[np.bool_]
-    reasons: dict[int, str] = field(default_factory=dict)
+    reasons: dict[int, Mapping[int, str]] = field(default_factory=dict)
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def stayed(self) -> NDArray[np.bool_]:
         stayed: NDArray[np.bool_] = self.left == STAYED
         return stayed
+
+    def reason(self, row: int) -> str | None:
+        """What the Selection that took it out said; None where none did."""
+        said = self.reasons.get(int(self.left[row]))
+        return None if said is None else said.get(row)
 
     def came(self, step: int) -> NDArray[np.bool_]:
         """Who has come to a step."""
@@ -58,15 +63,21 @@ def decide(funnel: Funnel, shards: list[Path]) -> Fates:
         choice = step.stage.choose(scores, fates.passed(number))
         fates.left[choice.leaves] = number
         fates.failed[choice.leaves] = False
-        fates.reasons |= choice.reasons
+        fates.reasons[number] = choice.reasons
         fates.told[step.stage.name] = choice.told
     return fates
 
 
 def column(shards: list[Path], name: str) -> NDArray[Any]:
     """One column of all shards, in the order of the source; null numbers are NaN, null hashes 0."""
-    chunks = [_numpy(pq.read_table(path, columns=[name]).column(0)) for path in shards]
+    chunks = [_numpy(read(path, [name]).column(0)) for path in shards]
     return np.concatenate(chunks) if chunks else np.empty(0, dtype=np.int16)
+
+
+def read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """A shard's table. `pq.read_table` would import pyarrow's data sets for it."""
+    with pq.ParquetFile(path) as file:
+        return file.read(columns)
 
 
 def _numpy(values: pa.ChunkedArray) -> NDArray[Any]:
@@ -79,4 +90,4 @@ def _numpy(values: pa.ChunkedArray) -> NDArray[Any]:
 def tables(shards: list[Path]) -> Iterator[pa.Table]:
     """The shards, one at a time."""
     for path in shards:
-        yield pq.read_table(path)
+        yield read(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from emu.curate import ledger
@@ -21,6 +22,7 @@ from emu.runs import to_disk
 
 NAME = "manifest.parquet"
 IMAGES = "images"
+GROUP = 4096  # rows of a row group at least: the writer keeps a note of every column of every group to its end
 EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}  # the other formats are their own
 
 
@@ -39,12 +41,14 @@ def write(out: Path, funnel: Funnel, fates: Fates, shards: list[Path], told: dic
 
 
 def _stream(beside: Path, funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any]) -> None:
-    writer = None
+    writer, waiting = None, list[pa.Table]()
     try:
-        for table in tables(shards):
-            ended = ledger.marked(_ended(table, funnel, fates), told)
-            writer = writer or pq.ParquetWriter(beside, ended.schema, compression="zstd")
-            writer.write_table(ended)
+        for number, table in enumerate(tables(shards), 1):
+            waiting.append(ledger.marked(_ended(table, funnel, fates), told))
+            if number == len(shards) or sum(map(len, waiting)) >= GROUP:
+                writer = writer or pq.ParquetWriter(beside, waiting[0].schema, compression="zstd")
+                writer.write_table(pa.concat_tables(waiting))
+                waiting.clear()
     finally:
         if writer is not None:
             writer.close()
@@ -60,7 +64,7 @@ def _ended(table: pa.Table, funnel: Funnel, fates: Fates) -> pa.Table:
         kept = left == STAYED
         ended["status"].append("kept" if kept else "failed" if failed else "dropped")
         ended["stage"].append(None if kept else funnel.steps[left].stage.name)
-        ended["reason"].append(None if kept else fates.reasons.get(row, reasons[at]))
+        ended["reason"].append(None if kept else fates.reason(row) or reasons[at])
         ended["file"].append(file_name(row, formats[at], cropped=crops[at] is not None) if kept else None)
     first = table.select(["row", "source", "text"])
     for name, values in ended.items():
@@ -83,7 +87,7 @@ def file_name(row: int, kind: str, *, cropped: bool) -> str:
 
 def kept(path: Path) -> list[Row]:
     """The rows that were kept, all columns."""
-    return [row for group in groups(path) for row in group.to_pylist() if row["status"] == "kept"]
+    return [row for group in groups(path) for row in group.filter(pc.field("status") == "kept").to_pylist()]
 
 
 def groups(path: Path) -> Any:

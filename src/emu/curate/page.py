@@ -12,11 +12,10 @@ from typing import Any
 
 import jinja2
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from emu.curate.config import Funnel
-from emu.curate.decide import Fates, column
+from emu.curate.decide import Fates, column, read
 from emu.errors import printable
 
 HERE = Path(__file__).parent
@@ -85,7 +84,7 @@ def examples(funnel: Funnel, fates: Fates, shards: list[Path]) -> tuple[list[lis
     made = {
         told["row"]: _example(told, fates)
         for path in dict.fromkeys(of[row] for row in sorted(wanted))
-        for told in pq.read_table(path, columns=["row", "text", "reason", "thumbnail"]).to_pylist()
+        for told in read(path, ["row", "text", "reason", "thumbnail"]).to_pylist()
         if told["row"] in wanted
     }
     left, stayed = ([[made[row] for row in chosen] for chosen in side] for side in (chosen_left, chosen_stayed))
@@ -116,7 +115,7 @@ def histograms(funnel: Funnel, fates: Fates, shards: list[Path], number: int) ->
 
 
 def _with_thumbnail(path: Path) -> list[int]:
-    table = pq.read_table(path, columns=["row", "thumbnail"])
+    table = read(path, ["row", "thumbnail"])
     rows: list[int] = table.filter(table.column("thumbnail").is_valid()).column("row").to_pylist()
     return rows
 
@@ -127,7 +126,7 @@ def _spread(rows: NDArray[np.int64]) -> list[int]:
 
 
 def _example(told: dict[str, Any], fates: Fates) -> Example:
-    reason = fates.reasons.get(told["row"], told["reason"]) or ""
+    reason = fates.reason(told["row"]) or told["reason"] or ""
     url = "data:image/webp;base64," + base64.b64encode(told["thumbnail"]).decode()
     return Example(told["row"], printable(told["text"])[:LONGEST], printable(reason)[:LONGEST], url)
 

@@ -23,6 +23,10 @@ from emu.errors import UserError
 
 RETRIES = 2
 
+# Imported once for all workers, and in memory once: pyarrow imports pandas when it first makes an array, where it is
+# installed, and imagehash takes SciPy's cosine transform. What is not installed is passed over.
+PRELOAD = ["emu.curate.work", "emu.curate.stages", "pandas", "imagehash", "scipy.fftpack"]
+
 
 @dataclass
 class Task:
@@ -53,7 +57,7 @@ class Pool(Engine):
         self.again: list[Task] = []
         # Started from a server that imported and computed nothing: no thread of ours is lost in a fork.
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["emu.curate.work"])
+        self.context.set_forkserver_preload(PRELOAD)
 
     def start(self, work: Work) -> None:
         self.work = work

@@ -5,7 +5,7 @@ says it itself, from the small table of scores, after every picture has been loo
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -58,18 +58,41 @@ class Stage(ABC):
                 )
 
 
+class Reasons(Mapping[int, str]):
+    """Why pictures left, put into words when it is asked for: a million sentences are 250 MB.
+
+    Args:
+        leaves: bool (n,), who leaves.
+        words: row -> why it left; called with those that leave only.
+    """
+
+    def __init__(self, leaves: NDArray[np.bool_], words: Callable[[int], str]) -> None:
+        self.leaves, self.words = leaves, words
+
+    def __getitem__(self, row: int) -> str:
+        if not self.leaves[row]:
+            raise KeyError(row)
+        return self.words(row)
+
+    def __iter__(self) -> Iterator[int]:
+        return map(int, np.flatnonzero(self.leaves))
+
+    def __len__(self) -> int:
+        return int(self.leaves.sum())
+
+
 @dataclass
 class Choice:
     """What a Selection decided.
 
     Args:
         leaves: bool (n,), who leaves.
-        reasons: row -> why, for those who leave.
+        reasons: row -> why, for those who leave; `Reasons` where they may be many.
         told: what to keep in the manifest: thresholds found, counts before and after.
     """
 
     leaves: NDArray[np.bool_]
-    reasons: dict[int, str]
+    reasons: Mapping[int, str]
     told: dict[str, Any] = field(default_factory=dict)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.curate.stage import Choice, Scores, Selection
+from emu.curate.stage import Choice, Reasons, Scores, Selection
 from emu.errors import UserError
 
 
@@ -35,23 +35,42 @@ class Best(Selection):
         behind = order[self.number :]
         leaves[rows[behind]] = True
         last = float(score[order[self.number - 1]]) if len(behind) and self.number else None
-        reasons = {int(rows[i]): f"rank {score[i]:.4f}, the last one kept has {last or 1:.4f}" for i in behind}
-        return Choice(leaves, reasons, {"last rank kept": last})
+        of_row = np.zeros(len(there))
+        of_row[rows] = score
+
+        def words(row: int) -> str:
+            return f"rank {of_row[row]:.4f}, the last one kept has {last or 1:.4f}"
+
+        return Choice(leaves, Reasons(leaves, words), {"last rank kept": last})
 
 
 def rank(scores: Scores, rows: NDArray[Any], by: dict[str, float]) -> NDArray[np.float64]:
     """For each of `rows`: the weighted mean over columns of the share of rows that it is above, ties counted half."""
     total = np.zeros(len(rows))
     for column, weight in by.items():
-        values = np.asarray(scores[column][rows], dtype=float)
-        share = _below(np.where(np.isnan(values), -np.inf, values))
+        share = _below(_numbers(scores[column], rows))
         total += abs(weight) * (share if weight >= 0 else 1 - share)
     mean: NDArray[np.float64] = total / sum(abs(weight) for weight in by.values())
     return mean
 
 
+def _numbers(values: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
+    numbers: NDArray[np.float64] = np.array(values[rows], dtype=float)
+    numbers[np.isnan(numbers)] = -np.inf
+    return numbers
+
+
 def _below(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """For each value the share of all that are lower, equal ones counted half."""
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    middle: NDArray[np.float64] = (counts.cumsum() - counts / 2) / max(len(values), 1)
-    return middle[which]
+    order = np.argsort(values, kind="stable")
+    values = values[order]
+    first = np.ones(len(values), dtype=bool)  # of those that are equal; np.unique takes twice the memory
+    np.not_equal(values[1:], values[:-1], out=first[1:])
+    starts = np.flatnonzero(first)
+    counts = np.diff(starts, append=len(values))
+    middle = (starts + counts / 2) / max(len(values), 1)
+    del starts
+    values[:] = np.repeat(middle, counts)
+    share: NDArray[np.float64] = np.empty(len(values))
+    share[order] = values
+    return share

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.curate.stage import Choice, Scores, Selection
+from emu.curate.stage import Choice, Reasons, Scores, Selection
 
 HALVINGS = 40
 
@@ -40,12 +40,18 @@ class Budget(Selection):
             few = sum(self._stay(scores, rows, concepts, middle)[0]) <= self.number
             low, high = (low, middle) if few else (middle, high)
         stay, thresholds = self._stay(scores, rows, concepts, high)
-        reasons = {
-            int(row): self._reason(scores, row, thresholds[concept])
-            for row, concept in zip(rows[~stay], concepts[~stay], strict=True)
-        }
         leaves[rows[~stay]] = True
-        return Choice(leaves, reasons, {"share cut from each column": round(high, 6), "thresholds": thresholds})
+        names, of_rows = np.unique(concepts, return_inverse=True)
+        which = np.zeros(len(there), dtype=np.int32)  # row -> its concept's place in `names`
+        which[rows] = of_rows
+        judged = {name: scores[name] for name in self.by}
+
+        def words(row: int) -> str:
+            return self._reason(judged, row, thresholds[str(names[which[row]])])
+
+        return Choice(
+            leaves, Reasons(leaves, words), {"share cut from each column": round(high, 6), "thresholds": thresholds}
+        )
 
     def _stay(
         self, scores: Scores, rows: NDArray[Any], concepts: NDArray[Any], share: float
