@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from emu.guards.diversity import NAMES as DIVERSITY
+from emu.guards.held_out import NAME as HELD_OUT
 from emu.study.plot import plot
 
 ARCHITECTURES = ("latent", "pixel", "muse")
@@ -61,6 +63,31 @@ def curve(told: dict[str, Any], model: str) -> str:
     return "\n".join(lines)
 
 
+def guarded(told: dict[str, Any], model: str) -> str:
+    """What guards measured early, half-way and at the end of each arm, and where the held-out loss was lowest."""
+    head = [f"{model}: arm", "step", "appeal win", "95 %", "faithfulness win - lose", "95 %"]
+    head += ["diversity over seeds", "95 %", "held-out loss", "lowest at"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for arm, figures in told["arms"].items():
+        curve = figures["curve"]
+        losses = [mean(check, HELD_OUT) for check in curve]
+        for check in (curve[0], curve[len(curve) // 2 - 1], curve[-1]):
+            net = check["faithfulness_net"]
+            cells = [arm, str(check["step"]), f"{check['appeal']['win']:.1f}", interval(check["appeal"])]
+            cells += [f"{net['net']:+.1f}", interval(net), f"{mean(check, DIVERSITY[0]):.2f}"]
+            (first, *_) = check["guards"][DIVERSITY[0]]
+            cells += [f"{first['ci95'][0]:.2f} to {first['ci95'][1]:.2f}", f"{mean(check, HELD_OUT):.3f}"]
+            cells += [f"{min(losses):.3f}, step {curve[losses.index(min(losses))]['step']}"]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def mean(check: dict[str, Any], guard: str) -> float:
+    """Of what a guard measured in all runs of an arm."""
+    values = [run["value"] for run in check["guards"][guard]]
+    return float(sum(values) / len(values))
+
+
 def interval(figures: dict[str, Any]) -> str:
     """`92.1 to 99.0`"""
     low, high = figures["ci95"]
@@ -88,7 +115,8 @@ def main() -> None:
     for path in sorted(given.studies.glob("*/study.json")):
         told = json.loads(path.read_text())
         study, _, model = path.parent.name.rpartition("-")
-        tables[path.parent.name] = curve(told, model) if study == "length" else rows(told, model)
+        table = {"length": curve, "overfit": guarded}.get(study, rows)
+        tables[path.parent.name] = table(told, model)
         if given.write:
             (given.write / f"study-{path.parent.name}.svg").write_bytes(plot(told))
     if not given.write:

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright.async_api import async_playwright
+from playwright.async_api import Error, async_playwright
 
 from emu.desk.review.invitations import invite
 from emu.desk.review.plan import read_plan
@@ -44,7 +44,10 @@ class Rater:
     async def note(self, response: Any) -> None:
         if response.url.endswith("/answer") and response.ok:
             sent = json.loads(response.request.post_data)["answers"]
-            statuses = (await response.json())["statuses"]
+            try:
+                statuses = (await response.json())["statuses"]
+            except Error:  # a kill cut the answer off; the page does not take it for one either
+                return
             stored = [one for one, status in zip(sent, statuses, strict=True) if status == "stored"]
             self.acknowledged |= {(one["look"], one["turn"], one["choice"]) for one in stored}
 

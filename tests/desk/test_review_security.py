@@ -20,8 +20,8 @@ from voters import OURS, Voter
 
 ROUTES = [  # (path as declared, method): the test below holds this against the app itself
     ("/", "GET"), ("/join/{link}", "GET"), ("/review.css", "GET"), ("/review.js", "GET"), ("/review.svg", "GET"),
-    ("/small/{look}", "GET"), ("/picture/{look}", "GET"), ("/desk", "POST"), ("/hand", "POST"), ("/answer", "POST"),
-    ("/tokens", "POST"),
+    ("/desk.css", "GET"), ("/desk.js", "GET"), ("/small/{look}", "GET"), ("/picture/{look}", "GET"),
+    ("/desk", "POST"), ("/hand", "POST"), ("/answer", "POST"), ("/tokens", "POST"),
 ]  # fmt: skip
 CLOSED = [(path, method) for path, method in ROUTES if path != "/join/{link}"]
 TRAVERSALS = [

@@ -26,7 +26,8 @@ from voters import OURS, Voter, invite, make_study, served, write_run
 
 ROUTES = [  # (path as declared, method): the test below holds this against the app itself
     ("/", "GET"), ("/join/{link}", "GET"), ("/vote.css", "GET"), ("/vote.js", "GET"), ("/vote.svg", "GET"),
-    ("/picture/{card}/{side}", "GET"), ("/hand", "POST"), ("/begin", "POST"), ("/answer", "POST"),
+    ("/desk.css", "GET"), ("/desk.js", "GET"), ("/picture/{card}/{side}", "GET"),
+    ("/hand", "POST"), ("/begin", "POST"), ("/answer", "POST"),
 ]  # fmt: skip
 CLOSED = [(path, method) for path, method in ROUTES if path != "/join/{link}"]
 TRAVERSALS = [

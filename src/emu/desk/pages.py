@@ -1,20 +1,84 @@
-"""What the pages of the desk have in common: their files, the door, and the answer where something is not there."""
+"""What the pages of the desk have in common: their app, their files, the door, and what is said of a failure."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import jinja2
 from sqlalchemy import exc
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
 
 from emu.desk import raters
 from emu.desk.database import Database
-from emu.desk.guard import COOKIE
+from emu.desk.guard import COOKIE, Guard
 from emu.errors import UserError
 
+HERE = Path(__file__).parent
 SESSION_DAYS = 30
 
 Handler = Callable[[Request], Response]
+
+
+def app(
+    page: Path,
+    title: str,
+    routes: Sequence[Route],
+    *,
+    database: Database,
+    hosts: Collection[str] = (),
+    secure: bool = False,
+) -> Starlette:
+    """A page's own routes, its door and its files, all but the door behind the guard.
+
+    Args:
+        page: its folder, which has a html, a css, a js and a svg of the folder's name.
+        hosts: the host names it answers to; empty for any.
+        secure: whether raters come over TLS, so that the cookie travels over nothing else.
+    """
+    name = page.name
+
+    def show(request: Request) -> Response:
+        return HTMLResponse(html.render(rater=request.state.rater.name))
+
+    html = template(page / f"{name}.html")
+    door = template(HERE / "join.html").render(title=title, page=name)
+    return Starlette(
+        routes=[
+            Route("/", show),
+            Route("/join/{link}", entrance(database, door, secure=secure)),
+            Route("/desk.css", file(HERE / "desk.css", "text/css")),
+            Route("/desk.js", file(HERE / "desk.js", "text/javascript")),
+            Route(f"/{name}.css", file(page / f"{name}.css", "text/css")),
+            Route(f"/{name}.js", file(page / f"{name}.js", "text/javascript")),
+            Route(f"/{name}.svg", file(page / f"{name}.svg", "image/svg+xml")),
+            *routes,
+        ],
+        middleware=[Middleware(Guard, rater_of=partial(raters.rater_of, database), hosts=hosts)],
+        exception_handlers=HANDLERS,
+    )
+
+
+def template(path: Path) -> jinja2.Template:
+    """A page of the package."""
+    loader = jinja2.FileSystemLoader(path.parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.get_template(path.name)
+
+
+def answer(told: Any) -> Response:
+    """In ASCII, since a caption may hold half a character."""
+    return Response(json.dumps(told), media_type="application/json")
+
+
+def storable(text: str) -> str:
+    """Half characters and zeros come in JSON but go into no database."""
+    return text.encode(errors="replace").decode().replace("\0", "")
 
 
 def file(path: Path, media_type: str) -> Handler:

@@ -1,30 +1,25 @@
-"""The review page as a Starlette app: its routes, all but the door behind the guard.
+"""The review page as a Starlette app.
 
 A picture's address is that of a look, 128 random bits, and answers to its own rater alone. Nobody learns here what
 others said, but an arbiter of what they are asked to settle.
 """
 
-import json
 import math
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from sqlalchemy import Connection, select
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from emu.desk import raters
+from emu.desk import pages
 from emu.desk.bodies import fields
-from emu.desk.guard import Guard
-from emu.desk.pages import HANDLERS, entrance, file
 from emu.desk.presence import Presence
 from emu.desk.review.answers import LONGEST_CAPTION, LONGEST_REASON, Answer, store
 from emu.desk.review.dealing import Filter, Look, deal, last
@@ -36,42 +31,23 @@ from emu.desk.review.telling import told_desk, told_look
 from emu.desk.review.thumbnails import thumbnail, whole
 from emu.desk.review.tokens import Tokens
 
-HERE = Path(__file__).parent
 LONGEST_LOOK = 3600 * 1000  # milliseconds; a picture that was open for longer counts as an hour
 BACK = 96  # looks that a rater can go back to
 MOST_ANSWERS = 96
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-)
-JOIN = (HERE / "join.html").read_text(encoding="utf-8")
 
 
 def review_app(review: Review, *, hosts: Collection[str] = (), secure: bool = False) -> Starlette:
-    """The app of one review.
-
-    Args:
-        hosts: the host names it answers to; empty for any.
-        secure: whether raters come over TLS, so that the cookie travels over nothing else.
-    """
+    """The app of one review; `hosts` and `secure` as `emu.desk.pages.app` takes them."""
     page = Page(review)
-    known = partial(raters.rater_of, review.database)
-    return Starlette(
-        routes=[
-            Route("/", page.show),
-            Route("/join/{link}", entrance(review.database, JOIN, secure=secure)),
-            Route("/review.css", file(HERE / "review.css", "text/css")),
-            Route("/review.js", file(HERE / "review.js", "text/javascript")),
-            Route("/review.svg", file(HERE / "review.svg", "image/svg+xml")),
-            Route("/small/{look}", page.small),
-            Route("/picture/{look}", page.picture),
-            Route("/desk", page.desk, methods=["POST"]),
-            Route("/hand", page.hand, methods=["POST"]),
-            Route("/answer", page.answer, methods=["POST"]),
-            Route("/tokens", page.tokens, methods=["POST"]),
-        ],
-        middleware=[Middleware(Guard, rater_of=known, hosts=hosts)],
-        exception_handlers=HANDLERS,
-    )
+    routes = [
+        Route("/small/{look}", page.small),
+        Route("/picture/{look}", page.picture),
+        Route("/desk", page.desk, methods=["POST"]),
+        Route("/hand", page.hand, methods=["POST"]),
+        Route("/answer", page.answer, methods=["POST"]),
+        Route("/tokens", page.tokens, methods=["POST"]),
+    ]
+    return pages.app(Path(__file__).parent, "Needles", routes, database=review.database, hosts=hosts, secure=secure)
 
 
 class Page:
@@ -81,10 +57,6 @@ class Page:
         self.review = review
         self.presence = Presence()
         self.counters = {one.name: Tokens(one.tokenizers) for one in review.plan.passes}
-
-    def show(self, request: Request) -> Response:
-        html = TEMPLATES.get_template("review.html").render(rater=request.state.rater.name)
-        return HTMLResponse(html)
 
     def small(self, request: Request) -> Response:
         return Response(thumbnail(self.review.folder, self.of(request)), media_type="image/webp")
@@ -110,7 +82,7 @@ class Page:
         def tell() -> Response:
             with self.review.database.reading() as connection:
                 mine = desks(self.review, connection, request.state.rater.id)
-                return _json(told_desk(self.review, connection, mine))
+                return pages.answer(told_desk(self.review, connection, mine))
 
         return await run_in_threadpool(tell)
 
@@ -131,7 +103,7 @@ class Page:
             before = last(connection, rater, one, ruling=ruling, count=BACK)
             tell = partial(self.told, connection, ruling)
             told = {"open": list(map(tell, hand.open)), "before": list(map(tell, before))}
-        return _json({**told, "answered": hand.answered, "left": hand.left})
+        return pages.answer({**told, "answered": hand.answered, "left": hand.left})
 
     def told(self, connection: Connection, ruling: bool, look: Look) -> dict[str, Any]:
         return told_look(self.review, connection, look, ruling=ruling)
@@ -149,7 +121,7 @@ class Page:
         with self.review.database.writing() as connection:
             one = self.invited(connection, rater, name, ruling=False).of
             statuses = [store(connection, rater, one, given) for given in answers]
-        return _json({"statuses": statuses})
+        return pages.answer({"statuses": statuses})
 
     def invited(self, connection: Connection, rater: int, name: str, *, ruling: bool) -> Desk:
         """The rater's pass of that name; HTTP 403 where they are not invited to it."""
@@ -164,7 +136,7 @@ class Page:
         counter = self.counters.get(given["of"])
         if counter is None or len(given["text"]) > LONGEST_CAPTION:
             raise HTTPException(400, "Too long, or no such pass.")
-        return _json({"counts": await run_in_threadpool(counter.count, given["text"])})
+        return pages.answer({"counts": await run_in_threadpool(counter.count, given["text"])})
 
 
 def _answer(given: Any) -> Answer:
@@ -176,10 +148,5 @@ def _answer(given: Any) -> Answer:
         raise HTTPException(400, "Not of the right type.")
     if len(given["reason"]) > LONGEST_REASON or len(given["text"]) > LONGEST_CAPTION or not 0 <= given["turn"] < 2**31:
         raise HTTPException(400, "Too long.")
-    # Half characters and zeros come in JSON but go into no database.
-    clean = {name: given[name].encode(errors="replace").decode().replace("\0", "") for name in ("reason", "text")}
+    clean = {name: pages.storable(given[name]) for name in ("reason", "text")}
     return Answer(**{**given, **clean, "milliseconds": min(max(given["milliseconds"], 0), LONGEST_LOOK)})
-
-
-def _json(told: Any) -> Response:
-    return Response(json.dumps(told), media_type="application/json")  # ASCII: a caption may hold half a character

@@ -8,8 +8,6 @@ const KEYS = {
 const SETTLE = 120; // ms after a picture appears in which a key is still meant for the one before
 const AHEAD = 4; // pictures that are loaded and decoded before they are needed
 const IDLE = 30000; // ms; who looks longer than that was away, for the pace
-const byId = (id) => document.getElementById(id);
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 let desk = null;
 let at = null; // the pass and whether it is its disagreements: {name, page, ruling, reasons}
 let queue = []; // looks to answer
@@ -25,40 +23,6 @@ let refilling = null;
 let counts = { answered: 0, left: 0 };
 const pace = { pictures: 0, ms: 0 };
 
-function make(name, text, more = {}) {
-  const element = document.createElement(name);
-  if (text) element.textContent = text;
-  return Object.assign(element, more);
-}
-
-function say(text) {
-  byId("status").textContent = text;
-}
-
-async function post(path, body) {
-  for (let wait = 300; ; wait = Math.min(2 * wait, 5000)) {
-    try {
-      const response = await fetch(path, {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "X-Emu-Desk": "1" },
-        body: JSON.stringify(body),
-        signal: AbortSignal.timeout(20000),
-      });
-      if (response.ok) {
-        const told = await response.json();
-        say("");
-        return told;
-      }
-      if (response.status < 500) {
-        say(response.status === 401 ? "Your link is closed. What you answered is kept." : "This did not work. Load the page again.");
-        return null;
-      }
-    } catch { /* no connection, no answer in time, or half of one: try again */ }
-    say("Not saved yet. Trying again\u2026");
-    await pause(wait);
-  }
-}
-
 // ---- pictures, loaded ahead and kept no longer than needed
 
 const loaded = new Map();
@@ -70,18 +34,7 @@ function load(look, size) {
 }
 
 async function fetched(address) {
-  for (let wait = 300; ; wait = Math.min(2 * wait, 5000)) {
-    const image = make("img", "", { alt: "A picture to look at", draggable: false, src: address });
-    try {
-      await image.decode();
-      return image;
-    } catch {
-      if ((await fetch(address, { method: "HEAD" }).catch(() => null))?.status === 404) return make("p", "This picture is gone, or is none.");
-      say("A picture is not there yet. Trying again\u2026");
-      await pause(wait);
-      say("");
-    }
-  }
+  return await picture(address, "A picture to look at") ?? make("p", "This picture is gone, or is none.");
 }
 
 function forget(looks) {
@@ -90,10 +43,6 @@ function forget(looks) {
 }
 
 // ---- passes
-
-function screen(name) {
-  document.body.dataset.screen = name;
-}
 
 async function open() {
   const mine = ++visit;
@@ -356,6 +305,7 @@ async function answer(given) {
   const answers = given.map(({ look, choice, reason, text, ms }) => ({ look: look.id, turn: look.turn, choice, reason, text, milliseconds: Math.round(ms) }));
   const told = await post("/answer", { of: at.name, answers });
   if (!told || mine !== visit) return false;
+  say("");
   given.forEach(({ look, choice, reason, text }, i) => {
     if (told.statuses[i] !== "stored") return say("Some were answered elsewhere.");
     if (look.choice === null) {

@@ -1,66 +1,44 @@
-"""The vote page as a Starlette app: nine routes, all but the door behind the guard.
+"""The vote page as a Starlette app.
 
 A card's address is 128 random bits and answers to its own rater alone. What a rater receives of a card is two
 addresses that end in a and b, and in the second question the caption; kinds, seeds, paths and models stay here.
 """
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from sqlalchemy import Connection, select
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from emu.desk import raters
+from emu.desk import pages
 from emu.desk.bodies import fields
 from emu.desk.database import cards
-from emu.desk.guard import Guard
-from emu.desk.pages import HANDLERS, entrance, file
 from emu.desk.vote.assignment import Card, Hand, Presence, deal
 from emu.desk.vote.ballots import LONGEST_REASON, answer, begin, next_question, question_of, training_feedback
 from emu.desk.vote.drawing import CardPictures
 from emu.desk.vote.questions import FAITHFULNESS, TRAINING
 from emu.desk.vote.study import Study
 
-HERE = Path(__file__).parent
-JOIN = (HERE / "join.html").read_text(encoding="utf-8")
 LONGEST_LOOK = 24 * 3600 * 1000  # milliseconds; a card that was open for longer counts as a day
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-)
 
 
 def vote_app(study: Study, *, hosts: Collection[str] = (), secure: bool = False) -> Starlette:
-    """The app of one study.
-
-    Args:
-        hosts: the host names it answers to; empty for any.
-        secure: whether raters come over TLS, so that the cookie travels over nothing else.
-    """
+    """The app of one study; `hosts` and `secure` as `emu.desk.pages.app` takes them."""
     page = Page(study)
-    return Starlette(
-        routes=[
-            Route("/", page.show),
-            Route("/join/{link}", entrance(study.database, JOIN, secure=secure)),
-            Route("/vote.css", file(HERE / "vote.css", "text/css")),
-            Route("/vote.js", file(HERE / "vote.js", "text/javascript")),
-            Route("/vote.svg", file(HERE / "vote.svg", "image/svg+xml")),
-            Route("/picture/{card}/{side}", page.picture),
-            Route("/hand", page.hand, methods=["POST"]),
-            Route("/begin", page.begin, methods=["POST"]),
-            Route("/answer", page.answer, methods=["POST"]),
-        ],
-        middleware=[Middleware(Guard, rater_of=lambda session: raters.rater_of(study.database, session), hosts=hosts)],
-        exception_handlers=HANDLERS,
-    )
+    routes = [
+        Route("/picture/{card}/{side}", page.picture),
+        Route("/hand", page.hand, methods=["POST"]),
+        Route("/begin", page.begin, methods=["POST"]),
+        Route("/answer", page.answer, methods=["POST"]),
+    ]
+    folder, title = Path(__file__).parent, "Which picture?"
+    return pages.app(folder, title, routes, database=study.database, hosts=hosts, secure=secure)
 
 
 class Page:
@@ -70,10 +48,6 @@ class Page:
         self.study = study
         self.presence = Presence()
         self.pictures = CardPictures(study)
-
-    def show(self, request: Request) -> Response:
-        html = TEMPLATES.get_template("vote.html").render(rater=request.state.rater.name)
-        return HTMLResponse(html)
 
     def picture(self, request: Request) -> Response:
         side = {"a": 0, "b": 1}.get(request.path_params["side"])
@@ -107,8 +81,7 @@ class Page:
         if len(given["reason"]) > LONGEST_REASON or not 0 <= given["turn"] < 2**31 or not given["card"].isascii():
             raise HTTPException(400, "Too long, or no card.")
         given["milliseconds"] = min(max(given["milliseconds"], 0), LONGEST_LOOK)
-        # Half characters and zeros come in JSON but go into no database.
-        given["reason"] = given["reason"].encode(errors="replace").decode().replace("\0", "")
+        given["reason"] = pages.storable(given["reason"])
 
         def change(connection: Connection, rater: int) -> dict[str, Any]:
             status = answer(self.study, connection, rater, **given)
@@ -126,8 +99,7 @@ class Page:
         with self.study.database.writing() as connection:
             told = change(connection, rater)
             hand = deal(self.study, connection, rater, question_of(self.study, connection, rater), self.presence)
-        body = json.dumps({**told, **self.told(hand)})  # ASCII, since a caption may hold half a character
-        return Response(body, media_type="application/json")
+        return pages.answer({**told, **self.told(hand)})
 
     def told(self, hand: Hand) -> dict[str, Any]:
         """What the page may know of a hand."""

@@ -22,69 +22,27 @@ const WHY = {
   foreign: "one picture was drawn for another caption",
 };
 const SETTLE = 150; // ms after a pair appears in which a key is still meant for the pair before
-const byId = (id) => document.getElementById(id);
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 let hand = null;
 let busy = true;
 let shownAt = 0;
 let waiting = null; // what "Go on" does
 
-async function post(path, body) {
-  for (let wait = 300; ; wait = Math.min(2 * wait, 5000)) {
-    try {
-      const response = await fetch(path, {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "X-Emu-Desk": "1" },
-        body: JSON.stringify(body),
-        signal: AbortSignal.timeout(10000),
-      });
-      if (response.ok) {
-        const told = await response.json();
-        say("");
-        return told;
-      }
-      if (response.status < 500) {
-        say(response.status === 401 ? "Your link is closed. What you answered is kept." : "This did not work. Load the page again.");
-        return null;
-      }
-    } catch { /* no connection, no answer in time, or half of one: try again */ }
-    say("Not saved yet. Trying again\u2026");
-    await pause(wait);
-  }
-}
-
-function say(text) {
-  byId("status").textContent = text;
-}
-
 // Pictures of the cards ahead are loaded and decoded before they are needed, and kept no longer.
 const loaded = new Map();
 
 function load(card) {
-  if (loaded.has(card.id)) return loaded.get(card.id);
-  const sides = ["a", "b"].map(async (side) => {
-    for (let wait = 300; ; wait = Math.min(2 * wait, 5000)) {
-      const image = new Image();
-      image.alt = `Picture ${side.toUpperCase()}`;
-      image.draggable = false;
-      image.src = `/picture/${card.id}/${side}`;
-      try {
-        await image.decode();
-        image.classList.toggle("tiny", image.naturalWidth <= 128);
-        return image;
-      } catch {
-        say("A picture is not there yet. Trying again\u2026");
-        await pause(wait);
-      }
-    }
-  });
-  const both = Promise.all(sides);
-  loaded.set(card.id, both);
-  return both;
+  if (!loaded.has(card.id)) loaded.set(card.id, Promise.all(["a", "b"].map((side) => shown(card, side))));
+  return loaded.get(card.id);
 }
 
-function screen(name) {
-  document.body.dataset.screen = name;
+async function shown(card, side) {
+  const image = await picture(`/picture/${card.id}/${side}`, `Picture ${side.toUpperCase()}`);
+  if (image === null) {
+    say("A picture is gone. Tell who runs the study, and load the page again.");
+    return new Promise(() => {}); // nobody can compare it
+  }
+  image.classList.toggle("tiny", image.naturalWidth <= 128);
+  return image;
 }
 
 async function take(told) {
@@ -151,6 +109,7 @@ async function choose(choice) {
   });
   if (!told) return;
   byId("reason").value = "";
+  say("");
   if (told.status === "stale") say("This pair was answered elsewhere. Here is the next.");
   if (told.feedback) feedback(told);
   else await take(told);
