@@ -183,7 +183,7 @@ def _limits(given: Any, where: str) -> dict[str, float]:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(int(value) if isinstance(value, bool) else value)
 
 
 def schema(columns: dict[str, str]) -> list[tuple[str, pa.DataType]]:
