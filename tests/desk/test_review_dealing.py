@@ -110,6 +110,30 @@ def test_a_filter_shows_what_it_lets_and_gives_the_rest_back(tmp_path: Path) -> 
     assert desk.hand("Ada", "first", chosen=Filter(concept="bird")).open == []
 
 
+def test_an_arbiter_may_see_what_one_rater_rejected(tmp_path: Path) -> None:
+    desk = Desk(
+        make_review(write_folder(tmp_path, 8), plan(Pass("first", "single", votes=2))), "Ada", "Bo", arbiter=True
+    )
+    keys = list(desk.review.pictures)
+    by = {"Ada": set(keys[:3]), "Bo": set(keys[2:5])}
+    for name, rejected in by.items():
+        desk.all(name, "first", lambda key, rejected=rejected: "reject" if key in rejected else "keep")
+
+    def shown(rater: int) -> set[str]:
+        return {look.picture for look in desk.hand("Ada", "first", chosen=Filter(rater=rater), ruling=True).open}
+
+    assert shown(0) == (by["Ada"] ^ by["Bo"])
+    assert [shown(number) for number in (1, 2)] == [by["Ada"] - by["Bo"], by["Bo"] - by["Ada"]]
+    assert shown(3) == set()
+
+
+def test_a_rater_filter_is_nothing_where_nobody_settles(tmp_path: Path) -> None:
+    desk = Desk(make_review(write_folder(tmp_path, 4), plan(Pass("first", "single", votes=2))), "Ada", "Bo")
+    desk.all("Ada", "first", "reject")
+    assert len(desk.hand("Bo", "first", chosen=Filter(rater=1)).open) == len(desk.hand("Bo", "first").open) == 4
+    assert len(desk.hand("Bo", "first", chosen=Filter(rater=7)).open) == 4
+
+
 def test_who_has_been_begun_comes_first_and_all_in_one_order(tmp_path: Path) -> None:
     desk = Desk(make_review(write_folder(tmp_path, 40), plan(Pass("first", "single", votes=2))), "Ada", "Bo")
     begun = [look.picture for look in desk.hand("Ada", "first").open[:5]]

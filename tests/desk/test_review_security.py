@@ -29,7 +29,7 @@ TRAVERSALS = [
     "/picture/..\\..\\etc\\passwd", "/metadata.jsonl", "/review.sqlite", "/images/0000.png", "/app.py", "/%00",
     "/picture/%00", "/small/%ff%fe", "/picture/", "/.review/sums.json", "/review.html", "/picture/" + "a" * 5000,
 ]  # fmt: skip
-HAND: dict[str, Any] = {"ruling": False, "concept": "", "score": "", "low": 0.5, "high": 1.5}
+HAND: dict[str, Any] = {"ruling": False, "concept": "", "score": "", "low": 0.5, "high": 1.5, "rater": 0}
 
 
 @pytest.fixture(scope="module")

@@ -88,10 +88,10 @@ class Page:
 
     async def hand(self, request: Request) -> Response:
         """The pictures to look at now, and those looked at last."""
-        given = await fields(request, of=str, ruling=bool, concept=str, score=str, low=float, high=float)
+        given = await fields(request, of=str, ruling=bool, concept=str, score=str, low=float, high=float, rater=int)
         if not (math.isfinite(given["low"]) and math.isfinite(given["high"])):
             raise HTTPException(400, "No number.")
-        chosen = Filter(*(given[name] for name in ("concept", "score", "low", "high")))
+        chosen = Filter(*(given[name] for name in ("concept", "score", "low", "high", "rater")))
         return await run_in_threadpool(self.dealt, request, given["of"], given["ruling"], chosen)
 
     def dealt(self, request: Request, name: str, ruling: bool, chosen: Filter) -> Response:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 from emu.desk.presence import Presence
 from emu.desk.review.pictures import Shown
 from emu.desk.review.plan import GRID, Pass
-from emu.desk.review.standing import Standing, held, standing
+from emu.desk.review.standing import REJECT, Standing, held, numbers, standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import looks
 
@@ -26,12 +26,16 @@ Look = Row[Any]
 
 @dataclass(frozen=True)
 class Filter:
-    """Which pictures a rater wants to see next: of a concept, with a score in [low, high]; empty for any."""
+    """Which pictures a rater wants to see next: of a concept, with a score in [low, high]; empty for any.
+
+    Where an arbiter settles what raters differ on, also those that one rater rejected, by number; 0 for any.
+    """
 
     concept: str = ""
     score: str = ""
     low: float = float("-inf")
     high: float = float("inf")
+    rater: int = 0
 
     def lets(self, picture: Shown) -> bool:
         if self.concept and picture.concept != self.concept:
@@ -58,7 +62,12 @@ def deal(
 ) -> Hand:
     """Top up a rater's open looks, inside of a writing transaction; what the filter does not let is given back."""
     mine = _mine(connection, rater, one, ruling)
-    back = [look.id for look in mine if look.choice is None and not look.turn and not _fits(review, look, chosen)]
+    theirs = _rejected_by(connection, one, chosen.rater) if ruling and chosen.rater else None
+
+    def lets(key: str) -> bool:
+        return chosen.lets(review.pictures[key]) and (theirs is None or key in theirs)
+
+    back = [look.id for look in mine if look.choice is None and not look.turn and not lets(look.picture)]
     stands = standing(review, connection)
     free = _free(review, connection, rater, one, presence, stands) if not ruling else stands.disputed(one)
     wanted = dict.fromkeys(free)
@@ -67,7 +76,7 @@ def deal(
         connection.execute(delete(looks).where(looks.c.id.in_(back)))
         mine = _mine(connection, rater, one, ruling)
     met = {look.picture for look in mine}
-    fresh = [key for key in wanted if key not in met and chosen.lets(review.pictures[key])]
+    fresh = [key for key in wanted if key not in met and lets(key)]
     open_ = [look for look in mine if look.choice is None]
     room = AHEAD.get(one.page, AHEAD_SINGLE) - len(open_)
     if fresh and room > 0:
@@ -111,8 +120,10 @@ def _of(rater: int, one: Pass, ruling: bool) -> Any:
     return (looks.c.rater == rater) & (looks.c["pass"] == one.name) & (looks.c.ruling == ruling)
 
 
-def _fits(review: Review, look: Look, chosen: Filter) -> bool:
-    return chosen.lets(review.pictures[look.picture])
+def _rejected_by(connection: Connection, one: Pass, number: int) -> set[str]:
+    raters = [rater for rater, known in numbers(connection).items() if known == number]
+    rejected = (looks.c["pass"] == one.name) & looks.c.ruling.is_(False) & (looks.c.choice == REJECT)
+    return set(connection.execute(select(looks.c.picture).where(rejected & looks.c.rater.in_(raters))).scalars())
 
 
 def _give(connection: Connection, rater: int, one: Pass, keys: list[str], *, start: int, ruling: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from emu.desk.review.plan import RULES, Pass
-from emu.desk.review.standing import KEEP, REJECT, Standing, standing
+from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import guidelines, look_events, looks
 from emu.desk.review.telling import captions
@@ -35,12 +35,11 @@ def results(review: Review) -> dict[str, Any]:
             raise UserError("no answers yet; open the page with emu review FOLDER")
         events = list(connection.execute(timed.join(looks, looks.c.id == look_events.c.look)))
         texts = captions(review, connection)
-        guideline = _guideline(connection)
-    numbers = {rater: number for number, rater in enumerate(sorted({row.rater for row in rows}), start=1)}
+        guideline, known = _guideline(connection), numbers(connection)
     passes = [(one, _in(rows, one), _in(events, one)) for one in review.plan.passes]
     return {
         "passes": [_pass(stands, *each) for each in passes],
-        "raters": [told for each in passes for told in _raters(*each, numbers)],
+        "raters": [told for each in passes for told in _raters(*each, known)],
         "guideline": guideline,
         "pictures": [_picture(stands, key, texts[key]) for key in review.pictures],
     }
@@ -104,13 +103,13 @@ def _pass(stands: Standing, one: Pass, rows: list[Any], events: list[Any]) -> di
     }
 
 
-def _raters(one: Pass, rows: list[Any], events: list[Any], numbers: dict[int, int]) -> list[dict[str, Any]]:
+def _raters(one: Pass, rows: list[Any], events: list[Any], known: dict[int, int]) -> list[dict[str, Any]]:
     found = []
     for rater in sorted({row.rater for row in rows}):
         mine = [row for row in rows if row.rater == rater]
         seconds = median(row.milliseconds for row in events if row.rater == rater) / 1000
         kept = sum(row.choice != REJECT for row in mine)
-        told = {"rater": numbers[rater], "pass": one.name, "looked": len(mine), "kept": kept, "seconds": seconds}
+        told = {"rater": known[rater], "pass": one.name, "looked": len(mine), "kept": kept, "seconds": seconds}
         found.append(told)
     return found
 

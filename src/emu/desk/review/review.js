@@ -15,7 +15,7 @@ let history = []; // looks that were answered, the newest last
 let sheet = []; // the looks of the grid that are on the screen
 let marks = []; // their choice and reason
 let place = 0; // which of them has the keys
-let wanted = { concept: "", score: "", low: 0, high: 0 };
+let wanted = { concept: "", score: "", low: 0, high: 0, rater: 0 };
 let visit = 0; // of a pass, or of the list of passes: what was asked for in an earlier one comes too late
 let busy = true;
 let shownAt = 0;
@@ -63,7 +63,6 @@ async function open() {
   byId("guideline").replaceChildren(...desk.guideline.flatMap((one) => [make("h2", one.title), ...one.lines.map((line) => make("p", line))]));
   byId("concept").replaceChildren(make("option", "any", { value: "" }), ...desk.concepts.map((name) => make("option", name, { value: name })));
   byId("score").replaceChildren(make("option", "any", { value: "" }), ...Object.keys(desk.scores).map((name) => make("option", name, { value: name })));
-  byId("filter").hidden = !desk.concepts.length && !Object.keys(desk.scores).length;
   screen("home");
   if (entries.length === 1) enter(entries[0]);
 }
@@ -76,6 +75,11 @@ async function enter(one) {
   visit += 1;
   Object.assign(pace, { pictures: 0, ms: 0 });
   at = { name: one.name, page: one.ruling ? "single" : one.page, ruling: one.ruling, reasons: one.reasons };
+  const raters = one.ruling ? one.raters : [];
+  wanted.rater = 0;
+  byId("rater").replaceChildren(make("option", "any", { value: "0" }), ...raters.map((number) => make("option", `rater ${number}`, { value: String(number) })));
+  byId("of-rater").hidden = !raters.length;
+  byId("filter").hidden = !desk.concepts.length && !Object.keys(desk.scores).length && !raters.length;
   byId("part").textContent = one.ruling ? `${one.name}: disagreements` : one.name;
   for (const row of document.querySelectorAll("[data-reasons]")) {
     row.replaceChildren(...at.reasons.map((reason, i) => {
@@ -159,7 +163,7 @@ function ahead() {
 
 function end() {
   busy = false;
-  byId("end-text").textContent = wanted.concept || wanted.score
+  byId("end-text").textContent = wanted.concept || wanted.score || wanted.rater
     ? "No picture that passes the filter waits for you."
     : at.ruling ? "No disagreement waits for you." : "No picture waits for you in this pass. More may come when others have answered.";
   screen("end");
@@ -393,7 +397,7 @@ byId("score").addEventListener("change", () => {
 });
 byId("filter-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  wanted = { concept: byId("concept").value, score: byId("score").value, low: Number(byId("low").value) || 0, high: Number(byId("high").value) || 0 };
+  wanted = { concept: byId("concept").value, score: byId("score").value, low: Number(byId("low").value) || 0, high: Number(byId("high").value) || 0, rater: Number(byId("rater").value) };
   panel("");
   begin();
 });

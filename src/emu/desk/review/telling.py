@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from emu.desk.review.dealing import Look
 from emu.desk.review.invitations import Desk
 from emu.desk.review.plan import CAPTIONS, RULES
-from emu.desk.review.standing import CAPTION, REJECT, Standing, standing
+from emu.desk.review.standing import CAPTION, REJECT, Standing, numbers, standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts, look_events, looks
 
@@ -18,7 +18,9 @@ def told_desk(review: Review, connection: Connection, mine: list[Desk]) -> dict[
     stands = standing(review, connection)
     return {
         "passes": [
-            {**one.of.row(), "rule": RULES[one.of.keep], "arbiter": one.arbiter, **_far(stands, one)} for one in mine
+            {**one.of.row(), "rule": RULES[one.of.keep], "arbiter": one.arbiter, **_far(stands, one)}
+            | ({"raters": _raters(connection, one)} if one.arbiter else {})
+            for one in mine
         ],
         "guideline": sections(review.plan.guideline),
         "concepts": sorted({picture.concept for picture in review.pictures.values() if picture.concept}),
@@ -30,6 +32,15 @@ def _far(stands: Standing, one: Desk) -> dict[str, int]:
     ends = [stands.decided(one.of, key) for key in stands.entering(one.of.name)]
     told = {"came": len(ends), "decided": len(ends) - ends.count(None), "stay": ends.count(True)}
     return told | ({"disputed": sum(1 for _ in stands.disputed(one.of))} if one.arbiter else {})
+
+
+def _raters(connection: Connection, one: Desk) -> list[int]:
+    """The numbers of those who have answered in a pass."""
+    answered = (looks.c["pass"] == one.of.name) & looks.c.ruling.is_(False) & looks.c.choice.is_not(None)
+    known = numbers(connection)
+    return sorted(
+        known[rater] for rater in connection.execute(select(looks.c.rater).where(answered).distinct()).scalars()
+    )
 
 
 def sections(text: str) -> list[dict[str, Any]]:
