@@ -66,7 +66,7 @@ def curve(told: dict[str, Any], model: str) -> str:
 def guarded(told: dict[str, Any], model: str) -> str:
     """What guards measured early, half-way and at the end of each arm, and where the held-out loss was lowest."""
     head = [f"{model}: arm", "step", "appeal win", "95 %", "faithfulness win - lose", "95 %"]
-    head += ["diversity over seeds", "95 %", "held-out loss", "lowest at"]
+    head += ["diversity over seeds", "held-out loss", "lowest at", f"faithfulness against {told['reference']}, 95 %"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for arm, figures in told["arms"].items():
         curve = figures["curve"]
@@ -75,9 +75,11 @@ def guarded(told: dict[str, Any], model: str) -> str:
             net = check["faithfulness_net"]
             cells = [arm, str(check["step"]), f"{check['appeal']['win']:.1f}", interval(check["appeal"])]
             cells += [f"{net['net']:+.1f}", interval(net), f"{mean(check, DIVERSITY[0]):.2f}"]
-            (first, *_) = check["guards"][DIVERSITY[0]]
-            cells += [f"{first['ci95'][0]:.2f} to {first['ci95'][1]:.2f}", f"{mean(check, HELD_OUT):.3f}"]
-            cells += [f"{min(losses):.3f}, step {curve[losses.index(min(losses))]['step']}"]
+            cells += [f"{mean(check, HELD_OUT):.3f}"]
+            last = check is curve[-1]
+            cells += [f"step {curve[losses.index(min(losses))]['step']}: {min(losses):.3f}" if last else ""]
+            against = figures.get("against_last", {}).get("faithfulness_net")
+            cells += [f"{against['net']:+.1f}, {interval(against)}" if last and against else ""]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

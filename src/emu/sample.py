@@ -44,7 +44,7 @@ def sample(
         out: the folder; UserError where it holds files that no earlier call drew.
         limit: how many prompts, spread evenly over the file; 0 for all.
         seed: of the file's first prompt; each next has one more.
-        batch_size: pictures at a time; a picture does not depend on it.
+        batch_size: pictures at a time; a picture does not depend on it, but for its last bits.
         sampler: keyword arguments of the pipeline over the model's own, such as guidance_scale.
     """
     if batch_size < 1:
@@ -61,9 +61,7 @@ def sample(
     found: list[Any] = [claim(out, rows) if rank == 0 else None]
     if world > 1:
         torch.distributed.broadcast_object_list(found)
-    mine = found[0][rank::world]
-    if mine:
-        draw(drawer, mine, out, batch_size=batch_size, local=local)
+    draw(drawer, rows[rank::world], out, missing=found[0], batch_size=batch_size, local=local)
     if world > 1:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
@@ -83,8 +81,8 @@ def identity(model: str) -> str:
     return f"{path} of {written.isoformat(timespec='seconds')}"
 
 
-def claim(out: Path, rows: list[runs.Row]) -> list[runs.Row]:
-    """The rows still to draw; pictures that an earlier call drew otherwise are removed."""
+def claim(out: Path, rows: list[runs.Row]) -> set[str]:
+    """The files still to draw; pictures that an earlier call drew otherwise are removed."""
     for folder in (out, out / PLANNED):
         runs.sweep(folder)
     recorded = [folder for folder in (out, out / PLANNED) if (folder / runs.SAMPLES).exists()]
@@ -98,20 +96,29 @@ def claim(out: Path, rows: list[runs.Row]) -> list[runs.Row]:
     runs.write_samples(out / PLANNED, rows)
     (out / runs.SAMPLES).unlink(missing_ok=True)
     (out / runs.SCORES).unlink(missing_ok=True)
-    return [row for row in rows if not (out / row["file"]).exists()]
+    return {row["file"] for row in rows if not (out / row["file"]).exists()}
 
 
-def draw(model: TextToImageModule, rows: list[runs.Row], out: Path, *, batch_size: int, local: int = 0) -> None:
-    """One PNG a row, written as soon as it is drawn, on device `local` of this machine."""
-    model.to(torch.device("cuda", local) if torch.cuda.is_available() else "cpu")
-    with tqdm(total=len(rows), unit="picture", disable=local > 0) as bar:
-        for start in range(0, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
+def draw(
+    model: TextToImageModule, rows: list[runs.Row], out: Path, *, missing: set[str], batch_size: int, local: int = 0
+) -> None:
+    """One PNG for each row that is missing, written as soon as it is drawn, on device `local` of this machine.
+
+    A batch is drawn whole though some of it be there already: its size may change the last bits of a picture, and a
+    call that goes on should leave what one without a break leaves.
+    """
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    wanted = [batch for batch in batches if any(row["file"] in missing for row in batch)]
+    if wanted:
+        model.to(torch.device("cuda", local) if torch.cuda.is_available() else "cpu")
+    with tqdm(total=sum(map(len, wanted)), unit="picture", disable=local > 0 or not wanted) as bar:
+        for batch in wanted:
             cond = model.encode_prompts([row["prompt"] for row in batch])
             images = model.sample(cond, model.empty_prompt(), [row["seed"] for row in batch])
             pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
             for row, picture in zip(batch, pixels, strict=True):
-                runs.save_picture(out / row["file"], picture)
+                if row["file"] in missing:
+                    runs.save_picture(out / row["file"], picture)
             bar.update(len(batch))
 
 
