@@ -14,16 +14,18 @@ import argparse
 import json
 import os
 import platform
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from curate_haystack import SEED, haystack
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from curate import SEED, emu, haystack
 from emu.taste import EXPLORE, FEWEST, order
 from emu.taste.embeddings import Embeddings, load_eye
 from emu.taste.held_out import auc
@@ -134,7 +136,7 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} CPU cores, Python {platform.python_version()}")
     source, out = haystack(given.work / f"hay-{given.pictures}", given.pictures), given.work / "truth"
-    emu("-c", "curate/world", str(source), str(out))
+    subprocess.run([sys.executable, "-m", "emu", "curate", "-c", "curate/world", str(source), str(out)], check=True)
     rows = pq.read_table(out / "manifest.parquet").to_pylist()
     for row in rows:
         row |= json.loads(row["source_columns"] or "{}")

@@ -118,7 +118,7 @@ def test_every_size_starts_from_the_originals_whatever_was_made_before(needles: 
 class Doubling(Upsampler):
     """As an upscaler, without a network."""
 
-    def enlarge(self, image: Image.Image, text: str, *, seed: int) -> Image.Image:
+    def enlarge(self, image: Image.Image, text: str, *, short: int, seed: int) -> Image.Image:
         return image.resize((2 * image.width, 2 * image.height))
 
     def describe(self) -> dict[str, Any]:

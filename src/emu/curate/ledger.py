@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emu import runs
 from emu.errors import UserError
 from emu.runs import to_disk, write_atomically
 
@@ -89,9 +90,10 @@ def told_of_the_disk(path: Path) -> Iterator[None]:
 
 def sweep(out: Path) -> None:
     """Remove what jobs that were killed had half written, wherever it lies in a curated folder."""
-    for folder in ("", "images", FOLDER, f"{FOLDER}/shards", f"{FOLDER}/fetched/*"):
-        for beside in out.glob(f"{folder}/.*.tmp" if folder else ".*.tmp"):
-            beside.unlink(missing_ok=True)
+    for pattern in ("images", "upsampled", FOLDER, f"{FOLDER}/shards", f"{FOLDER}/fetched/*"):
+        for folder in out.glob(pattern):
+            runs.sweep(folder)
+    runs.sweep(out)
 
 
 def marked(table: pa.Table, told: dict[str, Any]) -> pa.Table:

@@ -23,8 +23,8 @@ class Upsampler(ABC):
     """Makes one picture larger, by its caption and a seed of its own: no picture depends on another."""
 
     @abstractmethod
-    def enlarge(self, image: Image.Image, text: str, *, seed: int) -> Image.Image:
-        """RGB -> RGB of the same shape with longer sides."""
+    def enlarge(self, image: Image.Image, text: str, *, short: int, seed: int) -> Image.Image:
+        """RGB -> RGB of the same shape with longer sides, the shorter one on its way to `short` pixels or past it."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -34,21 +34,18 @@ class Upsampler(ABC):
         """The picture with its shorter side `short` pixels long."""
         width, height = _size(image, short)
         while min(image.size) < short:
-            image = self.enlarge(image, text, seed=seed)
+            image = self.enlarge(image, text, short=short, seed=seed)
         return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
 
 
 class Lanczos(Upsampler):
     """Windowed sinc interpolation: adds no detail."""
 
-    def enlarge(self, image: Image.Image, text: str, *, seed: int) -> Image.Image:
-        raise NotImplementedError  # a size is reached at once
+    def enlarge(self, image: Image.Image, text: str, *, short: int, seed: int) -> Image.Image:
+        return image.resize(_size(image, short), Image.Resampling.LANCZOS)
 
     def describe(self) -> dict[str, Any]:
         return {"upsampler": LANCZOS}
-
-    def __call__(self, image: Image.Image, text: str, *, short: int, seed: int) -> Image.Image:
-        return image.resize(_size(image, short), Image.Resampling.LANCZOS)
 
 
 class Upscaler(Upsampler):
@@ -98,7 +95,7 @@ class Upscaler(Upsampler):
     def describe(self) -> dict[str, Any]:
         return {"upsampler": self.name, "upsampler_sha256": self.sha256, "settings": self.settings}
 
-    def enlarge(self, image: Image.Image, text: str, *, seed: int) -> Image.Image:
+    def enlarge(self, image: Image.Image, text: str, *, short: int, seed: int) -> Image.Image:
         import torch
 
         width, height = image.size

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from emu.curate.curated import Curated, original
 from emu.curate.stages.duplicates import Near
@@ -37,17 +39,10 @@ def decisions(review: dict[str, Any], name: str | None = None) -> dict[str, bool
 def groups(curated: Curated, files: list[str]) -> NDArray[np.int64]:
     """A number for each file, equal for pictures with one caption and for those that look alike by their hashes."""
     rows = {row["file_name"]: row for row in curated.rows}
-    parent = list(range(len(files)))
-
-    def find(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for i, j in (*_captions(files, rows), *_alike(curated, files)):
-        parent[find(i)] = find(j)
-    return np.array([find(i) for i in range(len(files))])
+    pairs = np.array([*_captions(files, rows), *_alike(curated, files)])
+    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(files), len(files)))
+    together: NDArray[np.int64] = connected_components(graph, directed=False)[1]
+    return together
 
 
 def _captions(files: list[str], rows: dict[str, dict[str, Any]]) -> Iterable[tuple[int, int]]:

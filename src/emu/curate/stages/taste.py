@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emu.curate.picture import Picture
+from emu.curate.pixels import one_thread
 from emu.curate.stage import Row, Stage
 from emu.errors import UserError
 
@@ -41,11 +42,8 @@ class Taste(Stage):
 
     @cached_property
     def eye(self) -> Any:
-        import torch
-
         from emu.taste.embeddings import identity, load_eye
 
-        torch.set_num_threads(1)  # each worker has one core
         eye = load_eye(self.embedder)
         if identity(eye)[:16] != self.head.card.get("identity"):
             fitted = self.head.card.get("embedder")
@@ -55,5 +53,6 @@ class Taste(Stage):
     def measure(self, picture: Picture) -> Row:
         from emu.taste.embeddings import see
 
+        one_thread()
         seen = see(self.eye, picture.image).double().numpy()
         return {self.column: float(self.head(seen[None])[0])}

@@ -1,0 +1,19 @@
+"""The benchmarks that the docs name can be started: what they import is there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+IMPORT = "import sys; sys.path.insert(0, sys.argv[1]); [__import__(name) for name in sys.argv[2:]]"
+
+
+def test_every_benchmark_finds_what_it_imports() -> None:
+    pytest.importorskip("starlette", reason="the extra `desk` is not installed")
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    names = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
+    assert names
+    done = subprocess.run([sys.executable, "-c", IMPORT, str(BENCHMARKS), *names], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
