@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
-from emu import runs
+from emu import documents, runs
 from emu.captions import CutCaptions
 from emu.checkpoints import Checkpoints, Durable, is_sharded, newest, verify
 from emu.data import CuratedData
@@ -107,7 +106,8 @@ class EmuCLI(LightningCLI):
             raise UserError(
                 f"--trainer.default_root_dir {run}: holds a run already, and --resume is never; name another"
             )
-        if difference := changed(run, yaml.safe_load(self.parser.dump(self.config, skip_unset=False))):
+        now = documents.parse(self.parser.dump(self.config, skip_unset=False), where=f"emu {self.command}")
+        if difference := changed(run, now):
             raise UserError(
                 f"--trainer.default_root_dir {run}: its run began with {difference}; give that, or name another folder"
             )

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from emu import signatures
+from emu import documents, signatures
 from emu.errors import UserError
 
 # In a wheel the configs lie in the package, in a checkout two folders up.
@@ -68,13 +66,7 @@ def find_config(name: str) -> Path:
 
 def read(path: Path) -> dict[str, Any]:
     """A config as a mapping; raises UserError where it is none."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
-    if not isinstance(document, dict):
-        raise UserError(f"{path}: a config is a mapping with the keys {', '.join(SECTIONS)}")
-    return document
+    return documents.read_mapping(path, keys=", ".join(SECTIONS))
 
 
 def keys(document: dict[str, Any], *, inside: str = "") -> Iterator[str]:

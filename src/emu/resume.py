@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from emu import runs
+from emu import documents, runs
 from emu.quality.stopping import Check, StopRule
 
 # What a run is: with another of these it would be another run. How it is carried out may change.
@@ -34,7 +32,7 @@ def changed(run: Path, config: dict[str, Any]) -> str | None:
     path = run / runs.CONFIG
     if not path.is_file():
         return None
-    then, now = (dict(_flat(document)) for document in (yaml.safe_load(path.read_text()), config))
+    then, now = (dict(_flat(document)) for document in (documents.read_mapping(path, keys="model and data"), config))
     for key in sorted(then.keys() | now.keys()):
         before, after = then.get(key), now.get(key)
         if _matters(key) and str(before) != str(after):

@@ -173,7 +173,7 @@ def test_recipe_and_seeds(make_run: MakeRun, tmp_path: Path) -> None:
     compared(run, tmp_path)
     assert "<dt>learning rate</dt><dd>1e-05</dd>" in (tmp_path / "report.html").read_text()
     (run / runs.CONFIG).write_text("a: [")
-    with pytest.raises(UserError, match=r"config\.yaml: not a YAML file"):
+    with pytest.raises(UserError, match=r"config\.yaml: not YAML"):
         compared(run, tmp_path)
 
 

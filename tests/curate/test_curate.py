@@ -140,7 +140,7 @@ def test_limits_columns_and_classes_that_are_none_are_named(tmp_path: Path) -> N
         (config({"class_path": "emu.curate.stages.Nothing"}), "Nothing"),
         (config({"class_path": "pathlib.Path"}), "is no emu.curate.Stage"),
         (config({**SHAPE, "at_least": {"short": 4}}), "no column short up to there"),
-        (config({**SHAPE, "at_least": {"short_side": "4"}}), "no mapping of columns to numbers"),
+        (config({**SHAPE, "at_least": {"short_side": "4"}}), "short_side is '4', which is no number"),
         (config({**SHAPE, "init_args": {"x": 1}}), "unexpected keyword argument 'x'"),
         (config({**SHAPE, "limits": {}}), "unknown key limits"),
         (config(SHAPE, SHAPE), "two are called shape"),

@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from emu import documents
 from emu.commands.parser import Parser
 from emu.errors import UserError
 
@@ -44,4 +43,4 @@ def setting(pair: str) -> tuple[str, Any]:
     name, equals, value = pair.partition("=")
     if not equals:
         raise UserError(f"--sampler {pair}: give KEY=VALUE, such as guidance_scale=5")
-    return name, yaml.safe_load(value)
+    return name, documents.parse(value, where=f"--sampler {pair}")

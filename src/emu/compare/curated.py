@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from emu import runs
+from emu import documents, runs
 from emu.compare.looking import Eye
 from emu.errors import UserError
 from emu.guards import Training
@@ -21,11 +20,7 @@ def read_config(run: Path) -> dict[str, Any]:
     path = run / runs.CONFIG
     if not path.exists():
         return {}
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
-    return config if isinstance(config, dict) else {}
+    return documents.read_mapping(path, keys="model and data")
 
 
 def root_of(run: Path) -> str | None:

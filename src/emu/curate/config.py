@@ -10,6 +10,7 @@ stages:
 import hashlib
 import inspect
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -18,8 +19,8 @@ from types import NoneType, UnionType
 from typing import Any, get_origin
 
 import pyarrow as pa
-import yaml
 
+from emu import documents
 from emu.curate.fetch import Fetch
 from emu.curate.stage import Row, Selection, Stage
 from emu.curate.stages.readable import Readable
@@ -122,13 +123,7 @@ class Funnel:
 
 def read_config(path: Path) -> dict[str, Any]:
     """UserError: no YAML, or no mapping."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
-    if not isinstance(document, dict):
-        raise UserError(f"{path}: a config is a mapping with the keys {', '.join(sorted(KEYS))}")
-    return document
+    return documents.read_mapping(path, keys=", ".join(sorted(KEYS)))
 
 
 def _step(given: Any) -> Step:
@@ -177,9 +172,12 @@ def _is_a(value: Any, wanted: Any) -> bool:
 
 def _limits(given: Any, where: str) -> dict[str, float]:
     limits = given or {}
-    if not isinstance(limits, dict) or not all(isinstance(one, int | float) for one in limits.values()):
+    if not isinstance(limits, dict):
         raise UserError(f"{where}: {given!r:.80} is no mapping of columns to numbers")
-    return {str(column): float(limit) for column, limit in limits.items()}
+    for column, limit in limits.items():
+        if not _is_a(limit, float) or math.isnan(limit):
+            raise UserError(f"{where}: {column} is {limit!r:.80}, which is no number")
+    return {column: float(limit) for column, limit in limits.items()}
 
 
 def _shown(value: Any) -> str:

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from emu import folders, runs
+from emu import documents, folders, runs
 from emu.checkpoints import gathered, is_sharded, verify
 from emu.errors import UserError
 from emu.models.flow import FlowMatching
@@ -81,11 +80,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def read_config(run: Path) -> dict[str, Any]:
     """The configuration that the run folder was made with."""
     path = run / runs.CONFIG
-    try:
-        config: dict[str, Any] = yaml.safe_load(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; a checkpoint is read beside the config of its run") from error
-    return config
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; a checkpoint is read beside the config of its run")
+    return documents.read_mapping(path, keys="model and data")
 
 
 def from_config(config: dict[str, Any]) -> TextToImageModule:

@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from emu import documents
 from emu.errors import UserError
 
 GRID, SINGLE, CAPTIONS = "grid", "single", "captions"
@@ -65,11 +64,8 @@ class Plan:
 
 def read_plan(path: Path, *, guideline: Path | None = None) -> Plan:
     """The plan of a file; `guideline` replaces the text that it names. UserError for whatever is mistyped."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
-    if not isinstance(document, dict) or not {"passes"} <= document.keys() <= {"passes", "guideline"}:
+    document = documents.read_mapping(path, keys="passes and guideline")
+    if not {"passes"} <= document.keys() <= {"passes", "guideline"}:
         raise UserError(f"{path}: a plan has the keys passes, a list of them, and guideline, a text file")
     given = document["passes"]
     if not isinstance(given, list) or not given:
