@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
-from emu import folders
+from emu import components, folders
 from emu.errors import UserError
 
 Cond = dict[str, Tensor]
@@ -33,6 +33,8 @@ class Architecture(L.LightningModule, ABC):
     """The pipeline's component that trains."""
     tokenizer_name: ClassVar[str] = "tokenizer"
     """The pipeline's component that decides how long a caption may be."""
+    optional_parts: ClassVar[Sequence[str]] = ()
+    """The pipeline's components that a folder may leave out, beside those that are never used."""
     sampler_defaults: ClassVar[Mapping[str, int | float | bool | str]] = {}
     """Keyword arguments of the pipeline's call."""
 
@@ -96,16 +98,34 @@ class Architecture(L.LightningModule, ABC):
         return images.float()
 
     def load_pipeline(self) -> Any:
-        """The folder's DiffusionPipeline, in float32; UserError where it is missing or of another architecture."""
+        """The folder's DiffusionPipeline, in float32; UserError where it is missing, damaged or of another kind."""
+        folder = folders.locate(self.pretrained)
+        self.check_class(folder)
+        return self.build_pipeline(components.load_networks(folder, folders.read_index(folder)))
+
+    def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
+        """The folder's pipeline around its `networks`; a subclass refuses here what it cannot train, by UserError."""
         folder = folders.locate(self.pretrained)
         index = folders.read_index(folder)
-        if index["_class_name"] != self.pipeline_class.__name__:
+        for name in components.required(self.pipeline_class) - components.used(index).keys() - {*self.optional_parts}:
+            raise UserError(f"{folder / folders.INDEX}: names no {name}, and {type(self).__name__} needs one")
+        left_out = components.left_out(self.pipeline_class, index)
+        try:
+            return self.pipeline_class.from_pretrained(folder, dtype=torch.float32, **{**left_out, **networks})
+        except Exception as error:  # whatever diffusers makes of a damaged folder
             raise UserError(
-                f"model.pretrained {self.pretrained}: holds a {index['_class_name']}, and {type(self).__name__} takes "
+                f"model.pretrained {self.pretrained}: no {self.pipeline_class.__name__} can be made of it "
+                f"({components.first_line(error)}); {components.AGAIN}"
+            ) from error
+
+    def check_class(self, folder: Path) -> None:
+        """Raise UserError where the folder holds another pipeline than this architecture's."""
+        held = folders.read_index(folder)["_class_name"]
+        if held != self.pipeline_class.__name__:
+            raise UserError(
+                f"model.pretrained {self.pretrained}: holds a {held}, and {type(self).__name__} takes "
                 f"a {self.pipeline_class.__name__}; choose the architecture by its config (-c)"
             )
-        absent = dict.fromkeys(name for name, part in index.items() if isinstance(part, list) and part[0] is None)
-        return self.pipeline_class.from_pretrained(folder, dtype=torch.float32, **absent)
 
     @property
     def size_multiple(self) -> int:
@@ -166,7 +186,9 @@ class Architecture(L.LightningModule, ABC):
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer that `tokenizer_name` names, read without any weights."""
-        return AutoTokenizer.from_pretrained(folders.locate(self.pretrained) / self.tokenizer_name)
+        folder = folders.locate(self.pretrained)
+        components.check(folder / self.tokenizer_name, components.used(folders.read_index(folder))[self.tokenizer_name])
+        return AutoTokenizer.from_pretrained(folder / self.tokenizer_name)
 
     def token_counts(self, prompts: list[str]) -> list[int]:
         """Tokens of each prompt before any cut, the special ones counted; above `max_tokens` it is cut."""
@@ -175,7 +197,8 @@ class Architecture(L.LightningModule, ABC):
     def fingerprint(self) -> str:
         """A short name of what `encode_*` depend on: class, frozen parts by content, dtype; not the picture size."""
         folder = folders.locate(self.pretrained)
-        parts = [part for part in folder.iterdir() if part.is_dir() and part.name not in (self.slot, "scheduler")]
+        named = components.used(folders.read_index(folder)).keys() - {self.slot, "scheduler"}
+        parts = [folder / name for name in named if (folder / name).is_dir()]
         return f"{type(self).__name__.lower()}-float32-{folders.content_hash(parts)[:16]}"
 
     @torch.no_grad()

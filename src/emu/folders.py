@@ -23,6 +23,11 @@ def locate(pretrained: str) -> Path:
     path = Path(resolve(pretrained))
     if path.is_dir():
         return path
+    if path.is_file():
+        raise UserError(
+            f"model.pretrained {pretrained}: a single file, and emu takes pipeline folders; convert it with diffusers "
+            "first: StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER), or the pipeline it is of"
+        )
     if path.is_absolute() or pretrained.startswith(".") or pretrained.count("/") != 1:
         raise UserError(
             f"model.pretrained {pretrained}: no such folder; give a pipeline folder or a hub name (OWNER/NAME)"
@@ -44,6 +49,9 @@ def read_index(folder: Path) -> dict[str, Any]:
         ) from error
     if "_class_name" not in index:
         raise UserError(f"{folder / INDEX}: names no pipeline class; name a folder with one")
+    for name, part in index.items():
+        if isinstance(part, list) and [type(one) for one in part] not in ([str, str], [type(None)] * 2):
+            raise UserError(f"{folder / INDEX}: {name} is no library and class: {part}; copy the file again")
     return index
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 import transformers
 from huggingface_hub import snapshot_download
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 # Tensors that know their shape alone. Plain meta tensors do not do: transformers asks a mask of them for its values.
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from emu import folders
+from emu import components, folders
 from emu.errors import UserError
 from emu.module import TextToImageModule
 
@@ -32,17 +31,14 @@ class Outline:
     def __init__(self, model: TextToImageModule) -> None:
         model.pretrained = str(describing_folder(model.pretrained))
         self.model = model
-        index = folders.read_index(Path(model.pretrained))
-        if index["_class_name"] != model.pipeline_class.__name__:
-            raise UserError(
-                f"model.pretrained {model.pretrained}: holds a {index['_class_name']}, and {type(model).__name__} "
-                f"takes a {model.pipeline_class.__name__}; choose the architecture by its config (-c)"
-            )
+        folder = Path(model.pretrained)
+        model.check_class(folder)
         self.shapes = FakeTensorMode(allow_non_fake_inputs=True)
         with self.shapes:
-            self.parts = networks(Path(model.pretrained), index)
-        # Outside: a scheduler computes with the values of its tensors.
-        model.pipeline = model.pipeline_class.from_pretrained(model.pretrained, **self.parts)
+            self.parts = networks(folder)
+        model.pipeline = model.build_pipeline(
+            self.parts
+        )  # outside: a scheduler computes with the values of its tensors
         model.backbone = model.ema = getattr(model.pipeline, model.slot)
 
     def trained(self) -> int:
@@ -51,7 +47,7 @@ class Outline:
 
     def frozen(self) -> dict[str, int]:
         """Component -> its parameters, of those that do not train."""
-        return {name: count(part) for name, part in self.parts.items() if part is not None and name != self.model.slot}
+        return {name: count(part) for name, part in self.parts.items() if name != self.model.slot}
 
     @torch.no_grad()
     def cached(self, height: int, width: int) -> tuple[int, int]:
@@ -73,21 +69,30 @@ def describing_folder(pretrained: str) -> Path:
         raise UserError(f"model.pretrained {pretrained}: no such folder, nor found on the hub ({first})") from error
 
 
-def networks(folder: Path, index: dict[str, Any]) -> dict[str, nn.Module | None]:
-    """Every network that `model_index.json` names, from its config; None for one that is left out."""
-    found: dict[str, nn.Module | None] = {}
-    for name, (library, class_name) in ((key, part) for key, part in index.items() if isinstance(part, list)):
-        if library is None:
-            found[name] = None
+def networks(folder: Path) -> dict[str, nn.Module]:
+    """Every network that is used, from its config; UserError where a component is not there or not described."""
+    found: dict[str, nn.Module] = {}
+    for name, kind in components.used(folders.read_index(folder)).items():
+        components.check(folder / name, kind)
+        if kind is None or not components.is_network(kind):
             continue
-        kind = getattr({"diffusers": diffusers, "transformers": transformers}.get(library), class_name, None)
-        if kind is None:
-            found[name] = None  # a pipeline's own checker or watermarker: nothing that tuning uses
-        elif issubclass(kind, transformers.PreTrainedModel):
-            found[name] = kind(kind.config_class.from_pretrained(folder / name))
-        elif issubclass(kind, nn.Module):
-            found[name] = kind.from_config(kind.load_config(folder / name))
+        try:
+            found[name] = from_config(folder / name, kind)
+        except Exception as error:  # whatever a library makes of a damaged config
+            raise UserError(
+                f"{folder / name}: no {kind.__name__} can be made of its config.json "
+                f"({components.first_line(error)}); {components.AGAIN}"
+            ) from error
     return found
+
+
+def from_config(folder: Path, kind: type[Any]) -> nn.Module:
+    """A network with new weights."""
+    if issubclass(kind, transformers.PreTrainedModel):
+        config_class: Any = kind.config_class
+        return kind(config_class.from_pretrained(folder))
+    network: nn.Module = kind.from_config(kind.load_config(folder))
+    return network
 
 
 def count(network: nn.Module) -> int:

@@ -3,10 +3,11 @@
 Esser et al. 2024, arXiv 2403.03206.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from diffusers import StableDiffusion3Pipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from emu.architecture import Cond
 from emu.errors import UserError
@@ -26,6 +27,7 @@ class FlowMatching(TextToImageModule):
 
     pipeline_class = StableDiffusion3Pipeline
     slot = "transformer"
+    optional_parts = ("text_encoder_3", "tokenizer_3")  # T5, which takes most of the memory
     sampler_defaults = {"num_inference_steps": 28, "guidance_scale": 7.0}
 
     def __init__(
@@ -42,8 +44,8 @@ class FlowMatching(TextToImageModule):
         self.logit_mean = logit_mean
         self.logit_std = logit_std
 
-    def load_pipeline(self) -> Any:
-        pipeline = super().load_pipeline()
+    def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
+        pipeline = super().build_pipeline(networks)
         if "shift" not in pipeline.scheduler.config:
             raise UserError(
                 f"model.pretrained {self.pretrained}: its {type(pipeline.scheduler).__name__} is no flow matching "

@@ -1,10 +1,11 @@
 """What latent and pixel diffusion share: a U-Net, Gaussian noise, and a schedule read from the checkpoint."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 from diffusers import DDPMScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from emu.errors import UserError
 from emu.module import TextToImageModule
@@ -31,8 +32,8 @@ class GaussianDiffusion(TextToImageModule):
         self.noise_offset = noise_offset
         self.min_snr_gamma = min_snr_gamma
 
-    def load_pipeline(self) -> Any:
-        pipeline = super().load_pipeline()
+    def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
+        pipeline = super().build_pipeline(networks)
         kind = pipeline.scheduler.config.get("prediction_type")
         if kind not in PREDICTIONS:
             raise UserError(

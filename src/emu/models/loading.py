@@ -52,7 +52,8 @@ def find_checkpoint(path: Path) -> Path:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    return path.is_file() or is_sharded(path)
+    """Whether it is one file or a folder of shards; emu writes no .safetensors, which single-file models are."""
+    return (path.is_file() and path.suffix != ".safetensors") or is_sharded(path)
 
 
 def load_checkpoint(path: Path) -> TextToImageModule:
@@ -81,7 +82,10 @@ def read_config(run: Path) -> dict[str, Any]:
     """The configuration that the run folder was made with."""
     path = run / runs.CONFIG
     if not path.is_file():
-        raise UserError(f"{path}: no such file; a checkpoint is read beside the config of its run")
+        raise UserError(
+            f"{path}: no such file; a checkpoint is read beside the config of its run, and a single-file model of "
+            "another tool is first made a folder (diffusers: from_single_file, save_pretrained)"
+        )
     return documents.read_mapping(path, keys="model and data")
 
 

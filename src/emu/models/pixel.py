@@ -1,10 +1,10 @@
 """Pixel diffusion: stage I of DeepFloyd IF, a U-Net on pixels that reads T5."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diffusers import IFPipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from emu.architecture import Cond
 from emu.models.gaussian import GaussianDiffusion
@@ -22,8 +22,8 @@ class PixelDiffusion(GaussianDiffusion):
     sampler_defaults = {"num_inference_steps": 100, "guidance_scale": 7.0, "clean_caption": False}
     max_tokens = 77  # IF's own: T5 would take more
 
-    def load_pipeline(self) -> Any:
-        pipeline = super().load_pipeline()
+    def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
+        pipeline = super().build_pipeline(networks)
         scheduler = pipeline.scheduler
         if scheduler.config.variance_type in ("learned", "learned_range"):
             pipeline.scheduler = type(scheduler).from_config(scheduler.config, variance_type="fixed_small")

@@ -1,0 +1,164 @@
+"""The components of a pipeline folder: what each one is, whether its files are whole, and the networks in them.
+
+Notable: libraries draw what their files lack at random and say so in a warning at most; here it is an error.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from emu.errors import UserError
+
+UNUSED = ("safety_checker", "watermarker", "feature_extractor", "image_encoder")
+"""Neither tuning nor drawing from text uses these: they are not loaded, and an export copies their files."""
+
+AGAIN = "download or copy the folder again"
+POINTER = b"version https://git-lfs"
+
+
+def used(index: Mapping[str, Any]) -> dict[str, type[Any] | None]:
+    """`model_index.json` -> component -> its class, of those that are there and used; None for a class unknown here."""
+    parts = {name: part for name, part in index.items() if isinstance(part, list) and name not in UNUSED}
+    return {name: class_of(library, kind) for name, (library, kind) in parts.items() if library is not None}
+
+
+def class_of(library: str, name: str) -> type[Any] | None:
+    """A class of diffusers or transformers; None where the folder names one of its own."""
+    return getattr({"diffusers": diffusers, "transformers": transformers}.get(library), name, None)
+
+
+def required(pipeline_class: type[Any]) -> set[str]:
+    """The components that a pipeline cannot be made without."""
+    parameters = inspect.signature(pipeline_class).parameters.values()
+    return {one.name for one in parameters if one.default is one.empty} - {*UNUSED}
+
+
+def left_out(pipeline_class: type[Any], index: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `pipeline_class.from_pretrained` that leave out what is unused, and what the folder leaves out.
+
+    SDXL's pipeline would put a watermark into every picture where that package is installed, and only there.
+    """
+    known = inspect.signature(pipeline_class).parameters
+    absent = {name: None for name, part in index.items() if isinstance(part, list) and part[0] is None}
+    flags = {"requires_safety_checker": False, "add_watermarker": False}
+    return absent | {name: None for name in UNUSED if name in known} | {k: v for k, v in flags.items() if k in known}
+
+
+def load_networks(folder: Path, index: Mapping[str, Any]) -> dict[str, nn.Module]:
+    """Component -> network in float32, of all that are used; UserError where a file is missing, torn or another's."""
+    parts = used(index)
+    for name, kind in parts.items():
+        check(folder / name, kind)
+    return {name: load_network(folder / name, kind) for name, kind in parts.items() if kind and is_network(kind)}
+
+
+def is_network(kind: type[Any]) -> bool:
+    """Whether a component of this class has weights."""
+    return issubclass(kind, nn.Module)
+
+
+def check(folder: Path, kind: type[Any] | None) -> None:
+    """Raise UserError where a component is not there, or lacks its description or its vocabulary."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: not there, and the folder's model_index.json names it; {AGAIN}")
+    files = dict(getattr(kind, "vocab_files_names", {}))
+    whole = files.pop("tokenizer_file", None)
+    needed = list(files.values())  # without one of them a tokenizer would cut words otherwise, and not say so
+    if whole and (folder / whole).is_file():
+        needed = [whole]
+    needed += ["tokenizer_config.json"] if needed else ["config.json"] if kind and is_network(kind) else []
+    for name in needed:
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name}: no such file, and {folder.name} needs it; {AGAIN}")
+
+
+def load_network(folder: Path, kind: type[Any]) -> nn.Module:
+    """The network of a component's folder in float32, whichever variant of its weights lies there."""
+    of_transformers = issubclass(kind, transformers.PreTrainedModel)
+    variant = find_weights(folder, "model" if of_transformers else None)
+    telling = {"ignore_mismatched_sizes": True} if of_transformers else {}  # it would say only that there are some
+    try:
+        network, found = kind.from_pretrained(
+            folder, variant=variant, dtype=torch.float32, local_files_only=True, output_loading_info=True, **telling
+        )
+    except Exception as error:  # whatever a library makes of a damaged folder: OSError, KeyError, UnpicklingError ...
+        raise UserError(f"{folder}: {kind.__name__} cannot be loaded ({first_line(error)}); {AGAIN}") from error
+    for fault in ("missing", "mismatched"):
+        if names := sorted(str(key[0] if isinstance(key, tuple) else key) for key in found[f"{fault}_keys"]):
+            raise UserError(
+                f"{folder}: its weights are not those that its config.json describes, {len(names)} are {fault} "
+                f"({names[0]} ...); {AGAIN}"
+            )
+    loaded: nn.Module = network
+    return loaded
+
+
+def find_weights(folder: Path, stem: str | None) -> str | None:
+    """The variant of the weights to load, None for the plain ones; UserError where there are none, or torn ones.
+
+    stem: "model" for transformers' names of files, None for diffusers'.
+    """
+    safe, pickled = ("model", "pytorch_model") if stem else ("diffusion_pytorch_model",) * 2
+    kinds = ((safe, "safetensors"), (pickled, "bin"))
+    for name, end in kinds:
+        if _whole(folder, f"{name}.{end}", f"{name}.{end}.index.json"):
+            return None
+    variants = {
+        found[1] or found[2]
+        for name, end in kinds
+        for path in folder.glob(f"{name}.*")
+        if (found := re.fullmatch(rf"{name}\.(?:([^.]+)\.{end}|{end}\.index\.([^.]+)\.json)", path.name))
+        and "-of-" not in path.name
+    }
+    for variant in sorted(variants, key=lambda one: (one not in ("fp16", "bf16"), one)):
+        for name, end in kinds:
+            if _whole(folder, f"{name}.{variant}.{end}", f"{name}.{end}.index.{variant}.json"):
+                return variant
+    others = ", ".join(sorted(path.name for path in folder.iterdir() if path.name != "config.json")[:3])
+    raise UserError(f"{folder}: no {safe}.safetensors nor {pickled}.bin{f', only {others}' * bool(others)}; {AGAIN}")
+
+
+def _whole(folder: Path, file: str, index: str) -> bool:
+    """Whether weights are there as one file or as shards; UserError where they are not all there."""
+    if (folder / file).is_file():
+        check_file(folder / file)
+        return True
+    if not (folder / index).is_file():
+        return False
+    try:
+        shards = set(json.loads((folder / index).read_text())["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder / index}: not an index of weights ({first_line(error)}); {AGAIN}") from error
+    for shard in sorted(shards):
+        if not (folder / shard).is_file():
+            raise UserError(f"{folder / shard}: no such file, and {index} names it; {AGAIN}")
+        check_file(folder / shard)
+    return True
+
+
+def check_file(path: Path) -> None:
+    """Raise UserError where a file of weights is cut off, or only stands for one."""
+    with path.open("rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise UserError(f"{path}: stands for a file that git-lfs has not fetched; run `git lfs pull` in the folder")
+    if path.suffix != ".safetensors":
+        return
+    try:
+        with safe_open(path, "pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: damaged or cut off ({first_line(error)}); {AGAIN}") from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, cut to its first line, and to its kind where it says nothing."""
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
