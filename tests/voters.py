@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import select
+from starlette.routing import Mount
 
 from emu import runs
 from emu.compare.pairs import read_run
@@ -63,6 +64,7 @@ class Voter:
     port: int
     cookie: str = ""
     host: str = "127.0.0.1"
+    jar: str = "emu_desk"  # the cookie's name, which is the study's own
 
     def send(
         self, method: str, path: str, body: str | bytes = b"", **headers: str
@@ -72,7 +74,7 @@ class Voter:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         content = body.encode() if isinstance(body, str) else body
         own = {"Host": f"{self.host}:{self.port}", "Content-Length": str(len(content))}
-        own |= {"Cookie": f"emu_desk={self.cookie}"} if self.cookie else {}
+        own |= {"Cookie": f"{self.jar}={self.cookie}"} if self.cookie else {}
         for name, value in (own | headers).items():
             connection.putheader(name, value)
         connection.endheaders(content)
@@ -84,7 +86,7 @@ class Voter:
     def join(self, token: str) -> "Voter":
         status, headers, _ = self.send("GET", f"/join/{token}")
         assert status == 200
-        self.cookie = headers["set-cookie"].split(";")[0].removeprefix("emu_desk=")
+        self.jar, self.cookie = headers["set-cookie"].split(";")[0].split("=", 1)
         return self
 
     def post(self, path: str, **fields: Any) -> tuple[int, Any]:
@@ -122,6 +124,13 @@ def served_app(made: Callable[[tuple[str, ...]], Any]) -> Iterator[int]:
     finally:
         running.should_exit = True
         thread.join()
+
+
+def declared(app: Any) -> set[tuple[str, str]]:
+    """(path, method) of every route of an app: its own, and those of the one app that is mounted in it."""
+    (inner,) = [route.app.app for route in app.routes if isinstance(route, Mount)]
+    found = [route for route in [*app.routes, *inner.routes] if not isinstance(route, Mount)]
+    return {(route.path, method) for route in found for method in route.methods}
 
 
 class Command:

@@ -194,7 +194,10 @@ def test_nothing_inward_is_ever_asked(inner: Server, outer: Server, tmp_path: Pa
         ("192.168.1.1", False), ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False),
         ("224.0.0.1", False), ("255.255.255.255", False), ("127.0.0.1", False), ("::1", False), ("fe80::1", False),
         ("fc00::1", False), ("ff02::1", False), ("::ffff:10.0.0.1", False), ("2002:a00:1::", False),
-        ("64:ff9b::a00:1", False), ("::", False),
+        ("64:ff9b::a00:1", False), ("::", False), ("64:ff9b:1::1", False), ("fec0::1", False), ("feff::1", False),
+        ("4000::1", False), ("5f00::1", False), ("::127.0.0.1", False), ("::8.8.8.8", False), ("3fff::1", False),
+        ("2001:db8::1", False), ("192.0.0.8", False), ("192.88.99.1", False), ("240.0.0.1", False), ("ff0e::1", False),
+        ("198.18.0.1", False), ("2001:4860:4860::8888", True),
     ],
 )  # fmt: skip
 def test_which_addresses_are_public(address: str, wanted: bool) -> None:

@@ -1,6 +1,5 @@
-"""The same promises on PostgreSQL. Runs where EMU_TEST_POSTGRES names an empty database of a server at hand."""
+"""The same promises on PostgreSQL, on a server of the test's own where one is installed."""
 
-import os
 import random
 import threading
 from collections import Counter
@@ -12,6 +11,7 @@ import pytest
 pytest.importorskip("psycopg", reason="psycopg is not installed")
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 
+import postgres
 from emu.desk.database import metadata
 from emu.desk.vote.questions import CHOICES
 from emu.desk.vote.results import write_results
@@ -19,13 +19,18 @@ from emu.desk.vote.study import Study
 from emu.errors import UserError
 from voters import Table, Voter, invite, make_study, served, write_run
 
-URL = os.environ.get("EMU_TEST_POSTGRES")
-pytestmark = pytest.mark.skipif(URL is None, reason="EMU_TEST_POSTGRES names no database")
+pytestmark = pytest.mark.skipif(postgres.programs() is None, reason="PostgreSQL is not installed")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with postgres.server() as url:
+        yield url
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
-    made = make_study(write_run(tmp_path / "run", 8), url=URL, checks=0.2, repeats=0.1, training=2)
+def study(tmp_path: Path, url: str) -> Iterator[Study]:
+    made = make_study(write_run(tmp_path / "run", 8), url=url, checks=0.2, repeats=0.1, training=2)
     yield made
     metadata.drop_all(made.database.engine)
     made.database.close()

@@ -14,7 +14,6 @@ import pytest
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 
 from PIL import Image
-from starlette.routing import Route
 
 from emu import runs
 from emu.desk.guard import HEADERS, host_name
@@ -22,7 +21,7 @@ from emu.desk.raters import invite as invite_one
 from emu.desk.raters import revoke
 from emu.desk.vote.app import vote_app
 from emu.desk.vote.study import Study
-from voters import OURS, Voter, invite, make_study, served, write_run
+from voters import OURS, Voter, declared, invite, make_study, served, served_app, write_run
 
 ROUTES = [  # (path as declared, method): the test below holds this against the app itself
     ("/", "GET"), ("/join/{link}", "GET"), ("/vote.css", "GET"), ("/vote.js", "GET"), ("/vote.svg", "GET"),
@@ -62,10 +61,7 @@ def filled(path: str, card: str = "0" * 32) -> str:
 
 
 def test_the_list_of_routes_is_the_apps(study: Study) -> None:
-    app = vote_app(study)
-    found = {(route.path, method) for route in app.routes if isinstance(route, Route) for method in route.methods or ()}
-    assert len(app.routes) == len(ROUTES)
-    assert found == {*ROUTES, *((path, "HEAD") for path, method in ROUTES if method == "GET")}
+    assert declared(vote_app(study)) == {*ROUTES, *((path, "HEAD") for path, method in ROUTES if method == "GET")}
 
 
 @pytest.mark.parametrize(("path", "method"), CLOSED)
@@ -74,7 +70,7 @@ def test_without_a_session_every_route_is_closed(
     port: int, voters: list[Voter], path: str, method: str, cookie: str
 ) -> None:
     card = voters[0].hand()["cards"][0]["id"]
-    status, _, body = Voter(port, cookie).send(method, filled(path, card), "{}", **OURS)
+    status, _, body = Voter(port, cookie, jar=voters[0].jar).send(method, filled(path, card), "{}", **OURS)
     assert status == 401
     assert b"invitation" in body
 
@@ -82,7 +78,7 @@ def test_without_a_session_every_route_is_closed(
 def test_a_cookie_that_was_changed_opens_nothing(port: int, voters: list[Voter]) -> None:
     cookie = voters[0].cookie
     for changed in (cookie[:-1], cookie + "A", cookie.swapcase(), cookie[1:] + cookie[0]):
-        assert Voter(port, changed).send("GET", "/")[0] == 401
+        assert Voter(port, changed, jar=voters[0].jar).send("GET", "/")[0] == 401
 
 
 def test_another_raters_cards_are_not_there(voters: list[Voter]) -> None:
@@ -132,16 +128,67 @@ def test_nothing_outside_of_the_routes_is_readable(voters: list[Voter], port: in
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil", "169.254.169.254"])
 def test_another_host_name_is_refused(port: int, voters: list[Voter], host: str) -> None:
     """A page elsewhere whose name turns into 127.0.0.1 after it was loaded."""
-    assert Voter(port, voters[0].cookie, host=host).send("GET", "/")[0] == 421
+    assert Voter(port, voters[0].cookie, jar=voters[0].jar, host=host).send("GET", "/")[0] == 421
+
+
+# What a Host header may say so that an address made from it is the door's.
+DOORS = ["127.0.0.1:1/join/", "127.0.0.1/join/x?", "127.0.0.1:1/join/#", "a@127.0.0.1:1/join", "127.0.0.1:1\\join/"]
+
+
+@pytest.mark.parametrize("host", DOORS)
+@pytest.mark.parametrize("hosts", [(), ("127.0.0.1",)])
+def test_a_host_header_that_ends_in_the_door_opens_nothing(study: Study, host: str, hosts: tuple[str, ...]) -> None:
+    with served_app(lambda names: vote_app(study, hosts=hosts)) as port:
+        for path, method in CLOSED:
+            status, _, body = Voter(port).send(method, filled(path), "{}", **OURS, Host=host)
+            assert status in (400, 401, 421)
+            assert b"Which picture" not in body
+
+
+@pytest.mark.parametrize("path", ["/join/../", "/join/x/..", "/join//", "/join/x/y", "/JOIN/x", "/join%2fx", "/hand/"])
+def test_no_path_that_looks_like_the_doors_gets_past_it(port: int, path: str) -> None:
+    for method in ("GET", "POST"):
+        status, headers, _ = Voter(port).send(method, path, "{}", **OURS)
+        assert status in (401, 404, 405)
+        assert "location" not in headers
 
 
 def test_host_names_are_read_without_their_port() -> None:
-    assert [host_name(host) for host in ("127.0.0.1:80", "[::1]:80", "A.example", "[::1]")] == [
-        "127.0.0.1",
-        "::1",
-        "a.example",
-        "::1",
-    ]
+    good = {"127.0.0.1:80": "127.0.0.1", "[::1]:80": "::1", "A.example": "a.example", "[::1]": "::1", "a_b": "a_b"}
+    assert {host: host_name(host) for host in good} == good
+    assert [host_name(host) for host in ("", ":80", "a:b", "a:", "a/b", "a b", "a:1:2", "[::1", "x@a", *DOORS)] == [
+        ""
+    ] * 14
+
+
+def test_two_studies_on_one_host_keep_their_raters_apart(study: Study, voters: list[Voter], tmp_path: Path) -> None:
+    """A browser sends all cookies of a host to all of its ports."""
+    other = make_study(write_run(tmp_path / "run", 3))
+    with served(other) as port:
+        guest = Voter(port).join(invite(other, "Ada")[0])
+        assert guest.jar != voters[0].jar
+        both = {"Cookie": f"{voters[0].jar}={voters[0].cookie}; {guest.jar}={guest.cookie}"}
+        assert Voter(port).send("POST", "/hand", "{}", **OURS, **both)[0] == 200
+        assert Voter(voters[0].port).send("POST", "/hand", "{}", **OURS, **both)[0] == 200
+        assert Voter(port, voters[0].cookie, jar=guest.jar).send("GET", "/")[0] == 401
+    other.database.close()
+
+
+def test_over_tls_the_cookie_is_for_tls_and_this_host_alone(study: Study) -> None:
+    with served_app(lambda names: vote_app(study, secure=True)) as port:
+        _, headers, _ = Voter(port).send("GET", f"/join/{invite(study, 'Tess')[0]}")
+    name, _, attributes = headers["set-cookie"].partition("=")
+    assert name.startswith("__Host-")
+    assert {"Secure", "Path=/"} <= set(attributes.split("; "))
+    assert "Domain" not in attributes
+
+
+def test_a_new_invitation_ends_what_the_old_one_opened(study: Study, port: int) -> None:
+    thief = Voter(port).join(invite(study, "Gil")[0])
+    assert thief.send("GET", "/")[0] == 200
+    fresh = Voter(port).join(invite(study, "Gil")[0])
+    assert thief.send("GET", "/")[0] == 401
+    assert fresh.send("GET", "/")[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -183,7 +230,6 @@ def test_links_are_long_and_neither_they_nor_sessions_lie_in_the_database(study:
     tokens = invite(study, "Dan", "Eve")
     assert min(map(len, tokens)) >= 43
     file = Path(str(study.database.engine.url.database))
-    assert file.stat().st_mode & 0o077 == 0
     content = b"".join(path.read_bytes() for path in file.parent.glob("votes.sqlite*"))
     assert all(secret.encode() not in content for secret in [*tokens, *(voter.cookie for voter in voters)])
 
@@ -224,7 +270,7 @@ def test_both_sides_are_alike_but_for_their_pixels(study: Study, voters: list[Vo
         for headers in (a_headers, b_headers):
             headers.pop("date")
         assert (a_status, a_headers, len(a)) == (b_status, b_headers, len(b))
-        assert a_headers["cache-control"] == "no-store"
+        assert a_headers["cache-control"] == "no-store, no-transform"
         assert not {"etag", "last-modified", "content-disposition"} & a_headers.keys()
         for content in (a, b):
             picture = Image.open(io.BytesIO(content))

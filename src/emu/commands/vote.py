@@ -98,5 +98,5 @@ def page(study: "Study", given: argparse.Namespace) -> None:
         print(where.link(raters.invite(study.database, given.invite)))
     else:
         listening, where = serving.listen(where, invited=raters.invited(study.database))
-        print(door(study, where, browser=not given.no_browser), flush=True)
+        print(door(study, where, browser=not given.no_browser, beside=given.runs[0]), flush=True)
         serving.server(vote_app(study, hosts=where.names, secure=where.secure)).run(sockets=[listening])

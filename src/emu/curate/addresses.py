@@ -15,7 +15,12 @@ from emu.errors import UserError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-TRANSLATED = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))  # NAT64: IPv4 behind it
+PUBLIC = ipaddress.ip_network("2000::/3")  # all that has been given out; NAT64, site-local and reserved lie outside
+RESERVED = (  # not in every Python's lists
+    ipaddress.ip_network("192.0.0.0/24"),  # for protocols, RFC 6890
+    ipaddress.ip_network("192.88.99.0/24"),  # the old relays of 6to4, given back by RFC 7526
+    ipaddress.ip_network("3fff::/20"),  # for documents, RFC 9637
+)
 
 
 def networks(given: Sequence[str]) -> list[Network]:
@@ -27,16 +32,20 @@ def networks(given: Sequence[str]) -> list[Network]:
 
 
 def is_open(address: Address, allowed: Sequence[Network]) -> bool:
-    """Whether it may be connected to: no loopback, private, link-local, multicast or reserved one, unless allowed."""
+    """Whether it may be connected to: no loopback, private, link-local, site-local, multicast or reserved one.
+
+    What `allowed` holds is open whatever it is.
+    """
     if any(address in network for network in allowed):
         return True
     if isinstance(address, ipaddress.IPv6Address):
         within = address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1])
         if within:
             return is_open(within, allowed)
-        if any(address in network for network in TRANSLATED):
+        if address not in PUBLIC:
             return False
-    return address.is_global and not address.is_multicast
+    reserved = address.is_reserved or any(address in network for network in RESERVED)
+    return address.is_global and not address.is_multicast and not reserved
 
 
 def look_up(host: str, port: int, allowed: Sequence[Network]) -> list[str]:

@@ -93,28 +93,33 @@ events = Table(
 class Database:
     """A study's tables behind two doors: `reading()` and `writing()`, each one transaction.
 
+    A file of SQLite's may be read by its owner alone, whatever it is named by: it holds the raters' names and the
+    study's secret.
+
     Args:
         url: as SQLAlchemy reads it: `sqlite:////absolute/file` or `postgresql+psycopg://user@host/name`.
 
     Raises:
-        UserError: no such database, no driver for it, or one that does not answer.
+        UserError: no such database, no driver for it, one that does not answer, or a file that cannot be kept private.
     """
 
     def __init__(self, url: str | URL) -> None:
         try:
-            self.engine = create_engine(url, pool_pre_ping=True)
+            self.engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)  # errors name no rater
             if self.engine.dialect.name == "sqlite":
                 event.listen(self.engine, "connect", _prepare_sqlite)
                 event.listen(self.engine, "begin", _begin_sqlite)
             with self.engine.begin() as connection:
                 metadata.create_all(connection)
+        except OSError as error:
+            raise UserError(f"--db: {error}; keep answers in a file of your own, which nobody else may read") from error
         except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError, exc.DBAPIError) as error:
             reason = getattr(error, "orig", error)
             raise UserError(f"--db: {reason}; give sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME") from error
 
     @classmethod
     def in_file(cls, path: Path) -> "Database":
-        """In a file that none but its owner may read: it holds the raters' names and the study's secret."""
+        """In a file."""
         try:
             path.touch(mode=0o600)
         except OSError as error:
@@ -141,6 +146,10 @@ class Database:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
     connection.isolation_level = None  # we begin transactions ourselves, below
+    for _, _, name in connection.execute("PRAGMA database_list").fetchall():
+        for file in (Path(f"{name}{ending}") for ending in ("", "-wal", "-shm") if name):
+            if file.exists() and file.stat().st_mode & 0o077:
+                file.chmod(0o600)  # before anything is written; what SQLite puts beside it later takes over its mode
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=20000"):
         connection.execute(f"PRAGMA {pragma}")
 

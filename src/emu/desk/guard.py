@@ -1,10 +1,12 @@
 """The guard: what every page of the desk has around it, so that a new route is closed until it is opened.
 
-A request needs the right Host, a session (but for the door, `/join/...`), and, where it changes anything, a JSON body
-with our header from our own page. Every answer carries the same headers: nothing is kept, framed, sniffed or loaded
-from elsewhere.
+`Guard` stands around the whole app: a request needs the right Host and, where it changes anything, a JSON body with our
+header from our own page; every answer carries the same headers: nothing is kept, framed, sniffed or loaded from
+elsewhere. `Members` stands around all routes but the door, `/join/...`, and asks for a session. Which of the two a
+request reaches is the router's decision, by the path that it routes by; nothing here compares addresses.
 """
 
+import re
 from collections.abc import Callable, Collection
 
 from starlette.concurrency import run_in_threadpool
@@ -15,15 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emu.desk.raters import Rater
 
-COOKIE = "emu_desk"
 OUR_HEADER = "x-emu-desk"  # another site's form cannot send it, and its script would have to ask us first
-DOOR = "/join/"
+HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?", re.IGNORECASE)
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
-    "Cache-Control": "no-store",
+    "Cache-Control": "no-store, no-transform",  # a proxy that compresses or converts a picture would tell two apart
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",  # the link is in the address
@@ -34,36 +35,23 @@ NO_SESSION = "This page opens with an invitation link. Ask whoever runs the stud
 
 
 class Guard:
-    """Lets requests through to `app` with `request.state.rater` set.
+    """Lets through to `app` what comes for one of `hosts`, or for any host where there are none, from our own page."""
 
-    Args:
-        rater_of: a session's token -> whose it is.
-        hosts: the host names that the desk answers to; empty for any.
-    """
-
-    def __init__(self, app: ASGIApp, *, rater_of: Callable[[str], Rater | None], hosts: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str] = ()) -> None:
         self.app = app
-        self.rater_of = rater_of
         self.hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":  # no page of the desk speaks WebSocket
-            await self.answer(Request(scope), receive, _with_headers(send))
-
-    async def answer(self, request: Request, receive: Receive, send: Send) -> None:
-        refusal = self.refuse(request)
-        if refusal is None and not request.url.path.startswith(DOOR):
-            session = request.cookies.get(COOKIE, "")
-            request.state.rater = await run_in_threadpool(self.rater_of, session) if session else None
-            if request.state.rater is None:
-                refusal = PlainTextResponse(NO_SESSION, status_code=401)
-        await (refusal or self.app)(request.scope, receive, send)
+            refusal = self.refuse(Request(scope))
+            await (refusal or self.app)(scope, receive, _with_headers(send))
 
     def refuse(self, request: Request) -> PlainTextResponse | None:
         """The answer to a request that is not from our own page, whoever sends it."""
-        if self.hosts and host_name(request.headers.get("host", "")) not in self.hosts:
+        host = host_name(request.headers.get("host", ""))
+        if not host or (self.hosts and host not in self.hosts):
             return PlainTextResponse("Unknown host.\n", status_code=421)
         if request.method in ("GET", "HEAD"):
             return None
@@ -74,11 +62,34 @@ class Guard:
         return None
 
 
+class Members:
+    """Lets raters through to `app`, with `request.state.rater` set.
+
+    Args:
+        rater_of: a session's token -> whose it is.
+        cookie: the name of the cookie that holds the token.
+    """
+
+    def __init__(self, app: ASGIApp, *, rater_of: Callable[[str], Rater | None], cookie: str) -> None:
+        self.app = app
+        self.rater_of = rater_of
+        self.cookie = cookie
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        session = request.cookies.get(self.cookie, "")
+        rater = await run_in_threadpool(self.rater_of, session) if session else None
+        if rater is None:
+            await PlainTextResponse(NO_SESSION, status_code=401)(scope, receive, send)
+        else:
+            request.state.rater = rater
+            await self.app(scope, receive, send)
+
+
 def host_name(host: str) -> str:
-    """`127.0.0.1:8765` -> `127.0.0.1`, `[::1]:8765` -> `::1`."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+    """`127.0.0.1:8765` -> `127.0.0.1`, `[::1]:8765` -> `::1`; empty for what is no host and port, all of it."""
+    found = HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def _with_headers(send: Send) -> Send:

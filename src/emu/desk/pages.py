@@ -12,11 +12,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route, Router
 
 from emu.desk import raters
 from emu.desk.database import Database
-from emu.desk.guard import COOKIE, Guard
+from emu.desk.guard import Guard, Members
 from emu.errors import UserError
 
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ def app(
     hosts: Collection[str] = (),
     secure: bool = False,
 ) -> Starlette:
-    """A page's own routes, its door and its files, all but the door behind the guard.
+    """A page's own routes, its door and its files; all but the door ask for a session.
 
     Args:
         page: its folder, which has a html, a css, a js and a svg of the folder's name.
@@ -48,10 +48,10 @@ def app(
 
     html = template(page / f"{name}.html")
     door = template(HERE / "join.html").render(title=title, page=name)
-    return Starlette(
-        routes=[
+    cookie = raters.cookie(database, secure=secure)
+    closed = Router(
+        [
             Route("/", show),
-            Route("/join/{link}", entrance(database, door, secure=secure)),
             Route("/desk.css", file(HERE / "desk.css", "text/css")),
             Route("/desk.js", file(HERE / "desk.js", "text/javascript")),
             Route(f"/{name}.css", file(page / f"{name}.css", "text/css")),
@@ -59,9 +59,16 @@ def app(
             Route(f"/{name}.svg", file(page / f"{name}.svg", "image/svg+xml")),
             *routes,
         ],
-        middleware=[Middleware(Guard, rater_of=partial(raters.rater_of, database), hosts=hosts)],
+        redirect_slashes=False,
+    )
+    members = Members(closed, rater_of=partial(raters.rater_of, database), cookie=cookie)
+    made = Starlette(
+        routes=[Route("/join/{link}", entrance(database, door, cookie, secure=secure)), Mount("/", members)],
+        middleware=[Middleware(Guard, hosts=hosts)],
         exception_handlers=HANDLERS,
     )
+    made.router.redirect_slashes = False  # the address of a redirection would be made from the Host header
+    return made
 
 
 def template(path: Path) -> jinja2.Template:
@@ -91,7 +98,7 @@ def file(path: Path, media_type: str) -> Handler:
     return send
 
 
-def entrance(database: Database, html: str, *, secure: bool) -> Handler:
+def entrance(database: Database, html: str, cookie: str, *, secure: bool) -> Handler:
     """Opens a session for who holds a link.
 
     The page `html` leads on to `/`: a strict cookie does not follow a link from afar.
@@ -103,7 +110,7 @@ def entrance(database: Database, html: str, *, secure: bool) -> Handler:
             return PlainTextResponse("This link is not open. Ask whoever runs the study for yours.\n", status_code=404)
         response = HTMLResponse(html)
         response.set_cookie(
-            COOKIE, session, max_age=SESSION_DAYS * 86400, httponly=True, samesite="strict", secure=secure
+            cookie, session, max_age=SESSION_DAYS * 86400, httponly=True, samesite="strict", secure=secure
         )
         return response
 

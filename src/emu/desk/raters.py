@@ -1,16 +1,17 @@
 """Raters: who may answer, by links that nobody can guess and the owner can revoke.
 
 A link is 256 random bits, so no number of guesses finds one and none has to be counted. It may be opened on several
-devices; each gets a session of its own. The database keeps hashes of both.
+devices; each gets a session of its own, until the rater is invited anew. The database keeps hashes of both.
 """
 
 import hashlib
+import hmac
 import secrets
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from emu.desk.database import Database, raters, sessions
+from emu.desk.database import Database, raters, sessions, studies
 from emu.errors import UserError, printable
 
 LONGEST_NAME = 80
@@ -25,7 +26,7 @@ class Rater:
 
 
 def invite(database: Database, name: str) -> str:
-    """The token of a new link for `name`; a link that the same name had before opens no more."""
+    """The token of a new link for `name`; a link that the same name had opens no more, nor does what it opened."""
     if not name.strip() or len(name) > LONGEST_NAME:
         raise UserError(f"--invite {printable(name)[:100]}: give a name of 1 to {LONGEST_NAME} characters")
     token = secrets.token_urlsafe(32)
@@ -35,6 +36,7 @@ def invite(database: Database, name: str) -> str:
             connection.execute(insert(raters).values(name=name, link=_hash(token), revoked=False))
         else:
             connection.execute(update(raters).where(raters.c.id == known).values(link=_hash(token), revoked=False))
+            connection.execute(delete(sessions).where(sessions.c.rater == known))
     return token
 
 
@@ -46,6 +48,17 @@ def revoke(database: Database, name: str) -> None:
             raise UserError(f"--revoke {printable(name)}: no such rater; --raters lists them")
         connection.execute(update(raters).where(raters.c.id == known).values(link=None, revoked=True))
         connection.execute(delete(sessions).where(sessions.c.rater == known))
+
+
+def cookie(database: Database, *, secure: bool) -> str:
+    """The name of a study's own cookie: browsers keep cookies by host, so two studies on one machine would share it.
+
+    Args:
+        secure: over TLS the name begins with `__Host-`: then no other host and no plain HTTP can set it.
+    """
+    with database.reading() as connection:
+        secret = connection.execute(select(studies.c.secret)).scalar_one()
+    return f"{'__Host-' if secure else ''}emu_desk_{hmac.digest(secret, b'cookie', 'sha256').hex()[:12]}"
 
 
 def join(database: Database, token: str) -> str | None:

@@ -1,6 +1,5 @@
 """Opens a review from what the command line says: a folder, a plan, a database, where raters come in."""
 
-import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from emu.desk.database import Database, raters
+from emu.desk.doorway import open_in_browser
 from emu.desk.review.app import review_app
 from emu.desk.review.invitations import desks, invite
 from emu.desk.review.pictures import read_pictures
@@ -49,7 +49,7 @@ def door(review: Review, where: Address, *, browser: bool) -> str:
     if where.loopback:
         link = where.local(invite(review.database, OWNER, review.plan.passes, arbiter=True))
         if browser:
-            webbrowser.open(link)
+            open_in_browser(link, review.folder)
         return f"review at {link}"
     warning = "; answers and links travel unencrypted: put a TLS proxy in front and name it with --url"
     return f"raters come to {where.url} by their links{'' if where.secure else warning}"

@@ -1,6 +1,5 @@
 """Opens a study from what the command line says: run folders, a database, where raters come in."""
 
-import webbrowser
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from emu.compare.pairs import read_run
 from emu.desk.database import Database
+from emu.desk.doorway import open_in_browser
 from emu.desk.raters import invite
 from emu.desk.serving import Address
 from emu.desk.vote.app import vote_app
@@ -38,16 +38,17 @@ def opened(folders: Sequence[Path], *, url: str | None, begun: bool, **options: 
         database.close()
 
 
-def door(study: Study, where: Address, *, browser: bool) -> str:
+def door(study: Study, where: Address, *, browser: bool, beside: Path) -> str:
     """How raters come in. On this machine alone there is one rater, who gets a new link at every start.
 
     Args:
         browser: open that link at once.
+        beside: a folder of the owner's, for what the browser is led on by.
     """
     if where.loopback:
         link = where.local(invite(study.database, OWNER))
         if browser:
-            webbrowser.open(link)
+            open_in_browser(link, beside)
         return f"vote at {link}"
     warning = "; votes and links travel unencrypted: put a TLS proxy in front and name it with --url"
     return f"raters come to {where.url} by their links{'' if where.secure else warning}"
