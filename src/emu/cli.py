@@ -11,7 +11,7 @@ import sys
 from typing import NoReturn
 
 from emu import commands, flags, signatures
-from emu.errors import UserError, printable
+from emu.errors import UserError, of_the_system, printable
 
 CONFIGURED = {
     "fit": "quality-tune a model",
@@ -19,6 +19,9 @@ CONFIGURED = {
     "encode": "run the frozen encoders once, into --data.cache",
     "plan": "what a run will do and cost, before any weight loads",
 }
+
+
+INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -29,10 +32,28 @@ def main(argv: list[str] | None = None) -> None:
         run(sys.argv[1:] if argv is None else argv)
     except UserError as error:
         fail(str(error))
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except BrokenPipeError:  # whoever read the output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python says so at its end
+        raise SystemExit(1) from None
     except Exception as error:
-        if type(error).__name__ != "ArgumentError":  # the parser's, told by its name so that it need not be imported
+        if (message := mendable(error)) is None:
             raise
-        fail(plain(str(error)))
+        fail(message)
+
+
+def mendable(error: Exception) -> str | None:
+    """What to say of an error of the system, of the parser or of a device's memory; None of any other."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return of_the_system(error)
+    match type(error).__name__:  # told by their names so that they need not be imported
+        case "ArgumentError":
+            return plain(str(error))
+        case "OutOfMemoryError":
+            first = str(error).partition(". ")[0]
+            return f"{first}; lower data.batch_size or --batch-size (emu plan says what a run takes)"
+    return None
 
 
 def plain(message: str) -> str:

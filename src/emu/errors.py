@@ -1,8 +1,21 @@
 """What a user can mend. The command line prints it as one line and leaves with exit code 2."""
 
+import errno
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class UserError(Exception):
     """Names the flag or the file, and says what to do about it."""
+
+
+def of_the_system(error: OSError, path: object = None) -> str:
+    """What the system says of a file, as one line that says what to do; `path` where the error does not know it."""
+    where = error.filename if path is None else path
+    named = f"{where}: " if where is not None else ""
+    if error.errno in FULL:
+        return f"{named}the disk is full; make room and run the same command again"
+    return f"{named}cannot be read or written ({error.strerror}); mend that and run the same command again"
 
 
 def printable(text: str) -> str:

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from emu import shapes
 from emu.errors import UserError
+from emu.records import read_json, read_lines
 
 Row = dict[str, Any]
 
@@ -82,12 +84,11 @@ def write_samples(folder: Path, rows: Iterable[Row]) -> None:
 def read_samples(folder: Path) -> list[Row]:
     """The rows of `samples.jsonl`; UserError where it is absent, damaged or names a file outside the folder."""
     path = folder / SAMPLES
-    rows = _read_rows(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such file; draw the pictures first (`emu fit` or `emu sample`)")
+    rows = read_lines(path, shapes.Sample, remedy="draw the folder again with `emu sample`")
     for number, row in enumerate(rows, start=1):
-        for key in ("file", "prompt", "seed"):
-            if key not in row:
-                raise UserError(f"{path}:{number}: no {key!r}; draw the folder again with `emu sample`")
-        if Path(row["file"]).name != row["file"]:
+        if Path(row["file"]).name != row["file"] or "\0" in row["file"]:
             raise UserError(f"{path}:{number}: {row['file']!r} is not a file of this folder; use plain file names")
     return rows
 
@@ -102,7 +103,8 @@ def read_scores(folder: Path) -> dict[str, dict[str, float]]:
     path = folder / SCORES
     if not path.exists():
         return {}
-    return {row.pop("file"): row for row in _read_rows(path)}
+    rows = read_lines(path, shapes.Scored, remedy="remove it, and judge again")
+    return {row.pop("file"): row for row in rows}
 
 
 def write_judges(folder: Path, cards: Mapping[str, Row]) -> None:
@@ -115,10 +117,7 @@ def read_judges(folder: Path) -> dict[str, Row]:
     path = folder / JUDGES
     if not path.exists():
         return {}
-    try:
-        cards: dict[str, Row] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); remove it and {SCORES}, and judge again") from error
+    cards: dict[str, Row] = read_json(path, dict[str, shapes.Card], remedy=f"remove it and {SCORES}, and judge again")
     return cards
 
 
@@ -146,10 +145,7 @@ def read_quality(run: Path) -> Row:
     path = run / QUALITY
     if not path.exists():
         return {}
-    try:
-        quality: Row = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); remove it to compare the run's last step") from error
+    quality: Row = read_json(path, shapes.Quality, remedy="remove it to compare the run's last step")
     return quality
 
 
@@ -163,10 +159,7 @@ def read_votes(run: Path) -> Row:
     path = run / VOTES
     if not path.exists():
         return {}
-    try:
-        votes: Row = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); count the votes again with `emu vote --results`") from error
+    votes: Row = read_json(path, shapes.Votes, remedy="count the votes again with `emu vote --results`")
     return votes
 
 
@@ -177,6 +170,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         beside.write_bytes(content)
         beside.replace(path)
+    except OSError as error:
+        error.filename = str(path)  # of a full disk the system names none
+        raise
     finally:
         beside.unlink(missing_ok=True)
 
@@ -199,20 +195,3 @@ def to_disk(path: Path) -> None:
 
 def _write_rows(path: Path, rows: Iterable[Row]) -> None:
     write_atomically(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode())
-
-
-def _read_rows(path: Path) -> list[Row]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; draw the pictures first (`emu fit` or `emu sample`)") from error
-    rows: list[Row] = []
-    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path}:{number}: not JSON ({error}); draw or judge the folder again") from error
-        if not isinstance(row, dict):
-            raise UserError(f"{path}:{number}: not a JSON object; draw or judge the folder again")
-        rows.append(row)
-    return rows

@@ -62,7 +62,10 @@ def test_a_score_that_is_no_number(make_run: MakeRun, tmp_path: Path, score: Any
 def test_versions_of_a_judge_that_are_mixed(make_run: MakeRun, tmp_path: Path, differs: str) -> None:
     run, card = make_run(), {"name": "eye", "tie": 0.1, "sha256": "0f3a", "versions": "torch 2.13"}
     runs.write_judges(runs.step_folder(run, 0), {"appeal": card, "faithfulness": card})
-    runs.write_judges(runs.step_folder(run, 20), {"appeal": card | {differs: "another"}, "faithfulness": card})
+    runs.write_judges(
+        runs.step_folder(run, 20),
+        {"appeal": card | {differs: 0.2 if differs == "tie" else "another"}, "faithfulness": card},
+    )
     said = refusal([run], tmp_path)
     assert said.startswith(f"{run}: appeal of step-000000 and step-000020 was scored by two judges, or two versions")
     assert said.endswith("judge again with --appeal")

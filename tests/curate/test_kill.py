@@ -161,7 +161,7 @@ def test_a_full_disk_is_one_line_and_with_room_it_goes_on(tmp_path: Path) -> Non
     failed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert failed.returncode == 2
     last = failed.stderr.strip().splitlines()[-1]
-    assert "cannot be written (File too large); mend that and run the same command again" in last
+    assert "cannot be read or written (File too large); mend that and run the same command again" in last
     assert set(shards(tmp_path / "out")) <= {"shard-000001.parquet"}  # the small one
     assert not list((tmp_path / "out").rglob("*.tmp"))
     command.run(tmp_path / "out")

@@ -49,7 +49,8 @@ def words(value: Any) -> str:
 def _given(curated: Curated) -> list[dict[str, Any]]:
     """The config's entry of each stage; the budget's has no limits of its own."""
     given = list(curated.document["stages"])
-    return given + [{}] * (len(curated.told["stages"]) - len(given))
+    stages = len(curated.told["stages"])
+    return (given + [{}] * stages)[:stages]
 
 
 def _figures(one: dict[str, Any]) -> list[str]:

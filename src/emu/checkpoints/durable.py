@@ -79,8 +79,7 @@ class Durable(CheckpointIO):
         verify(path)
         if path.is_dir():
             return gathered.read(path)
-        loaded: dict[str, Any] = torch.load(path, map_location=map_location or "cpu", weights_only=True, mmap=True)
-        return loaded
+        return read_file(path, map_location=map_location)
 
     def remove_checkpoint(self, path: Any) -> None:
         """The sum goes first: a file without one does not count."""
@@ -90,6 +89,20 @@ class Durable(CheckpointIO):
         """The Trainer's end, in order or not; a save that other processes take part in may have lost them."""
         if self._under_way and not wait_for([self._under_way], None if self._alone else PATIENCE).not_done:
             self.wait()
+
+
+def read_file(path: Path, *, map_location: Any = None) -> dict[str, Any]:
+    """What Lightning wrote: "state_dict", "global_step", ...; no code in it is run. The file is memory-mapped.
+
+    UserError where it holds something else.
+    """
+    try:
+        checkpoint = torch.load(path, map_location=map_location or "cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises whatever the damaged part of a file makes it
+        raise UserError(f"{path}: not a checkpoint ({str(error).partition(chr(10))[0]}); name one of a run") from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
+        raise UserError(f"{path}: no state_dict and global_step in it; name a checkpoint of a run")
+    return checkpoint
 
 
 def _fulfil(done: "Future[None]", save: Callable[[], None]) -> None:

@@ -120,7 +120,7 @@ def require_scores(folders: list[Path], scores: list[dict[str, dict[str, float]]
                         f"{folder / runs.SCORES}: {criterion} of {file} is {score!r}, no number; remove the file and "
                         "judge again with a judge that gives numbers"
                     )
-    for criterion in runs.other_judges(*(runs.read_judges(folder) for folder in folders)):
+    for criterion in runs.other_judges(*(runs.read_judges(folder) for folder in (folders[0], folders[-1]))):
         raise UserError(
             f"{folders[0].parent}: {criterion} of {folders[0].name} and {folders[1].name} was scored by two judges, or "
             f"two versions of one ({runs.JUDGES}); remove {runs.SCORES} of both and judge again with --{criterion}"

@@ -23,6 +23,7 @@ from emu.curate.work import Work
 from emu.data.sources import Entry, Fault
 from emu.data.sources.folder import METADATA
 from emu.errors import UserError
+from emu.records import read_json
 
 __all__ = ["Choice", "Selection", "Stage", "curate"]
 
@@ -127,7 +128,7 @@ def _require_same(out: Path, funnel: Funnel, source: str) -> None:
         if out.exists() and (not out.is_dir() or any(path.name != ledger.FOLDER for path in out.iterdir())):
             raise UserError(f"{out}: holds something else; name a new folder, or an empty one")
         return
-    found = json.loads(run.read_text())
+    found = read_json(run, dict[str, str], remedy=f"remove {out}, and curate again")
     if found.get("source") != source:
         raise UserError(f"{out}: was curated from {found.get('source')}; name another folder, or remove this one")
     if found.get("config") != funnel.sha256:

@@ -3,7 +3,6 @@
 A plain folder with a `metadata.jsonl` is one too; of that, less is known.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -12,9 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emu import shapes
 from emu.curate import manifest
 from emu.data.sources.folder import METADATA
 from emu.errors import UserError
+from emu.records import parse, read_json
 
 REVIEW = "review.json"
 CONCEPT = "concept"
@@ -95,12 +96,7 @@ def read_review(folder: Path) -> dict[str, Any]:
     path = folder / REVIEW
     if not path.exists():
         return {}
-    try:
-        review = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); count again with `emu review --results`") from None
-    if not isinstance(review, dict) or not isinstance(review.get("pictures"), list):
-        raise UserError(f"{path}: has no list of pictures; count again with `emu review --results`")
+    review: dict[str, Any] = read_json(path, shapes.Review, remedy="count again with `emu review --results`")
     return review
 
 
@@ -119,12 +115,7 @@ def _told(folder: Path) -> dict[str, Any]:
 
 def _row(path: Path, number: int, line: bytes) -> Row:
     where = f"{path} line {number}"
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise UserError(f"{where}: not JSON ({error}); mend the line, or remove it") from None
-    if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
-        raise UserError(f"{where}: no file_name; mend the line, or remove it")
+    row: Row = parse(line, shapes.CuratedRow, where=where, remedy="mend the line, or remove it")
     for name in {row["file_name"], original(row)}:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise UserError(f"{where}: {name!r} leads out of the folder; name files below it")

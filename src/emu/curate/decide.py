@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from emu.curate.config import Funnel
 from emu.curate.stage import Selection
 from emu.curate.work import STAYED
+from emu.errors import UserError
 
 
 @dataclass
@@ -75,9 +76,13 @@ def column(shards: list[Path], name: str) -> NDArray[Any]:
 
 
 def read(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """A shard's table. `pq.read_table` would import pyarrow's data sets for it."""
-    with pq.ParquetFile(path) as file:
-        return file.read(columns)
+    """A shard's table. UserError where it is damaged. `pq.read_table` would import pyarrow's data sets for it."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read(columns)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{path}: damaged ({reason}); remove it, and give the same command again") from None
 
 
 def _numpy(values: pa.ChunkedArray) -> NDArray[Any]:

@@ -4,7 +4,6 @@ A shard is done if its file is there and its footer tells the same config and th
 was written beside, synced and renamed. So a job that was killed anywhere goes on, and does again what was under way.
 """
 
-import errno
 import fcntl
 import io
 import json
@@ -18,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emu import runs
-from emu.errors import UserError
+from emu.errors import UserError, of_the_system
+from emu.records import parse
 from emu.runs import to_disk, write_atomically
 
 FOLDER = ".curate"
@@ -38,7 +38,7 @@ class Ledger:
         """Whether this very shard has been measured by this very config."""
         try:
             told = footer(self.path(number))
-        except (OSError, pa.ArrowException):  # absent, or damaged on disk: measured again
+        except (OSError, pa.ArrowException, UserError):  # absent, or damaged on disk: measured again
             return False
         return bool((told.get("config"), told.get("input")) == (self.config, input_sha256))
 
@@ -63,7 +63,7 @@ def write_kept(out: Path, sha256: str, content: bytes) -> None:
 def write_table(path: Path, table: pa.Table, told: dict[str, Any]) -> None:
     """A parquet file with `told` in its footer, whole or not there."""
     buffer = io.BytesIO()
-    pq.write_table(marked(table, told), buffer, compression="zstd")
+    pq.write_table(marked(table, told), buffer, compression="zstd", write_page_checksum=True)
     write_durably(path, buffer.getvalue())
 
 
@@ -81,11 +81,7 @@ def told_of_the_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"{path}: the disk is full; make room and run the same command again") from None
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror}); mend that and run the same command again"
-        ) from None
+        raise UserError(of_the_system(error, path)) from None
 
 
 def sweep(out: Path) -> None:
@@ -104,7 +100,7 @@ def marked(table: pa.Table, told: dict[str, Any]) -> pa.Table:
 def footer(path: Path) -> dict[str, Any]:
     """What a file's footer tells; empty where it is none of ours."""
     metadata = pq.read_schema(path).metadata or {}
-    told: dict[str, Any] = json.loads(metadata.get(FOOTER, b"{}"))
+    told: dict[str, Any] = parse(metadata.get(FOOTER, b"{}"), dict[str, Any], where=str(path), remedy="remove it")
     return told
 
 

@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from emu import shapes
 from emu.curate import ledger
 from emu.curate.config import Funnel
 from emu.curate.decide import Fates, tables
 from emu.curate.stage import Row
 from emu.curate.work import STAYED
+from emu.data.sources.folder import METADATA
 from emu.errors import UserError
+from emu.records import fault
 from emu.runs import to_disk
 
 NAME = "manifest.parquet"
@@ -46,7 +49,9 @@ def _stream(beside: Path, funnel: Funnel, fates: Fates, shards: list[Path], told
         for number, table in enumerate(tables(shards), 1):
             waiting.append(ledger.marked(_ended(table, funnel, fates), told))
             if number == len(shards) or sum(map(len, waiting)) >= GROUP:
-                writer = writer or pq.ParquetWriter(beside, waiting[0].schema, compression="zstd")
+                writer = writer or pq.ParquetWriter(
+                    beside, waiting[0].schema, compression="zstd", write_page_checksum=True
+                )
                 writer.write_table(pa.concat_tables(waiting))
                 waiting.clear()
     finally:
@@ -91,10 +96,14 @@ def kept(path: Path) -> list[Row]:
 
 
 def groups(path: Path) -> Any:
-    """The manifest's tables, one at a time."""
-    with pq.ParquetFile(path) as file:
-        for number in range(file.num_row_groups):
-            yield file.read_row_group(number)
+    """The manifest's tables, one at a time. UserError where it is damaged."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{path}: damaged ({reason}); remove it and {METADATA}, and curate again") from None
 
 
 def told(out: Path) -> dict[str, Any]:
@@ -103,6 +112,6 @@ def told(out: Path) -> dict[str, Any]:
         found = ledger.footer(out / NAME)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{out / NAME}: no manifest there ({error}); run emu curate first") from None
-    if "stages" not in found:
-        raise UserError(f"{out / NAME}: not a manifest of emu curate")
+    if wrong := fault(found, shapes.Manifest):
+        raise UserError(f"{out / NAME}: not a manifest of emu curate ({wrong}); remove it, and curate again")
     return found

@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from emu.errors import UserError
+from emu.records import read_json
 from emu.runs import read_quality
 from emu.world import World
 
@@ -121,7 +122,7 @@ def _write_lines(path: Path, rows: list[dict[str, str]]) -> None:
 def _refuse_another(out: Path, asked: dict[str, int]) -> None:
     """A folder holds one tour: pictures of two sizes of it would not compare."""
     path = out / "demo.json"
-    if path.exists() and json.loads(path.read_text()) != asked:
+    if path.exists() and read_json(path, dict[str, int], remedy="remove it") != asked:
         raise UserError(f"--out {out}: holds a demo of another size; name another folder, or remove this one")
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asked))

@@ -1,20 +1,20 @@
 """A model from where it lies: a pipeline folder, a hub name, a checkpoint of a run, or a run."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
-from emu import documents, folders, runs
+from emu import documents, folders, runs, shapes
 from emu.checkpoints import gathered, is_sharded, verify
+from emu.checkpoints.durable import read_file
 from emu.errors import UserError
 from emu.models.flow import FlowMatching
 from emu.models.latent import LatentDiffusion, LatentDiffusionXL
 from emu.models.muse import Muse
 from emu.models.pixel import PixelDiffusion
 from emu.module import TextToImageModule
+from emu.records import fault
 
 ARCHITECTURES: dict[str, type[TextToImageModule]] = {
     architecture.pipeline_class.__name__: architecture
@@ -67,15 +67,7 @@ def load_checkpoint(path: Path) -> TextToImageModule:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """What Lightning wrote: "state_dict", "global_step", ...; no code in it is run. A file is memory-mapped."""
-    try:
-        if is_sharded(path):
-            return gathered.read(path, parts={"state_dict"})
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: not a checkpoint ({str(error).partition(chr(10))[0]}); name one of a run") from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
-        raise UserError(f"{path}: no state_dict and global_step in it; name a checkpoint of a run")
-    return checkpoint
+    return gathered.read(path, parts={"state_dict"}) if is_sharded(path) else read_file(path)
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -91,10 +83,12 @@ def read_config(run: Path) -> dict[str, Any]:
 
 def from_config(config: dict[str, Any]) -> TextToImageModule:
     """The model of a run's configuration, without weights."""
+    if wrong := fault(config, shapes.RunConfig):
+        raise UserError(f"{runs.CONFIG}: {wrong}; give the config of a run that `emu fit` made")
     model = config["model"]
     given = dict(model.get("init_args") or {})
     if given.get("resolution") is None:  # `emu fit` links it to the data's, and does not save it twice
-        given["resolution"] = config.get("data", {}).get("resolution")
+        given["resolution"] = (config.get("data") or {}).get("resolution")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(TextToImageModule, "model", required=True)
     try:

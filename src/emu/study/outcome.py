@@ -14,6 +14,7 @@ import numpy as np
 
 from emu import runs
 from emu.compare.drift import measures
+from emu.compare.pairs import require_scores
 from emu.compare.pictures import open_picture
 from emu.errors import UserError
 from emu.statistics import MeanDifference, NetRate, WinRate, mean_difference, net_rate, win_rate
@@ -51,14 +52,16 @@ def read(folder: Path) -> Run:
     if not quality.get("judges"):
         raise UserError(f"{folder}: not judged; a study needs quality.appeal, such as emu.judges.world.WorldAppeal")
     steps = {step: _draws(runs.step_folder(folder, step)) for step in runs.complete_steps(folder)}
-    best = quality["best_step"]
+    if not steps:
+        raise UserError(f"{folder}: no step is drawn completely; let `emu fit` reach its first check")
+    best = quality.get("best_step")
     return Run(
         folder=folder,
         steps=steps,
         best=min(steps) if best is None else best,  # nothing was better than the base: it stays the base
         ties={criterion: judge["tie"] for criterion, judge in quality["judges"].items()},
-        stop_reason=quality["stop_reason"],
-        guards={check["step"]: _measured(check.get("guards", [])) for check in quality["checks"]},
+        stop_reason=quality.get("stop_reason") or "",
+        guards={check["step"]: _measured(check.get("guards", [])) for check in quality.get("checks", [])},
     )
 
 
@@ -68,6 +71,9 @@ def _measured(rows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]
 
 def _draws(folder: Path) -> Draws:
     rows, scores = runs.read_samples(folder), runs.read_scores(folder)
+    require_scores([folder], [scores])
+    if absent := [row["file"] for row in rows if row["file"] not in scores]:
+        raise UserError(f"{folder / runs.SCORES}: no scores of {absent[0]}; remove it, and judge again")
     found: dict[str, Scores] = defaultdict(dict)
     moved: dict[str, Scores] = defaultdict(dict)
     for row in rows:

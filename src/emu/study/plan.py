@@ -5,15 +5,28 @@ Mistyped keys of the file and of its arms are answered in a blink, in one line, 
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from emu import flags
 from emu.errors import UserError
+from emu.records import fault
 
 WORLD = "{world}"  # in a value: the folder of the sets that the study draws
 NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."  # of folders: on any disk, in any shell
 
 Overrides = dict[str, Any]
+
+
+class Written(TypedDict):
+    """A study's file."""
+
+    base: str
+    arms: dict[str, Overrides]
+    question: NotRequired[str]
+    set: NotRequired[Overrides]
+    reference: NotRequired[str | None]
+    cache: NotRequired[bool]
+    world: NotRequired[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -111,6 +124,8 @@ def _require_types(path: Path, document: dict[str, Any]) -> None:
     seeds = document.get("seeds", [0])
     if not (isinstance(seeds, list) and seeds and all(type(seed) is int and seed >= 0 for seed in seeds)):
         raise UserError(f"{path}: seeds {seeds}: give a list of whole numbers, such as [0, 1, 2]")
+    if wrong := fault(document, Written):
+        raise UserError(f"{path}: {wrong}; see configs/studies for examples")
     document["arms"] = {str(arm): overrides for arm, overrides in document["arms"].items()}
 
 

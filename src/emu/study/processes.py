@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from emu.records import read_json
 from emu.runs import read_quality, write_atomically
 
 FLAGS = "flags.json"  # in a run folder: what it was made with, written when it has ended well
@@ -43,7 +44,10 @@ class Job:
         if self.run is None or not read_quality(self.run).get("stop_reason"):
             return False
         written = self.run / FLAGS
-        return written.is_file() and json.loads(written.read_text()) == self.flags
+        if not written.is_file():
+            return False
+        flags: list[str] = read_json(written, list[str], remedy="remove it, and the run is made again")
+        return flags == self.flags
 
 
 @dataclass

@@ -1,0 +1,115 @@
+"""JSON files, read at the edge: what comes out is of the shape that was asked for, or the user is told what is wrong.
+
+A shape is a type: what `typing` spells (`dict[str, float]`, a union, a `TypedDict`) and no class of ours. Keys that a
+TypedDict does not name are let through: a newer emu may write more.
+"""
+
+import json
+import math
+import types
+from pathlib import Path
+from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from emu.errors import UserError
+
+WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
+
+
+def read_json(path: Path, shape: Any, *, remedy: str) -> Any:
+    """What a JSON file holds. UserError: it cannot be read, or has another shape; `remedy` says what to do then."""
+    return parse(_text(path, remedy), shape, where=str(path), remedy=remedy)
+
+
+def read_lines(path: Path, shape: Any, *, remedy: str) -> list[Any]:
+    """What every line of a `.jsonl` file holds. UserError as for `read_json`, with the line."""
+    lines = _text(path, remedy).removesuffix("\n").split("\n")
+    if lines == [""]:
+        return []
+    return [parse(line, shape, where=f"{path}:{number}", remedy=remedy) for number, line in enumerate(lines, start=1)]
+
+
+def _text(path: Path, remedy: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not JSON (no UTF-8 text at byte {error.start}); {remedy}") from None
+
+
+def parse(text: str | bytes, shape: Any, *, where: str, remedy: str) -> Any:
+    """What a JSON text says, at `where`. UserError as for `read_json`."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{where}: not JSON ({error}); {remedy}") from None
+    except RecursionError:
+        raise UserError(f"{where}: not JSON that is read (lists lie too deep in each other); {remedy}") from None
+    if wrong := fault(value, shape):
+        raise UserError(f"{where}: {wrong}; {remedy}")
+    return value
+
+
+def fault(value: Any, shape: Any, at: str = "") -> str | None:
+    """What keeps a value of JSON from being of a shape, as `checks[2].step is "x", not a whole number`; or None."""
+    if is_typeddict(shape):
+        return _fault_of_object(value, shape, at)
+    origin, arguments = get_origin(shape), get_args(shape)
+    if origin in (Union, types.UnionType):
+        faults = [fault(value, one, at) for one in arguments]
+        # Of `T | None` what is wrong with T says more than that it is neither.
+        return None if None in faults else faults[0]
+    if origin is NotRequired:
+        return fault(value, arguments[0], at)
+    if origin is Literal:
+        return None if value in arguments else _not(value, f"one of {', '.join(map(str, arguments))}", at)
+    if origin in (list, tuple, dict):
+        return _fault_of_many(value, origin, arguments, at)
+    return None if _is_plain(value, shape) else _not(value, "null" if shape is type(None) else WORDS[shape], at)
+
+
+def _is_plain(value: Any, shape: Any) -> bool:
+    if shape is Any:
+        return True
+    if shape is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if shape is str:
+        return isinstance(value, str) and _is_writable(value)
+    return isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
+
+
+def _is_writable(text: str) -> bool:
+    """JSON may hold halves of characters, which no file takes."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
+
+
+def _fault_of_object(value: Any, shape: Any, at: str) -> str | None:
+    if not isinstance(value, dict):
+        return _not(value, "a JSON object", at)
+    for name, kind in get_type_hints(shape, include_extras=True).items():
+        if name in value:
+            if wrong := fault(value[name], kind, f"{at}.{name}".lstrip(".")):
+                return wrong
+        elif get_origin(kind) is not NotRequired:
+            return f"no {name!r}" + (f" in {at}" if at else "")
+    return None
+
+
+def _fault_of_many(value: Any, origin: Any, kinds: tuple[Any, ...], at: str) -> str | None:
+    if origin is dict:
+        if not isinstance(value, dict):
+            return _not(value, WORDS[dict], at)
+        parts = [(f"{at}.{key}".lstrip("."), one, kinds[1]) for key, one in value.items()]
+    else:
+        if not isinstance(value, list) or (origin is tuple and len(value) != len(kinds)):
+            return _not(value, f"a list of {len(kinds)}" if origin is tuple else "a list", at)
+        each = kinds if origin is tuple else kinds * len(value)
+        parts = [(f"{at}[{i}]", one, kind) for i, (one, kind) in enumerate(zip(value, each, strict=True))]
+    return next((wrong for name, one, kind in parts if (wrong := fault(one, kind, name))), None)
+
+
+def _not(value: Any, wanted: str, at: str) -> str:
+    if not at:
+        return f"not {wanted}"
+    shown = ascii(value) if isinstance(value, str) else f"{value!r:.60}"
+    return f"{at} is {shown:.60}, not {wanted}"
