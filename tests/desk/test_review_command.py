@@ -81,7 +81,7 @@ def test_invited_listed_and_counted(tmp_path: Path, capsys: pytest.CaptureFixtur
         "Ada: 0 of specialists (arbiter)",
         "Bo: 3 of generalists, 0 of specialists, 0 of captions",
         "generalists: 3 of 3 decided, 3 stay",
-        "specialists: 0 of 3 decided, 0 stay",
+        "specialists: 0 of 3 decided, 0 stay; 3 wait for 1 look",
         "captions: 0 of 0 decided, 0 stay",
     ]
     main(["review", str(folder), "-c", config, "--results"])

@@ -14,8 +14,12 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 
 from emu.desk.presence import AWAY
+from emu.desk.raters import revoke
 from emu.desk.review.dealing import Filter
-from emu.desk.review.plan import Pass
+from emu.desk.review.plan import Pass, read_plan
+from emu.desk.review.results import results
+from emu.desk.review.waiting import words
+from emu.flags import find_config
 from reviewers import CAPTION, KEEP, REJECT, Desk, make_review, plan, write_folder
 
 
@@ -37,6 +41,38 @@ def test_every_picture_gets_its_looks_and_nobody_meets_one_twice(tmp_path: Path,
     wanted = {key: min(raters, desk.review.wanted(one, key)) for key in desk.review.pictures}
     assert looked == wanted
     assert sorted(desk.review.wanted(one, key) for key in desk.review.pictures) == [2] * 18 + [3] * 6
+
+
+def test_who_reviews_alone_decides_alone(tmp_path: Path) -> None:
+    """The paper's own plan asks for two looks and for overlap: with one rater nothing waits for a second."""
+    usual = read_plan(find_config("review/paper"))
+    desk = Desk(make_review(write_folder(tmp_path, 24), usual), "me", arbiter=True)
+    for one in usual.passes:
+        assert desk.standing().waiting(one) == {1: 24}
+        assert len(desk.all("me", one.name, CAPTION if one.page == "captions" else KEEP)) == 24
+        assert desk.standing().waiting(one) == {}
+    assert all(row["kept"] for row in results(desk.review)["pictures"])
+
+
+def test_pictures_wait_for_as_many_looks_as_there_are_raters(tmp_path: Path) -> None:
+    """Invited later, a rater is waited for; gone, no more. What was answered stays."""
+    one = Pass("first", "grid", votes=3, keep="all")
+    desk = Desk(make_review(write_folder(tmp_path, 6), plan(one)), "Ada")
+    desk.all("Ada", "first")
+    assert desk.standing().entering("first") == [
+        key for key in desk.review.pictures if desk.standing().decided(one, key)
+    ]
+    both = Desk(desk.review, "Ada", "Bo")
+    assert both.standing().waiting(one) == {1: 6}
+    assert both.hand("Ada", "first").open == []
+    first, *_ = both.hand("Bo", "first").open
+    both.answer("Bo", "first", first, REJECT)
+    assert both.standing().waiting(one) == {1: 5}
+    assert words(both.standing().waiting(one), one.page) == "5 wait for 1 look"
+    revoke(both.review.database, "Bo")
+    stands = both.standing()
+    assert stands.waiting(one) == {}
+    assert [key for key in both.review.pictures if stands.decided(one, key) is False] == [first.picture]
 
 
 def test_a_picture_comes_into_the_next_pass_as_soon_as_it_is_decided_to_stay(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 
 from sqlalchemy import insert
 
+from emu.card import people
 from emu.data.sources import Entry, read_source
 from emu.desk.review import needles
 from emu.desk.review.needles import write_needles
@@ -18,6 +19,7 @@ from emu.desk.review.results import results, write_results
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts
 from emu.errors import UserError
+from emu.taste.decisions import decisions
 from reviewers import CAPTION, KEEP, REJECT, Desk, make_review, plan, write_folder
 
 
@@ -59,6 +61,35 @@ def test_the_table_says_it_in_lines(tmp_path: Path) -> None:
     said = write_results(reviewed(tmp_path).review)
     assert said.startswith("generalists: 10 came, 6 stay, 4 left, 0 open, 0 disputed; 20 looks of 2 raters, alpha 1.00")
     assert json.loads((tmp_path / "review.json").read_text())["passes"][0]["kept"] == 6
+
+
+def test_what_is_written_on_the_way_says_what_is_waited_for(tmp_path: Path) -> None:
+    passes = Pass("first", "grid", votes=2), Pass("captions", "captions")
+    desk = Desk(make_review(write_folder(tmp_path / "from", 9), plan(*passes)), "Ada", "Bo")
+    desk.all("Ada", "first")
+    with pytest.raises(UserError, match="no picture has come through all passes yet; first: 9 wait for 1 look"):
+        write_needles(desk.review, tmp_path / "to")
+    first, second, third, fourth, *_ = desk.hand("Bo", "first").open
+    for look, choice in ((first, KEEP), (second, KEEP), (third, KEEP), (fourth, REJECT)):
+        desk.answer("Bo", "first", look, choice)
+    captioned = desk.hand("Bo", "captions").open[0]
+    desk.answer("Bo", "captions", captioned, CAPTION, text="one")
+    said = write_needles(desk.review, tmp_path / "to")
+    assert said.endswith("1 of 9 pictures; first: 5 wait for 1 look; captions: 2 wait for 1 caption")
+    told = results(desk.review)
+    ends = [(row["kept"], row["left"], row["waits"]) for row in told["pictures"]]
+    assert sorted(map(str, ends)) == sorted(
+        map(
+            str,
+            [(True, None, None), (False, "first", None)]
+            + [(False, None, "first")] * 5
+            + [(False, None, "captions")] * 2,
+        )
+    )
+    (desk.review.folder / "review.json").write_text(json.dumps(told))
+    assert "1 were kept (11.1 %), 1 rejected, 7 are not decided yet" in people.section(told).blocks[0]
+    assert sum(decisions(told).values()) == 1
+    assert len(decisions(told)) == 2
 
 
 def test_a_draft_is_a_models_until_a_person_writes(tmp_path: Path) -> None:

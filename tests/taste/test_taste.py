@@ -109,7 +109,7 @@ def test_the_head_is_a_stage_of_the_next_funnel(drawn: Path, ranked: Ranked, tmp
 def test_decisions_are_those_of_all_passes_or_of_one(drawn: Path) -> None:
     votes = {"first": {"keep": 2, "reject": 0}, "second": {"keep": 0, "reject": 1}}
     pictures = [
-        {"file": "a", "votes": votes, "kept": False},
+        {"file": "a", "votes": votes, "kept": False, "left": "second"},
         {"file": "b", "votes": {"first": {"keep": 1, "reject": 1}}, "kept": True},
         {"file": "c", "votes": {}, "kept": True},
     ]

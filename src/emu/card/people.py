@@ -12,8 +12,8 @@ def section(review: dict[str, Any]) -> Section:
     passes, raters = review.get("passes") or [], review.get("raters") or []
     blocks: list[Block] = [_sentence(review)]
     if passes:
-        heads = ["Pass", "Rule", "Began", "Ended", "Shown", "Kept", "Votes", "Raters", "Alpha"]
-        blocks += [Table(heads, [_pass(one) for one in passes], number=5)]
+        heads = ["Pass", "Rule", "Began", "Ended", "Shown", "Kept", "Rejected", "Open", "Votes", "Raters", "Alpha"]
+        blocks += [Table(heads, [_pass(one) for one in passes], number=7)]
         blocks += [
             "Alpha is Krippendorff's: 1 is agreement, 0 is what chance gives; a dash where nobody judged the same "
             "pictures."
@@ -32,12 +32,15 @@ def section(review: dict[str, Any]) -> Section:
 
 
 def _sentence(review: dict[str, Any]) -> str:
+    raters = {one.get("rater") for one in review.get("raters") or []}
     looked = [one for one in review["pictures"] if any(sum(votes.values()) for votes in _votes(one))]
     kept = sum(bool(one.get("kept")) for one in looked)
-    raters = {one.get("rater") for one in review.get("raters") or []}
+    left = sum(not one.get("kept") and one.get("left") is not None for one in looked)
+    waiting = len(looked) - kept - left
     return (
-        f"{count(len(raters), 'rater')} looked at {count(len(looked), 'picture')}; {kept:,} of them were kept "
-        f"({share(kept, len(looked))}). Raters are numbers here."
+        f"{count(len(raters), 'rater')} looked at {count(len(looked), 'picture')}: {kept:,} were kept "
+        f"({share(kept, len(looked))}), {left:,} rejected{f', {waiting:,} are not decided yet' if waiting else ''}. "
+        "Raters are numbers here."
     )
 
 
@@ -52,7 +55,7 @@ def _pass(one: dict[str, Any]) -> list[Cell]:
         Told(str(one.get("rule") or "not told")),
         Told(str(one.get("began") or "not told")),
         Told(str(one.get("ended") or "not told")),
-        *(_figure(one.get(key)) for key in ("pictures", "kept", "votes", "raters")),
+        *(_figure(one.get(key)) for key in ("pictures", "kept", "rejected", "open", "votes", "raters")),
         "-" if alpha is None else f"{alpha:.2f}",
     ]
 

@@ -31,7 +31,7 @@ def decisions(review: dict[str, Any], name: str | None = None) -> dict[str, bool
         keep, reject = (sum(int(one.get(side) or 0) for one in cast) for side in ("keep", "reject"))
         if name is not None and keep != reject:
             found[str(picture["file"])] = keep > reject
-        elif name is None and keep + reject:
+        elif name is None and keep + reject and (picture.get("kept") or picture.get("left")):
             found[str(picture["file"])] = bool(picture.get("kept"))
     return found
 

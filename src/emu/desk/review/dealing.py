@@ -107,7 +107,7 @@ def _free(
     wanting = [
         key
         for key in stands.entering(one.name)
-        if stands.of(one, key).ruling is None and taken[key] < review.wanted(one, key)
+        if stands.of(one, key).ruling is None and taken[key] < stands.wanted(one, key)
     ]
     yield from sorted(wanting, key=lambda key: (-taken[key], review.ranks[key]))
 

@@ -14,6 +14,7 @@ from typing import Any
 from emu.data.sources.folder import METADATA
 from emu.desk.review.results import NAME, results
 from emu.desk.review.study import Review
+from emu.desk.review.waiting import by_pass
 from emu.errors import UserError
 from emu.runs import sweep, to_disk, write_atomically
 
@@ -28,8 +29,9 @@ def write_needles(review: Review, out: Path) -> str:
     """
     told = results(review)
     kept = {row["file"]: row for row in told["pictures"] if row["kept"]}
+    waits = by_pass(told["passes"])
     if not kept:
-        raise UserError("no picture has come through all passes yet; --results says where they are")
+        raise UserError(f"no picture has come through all passes yet; {waits or 'all were rejected'}")
     try:
         _claim(out, {"review": hashlib.sha256("".join(sorted(review.pictures)).encode()).hexdigest()})
         for file in kept:
@@ -41,9 +43,7 @@ def write_needles(review: Review, out: Path) -> str:
         to_disk(out)
     except OSError as error:
         raise UserError(f"--out {out}: {error.strerror}; make room there and give the same command again") from error
-    waiting = sum(one["open"] for one in told["passes"])
-    still = f"; {waiting:,} wait for answers still" if waiting else ""
-    return f"{out}: {len(kept):,} of {len(review.pictures):,} pictures{still}"
+    return f"{out}: {len(kept):,} of {len(review.pictures):,} pictures{'; ' if waits else ''}{waits}"
 
 
 def _metadata(review: Review, kept: dict[str, dict[str, Any]]) -> str:

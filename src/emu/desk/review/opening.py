@@ -15,6 +15,7 @@ from emu.desk.review.plan import Plan
 from emu.desk.review.standing import standing
 from emu.desk.review.study import FILE, Review, open_review
 from emu.desk.review.tables import looks
+from emu.desk.review.waiting import words
 from emu.desk.serving import Address
 from emu.errors import UserError, printable
 
@@ -75,5 +76,8 @@ def progress(review: Review) -> list[str]:
     for one in review.plan.passes:
         ends = [stands.decided(one, key) for key in stands.entering(one.name)]
         decided = len(ends) - ends.count(None)
-        lines.append(f"{one.name}: {decided:,} of {len(ends):,} decided, {ends.count(True):,} stay")
+        waits = words(stands.waiting(one), one.page)
+        lines.append(
+            f"{one.name}: {decided:,} of {len(ends):,} decided, {ends.count(True):,} stay{'; ' if waits else ''}{waits}"
+        )
     return lines

@@ -25,7 +25,7 @@ class Pass:
 
     Args:
         page: grid, single or captions.
-        votes: how many raters look at a picture.
+        votes: how many raters look at a picture; where fewer are invited, all of them.
         overlap: share of the pictures, in [0, 1], that one rater more looks at, for agreement.
         keep: any, most or all: which of a picture's raters have to keep it.
         reasons: for a rejection, by the keys 1 to 9.

@@ -18,6 +18,7 @@ from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import guidelines, look_events, looks
 from emu.desk.review.telling import captions
+from emu.desk.review.waiting import words
 from emu.errors import UserError
 from emu.runs import write_atomically
 from emu.statistics.agreement import krippendorff_alpha
@@ -61,6 +62,8 @@ def table(told: dict[str, Any]) -> str:
             f"{one['name']}: {one['entered']:,} came, {one['kept']:,} stay, {one['rejected']:,} left, {one['open']:,} "
             f"open, {one['disputed']:,} disputed; {one['votes']:,} looks of {one['raters']} raters, alpha {alpha}"
         )
+        if waits := words(one["waiting"], one["page"]):
+            lines.append(f"  {waits}")
         if one["reasons"]:
             lines.append("  why: " + ", ".join(f"{reason} {number:,}" for reason, number in one["reasons"].items()))
         for rater in (rater for rater in told["raters"] if rater["pass"] == one["name"]):
@@ -92,6 +95,7 @@ def _pass(stands: Standing, one: Pass, rows: list[Any], events: list[Any]) -> di
         "kept": ends[True],
         "rejected": ends[False],
         "open": ends[None],
+        "waiting": dict(sorted(stands.waiting(one).items())),
         "disputed": sum(1 for _ in stands.disputed(one)),
         "votes": len(votes),
         "rulings": len(rows) - len(votes),
@@ -127,6 +131,7 @@ def _picture(stands: Standing, key: str, caption: tuple[str, str]) -> dict[str, 
         "votes": votes,
         "kept": stopped is None,
         "left": stopped.name if stopped and stands.decided(stopped, key) is False else None,
+        "waits": stopped.name if stopped and stands.decided(stopped, key) is None else None,
         "text": caption[0],
         "caption_source": caption[1],
     }

@@ -56,6 +56,7 @@ async function open() {
     const number = (many) => many.toLocaleString("en");
     const done = one.ruling ? `${number(one.disputed)} open` : `${number(one.decided)} of ${number(one.came)} decided, ${number(one.stay)} stay`;
     button.append(make("b", one.ruling ? `${one.name}: disagreements` : one.name), make("i", done), make("span", `${what} ${one.ruling ? "" : sentence(one.rule)}`));
+    if (!one.ruling && one.waits) button.append(make("span", sentence(one.waits)));
     button.addEventListener("click", () => enter(one));
     return button;
   }));

@@ -1,8 +1,9 @@
 """What the answers come to: of every picture, in every pass, its votes, and whether it stays.
 
-A picture is decided in a pass once as many raters as it wants have answered, or an arbiter has. It comes into the next
-pass as soon as it is decided to stay: no pass waits for the end of the one before. Whoever changes an answer later
-changes what follows from it, and looks at a picture that has left since count for nothing.
+A picture is decided in a pass once as many raters as it wants have answered, or an arbiter has. It wants as many as
+the plan says, or as there are raters: who reviews alone decides alone. It comes into the next pass as soon as it is
+decided to stay: no pass waits for the end of the one before. Whoever changes an answer later changes what follows from
+it, and looks at a picture that has left since count for nothing.
 """
 
 from collections import Counter
@@ -11,9 +12,10 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, select
 
+from emu.desk.database import raters
 from emu.desk.review.plan import CAPTIONS, Pass
 from emu.desk.review.study import Review
-from emu.desk.review.tables import looks
+from emu.desk.review.tables import invitations, looks
 
 KEEP, REJECT, CAPTION = "keep", "reject", "caption"
 
@@ -33,10 +35,16 @@ class Votes:
 
 @dataclass
 class Standing:
-    """(pass, picture) -> votes; who has none is not in it."""
+    """Where every picture of a review stands.
+
+    Args:
+        votes: pass -> picture -> its votes; who has none is not in it.
+        raters: pass -> how many are invited to it, by links that are open.
+    """
 
     review: Review
     votes: dict[str, dict[str, Votes]] = field(default_factory=dict)
+    raters: dict[str, int] = field(default_factory=dict)
 
     def of(self, one: Pass, key: str) -> Votes:
         return self.votes.get(one.name, {}).get(key) or Votes()
@@ -46,9 +54,20 @@ class Standing:
         votes = self.of(one, key)
         if votes.ruling is not None:
             return votes.ruling
-        if votes.keep + votes.reject < self.review.wanted(one, key):
-            return None
-        return one.stays(votes.keep, votes.reject)
+        return None if self.missing(one, key) > 0 else one.stays(votes.keep, votes.reject)
+
+    def wanted(self, one: Pass, key: str) -> int:
+        """How many raters look at a picture in a pass: what the plan says, and never more than there are, but one."""
+        return min(self.review.wanted(one, key), max(1, self.raters.get(one.name, 0)))
+
+    def missing(self, one: Pass, key: str) -> int:
+        """How many looks a picture of a pass still waits for, where no arbiter has settled it; 0 or less for none."""
+        votes = self.of(one, key)
+        return self.wanted(one, key) - votes.keep - votes.reject
+
+    def waiting(self, one: Pass) -> Counter[int]:
+        """Looks that are missing -> how many pictures of a pass wait for as many; every picture waits in one pass."""
+        return Counter(self.missing(one, key) for key in self.entering(one.name) if self.decided(one, key) is None)
 
     def entering(self, name: str) -> list[str]:
         """The pictures that are let into a pass, in the order of the folder."""
@@ -69,7 +88,13 @@ class Standing:
 
 def standing(review: Review, connection: Connection) -> Standing:
     """All answers that stand, counted."""
-    found = Standing(review)
+    invited = (
+        select(invitations.c["pass"], func.count())
+        .join(raters, raters.c.id == invitations.c.rater)
+        .where(raters.c.revoked.is_(False))
+        .group_by(invitations.c["pass"])
+    )
+    found = Standing(review, raters={row[0]: row[1] for row in connection.execute(invited)})
     counted = select(looks.c["pass"], looks.c.picture, looks.c.ruling, looks.c.choice, func.count()).where(
         looks.c.choice.is_not(None)
     )

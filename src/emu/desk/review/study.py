@@ -48,7 +48,7 @@ class Review:
         return found
 
     def wanted(self, one: Pass, key: str) -> int:
-        """How many raters look at a picture in a pass."""
+        """How many raters the plan lets look at a picture in a pass."""
         return one.votes + (key in self.overlapping[one.name])
 
 

@@ -11,6 +11,7 @@ from emu.desk.review.plan import CAPTIONS, RULES
 from emu.desk.review.standing import CAPTION, REJECT, Standing, numbers, standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts, look_events, looks
+from emu.desk.review.waiting import words
 
 
 def told_desk(review: Review, connection: Connection, mine: list[Desk]) -> dict[str, Any]:
@@ -28,10 +29,11 @@ def told_desk(review: Review, connection: Connection, mine: list[Desk]) -> dict[
     }
 
 
-def _far(stands: Standing, one: Desk) -> dict[str, int]:
+def _far(stands: Standing, one: Desk) -> dict[str, Any]:
     ends = [stands.decided(one.of, key) for key in stands.entering(one.of.name)]
-    told = {"came": len(ends), "decided": len(ends) - ends.count(None), "stay": ends.count(True)}
-    return told | ({"disputed": sum(1 for _ in stands.disputed(one.of))} if one.arbiter else {})
+    far: dict[str, Any] = {"came": len(ends), "decided": len(ends) - ends.count(None), "stay": ends.count(True)}
+    far["waits"] = words(stands.waiting(one.of), one.of.page)
+    return far | ({"disputed": sum(1 for _ in stands.disputed(one.of))} if one.arbiter else {})
 
 
 def _raters(connection: Connection, one: Desk) -> list[int]:
