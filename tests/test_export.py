@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from diffusers import DiffusionPipeline
 
 from architectures import CLASSES, PROMPTS, SANA, SEEDS, loader, make, prompt_batch, side, trainer, training_batch
 from emu import runs
@@ -86,10 +88,10 @@ def test_an_export_draws_the_runs_picture(
 
 
 def test_a_picture_that_is_not_the_runs_is_an_error(latent_run: Path, tmp_path: Path) -> None:
-    runs.save_picture(latent_run / "step-000001" / "00000.png", np.zeros((32, 32, 3), np.uint8))
+    runs.save_picture(latent_run / "step-000001" / "00000.png", np.full((32, 32, 3), 9, np.uint8))
     with pytest.raises(UserError, match="levels from .*00000.png on average"):
         export(latent_run, tmp_path / "out")
-    runs.save_picture(latent_run / "step-000001" / "00000.png", np.zeros((64, 64, 3), np.uint8))
+    runs.save_picture(latent_run / "step-000001" / "00000.png", np.full((64, 64, 3), 9, np.uint8))
     with pytest.raises(UserError, match="shape"):
         export(latent_run, tmp_path / "out")
 
@@ -167,3 +169,62 @@ def test_a_run_without_a_checkpoint_is_named(tmp_path: Path) -> None:
 def test_an_architecture_that_nobody_knows_is_named(tiny_folder: Folder) -> None:
     with pytest.raises(UserError, match="holds a SanaPipeline; emu.models knows StableDiffusionPipeline"):
         load_model(tiny_folder("sana"))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", list(CLASSES))
+def test_what_was_not_trained_is_the_bases_file_by_file(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_folder(name), base)
+    (base / "LICENSE.md").write_text("as you like")
+    (base / "README.md").write_text("of the untrained model")
+    make(name, base).save_pipeline(tmp_path / "out")
+    before, after = files(base), files(tmp_path / "out")
+    slot = CLASSES[name].slot
+    weights = f"{slot}/diffusion_pytorch_model.safetensors"
+    assert before.keys() - after.keys() == {"README.md"}
+    assert after.keys() <= before.keys()
+    changed = {file for file in after if after[file] != before[file]}
+    assert changed <= ({weights, "scheduler/scheduler_config.json"} if name == "pixel" else {weights})
+
+
+def test_parts_that_nothing_uses_are_copied_and_never_loaded(tiny_folder: Folder, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_folder("latent"), base)
+    index = json.loads((base / "model_index.json").read_text())
+    index |= {
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "feature_extractor": ["transformers", "CLIPFeatureExtractor"],  # a class that transformers no longer has
+        "image_encoder": ["transformers", "CLIPVisionModelWithProjection"],  # and files that are not there
+    }
+    (base / "model_index.json").write_text(json.dumps(index))
+    for part, file in (("safety_checker", "model.safetensors"), ("feature_extractor", "preprocessor_config.json")):
+        (base / part).mkdir()
+        (base / part / file).write_bytes(b"of no use here")
+    before = CLASSES["latent"](str(tiny_folder("latent"))).fingerprint()
+    model = make("latent", base)
+    assert model.fingerprint() == before
+    model.save_pipeline(tmp_path / "out")
+    saved = json.loads((tmp_path / "out" / "model_index.json").read_text())
+    assert saved == index | {"image_encoder": [None, None]}
+    assert (tmp_path / "out" / "safety_checker" / "model.safetensors").read_bytes() == b"of no use here"
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_weights_that_are_a_variant_alone_get_the_plain_name(tiny_folder: Folder, tmp_path: Path, shards: bool) -> None:
+    base = tmp_path / "base"
+    size: dict[str, Any] = {"max_shard_size": "40KB"} if shards else {}
+    pipeline = DiffusionPipeline.from_pretrained(tiny_folder("latent"), dtype=torch.float16)
+    pipeline.save_pretrained(base, variant="fp16", **size)
+    model = make("latent", base)
+    assert {p.dtype for part in model.frozen_parts() for p in part.parameters()} == {torch.float32}
+    model.save_pipeline(tmp_path / "out")
+    assert not [path for path in (tmp_path / "out").rglob("*") if "fp16" in path.name]
+    again = DiffusionPipeline.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    for name, part in again.components.items():
+        if isinstance(part, torch.nn.Module):
+            wanted = getattr(model.pipeline, name).state_dict()
+            torch.testing.assert_close(part.state_dict(), wanted, rtol=0, atol=0)

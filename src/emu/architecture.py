@@ -221,8 +221,19 @@ class Architecture(L.LightningModule, ABC):
             ) from error
 
     def save_pipeline(self, folder: str | Path) -> None:
-        """Write the pipeline with the averaged weights: a folder that plain diffusers loads, whole or not at all."""
-        folders.save(self.pipeline, Path(folder))
+        """Write a folder that plain diffusers loads, whole or not at all: the base's own files and what was trained."""
+        base = folders.locate(self.pretrained)
+        with folders.replacing(Path(folder)) as target:
+            folders.copy(base, target, trained=self.slot)
+            self.write_changed(target)
+
+    def write_changed(self, folder: Path) -> None:
+        """Write into a copy of the base what differs from it: the averaged weights; in a subclass what it changed."""
+        description = folder / self.slot / "config.json"
+        as_published = description.read_bytes()
+        network: Any = self.ema
+        network.save_pretrained(description.parent, safe_serialization=True, max_shard_size=components.ONE_FILE)
+        description.write_bytes(as_published)
 
     def _check_sampler(self) -> None:
         known = inspect.signature(self.pipeline.__call__).parameters

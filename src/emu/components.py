@@ -21,6 +21,9 @@ from emu.errors import UserError
 UNUSED = ("safety_checker", "watermarker", "feature_extractor", "image_encoder")
 """Neither tuning nor drawing from text uses these: they are not loaded, and an export copies their files."""
 
+ONE_FILE = "1TB"
+"""No weights are larger: what was trained is one file, as most are published; old libraries know no other."""
+
 AGAIN = "download or copy the folder again"
 POINTER = b"version https://git-lfs"
 
@@ -125,6 +128,16 @@ def find_weights(folder: Path, stem: str | None) -> str | None:
                 return variant
     others = ", ".join(sorted(path.name for path in folder.iterdir() if path.name != "config.json")[:3])
     raise UserError(f"{folder}: no {safe}.safetensors nor {pickled}.bin{f', only {others}' * bool(others)}; {AGAIN}")
+
+
+def only_variant(folder: Path) -> str | None:
+    """The variant that a component's weights are there as; None where they have the plain names, or are none."""
+    for stem in ("model", None):
+        try:
+            return find_weights(folder, stem)
+        except UserError:  # of the other library, of a tokenizer or scheduler, or a damaged one that nothing uses
+            continue
+    return None
 
 
 def _whole(folder: Path, file: str, index: str) -> bool:

@@ -22,6 +22,7 @@ from emu.data.dataset import Decoded
 from emu.data.epoch import Draw
 from emu.data.keys import picture_key, prompt_key
 from emu.data.survey import Faults
+from emu.drawn import require_finite
 
 Entry = tuple[str, dict[str, Tensor]]
 
@@ -82,13 +83,17 @@ def _encode_pictures(model: Encoder, keys: list[str], images: Decoded, faults: F
         if message := faults.add([item["fault"]] if item["fault"] else []):
             tqdm.write(message)
         x = model.encode_images(item["image"][None].to(model.device))
+        require_finite(x, [item["name"]], "the encoder made")
         yield key, {"x": x[0], "sound": torch.tensor(not item["fault"])}
 
 
 def _encode_prompts(model: Encoder, keys: list[str], texts: list[str]) -> Iterator[Entry]:
     """key, cond without its batch axis."""
     for key, text in zip(keys, texts, strict=True):
-        yield key, {name: tensor[0] for name, tensor in model.encode_prompts([text]).items()}
+        cond = model.encode_prompts([text])
+        for tensor in cond.values():
+            require_finite(tensor, [f"the caption {text!r}"], "the text encoder made")
+        yield key, {name: tensor[0] for name, tensor in cond.items()}
 
 
 def _store(entries: Iterable[Entry], cache: Cache, *, flush_seconds: float) -> None:

@@ -13,7 +13,8 @@ from diffusers import DiffusionPipeline
 from numpy.typing import NDArray
 from PIL import Image
 
-from emu import folders, runs
+from emu import components, folders, runs
+from emu.drawn import is_black, to_pixels
 from emu.errors import UserError
 from emu.models.loading import find_checkpoint, load_checkpoint, read_checkpoint, read_config
 from emu.module import TextToImageModule
@@ -45,6 +46,8 @@ def export(checkpoint_or_run: Path, out: Path) -> int:
     with autocast(trainer.get("precision"), device):
         row, wanted, origin = reference(model, checkpoint, device, of_the_run=not computed_apart(trainer))
         drawn = draw_plain(out, row, model, device)
+    if drawn.max() == 0 and wanted.max() == 0:
+        raise UserError(f"{out}: its picture of {row['prompt']!r} is black, as {origin} is, which proves nothing")
     if drawn.shape != wanted.shape:
         raise UserError(f"{out}: draws pictures of shape {drawn.shape}, and {origin} has {wanted.shape}")
     difference = np.abs(drawn.astype(int) - wanted.astype(int))
@@ -59,29 +62,33 @@ def export(checkpoint_or_run: Path, out: Path) -> int:
 def reference(
     model: TextToImageModule, checkpoint: Path, device: torch.device, *, of_the_run: bool
 ) -> tuple[runs.Row, Pixels, str]:
-    """What to draw, how it looks, and where that is from: the run's first picture at the step, or one drawn now."""
+    """What to draw, how it looks, and where that is from: the first picture of the step, or one drawn now."""
     folder = runs.step_folder(runs.run_of(checkpoint), read_checkpoint(checkpoint)["global_step"])
     if of_the_run and (folder / runs.SAMPLES).exists():
-        row = runs.read_samples(folder)[0]
+        rows = runs.read_samples(folder)
+        row = next((one for one in rows if not is_black(folder / one["file"])), rows[0])
         path = folder / row["file"]
         return row, np.asarray(Image.open(path)), str(path)
     row = {"prompt": "a picture", "seed": 0, "sampler": model.sampler}
     model.to(device)
-    image = model.sample(model.encode_prompts([row["prompt"]]), model.empty_prompt(), [row["seed"]])[0]
-    pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    images = model.sample(model.encode_prompts([row["prompt"]]), model.empty_prompt(), [row["seed"]])
+    pixels = to_pixels(images, [row["prompt"]])[0].permute(1, 2, 0).cpu().numpy()
     model.to("cpu")
     return row, pixels, "the model before it was saved"
 
 
 def draw_plain(folder: Path, row: runs.Row, model: TextToImageModule, device: torch.device) -> Pixels:
-    """One picture by diffusers alone: uint8 (h,w,3)."""
-    pipeline: Any = DiffusionPipeline.from_pretrained(folder)
+    """One picture by diffusers alone, without what would blacken it or mark it: uint8 (h,w,3)."""
+    left_out = components.left_out(model.pipeline_class, folders.read_index(folder))
+    # Without a dtype transformers 5 leaves half-precision text encoders as they are, beside a U-Net in float32.
+    pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, **left_out)
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(row["seed"])
-    side = model.resolution
-    drawn = pipeline(row["prompt"], generator=generator, height=side, width=side, **row["sampler"])
-    return np.asarray(drawn.images[0])
+    size = {"height": model.resolution, "width": model.resolution}
+    drawn = pipeline(row["prompt"], generator=generator, output_type="np", **size, **row["sampler"])
+    image = torch.from_numpy(drawn.images[0]).permute(2, 0, 1)
+    return to_pixels(image[None], [row["prompt"]])[0].permute(1, 2, 0).numpy()
 
 
 def computed_apart(trainer: dict[str, Any]) -> bool:

@@ -1,14 +1,16 @@
-"""Pipeline folders: where one lies, which architecture it holds, what is in it by content, how one is written."""
+"""Pipeline folders: where one lies, which architecture it holds, what is in it, how one is made of another."""
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from diffusers import DiffusionPipeline
 
+from emu import components
 from emu.bundled import resolve
 from emu.errors import UserError
 
@@ -66,19 +68,62 @@ def content_hash(folders: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def save(pipeline: DiffusionPipeline, folder: Path) -> None:
-    """Write `pipeline` beside `folder`, then rename it into place, over an earlier one. By one process at a time."""
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A folder to fill beside `folder`; renamed into its place at the end, over an earlier one.
+
+    By one process at a time. What is raised inside leaves `folder` as it was.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside, aside = (folder.with_name(f".{folder.name}.{end}") for end in ("new", "old"))
     if aside.exists() and not folder.exists():  # killed between the two renames below
         aside.rename(folder)
     for left in (beside, aside):
         shutil.rmtree(left, ignore_errors=True)
+    beside.mkdir()
     try:
-        pipeline.save_pretrained(beside, safe_serialization=True)
+        yield beside
         if folder.exists():  # a folder that is not empty cannot be renamed over
             folder.rename(aside)
         beside.rename(folder)
         shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def copy(base: Path, target: Path, *, trained: str) -> None:
+    """A pipeline folder's files, byte for byte, but for the weights of `trained`, which is left with its description.
+
+    Saved anew they would be in the words of the newest libraries, which those that people have do not know. Weights
+    that lie there as a variant alone are given the plain name, so that the folder loads without naming one; a component
+    that is named and not there is named no longer: nothing needed it.
+    """
+    index = read_index(base)
+    text = (base / INDEX).read_text()
+    parts = [name for name, part in index.items() if isinstance(part, list) and part[0] is not None]
+    if absent := {name: [None, None] for name in parts if not (base / name).is_dir()}:
+        text = json.dumps(index | absent, indent=2)
+    (target / INDEX).write_text(text)
+    for licence in base.glob("LICENSE*"):  # not the model's card: it tells of another model
+        shutil.copyfile(licence, target / licence.name)
+    for name in parts:
+        if name == trained:
+            (target / name).mkdir()
+            shutil.copyfile(base / name / "config.json", target / name / "config.json")
+        elif (base / name).is_dir():
+            shutil.copytree(base / name, target / name, copy_function=shutil.copyfile)
+            name_plainly(target / name)
+
+
+def name_plainly(component: Path) -> None:
+    """Take the variant's name out of a component's files of weights, where it has them as one variant alone."""
+    variant = components.only_variant(component)
+    if variant is None:
+        return
+    for path in component.glob(f"*.{variant}*"):
+        plain = path.with_name(path.name.replace(f".{variant}", "", 1))
+        if path.suffix == ".json":
+            plain.write_text(path.read_text().replace(f".{variant}", ""))
+            path.unlink()
+        else:
+            path.rename(plain)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from emu import runs
 from emu.data import load_prompts
+from emu.drawn import black, to_pixels
 from emu.errors import UserError
 from emu.models.loading import find_checkpoint, load_model
 from emu.module import TextToImageModule
@@ -115,8 +116,11 @@ def draw(
         for batch in wanted:
             cond = model.encode_prompts([row["prompt"] for row in batch])
             images = model.sample(cond, model.empty_prompt(), [row["seed"] for row in batch])
-            pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-            for row, picture in zip(batch, pixels, strict=True):
+            pixels = to_pixels(images, [row["prompt"] for row in batch])
+            for row, dark in zip(batch, black(pixels), strict=True):
+                if dark:
+                    tqdm.write(f"warning: {out / row['file']} is black all over, and counts in no comparison")
+            for row, picture in zip(batch, pixels.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
                 if row["file"] in missing:
                     runs.save_picture(out / row["file"], picture)
             bar.update(len(batch))

@@ -8,6 +8,7 @@ from typing import Any
 
 from emu import runs
 from emu.compare.columns import columns
+from emu.drawn import is_black
 from emu.errors import UserError, printable
 
 CRITERIA = ("appeal", "faithfulness")
@@ -37,6 +38,7 @@ class Run:
 
     Args:
         unpaired: pictures on either side whose prompt and seed the other side lacks.
+        black: pairs left out because a picture is black all over (`emu.drawn`).
         sampler: the settings that every picture was drawn with.
         quality: what `quality.json` says; empty for folders drawn without tuning.
     """
@@ -46,6 +48,7 @@ class Run:
     after_step: int
     pairs: list[Pair]
     unpaired: int
+    black: int
     sampler: dict[str, Any]
     quality: dict[str, Any]
 
@@ -66,13 +69,17 @@ def read_run(run: Path) -> Run:
     before_step, after_step = steps_compared(run, quality)
     before = _by_prompt(runs.step_folder(run, before_step))
     after = _by_prompt(runs.step_folder(run, after_step))
-    shared = [key for key in before if key in after]
+    folders = [runs.step_folder(run, step) for step in (before_step, after_step)]
+    both = [key for key in before if key in after]
+    sides = list(zip(folders, (before, after), strict=True))
+    shared = [key for key in both if not any(is_black(folder / rows[key]["file"]) for folder, rows in sides)]
+    if both and not shared:
+        raise UserError(f"{run}: every pair has a picture that is black all over; draw them again")
     if not shared:
         raise UserError(
             f"{run}: steps {before_step} and {after_step} share no prompt and seed; draw both from one file"
         )
     sampler = _sampler(run, [side[key] for side in (before, after) for key in shared])
-    folders = [runs.step_folder(run, step) for step in (before_step, after_step)]
     scores = [runs.read_scores(folder) for folder in folders]
     require_scores(folders, scores)
     pairs = [
@@ -88,9 +95,9 @@ def read_run(run: Path) -> Run:
         )
         for key in shared
     ]
-    unpaired = len(before) + len(after) - 2 * len(shared)
+    unpaired = len(before) + len(after) - 2 * len(both)
     name = quality.get("name") or run.resolve().name
-    return _headed(Run(name, before_step, after_step, pairs, unpaired, sampler, quality))
+    return _headed(Run(name, before_step, after_step, pairs, unpaired, len(both) - len(shared), sampler, quality))
 
 
 def steps_compared(run: Path, quality: Mapping[str, Any]) -> tuple[int, int]:

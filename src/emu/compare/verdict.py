@@ -20,7 +20,7 @@ NOT_JUDGED = (
 def verdict(run: Run) -> dict[str, Any]:
     """What `verdict.json` says of one run.
 
-    {"name", "model", "before_step", "after_step", "prompts", "pairs", "unpaired", "stop_reason",
+    {"name", "model", "before_step", "after_step", "prompts", "pairs", "unpaired", "black", "stop_reason",
     "appeal": {"judge", "win", "tie", "lose", "ci95": [lo, hi] of win, "net": win - lose, "net_ci95", "p": of the exact
     sign test, "opinions": of `opinions`, "agreement": of `agreement`}, "faithfulness": {the same},
     "judges": {criterion: the headline judge's own description, and every further judge's},
@@ -36,6 +36,7 @@ def verdict(run: Run) -> dict[str, Any]:
         "after_step": run.after_step,
         **_with_opinions(run, _rates(run, run.pairs)),
         "unpaired": run.unpaired,
+        "black": run.black,
         "stop_reason": run.quality.get("stop_reason"),
         "judges": _judges(run),
         "groups": {name: {"column": column, **_rates(run, pairs)} for name, column, pairs in categories(run)},

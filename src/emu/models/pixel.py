@@ -1,6 +1,8 @@
 """Pixel diffusion: stage I of DeepFloyd IF, a U-Net on pixels that reads T5."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from diffusers import IFPipeline
@@ -25,9 +27,19 @@ class PixelDiffusion(GaussianDiffusion):
     def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
         pipeline = super().build_pipeline(networks)
         scheduler = pipeline.scheduler
-        if scheduler.config.variance_type in ("learned", "learned_range"):
-            pipeline.scheduler = type(scheduler).from_config(scheduler.config, variance_type="fixed_small")
+        pipeline.scheduler = type(scheduler).from_config(scheduler.config, **self._changes(scheduler.config))
         return pipeline
+
+    def write_changed(self, folder: Path) -> None:
+        super().write_changed(folder)
+        path = folder / "scheduler" / "scheduler_config.json"
+        config = json.loads(path.read_text())
+        path.write_text(json.dumps(config | self._changes(config), indent=2))
+
+    @staticmethod
+    def _changes(scheduler: Mapping[str, Any]) -> dict[str, str]:
+        learned = scheduler.get("variance_type") in ("learned", "learned_range")
+        return {"variance_type": "fixed_small"} if learned else {}
 
     def encode_images(self, images: Tensor) -> Tensor:
         return images

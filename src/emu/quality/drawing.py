@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from emu import runs
+from emu.drawn import black, to_pixels
 from emu.guards.looks import colours, layout
 from emu.judges import Judge, judge_pixels
 
@@ -28,6 +29,7 @@ class Drawn:
 
     Args:
         held_out: (time, loss) of every held-out picture, in the order of times.
+        black: files of pictures that are black all over, which count in no verdict (`emu.drawn`).
         colours: float32 (n,3), the look of all pictures as the guards have it.
         layouts: float32 (n,d); None where no prompt is drawn from two seeds, and so no two pictures are compared.
     """
@@ -35,6 +37,7 @@ class Drawn:
     rows: list[runs.Row]
     scores: Scores
     held_out: list[tuple[float, float]]
+    black: list[str]
     colours: Tensor
     layouts: Tensor | None
 
@@ -65,6 +68,7 @@ class Drawing:
         self.sampler = dict(sampler)
         self.rows: list[runs.Row] = []
         self.scores: Scores = {}
+        self.black: list[str] = []
         self.looks: dict[str, tuple[Tensor, Tensor]] = {}
         self.held_out: list[tuple[float, float]] = []
 
@@ -77,7 +81,7 @@ class Drawing:
         kept = [i for i, index in enumerate(batch["index"].tolist()) if index >= 0]
         if not kept:
             return
-        pixels = (images[kept].float() * 255).round().clamp(0, 255).to(torch.uint8)
+        pixels = to_pixels(images[kept], [batch["prompt"][i] for i in kept])
         columns = {name: values for name, values in batch.items() if isinstance(values, list)}
         rows = []
         for i, picture in zip(kept, pixels.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
@@ -89,6 +93,7 @@ class Drawing:
             look = colours(picture), layout(Image.fromarray(picture))
             self.looks[row["file"]] = torch.from_numpy(look[0]), torch.from_numpy(look[1])
         self.rows += rows
+        self.black += [row["file"] for row, dark in zip(rows, black(pixels), strict=True) if dark]
         files = [self.folder / row["file"] for row in rows]
         scores = judge_pixels(pixels, [row["prompt"] for row in rows], judges=self.judges, names=files)
         self.scores |= {row["file"]: score for row, score in zip(rows, scores, strict=True)}
@@ -100,7 +105,7 @@ class Drawing:
 
     def finish(self) -> Drawn:
         """What all ranks drew, the same on every rank; a collective call, so made on all of them."""
-        mine = self.rows, self.scores, self.looks, self.held_out
+        mine = self.rows, self.scores, self.looks, self.held_out, self.black
         parts: list[Any] = [mine]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             parts = [None] * torch.distributed.get_world_size()
@@ -113,6 +118,7 @@ class Drawing:
             rows=rows,
             scores={row["file"]: scores[row["file"]] for row in rows},
             held_out=sorted(pair for part in parts for pair in part[3]),
+            black=sorted(file for part in parts for file in part[4]),
             colours=torch.stack([colour for colour, _ in seen]) if seen else torch.zeros(0, 3),
             layouts=torch.stack([layout for _, layout in seen]) if repeated else None,
         )

@@ -1,0 +1,52 @@
+"""Drawn pictures on their way to 8 bits: what is not finite is no picture, and what is black all over counts as none.
+
+Why the two differ: a number that is not finite is always a fault, and becomes a black pixel without a word. A black
+picture may be one (a safety checker's, a decoder that overflowed in another tool) or be what the prompt asked for; it
+is never evidence of quality, so it is named, counted and kept out of verdicts, and a long run does not end for it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from emu.errors import UserError, printable
+
+LARGEST_BLACK = 65_536
+"""Bytes of a black PNG of 4096 x 4096 pixels, about: a larger file is not opened to see whether it is black."""
+
+
+def to_pixels(images: Tensor, prompts: Sequence[str]) -> Tensor:
+    """float (b,3,h,w) in [0,1] -> uint8 (b,3,h,w); UserError that names the prompt of one that is not finite."""
+    require_finite(images, [f"the picture of {prompt!r}" for prompt in prompts], "the model drew")
+    return (images.float() * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def require_finite(values: Tensor, names: Sequence[str], doing: str) -> None:
+    """Raise UserError where a row of `values` (b,...) holds what is no finite number."""
+    finite = values.isfinite().flatten(1).all(dim=1)  # one number a row comes to the host
+    for name, ok in zip(names, finite.tolist(), strict=True):
+        if not ok:
+            raise UserError(
+                f"{printable(name)}: {doing} numbers that are not finite; look at the weights, or compute in "
+                "float32 or bfloat16 where float16 overflows (--trainer.precision)"
+            )
+
+
+def black(pixels: Tensor) -> list[bool]:
+    """Whether each picture of uint8 (b,3,h,w) is black all over."""
+    found: list[bool] = (pixels.flatten(1).amax(dim=1) == 0).tolist()
+    return found
+
+
+def is_black(path: Path) -> bool:
+    """Whether a file holds a picture that is black all over; False where it cannot be read, which others say."""
+    try:
+        if path.stat().st_size > LARGEST_BLACK:
+            return False
+        with Image.open(path) as picture:
+            return picture.convert("RGB").getbbox() is None
+    except (OSError, SyntaxError, ValueError):  # SyntaxError: Pillow's word for a broken PNG
+        return False
