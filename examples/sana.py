@@ -1,6 +1,6 @@
 """SANA, an architecture of your own: one class in one file, outside of the package.
 
-    emu fit -c sana.yaml        # with model.class_path: sana.Sana, run from the folder of this file
+    emu fit -c sana.yaml --trust sana    # with model.class_path: sana.Sana, run from the folder of this file
 
 Xie et al. 2024, arXiv 2410.10629.
 """

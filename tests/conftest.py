@@ -1,5 +1,6 @@
 """Tiny pipelines are built when a test first asks for one, and once a session."""
 
+import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from hypothesis import settings
 
 settings.register_profile("busy machines", deadline=None)
 settings.load_profile("busy machines")
+
+# Classes of the tests that configs name; processes that tests start know of it as well.
+os.environ["EMU_TRUST"] = "lamp,haystack,test_engines,test_pool,test_flow,sana,embedders"
 
 # A minute or more each: they come first, so that at the end no worker is left alone with one of them.
 LONG = ["test_checkpoints.py", "test_tour.py", "test_layouts.py", "test_kills.py", "test_study.py", "test_hostile.py"]

@@ -79,9 +79,10 @@ def test_a_mistyped_flag_of_our_model_is_caught_too(refused: Answer) -> None:
     assert line.endswith("did you mean --model.init_args.noise_offset?")
 
 
-def test_a_model_of_the_users_own_is_left_to_the_parser(tmp_path: Path) -> None:
+def test_a_model_of_the_users_own_is_left_to_the_parser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from emu import flags
 
+    monkeypatch.setenv("EMU_TRUST", "my_models")
     config = tmp_path / "mine.yaml"
     config.write_text("model: {class_path: my_models.Sana, init_args: {anything: 1}}\ndata: {root: x}\n")
     argv = ["-c", str(config), "--model.init_args.whatever", "2"]

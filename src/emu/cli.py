@@ -10,7 +10,7 @@ import re
 import sys
 from typing import NoReturn
 
-from emu import commands, flags, signatures
+from emu import commands, flags, signatures, trust
 from emu.errors import UserError, of_the_system, printable
 
 CONFIGURED = {
@@ -27,9 +27,8 @@ INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 def main(argv: list[str] | None = None) -> None:
     """Runs one command; what the user can mend ends in one line on stderr and exit code 2."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it warns of torchvision, which nothing here needs
-    sys.path.append(os.getcwd())  # so that `class_path: my_models.Sana` is found beside where one works
     try:
-        run(sys.argv[1:] if argv is None else argv)
+        run(trust.take(sys.argv[1:] if argv is None else argv))
     except UserError as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -59,6 +58,8 @@ def mendable(error: Exception) -> str | None:
 def plain(message: str) -> str:
     """The parser's message without what only its authors can read: the types that it tried."""
     message = re.sub(r"<class '(.+?)'>", r"\1", " ".join(message.split()))
+    if denied := re.search(r"Importing '(\S+)' is not allowed", message):
+        return trust.refusal(denied.group(1))
     key = re.match(r'Parser key "(.+?)": ', message)
     if key is None:
         return f"{message}; see emu fit --help"
@@ -133,6 +134,7 @@ def help_text(command: str) -> str:
         "  --model.init_args.NAME, --trainer.NAME, --checkpoint.NAME  the model's own, and Lightning's",
         "  --ckpt_path FILE  continue from a checkpoint; without it, from the newest in the run folder",
         "  --resume never    refuse a run folder that holds a run",
+        "  --trust MODULE    run a class of your own that a config names, or another package's; asked for once",
         "  --print_config    every key with its value, then stop",
     ]
     return "\n".join(lines) + "\n"

@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
-from emu import documents, runs
+from emu import documents, runs, trust
 from emu.captions import CutCaptions
 from emu.checkpoints import Checkpoints, Durable, is_sharded, newest, verify
 from emu.data import CuratedData
@@ -65,6 +65,7 @@ class EmuCLI(LightningCLI):
         # Plain `omegaconf` resolves ${...} in each file before the command line is read, so that an override of one
         # number leaves what refers to it at the old value, silently; `omegaconf+` resolves after.
         set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+        trust.restrict()
         super().__init__(
             TextToImageModule,
             CuratedData,
@@ -144,7 +145,11 @@ class Settings(EmuCLI):
         self.config.data.cache = None
 
     def instantiate_classes(self) -> None:
-        self.config_init = self.parser.instantiate(self.config)
+        # No callback, logger, strategy or judge is built, whatever the config names.
+        wanted = self.config.clone()
+        for section in {key.partition(".")[0] for key in wanted.keys()} - {"data", "model"}:  # noqa: SIM118  (nested)
+            wanted.pop(section)
+        self.config_init = self.parser.instantiate(wanted)
         self.datamodule = self.config_init.data
         self.model = self.config_init.model
 

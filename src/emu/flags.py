@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from emu import documents, signatures
+from emu import documents, signatures, trust
 from emu.errors import UserError
 
 # In a wheel the configs lie in the package, in a checkout two folders up.
@@ -26,6 +26,9 @@ def check(args: list[str]) -> list[str]:
     """
     flags = [(key, str(find_config(value)) if key == "config" else value) for key, value in pairs(args)]
     documents = {value: read(Path(value)) for key, value in flags if key == "config"}
+    for path, document in documents.items():
+        for class_path in class_paths(document):
+            trust.require(class_path, where=f"{path}:")
     known = known_keys([*chosen_models(flags, documents)])
     for path, document in documents.items():
         for key in keys(document):
@@ -76,6 +79,16 @@ def keys(document: dict[str, Any], *, inside: str = "") -> Iterator[str]:
             yield from keys(value, inside=f"{inside}{key}.")
         else:
             yield f"{inside}{key}"
+
+
+def class_paths(document: Any) -> Iterator[str]:
+    """Every `class_path` in a config, wherever it stands."""
+    if isinstance(document, dict):
+        if isinstance(document.get("class_path"), str):
+            yield document["class_path"]
+        document = list(document.values())
+    for value in document if isinstance(document, list) else ():
+        yield from class_paths(value)
 
 
 def chosen_models(flags: list[tuple[str, str]], documents: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emu import trust
 from emu.commands.parser import Parser
 from emu.errors import UserError
 
@@ -100,6 +101,7 @@ def _made(given: str, *, kind: type | None, flag: str, like: str) -> Any:
     class_path, colon, argument = class_path.partition(":")
     module, _, name = class_path.rpartition(".")
     arguments, by_name = [argument] if colon else [], dict(one.split("=", 1) for one in named)
+    trust.look_here()  # the command line is the user's own word
     try:
         chosen = getattr(import_module(module), name)
         if kind and not issubclass(chosen, kind):

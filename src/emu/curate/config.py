@@ -13,14 +13,13 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_origin
 
 import pyarrow as pa
 
-from emu import documents
+from emu import documents, trust
 from emu.curate.fetch import Fetch
 from emu.curate.stage import Row, Selection, Stage
 from emu.curate.stages.readable import Readable
@@ -132,11 +131,7 @@ def _step(given: Any) -> Step:
     class_path = str(given["class_path"])
     if unknown := set(given) - {"class_path", "init_args", "at_least", "at_most"}:
         raise UserError(f"{class_path}: unknown key {sorted(unknown)[0]}; there are init_args, at_least and at_most")
-    module, _, name = class_path.rpartition(".")
-    try:
-        kind = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"stages: {class_path}: {error}; name a class such as emu.curate.stages.Shape") from None
+    kind = trust.load(class_path, where="stages:")
     if not (isinstance(kind, type) and issubclass(kind, Stage)):
         raise UserError(f"stages: {class_path} is no emu.curate.Stage; name a class that subclasses it")
     stage: Stage = _made(kind, given.get("init_args") or {}, class_path)

@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from emu import documents, folders, runs, shapes
+from emu import documents, folders, runs, shapes, trust
 from emu.checkpoints import gathered, is_sharded, verify
 from emu.checkpoints.durable import read_file
 from emu.errors import UserError
@@ -20,6 +20,9 @@ ARCHITECTURES: dict[str, type[TextToImageModule]] = {
     architecture.pipeline_class.__name__: architecture
     for architecture in (LatentDiffusion, LatentDiffusionXL, PixelDiffusion, Muse, FlowMatching)
 }
+
+
+OPTIMIZER = "optimizer"  # the one argument of a model that names a class, and no picture needs it
 
 
 def load_model(path: str | Path) -> TextToImageModule:
@@ -82,15 +85,20 @@ def read_config(run: Path) -> dict[str, Any]:
 
 
 def from_config(config: dict[str, Any]) -> TextToImageModule:
-    """The model of a run's configuration, without weights."""
+    """The model of a run's configuration, without weights; of what else the config names nothing is built.
+
+    UserError: it names no model, or one whose code the user has not trusted (`emu.trust`).
+    """
     if wrong := fault(config, shapes.RunConfig):
         raise UserError(f"{runs.CONFIG}: {wrong}; give the config of a run that `emu fit` made")
     model = config["model"]
-    given = dict(model.get("init_args") or {})
+    trust.require(model["class_path"], where=f"{runs.CONFIG}:")
+    trust.restrict()
+    given = {name: value for name, value in (model.get("init_args") or {}).items() if name != OPTIMIZER}
     if given.get("resolution") is None:  # `emu fit` links it to the data's, and does not save it twice
         given["resolution"] = (config.get("data") or {}).get("resolution")
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(TextToImageModule, "model", required=True)
+    parser.add_subclass_arguments(TextToImageModule, "model", required=True, skip={OPTIMIZER})
     try:
         parsed = parser.parse_object({"model": {"class_path": model["class_path"], "init_args": given}})
     except ArgumentError as error:

@@ -5,9 +5,8 @@ import inspect
 import io
 import json
 import re
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from emu import trust
 from emu.cache import Cache
 from emu.curate.picture import reduced
 from emu.data.pictures import BadPicture, decode
@@ -43,17 +43,15 @@ def load_eye(given: str) -> Eye:
     """CLASS_PATH, CLASS_PATH:ARG, or a folder or hub name of CLIP or SigLIP. UserError: none of these."""
     found = CLASS_PATH.fullmatch(given)
     class_path, argument = found.groups() if found else (EMBEDDER, given)
-    module, _, name = class_path.rpartition(".")
     arguments = [] if argument is None else [argument]
+    kind = trust.load(class_path, where="--embedder")  # a head's card may name it too, and come from anybody
+    if not (isinstance(kind, type) and all(callable(getattr(kind, name, None)) for name in ("image", "describe"))):
+        raise UserError(f"--embedder {given}: does not embed pictures; give a folder or hub name of CLIP or SigLIP")
     try:
-        kind = getattr(import_module(module), name)
         inspect.signature(kind).bind(*arguments)
-        eye: Any = kind(*arguments)
+        made: Eye = kind(*arguments)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"--embedder {given}: {error}; give a folder or hub name of CLIP or SigLIP") from None
-    if not (callable(getattr(eye, "image", None)) and callable(getattr(eye, "describe", None))):
-        raise UserError(f"--embedder {given}: does not embed pictures; give a folder or hub name of CLIP or SigLIP")
-    made: Eye = eye
     return made
 
 

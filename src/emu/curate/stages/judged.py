@@ -3,9 +3,9 @@
 import inspect
 from collections.abc import Sequence
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from emu import trust
 from emu.curate.picture import Picture
 from emu.curate.pixels import SIDE, tensors
 from emu.curate.stage import Row, Stage
@@ -36,12 +36,11 @@ class Judged(Stage):
         from emu.judges import Judge
 
         class_path, colon, argument = self.given.partition(":")
-        module, _, name = class_path.rpartition(".")
         arguments = [argument] if colon else []
+        chosen = trust.load(class_path, where=f"stage {self.name}: judge")
+        if not (isinstance(chosen, type) and issubclass(chosen, Judge)):
+            raise UserError(f"stage {self.name}: {self.given} is no emu.judges.Judge; name a class that is one")
         try:
-            chosen = getattr(import_module(module), name)
-            if not issubclass(chosen, Judge):
-                raise UserError(f"stage {self.name}: {self.given} is no emu.judges.Judge; name a class that is one")
             inspect.signature(chosen).bind(*arguments)
             made: Judge = chosen(*arguments)
         except (ImportError, AttributeError, ValueError, TypeError, OSError) as error:
