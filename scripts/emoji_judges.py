@@ -17,13 +17,9 @@ from torch.nn import functional as F
 
 from emu.judges import Judge
 from emu.judges.world import SIDE, Reader
+from emu.parts.text_encoder import words_of
 
 WIDTH = 128  # of what pictures and captions are compared in
-
-
-def words_of(text: str) -> list[str]:
-    """The words of a caption, lower case; anything but letters and digits parts them."""
-    return "".join(letter if letter.isalnum() else " " for letter in text.lower()).split()
 
 
 class Matcher(nn.Module):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
-from emoji_judges import Look, Match, Matcher, rank, words_of
+from emoji_judges import Look, Match, Matcher, rank
 from emoji_pictures import Pictures, shuffled
 from images import degraded, through
 from pretraining import descend
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from emu.judges.world import Reader
+from emu.parts.text_encoder import words_of
 
 FINE = "fluent-3d"
 BATCH = 128

@@ -1,22 +1,19 @@
 """What the models of the emoji run are built around, learned from the pool: text encoders, autoencoder, tokens."""
 
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL
-from emoji_judges import words_of
 from emoji_pictures import SIDE, read
 from images import batches, through
-from pretraining import Pooled, descend, pooled_clip, pooled_t5, progress
-from torch import nn
+from pretraining import progress
 from torch.nn import functional as F
 from untrained import CODES, LATENT_CHANNELS, RECIPES, TOKENS, VAE_WIDTHS, WIDTH
 
 from emu.errors import UserError
 from emu.parts.autoencoder import kl_autoencoder, train_kl, train_vq, vq_from
-from emu.parts.text_encoder import clip_text_model, t5_encoder
+from emu.parts.text_encoder import clip_text_model, learn_words, pooled, t5_encoder
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
 
 VOCABULARY = 2048  # of the byte-pair tokenizer: most words are then one token or two
@@ -27,43 +24,16 @@ def make_text_encoders(work: Path, *, steps: int) -> None:
     captions = sorted({"", *read(work / "pool").captions})
     clip = clip_tokenizer(captions, vocab_size=VOCABULARY, max_length=TOKENS)
     encoder = clip_text_model(clip, width=WIDTH, layers=2)
-    found = learn_words(pooled_clip(clip, encoder), encoder, captions, steps=steps)
+    found = learn_words(pooled(clip, encoder), encoder, captions, steps=steps)
     print(f"clip finds {100 * found:.1f} % of a caption's words", flush=True)
     clip.save_pretrained(work / "clip_tokenizer")
     encoder.save_pretrained(work / "clip")
     t5 = t5_tokenizer(captions)
     t5_model = t5_encoder(t5, width=WIDTH, layers=2)
-    found = learn_words(pooled_t5(t5, t5_model), t5_model, captions, steps=steps)
+    found = learn_words(pooled(t5, t5_model), t5_model, captions, steps=steps)
     print(f"t5 finds {100 * found:.1f} % of a caption's words", flush=True)
     t5.save_pretrained(work / "t5_tokenizer")
     t5_model.save_pretrained(work / "t5")
-
-
-def learn_words(pool: Pooled, encoder: nn.Module, captions: list[str], *, steps: int, batch: int = 128) -> float:
-    """Train `encoder` until a linear head on `pool(captions)` tells which words of all captions occur in each.
-
-    Returns the share of a caption's words that are among as many likeliest ones, over the last 20 batches.
-    """
-    index = {word: i for i, word in enumerate(Counter(w for caption in captions for w in words_of(caption)))}
-    goals = torch.zeros(len(captions), len(index))
-    for row, caption in enumerate(captions):
-        goals[row, [index[word] for word in words_of(caption)]] = 1
-    head = nn.Linear(pool(["a"]).shape[-1], len(index))
-    optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=3e-3, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
-    found: list[float] = []
-    encoder.train()
-    for _ in range(steps):
-        rows = torch.randint(len(captions), (batch,))
-        logits, goal = head(pool([captions[i] for i in rows])), goals[rows]
-        number = goal.sum(1, keepdim=True).clamp(min=1)
-        loss = -(logits.log_softmax(1) * goal / number).sum(1).mean()
-        descend(encoder, optimizer, loss)
-        schedule.step()
-        places = logits.argsort(1, descending=True).argsort(1)
-        found.append(float((goal * (places < number) / number).sum(1).mean()))
-    encoder.eval()
-    return sum(found[-20:]) / len(found[-20:])
 
 
 def make_autoencoder(work: Path, *, start: Path, steps: int) -> None:

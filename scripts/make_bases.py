@@ -14,14 +14,13 @@ import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from itertools import count
 from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
 from images import batches, degraded, to_tensor
-from pretraining import pooled_clip, pooled_t5, pretrain, progress
+from pretraining import pretrain, progress
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,9 +28,9 @@ from untrained import CODES, LATENT_CHANNELS, RECIPES, TOKENS, VAE_WIDTHS, WIDTH
 
 from emu.judges.world import ATTRIBUTES, Reader
 from emu.parts.autoencoder import kl_autoencoder, train_kl, train_vq, vq_from
-from emu.parts.text_encoder import clip_text_model, learn_attributes, t5_encoder
+from emu.parts.text_encoder import clip_text_model, learn_words, pooled, t5_encoder
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
-from emu.world import QUALITIES, World, named
+from emu.world import QUALITIES, World
 
 PICTURES = 48_000
 PACKAGE = Path(__file__).parent.parent / "src/emu/demo"
@@ -55,15 +54,14 @@ def pictures(work: Path, seed: int, number: int) -> np.ndarray:
 
 def stage_text(work: Path) -> None:
     captions = [World(0).haystack(i).caption for i in range(8000)]
-    labelled = ((c, named(c)) for i in count() for c in [World(0).haystack(i).caption if i % 20 else ""])
     clip = clip_tokenizer(captions, max_length=TOKENS)
     encoder = clip_text_model(clip, width=WIDTH, layers=2)
-    print("clip reads", learn_attributes(pooled_clip(clip, encoder), encoder, labelled, ATTRIBUTES))
+    print("clip finds", learn_words(pooled(clip, encoder), encoder, captions, steps=600))
     clip.save_pretrained(work / "clip_tokenizer")
     encoder.save_pretrained(work / "clip")
     t5 = t5_tokenizer(captions)
     t5_model = t5_encoder(t5, width=WIDTH, layers=2)
-    print("t5 reads", learn_attributes(pooled_t5(t5, t5_model), t5_model, labelled, ATTRIBUTES))
+    print("t5 finds", learn_words(pooled(t5, t5_model), t5_model, captions, steps=600))
     t5.save_pretrained(work / "t5_tokenizer")
     t5_model.save_pretrained(work / "t5")
 

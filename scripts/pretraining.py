@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -11,14 +11,11 @@ import torch
 from images import to_tensor
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from untrained import RECIPES, TOKENS
+from untrained import RECIPES
 
 from emu import averaging
 from emu.models import Muse
 from emu.module import Cond, TextToImageModule
-
-Pooled = Callable[[list[str]], Tensor]  # texts -> float (b, width)
 
 
 def progress(name: str, losses: Iterator[float], every: int = 100) -> None:
@@ -29,27 +26,6 @@ def progress(name: str, losses: Iterator[float], every: int = 100) -> None:
         if step % every == 0:
             print(f"{name} {step}: {total / every:.4f}  {time.time() - begun:.0f} s", flush=True)
             total = 0.0
-
-
-def pooled_clip(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel) -> Pooled:
-    """What CLIP's text encoder says of whole texts."""
-
-    def pool(texts: list[str]) -> Tensor:
-        tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt")
-        return encoder(tokens.input_ids).text_embeds
-
-    return pool
-
-
-def pooled_t5(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel) -> Pooled:
-    """The mean of what T5's encoder says of a text's tokens."""
-
-    def pool(texts: list[str]) -> Tensor:
-        tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt")
-        mask = tokens.attention_mask[..., None]
-        return (encoder(**tokens).last_hidden_state * mask).sum(1) / mask.sum(1)
-
-    return pool
 
 
 def pretrain(

@@ -8,7 +8,7 @@ import yaml
 from emu import flags
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-APART = {"studies", "curate", "review"}  # of other commands than fit; tested with those
+APART = {"studies", "curate", "review", "new"}  # of other commands than fit; tested with those
 FILES = sorted(file for file in CONFIGS.glob("*/*.yaml") if file.parent.name not in APART)
 LAYERS = [file for file in FILES if file.parent.name == "multi-gpu"]  # to lay over one of the others
 MODELS = [file for file in FILES if file not in LAYERS]

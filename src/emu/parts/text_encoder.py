@@ -1,21 +1,22 @@
 """Small text encoders, taught to tell what a caption names before any picture model learns from them."""
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import (
     CLIPTextConfig,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     T5Config,
     T5EncoderModel,
     T5Tokenizer,
 )
 
-Labels = dict[str, str]
+Pooled = Callable[[list[str]], Tensor]  # texts -> float (b, width)
+LONGEST = 77  # tokens of a caption, where a tokenizer knows no end
 
 
 def clip_text_model(tokenizer: CLIPTokenizer, *, width: int, layers: int) -> CLIPTextModelWithProjection:
@@ -50,40 +51,55 @@ def t5_encoder(tokenizer: T5Tokenizer, *, width: int, layers: int) -> T5EncoderM
     return T5EncoderModel(config)
 
 
-def learn_attributes(
-    pool: Callable[[list[str]], Tensor],
-    encoder: nn.Module,
-    captions: Iterable[tuple[str, Labels]],
-    classes: dict[str, Sequence[str]],
-    *,
-    steps: int = 600,
-    batch: int = 128,
-) -> float:
-    """Train `encoder` until linear heads on `pool(captions)` (b, width) read what a caption names, "nothing" included.
+def pooled(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel) -> Pooled:
+    """What an encoder says of whole texts: CLIP's own summary, else the mean over a text's tokens."""
 
-    Returns the share of attributes read right in the last 20 batches.
+    def pool(texts: list[str]) -> Tensor:
+        length = tokenizer.model_max_length if tokenizer.model_max_length <= LONGEST else None
+        padding = "max_length" if length else "longest"
+        tokens = tokenizer(texts, padding=padding, truncation=True, max_length=length or LONGEST, return_tensors="pt")
+        output = encoder(tokens.input_ids, attention_mask=tokens.attention_mask)
+        summary: Tensor | None = output.get("text_embeds", output.get("pooler_output"))
+        if summary is None:
+            mask = tokens.attention_mask[..., None]
+            summary = (output.last_hidden_state * mask).sum(1) / mask.sum(1)
+        return summary
+
+    return pool
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a caption, lower case; anything but letters and digits parts them."""
+    return "".join(letter if letter.isalnum() else " " for letter in text.lower()).split()
+
+
+def learn_words(pool: Pooled, encoder: nn.Module, captions: Iterable[str], *, steps: int, batch: int = 128) -> float:
+    """Train `encoder` until a linear head on `pool(captions)` tells which words of all captions occur in each.
+
+    Returns the share of a caption's words that are among as many likeliest ones, over the last 20 batches.
     """
-    stream = iter(captions)
-    width = pool(["a"]).shape[-1]
-    heads = nn.ModuleDict({name: nn.Linear(width, len(values) + 1) for name, values in classes.items()})
-    optimizer = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], lr=2e-3, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
-    right: list[float] = []
+    texts = sorted({"", *captions})
+    words = {word: i for i, word in enumerate(sorted({word for text in texts for word in words_of(text)}))}
+    goals = torch.zeros(len(texts), len(words))
+    for row, text in enumerate(texts):
+        goals[row, [words[word] for word in words_of(text)]] = 1
+    head = nn.Linear(pool(["a"]).shape[-1], len(words))
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=3e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
+    found: list[float] = []
     encoder.train()
     for _ in range(steps):
-        texts, labels = zip(*islice(stream, batch), strict=True)
-        pooled = pool(list(texts))
-        loss = pooled.new_zeros(())
-        for name, values in classes.items():
-            index = {value: i + 1 for i, value in enumerate(values)}
-            target = torch.tensor([index.get(label.get(name, ""), 0) for label in labels])
-            logits = heads[name](pooled)
-            loss = loss + F.cross_entropy(logits, target)
-            right.append(float((logits.argmax(-1) == target).float().mean()))
+        rows = torch.randint(len(texts), (batch,))
+        logits, goal = head(pool([texts[i] for i in rows])), goals[rows]
+        number = goal.sum(1, keepdim=True)
+        share = goal / number.clamp(min=1)
+        loss = -(logits.log_softmax(1) * share).sum(1).mean()
         optimizer.zero_grad()
         loss.backward()
+        nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
         schedule.step()
+        places = logits.argsort(1, descending=True).argsort(1)
+        found.append(float((share * (places < number)).sum() / (number > 0).sum()))
     encoder.eval()
-    recent = right[-20 * len(classes) :]
-    return sum(recent) / len(recent)
+    return sum(found[-20:]) / len(found[-20:])

@@ -1,0 +1,43 @@
+"""`emu new`: an untrained pipeline from a config of its components."""
+
+import argparse
+from pathlib import Path
+
+from emu.commands.parser import Parser
+
+
+def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
+    """The command and its flags."""
+    parser = commands.add_parser("new", help="an untrained pipeline from a config of its components")
+    parser.set_defaults(action=new, parser=parser)
+    parser.add_argument("-c", "--config", required=True, help="a config, or the name of a bundled one: new/latent-tiny")
+    parser.add_argument("out", type=Path, nargs="?", help="the pipeline folder to write; without it sizes are printed")
+    sources = "pictures as emu fit takes them, or .txt, .tsv or .jsonl of prompts"
+    parser.add_argument("--captions", help=f"what small text encoders learn to read from: {sources}")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights (0)")
+
+
+def new(given: argparse.Namespace) -> None:
+    """Prints the sizes; writes the folder where one is named."""
+    from emu.flags import find_config
+    from emu.untrained import new
+
+    captions = read_captions(given.captions) if given.captions else []
+    print(new(find_config(given.config), given.out, captions=captions, seed=given.seed))
+    if given.out:
+        print(f"{given.out}: untrained; emu fit takes it as --model.init_args.pretrained")
+
+
+def read_captions(source: str) -> list[str]:
+    """The captions of a prompt file or of a set of pictures. UserError: there are none."""
+    from emu.data import load_prompts
+    from emu.data.sources import Entry, read_source
+    from emu.errors import UserError
+
+    if Path(source).suffix in (".txt", ".tsv", ".jsonl"):
+        return [row["prompt"] for row in load_prompts(source)]
+    found = read_source(source, image_column="image", text_column="text")
+    captions = [entry.text for entry in found if isinstance(entry, Entry)]
+    if not captions:
+        raise UserError(f"--captions {source}: holds no caption")
+    return captions

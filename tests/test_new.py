@@ -1,0 +1,171 @@
+"""`emu new`: what it makes, its architecture takes; what does not fit is refused with both numbers."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from diffusers import DiffusionPipeline
+
+import pipelines
+from emu.cli import main
+from emu.models import load_model
+from emu.untrained import new
+
+Config = Callable[..., Path]
+BUNDLED = Path(__file__).parents[1] / "configs" / "new"
+TEXT = {
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "projection_dim": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+}
+VAE = {
+    "latent_channels": 4,
+    "block_out_channels": [8, 16],
+    "norm_num_groups": 8,
+    "down_block_types": ["DownEncoderBlock2D"] * 2,
+    "up_block_types": ["UpDecoderBlock2D"] * 2,
+}
+UNET = {
+    "sample_size": 16,
+    "block_out_channels": [16, 32],
+    "layers_per_block": 1,
+    "norm_num_groups": 8,
+    "cross_attention_dim": 32,
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+    "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+}
+LATENT = {
+    "tokenizer": {"vocab_size": 300, "max_length": 12},
+    "text_encoder": TEXT,
+    "vae": VAE,
+    "unet": UNET,
+    "scheduler": {"_class_name": "DDIMScheduler", "clip_sample": False, "steps_offset": 1},
+    "requires_safety_checker": False,
+}
+
+
+@pytest.fixture(autouse=True)
+def _same_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """A config of a latent model, or of `model`, with some settings changed: `config(unet={"in_channels": 8})`."""
+
+    def write(model: str = "LatentDiffusion", of: dict[str, Any] = LATENT, **changes: Any) -> Path:
+        given = {n: {**old, **changes[n]} if isinstance(changes.get(n), dict) else old for n, old in of.items()}
+        given |= {name: value for name, value in changes.items() if not isinstance(value, dict)}
+        path = tmp_path / "new.yaml"
+        document = {"model": f"emu.models.{model}", "resolution": 32, "components": given}
+        path.write_text(yaml.safe_dump({**document, **{k: given.pop(k) for k in ("resolution",) if k in given}}))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def refused(config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The one line that a config of these changes is answered with; nothing is written."""
+
+    def answer(**changes: Any) -> str:
+        (tmp_path / "captions.txt").write_text("\n".join(filter(None, pipelines.CAPTIONS)))
+        out = tmp_path / "out"
+        with pytest.raises(SystemExit) as stopped:
+            main(["new", "-c", str(config(**changes)), str(out), "--captions", str(tmp_path / "captions.txt")])
+        assert stopped.value.code == 2
+        assert not out.exists()
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("emu: ")]
+        return line
+
+    return answer
+
+
+def test_it_makes_a_pipeline_that_loads_draws_and_has_the_parameters_it_says(config: Config, tmp_path: Path) -> None:
+    report = new(config(), tmp_path / "out", captions=pipelines.CAPTIONS, learn_steps=30)
+    model = load_model(tmp_path / "out")
+    plain = DiffusionPipeline.from_pretrained(tmp_path / "out")
+    for name in ("unet", "vae", "text_encoder"):
+        number = sum(parameter.numel() for parameter in getattr(plain, name).parameters())
+        assert any(line.split()[0] == name and line.endswith(f"{number:,}") for line in report.splitlines() if line)
+    model.sampler["num_inference_steps"] = 1
+    drawn = model.sample(model.encode_prompts(["a red boat"]), model.empty_prompt(), [0], height=32, width=32)
+    assert drawn.shape == (1, 3, 32, 32)
+
+
+def test_the_seed_decides_the_weights(config: Config, tmp_path: Path) -> None:
+    made = [(0, "a"), (0, "b"), (1, "c")]
+    weights = []
+    for seed, name in made:
+        new(config(), tmp_path / name, captions=pipelines.CAPTIONS, seed=seed, learn_steps=2)
+        weights.append((tmp_path / name / "unet" / "diffusion_pytorch_model.safetensors").read_bytes())
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_operations_are_those_that_layers_are_made_of() -> None:
+    """A convolution, a linear layer and attention, counted by hand."""
+    from emu.untrained.sizes import _counted
+
+    convolution, linear = torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Linear(8, 5)
+    assert _counted(lambda: convolution(torch.zeros(1, 3, 16, 16)))[1] == 2 * 16 * 16 * 8 * 3 * 9
+    assert _counted(lambda: linear(torch.zeros(7, 8)))[1] == 2 * 7 * 8 * 5
+    query = torch.zeros(1, 2, 10, 4)  # two heads, ten tokens: their products, and what they weigh
+    attention = torch.nn.functional.scaled_dot_product_attention
+    assert _counted(lambda: attention(query, query, query))[1] == 2 * (2 * 2 * 10 * 10 * 4)
+
+
+def test_components_are_taken_from_a_pipeline(config: Config, tmp_path: Path) -> None:
+    donor = tmp_path / "donor"
+    pipelines.build("latent").save_pretrained(donor)
+    path = config(vae=str(donor), text_encoder=str(donor / "text_encoder"), tokenizer=str(donor))
+    new(path, tmp_path / "out", captions=[])
+    made, given = (DiffusionPipeline.from_pretrained(folder) for folder in (tmp_path / "out", donor))
+    for name in ("vae", "text_encoder"):
+        pairs = zip(getattr(made, name).parameters(), getattr(given, name).parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"unet": {"in_channels": 8}}, "vae.latent_channels is 4, not unet.in_channels, which is 8"),
+        ({"unet": {"out_channels": 6}}, "unet.out_channels is 6, not unet.in_channels, which is 4"),
+        ({"unet": {"cross_attention_dim": 48}}, "hidden_size is 32, not unet.cross_attention_dim, which is 48"),
+        ({"text_encoder": {"vocab_size": 9}}, "text_encoder.vocab_size, which is 9"),
+        ({"text_encoder": {"max_position_embeddings": 7}}, "is 12, more than text_encoder.max_position_embeddings"),
+        ({"unet": {"layers": 2}}, "components.unet.layers: no such setting"),
+        ({"text_encoder": {"layers": 2}}, "components.text_encoder.layers: no such setting"),
+        ({"tokenizer": {"words": 2}}, "components.tokenizer.words: no such setting; there are max_length, vocab_size"),
+        ({"unet": {"norm_num_groups": 7}}, "components.unet: UNet2DConditionModel"),
+        ({"scheduler": {"_class_name": "NoScheduler"}}, "components.scheduler._class_name NoScheduler"),
+        ({"vae": "no/such/vae"}, "components.vae no/such/vae"),
+        ({"vae": None}, "components.vae"),
+        ({"vaes": "x"}, "components.vaes: StableDiffusionPipeline has"),
+        ({"resolution": 33}, "33"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_what_does_not_fit_is_refused(refused: Callable[..., str], changes: dict[str, Any], said: str) -> None:
+    assert said in refused(**changes)
+
+
+def test_a_folder_that_is_there_is_not_written_over(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="exists already"):
+        new(config(), tmp_path, captions=pipelines.CAPTIONS)
+
+
+def test_without_captions_nothing_learns_to_read(config: Config) -> None:
+    with pytest.raises(Exception, match="--captions"):
+        new(config(), None, captions=[])
+
+
+@pytest.mark.parametrize("file", sorted(BUNDLED.glob("*.yaml")), ids=lambda file: file.stem)
+def test_bundled_configs_fit(file: Path) -> None:
+    assert "they train" not in new(file, None, captions=pipelines.CAPTIONS * 9)
+    assert f"emu new -c new/{file.stem}" in file.read_text()
