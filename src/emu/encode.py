@@ -20,7 +20,7 @@ from emu.cache import Cache
 from emu.data import CuratedData
 from emu.data.dataset import Decoded
 from emu.data.epoch import Draw
-from emu.data.keys import picture_key, prompt_key
+from emu.data.keys import Digests, picture_key, prompt_key
 from emu.data.survey import Faults
 from emu.drawn import require_finite
 
@@ -56,8 +56,9 @@ def encode(
     model.configure_model()
     data.setup("fit")
     cache = Cache(Path(folder) / model.fingerprint())
+    digests = Digests()
     pictures = {
-        picture_key(picture.entry.open, picture.bucket): picture
+        picture_key(picture.entry.open, picture.bucket, digests): picture
         for picture in data.train_pictures + data.held_out_pictures
     }
     prompts = {prompt_key(text): text for text in ["", *data.captions()]}

@@ -191,7 +191,7 @@ def test_tar_members_that_are_more_than_files(tmp_path: Path) -> None:
         "a link or a device, not a file",
         "a link or a device, not a file",
         "a link or a device, not a file",
-        "twice.png has the same key",
+        "its name is there already",
         "its caption's file is longer than 1,000,000 bytes",
     ]
 

@@ -57,7 +57,9 @@ def test_a_folder_gives_its_pictures_and_further_columns(tmp_path: Path) -> None
         ('{"text": "a"}', 'metadata.jsonl line 2: no "file_name"'),
         ('{"file_name": "gone.png", "text": "a"}', "metadata.jsonl line 2: no such file"),
         ('{"file_name": "0.png", "text": 7}', "its caption is not text but 7"),
-        ('{"file_name": "0.png"}', "its caption is not text but None"),
+        ('{"file_name": "0.png"}', "no caption under text; there are file_name"),
+        ('{"file_name": "0.png", "text": null}', "no caption under text; there are file_name, text"),
+        ('{"file_name": "0.png", "text": {"de": "a"}}', "its caption is a struct of de; name one, as caption.de"),
     ],
 )
 def test_a_bad_line_is_named_and_the_rest_is_read(tmp_path: Path, line: str, message: str) -> None:
@@ -75,8 +77,10 @@ def test_a_bad_line_is_named_and_the_rest_is_read(tmp_path: Path, line: str, mes
 def test_a_path_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     root = make_folder(tmp_path, [(4, 4)])
     (root / "metadata.jsonl").write_text(json.dumps({"file_name": name, "text": "a"}))
-    with pytest.raises(UserError, match="leads out of the folder"):
-        read(root)
+    entries, faults = read(root)
+    assert entries == []
+    assert len(faults) == 1
+    assert "leads out of the folder" in faults[0]
 
 
 def test_a_tar_is_read_member_by_member(tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def test_a_tar_is_read_member_by_member(tmp_path: Path) -> None:
         ("set.tar:b/0.PNG", "other zero", (5, 6)),
     ]
     assert entries[0].columns == {"licence": "MIT"}
-    assert faults == ["set.tar:2.jpg: no caption beside it (.json or .txt)"]
+    assert faults == [f"set.tar:{name}: no caption beside it (.json, .txt, .caption)" for name in ("c.d.png", "2.jpg")]
 
 
 def test_tars_are_found_by_folder_and_by_glob(tmp_path: Path) -> None:
@@ -131,8 +135,8 @@ def test_parquet_is_read_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     )
     entries, faults = read(tmp_path / "set.parquet")
     assert [(entry.text, size(entry), entry.columns) for entry in entries] == [("zero", (3, 4), {"source": "x"})]
-    assert faults == ["row 1: its caption is not text but None"]
-    with pytest.raises(UserError, match="data.text_column caption: no such column; there are image, text, source"):
+    assert faults == ["set.parquet:0:1: no caption under text; there are text, source"]
+    with pytest.raises(UserError, match=r"no column caption; there are image, text, source \(data.text_column\)"):
         list(read_source(str(tmp_path / "set.parquet"), image_column="image", text_column="caption"))
 
 

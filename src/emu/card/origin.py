@@ -11,7 +11,7 @@ import yaml
 from emu.card.blocks import Block, Cell, Section, Table, Told, Verbatim
 from emu.curate import manifest
 from emu.curate.curated import REVIEW, Curated
-from emu.data.sources.folder import METADATA
+from emu.data.sources.kinds import METADATA
 from emu.errors import UserError
 
 PACKAGES = ("emu-quality-tuning", "pillow", "numpy", "pyarrow")

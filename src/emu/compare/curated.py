@@ -11,7 +11,7 @@ from emu.compare.looking import Eye
 from emu.errors import UserError
 from emu.guards import Training
 
-COLUMNS = {"image_column": "image", "text_column": "text"}  # of `CuratedData`, and its defaults
+COLUMNS = ("image_column", "text_column")  # of `CuratedData`
 MAX_PIXELS = 100_000_000
 
 
@@ -48,7 +48,7 @@ def read(root: str, config: dict[str, Any], *, eye: Eye) -> Training:
     from emu.data.pictures import BadPicture, decode
     from emu.data.sources import Entry, read_source
 
-    columns = {name: str(config.get("data", {}).get(name) or usual) for name, usual in COLUMNS.items()}
+    columns = {name: config.get("data", {}).get(name) for name in COLUMNS}
     features, entries = [], []
     for entry in read_source(root, **columns):
         if isinstance(entry, Entry):

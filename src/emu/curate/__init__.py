@@ -20,8 +20,8 @@ from emu.curate.shards import Shard, cut
 from emu.curate.sources import read_pictures
 from emu.curate.stage import Choice, Selection, Stage
 from emu.curate.work import Work
-from emu.data.sources import Entry, Fault
-from emu.data.sources.folder import METADATA
+from emu.data.sources import Item
+from emu.data.sources.kinds import METADATA
 from emu.errors import UserError
 from emu.records import read_json
 
@@ -104,7 +104,7 @@ def _measure(funnel: Funnel, source: str, out: Path, engine: Engine) -> list[Pat
     return paths
 
 
-def _source(funnel: Funnel, source: str) -> Iterator[Entry | Fault]:
+def _source(funnel: Funnel, source: str) -> Iterator[Item]:
     return read_pictures(source, image_column=funnel.data.image_column, text_column=funnel.data.text_column)
 
 

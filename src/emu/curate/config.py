@@ -53,8 +53,8 @@ class Step:
 class Data:
     """How the source is read. `columns` of it become typed columns of the manifest: name -> pyarrow's type."""
 
-    image_column: str = "image"
-    text_column: str = "text"
+    image_column: str | None = None
+    text_column: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
 
 

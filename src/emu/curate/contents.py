@@ -2,24 +2,12 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from emu.curate.fetch import Fetch, fetch
 from emu.curate.picture import read
-from emu.data.pictures import BadPicture
-from emu.data.sources import Entry, Fault
-
-
-@dataclass(frozen=True)
-class Remote:
-    """In place of an entry's opener: where its picture is to be fetched."""
-
-    url: str
-
-    def __call__(self) -> NoReturn:
-        raise BadPicture("at an address; only emu curate fetches it")
+from emu.data.sources import Entry, Item
+from emu.data.sources.openers import Remote
 
 
 class Contents:
@@ -31,7 +19,7 @@ class Contents:
         slots: a folder that all workers of the machine share.
     """
 
-    def __init__(self, items: Sequence[Entry | Fault], policy: Fetch, *, max_bytes: int, slots: Path) -> None:
+    def __init__(self, items: Sequence[Item], policy: Fetch, *, max_bytes: int, slots: Path) -> None:
         self.items, self.policy, self.max_bytes, self.slots = items, policy, max_bytes, slots
         self.remote = [i for i, item in enumerate(items) if isinstance(item, Entry) and isinstance(item.open, Remote)]
         self.fetched: dict[int, Future[bytes]] = {}

@@ -5,7 +5,7 @@ A plain folder with a `metadata.jsonl` is one too; of that, less is known.
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,14 +13,17 @@ import pyarrow.parquet as pq
 
 from emu import shapes
 from emu.curate import manifest
-from emu.data.sources.folder import METADATA
+from emu.data.sources import Fault
+from emu.data.sources.below import below
+from emu.data.sources.columns import Row
+from emu.data.sources.kinds import METADATA
+from emu.data.sources.lines import read_lines
+from emu.data.sources.rows import names_in
 from emu.errors import UserError
-from emu.records import parse, read_json
+from emu.records import fault, read_json
 
 REVIEW = "review.json"
 CONCEPT = "concept"
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,7 @@ def read_curated(folder: Path) -> Curated:
     path = folder / METADATA
     if not path.is_file():
         raise UserError(f"{folder}: no {METADATA} there; name a curated folder, as emu curate makes it")
-    lines = path.read_bytes().splitlines()
-    rows = [_row(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    rows = [_checked(folder, where, row) for where, row in read_lines(path)]
     if not rows:
         raise UserError(f"{path}: names no picture")
     return Curated(folder, rows, _told(folder))
@@ -113,10 +115,14 @@ def _told(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder / manifest.NAME}: damaged ({error}); curate again, or remove it") from None
 
 
-def _row(path: Path, number: int, line: bytes) -> Row:
-    where = f"{path} line {number}"
-    row: Row = parse(line, shapes.CuratedRow, where=where, remedy="mend the line, or remove it")
-    for name in {row["file_name"], original(row)}:
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise UserError(f"{where}: {name!r} leads out of the folder; name files below it")
+def _checked(folder: Path, where: str, row: Row | Fault) -> Row:
+    if isinstance(row, Fault):
+        raise UserError(f"{folder / row.message}; mend the line, or remove it")
+    if wrong := fault(row, shapes.CuratedRow):
+        raise UserError(f"{folder / where}: {wrong}; mend the line, or remove it")
+    try:
+        for name in names_in(row, "file_name"):
+            below(folder, name)
+    except ValueError as error:
+        raise UserError(f"{folder / where}: {error}; mend the line, or remove it") from None
     return row

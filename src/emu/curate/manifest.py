@@ -18,7 +18,7 @@ from emu.curate.config import Funnel
 from emu.curate.decide import Fates, tables
 from emu.curate.stage import Row
 from emu.curate.work import STAYED
-from emu.data.sources.folder import METADATA
+from emu.data.sources.kinds import METADATA
 from emu.errors import UserError
 from emu.records import fault
 from emu.runs import to_disk

@@ -11,18 +11,18 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from emu.curate.contents import Remote
 from emu.curate.ledger import kept_file, told_of_the_disk, write_durably
 from emu.curate.picture import read
 from emu.curate.stage import Row
 from emu.data.pictures import BadPicture, decode
-from emu.data.sources import Entry, Fault
-from emu.data.sources.folder import METADATA
+from emu.data.sources import Entry, Item
+from emu.data.sources.kinds import METADATA
+from emu.data.sources.openers import Remote
 from emu.errors import UserError
 from emu.runs import write_atomically
 
 
-def write_pictures(out: Path, kept: list[Row], source: Iterable[Entry | Fault], *, max_bytes: int) -> None:
+def write_pictures(out: Path, kept: list[Row], source: Iterable[Item], *, max_bytes: int) -> None:
     """Copies what is not there yet. UserError: a file is another one than when it was measured."""
     wanted = {row["row"]: row for row in kept if not (out / row["file"]).exists()}
     if not wanted:

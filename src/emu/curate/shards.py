@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from emu.data.sources import Entry, Fault
+from emu.data.sources import Entry, Item
 
 
 @dataclass(frozen=True)
@@ -15,19 +15,20 @@ class Shard:
 
     number: int
     first: int
-    items: list[Entry | Fault]
+    items: list[Item]
 
     @property
     def sha256(self) -> str:
         """Of what the source says of its pictures; not of their pixels."""
         digest = hashlib.sha256()
         for item in self.items:
-            told = [item.message] if isinstance(item, Fault) else [item.name, item.text, item.columns]
-            digest.update(json.dumps(told, default=str).encode())
+            said: list[object] = [type(item).__name__]
+            said += [item.name, item.texts, item.columns] if isinstance(item, Entry) else [item.message]
+            digest.update(json.dumps(said, default=str).encode())
         return digest.hexdigest()
 
 
-def cut(items: Iterable[Entry | Fault], *, size: int) -> Iterator[Shard]:
+def cut(items: Iterable[Item], *, size: int) -> Iterator[Shard]:
     """Shards of `size` pictures, the last one shorter; one is in memory at a time."""
     items = iter(items)
     number = 0

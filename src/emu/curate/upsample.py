@@ -16,10 +16,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from emu.curate import ledger
-from emu.curate.curated import Row, original, read_curated
+from emu.curate.curated import original, read_curated
 from emu.curate.upsamplers import LARGEST, Upsampler
 from emu.data.pictures import BadPicture, decode, read_size
-from emu.data.sources.folder import METADATA
+from emu.data.sources.columns import Row
+from emu.data.sources.kinds import METADATA
 from emu.errors import UserError
 from emu.runs import write_atomically
 

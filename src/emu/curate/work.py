@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from emu.curate.config import Funnel, schema
-from emu.curate.contents import Contents, Remote
+from emu.curate.contents import Contents
 from emu.curate.flow import Flow, Passenger, Tell, failed
 from emu.curate.ledger import FOLDER, Ledger, write_kept
 from emu.curate.picture import Picture
@@ -22,8 +22,10 @@ from emu.curate.stage import Row
 from emu.curate.thumbnails import Thumbnails
 from emu.data.pictures import BadPicture
 from emu.data.sources import Entry, Fault
+from emu.data.sources.openers import Remote
 
 STAYED = -1
+CAPTIONS = "captions"  # among a source's columns: all of a picture's captions, where it has several
 
 OWN = {
     "row": "int64",  # the picture's place in the source, from 0
@@ -62,9 +64,9 @@ class Work:
                 tell([index])
                 row: Row = {"row": shard.first + index, "left": STAYED, "failed": False, "reason": None}
                 rows.append(row)
-                if isinstance(item, Fault):
+                if not isinstance(item, Entry):
                     name, _, reason = item.message.partition(": ")
-                    row |= {"source": name, **failed(0, reason)}
+                    row |= {"source": name, **failed(0, reason), "failed": isinstance(item, Fault)}
                     continue
                 row |= self._source(item)
                 if index in quarantined:
@@ -83,7 +85,8 @@ class Work:
 
     def _source(self, entry: Entry) -> Row:
         typed = {name: _cast(entry.columns.get(name), kind) for name, kind in schema(self.funnel.data.columns)}
-        told = json.dumps(entry.columns, default=str, sort_keys=True)
+        several = {CAPTIONS: entry.texts} if entry.others else {}
+        told = json.dumps(entry.columns | several, default=str, sort_keys=True)
         return {"source": entry.name, "text": entry.text, "source_columns": told, **typed}
 
     def _contents(self, shard: Shard) -> Contents:

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from emu.cache import Cache
 from emu.data.dataset import described
 from emu.data.epoch import Draw
-from emu.data.keys import picture_key, prompt_key
+from emu.data.keys import Digests, picture_key, prompt_key
 from emu.data.survey import Picture
 from emu.errors import UserError
 
@@ -35,11 +35,12 @@ class Cached(Dataset[dict[str, Any]]):
         """UserError: a picture or a caption is not in the cache."""
         self.pictures = pictures
         self.cache = Cache(folder)
-        self.keys = [picture_key(picture.entry.open, picture.bucket) for picture in pictures]
+        digests = Digests()
+        self.keys = [picture_key(picture.entry.open, picture.bucket, digests) for picture in pictures]
         missing = [
             picture.entry.name
             for key, picture in zip(self.keys, pictures, strict=True)
-            if key not in self.cache or prompt_key(picture.entry.text) not in self.cache
+            if key not in self.cache or any(prompt_key(text) not in self.cache for text in picture.entry.texts)
         ]
         if prompt_key("") not in self.cache:
             missing.append("the empty caption")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
-import numpy as np
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import Dataset
 
+from emu.data.account import remarks, table
 from emu.data.buckets import list_buckets
 from emu.data.cached import Cached, find_cache
 from emu.data.dataset import Decoded
@@ -19,7 +19,8 @@ from emu.data.epoch import Batch, in_order, shuffled
 from emu.data.loader import Fixed, HeldOut, Training
 from emu.data.prompts import load_prompts, prompt_batches
 from emu.data.sources import read_source
-from emu.data.survey import Faults, Picture, survey, table
+from emu.data.split import alike, split
+from emu.data.survey import Faults, Picture, Survey, survey
 from emu.errors import UserError
 
 
@@ -32,11 +33,13 @@ class CuratedData(L.LightningDataModule):
     number of ranks too, where an optimizer step sees as many pictures.
 
     Args:
-        root: a folder with metadata.jsonl, WebDataset tars, parquet, a glob of either, hf://datasets/OWNER/NAME, emu://NAME.
+        root: a folder (with metadata.jsonl, .csv or .parquet, captions in files beside the pictures, or tars), a tar, a
+            table, a pattern such as {000..127}.tar, hf://datasets/OWNER/NAME, emu://NAME.
         resolution: side of the square whose area every bucket has, in pixels.
         batch_size: pictures a step on each device.
         caption_dropout: share of captions that become "", drawn anew each epoch.
-        held_out: how many pictures are kept from training, to watch the loss on; 0 for none.
+        held_out: how many pictures are kept from training, to watch the loss on; 0 for none. Rows of one picture stay
+            together.
         num_pictures: how many of the rest are trained on, drawn by `seed`; 0 for all. With one seed a smaller number's
             are among a larger one's.
         prompts: .txt, .tsv or .jsonl of the prompts that are drawn at every check.
@@ -44,8 +47,10 @@ class CuratedData(L.LightningDataModule):
         sample_batch_size: prompts a batch.
         aspect_ratios: False brings every picture to one square.
         bucket_step: sides of buckets are multiples of it.
-        image_column: the column of the pictures in parquet and hub datasets.
-        text_column: the column of the captions.
+        image_column: the column of the pictures, or in a tar the field; by default the first usual name that is there.
+        text_column: the column of the captions, a field of it as caption.en; by default as above. Of a list of captions
+            one is drawn at each visit.
+        caption_lines: whether each line of a .txt or .caption file is a caption of its own.
         max_bad: how many bad pictures are skipped before the run is refused. A file that fails only when it is decoded
             counts too: it is named, and a grey picture of weight 0 takes its place.
         max_pixels: larger pictures are bad, and are not decoded.
@@ -68,8 +73,9 @@ class CuratedData(L.LightningDataModule):
         sample_batch_size: int = 16,
         aspect_ratios: bool = True,
         bucket_step: int = 64,
-        image_column: str = "image",
-        text_column: str = "text",
+        image_column: str | None = None,
+        text_column: str | None = None,
+        caption_lines: bool = False,
         max_bad: int = 0,
         max_pixels: int = 100_000_000,
         num_workers: int = 2,
@@ -101,6 +107,7 @@ class CuratedData(L.LightningDataModule):
         self.sample_batch_size = sample_batch_size
         self.image_column = image_column
         self.text_column = text_column
+        self.caption_lines = caption_lines
         self.max_pixels = max_pixels
         self.num_workers = num_workers
         self.cache = cache
@@ -110,7 +117,7 @@ class CuratedData(L.LightningDataModule):
         self.train_pictures: list[Picture] = []
         self.held_out_pictures: list[Picture] = []
         self.prompt_rows: list[dict[str, Any]] = []
-        self._left_out = 0
+        self.seen = Survey()
 
     def setup(self, stage: str) -> None:
         """Look at every header once, and read the prompts. UserError: nothing there, or too much of it bad."""
@@ -118,12 +125,7 @@ class CuratedData(L.LightningDataModule):
             return
         if self.prompts is not None:
             self.prompt_rows = load_prompts(self.prompts, limit=self.num_prompts, seed=self.seed)
-        found = read_source(self.root, image_column=self.image_column, text_column=self.text_column)
-        pictures, faults = survey(found, self.buckets, max_pixels=self.max_pixels)
-        if message := self.faults.add(faults):
-            rank_zero_warn(message)
-        if not pictures:
-            raise UserError(f"data.root {self.root}: holds no picture")
+        pictures = self._survey()
         if self.held_out >= len(pictures):
             raise UserError(
                 f"data.root {self.root}: {len(pictures):,} pictures, none left to train on beside "
@@ -134,23 +136,27 @@ class CuratedData(L.LightningDataModule):
                 f"data.root {self.root}: {len(pictures):,} pictures, fewer than data.num_pictures "
                 f"{self.num_pictures:,} and data.held_out {self.held_out:,} together"
             )
-        order = np.random.default_rng([self.seed, 2]).permutation(len(pictures)).tolist()
-        end = self.held_out + self.num_pictures if self.num_pictures else len(pictures)
-        self._left_out = len(pictures) - end
-        self.held_out_pictures = [pictures[i] for i in sorted(order[: self.held_out])]
-        self.train_pictures = [pictures[i] for i in sorted(order[self.held_out : end])]
+        groups = alike(pictures) if self.held_out else [[i] for i in range(len(pictures))]
+        held_out, rest = split(groups, held_out=self.held_out, seed=self.seed)
+        if not rest:
+            raise UserError(
+                f"data.root {self.root}: all of it shows one picture, which cannot be held out and trained on"
+            )
+        self.held_out_pictures = [pictures[i] for i in sorted(held_out)]
+        self.train_pictures = [pictures[i] for i in sorted(rest[: self.num_pictures or None])]
         rank_zero_info(self.describe())
 
     def captions(self) -> list[str]:
         """Every caption, training first, then held-out; after `setup`."""
-        return [picture.entry.text for picture in self.train_pictures + self.held_out_pictures]
+        return [text for picture in self.train_pictures + self.held_out_pictures for text in picture.entry.texts]
 
     def describe(self) -> str:
-        """`1,101 of 1,101 used` and a line a bucket; after `setup`."""
-        used = len(self.train_pictures) + len(self.held_out_pictures)
-        of = used + self._left_out + len(self.faults.messages)
-        head = f"{self.root}: {used:,} of {of:,} used, {self.held_out:,} held out; height x width of the rest:"
-        return "\n".join([head, *table(self.train_pictures, at_once=self.batch_size * self._world)])
+        """`1,101 of 1,101 used`, a line a bucket, and what else there is to say of the set; after `setup`."""
+        pictures, held_out = self.train_pictures + self.held_out_pictures, len(self.held_out_pictures)
+        head = f"{self.root}: {len(pictures):,} of {self.seen.total:,} used, {held_out:,} held out"
+        shapes = table(self.train_pictures, at_once=self.batch_size * self._world)
+        said = remarks(pictures, self.seen, lines=self.caption_lines)
+        return "\n".join([f"{head}; height x width of the rest:", *shapes, *said])
 
     def train_dataloader(self) -> Training:
         """Shuffled batches of one bucket each, captions dropped; resumable."""
@@ -205,6 +211,18 @@ class CuratedData(L.LightningDataModule):
     def cache_fingerprint(self) -> str | None:
         """Of the encoders that filled the cache, for the module to compare with its own; None without a cache."""
         return find_cache(self.cache).name if self.cache else None
+
+    def _survey(self) -> list[Picture]:
+        """Every picture that can be used. UserError: there is none, or too much is bad."""
+        found = read_source(
+            self.root, image_column=self.image_column, text_column=self.text_column, lines=self.caption_lines
+        )
+        self.seen = survey(found, self.buckets, max_pixels=self.max_pixels)
+        if message := self.faults.add(self.seen.faults):
+            rank_zero_warn(message)
+        if not self.seen.pictures:
+            raise UserError(f"data.root {self.root}: holds no picture")
+        return self.seen.pictures
 
     def _dataset(self, pictures: Sequence[Picture]) -> Dataset[dict[str, Any]]:
         if self.cache:

@@ -44,9 +44,10 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def described(picture: Picture, draw: Draw) -> dict[str, Any]:
-    """All of an item but the picture itself."""
+    """All of an item but the picture itself; of several captions the picture's own seed draws one."""
+    texts = picture.entry.texts
     return {
-        "text": "" if draw.drop else picture.entry.text,
+        "text": "" if draw.drop else texts[draw.seed % len(texts)],
         "size": micro_conditioning(picture.height, picture.width, picture.bucket),
         "weight": draw.weight,
         "noise_seed": draw.seed,

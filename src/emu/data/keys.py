@@ -6,10 +6,22 @@ from emu.data.buckets import Bucket
 from emu.data.pictures import PREPROCESSING, Opener
 
 
-def picture_key(file: Opener, bucket: Bucket) -> str:
+class Digests:
+    """The sha256 of what openers open; of one that was met before, without reading it again."""
+
+    def __init__(self) -> None:
+        self.known: dict[Opener, str] = {}
+
+    def __call__(self, file: Opener) -> str:
+        if file not in self.known:
+            with file() as stream:
+                self.known[file] = hashlib.file_digest(stream, "sha256").hexdigest()
+        return self.known[file]
+
+
+def picture_key(file: Opener, bucket: Bucket, digests: Digests | None = None) -> str:
     """A picture file's content, the shape it is brought to and how."""
-    with file() as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = (digests or Digests())(file)
     return f"picture-{digest}-{bucket[0]}x{bucket[1]}-{PREPROCESSING}"
 
 

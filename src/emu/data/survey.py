@@ -1,15 +1,14 @@
 """The first look at a set: every header is read, every picture gets its bucket, what is wrong is named and counted."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from emu.data.buckets import Bucket, assign
 from emu.data.pictures import BadPicture, read_size
-from emu.data.sources import Entry, Fault
+from emu.data.sources import Dropped, Entry, Fault, Item
 from emu.errors import UserError, printable
 
-NAMED = 5  # bad pictures that a message lists by name
+NAMED = 5  # pictures that a message lists by name
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +19,25 @@ class Picture:
     height: int
     width: int
     bucket: Bucket
+
+    @property
+    def enlargement(self) -> float:
+        """By what its sides are multiplied to cover the bucket; above 1 it has fewer pixels than are trained on."""
+        return max(self.bucket[0] / self.height, self.bucket[1] / self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a source holds: pictures that can be used, in its order, and a line for everything else."""
+
+    pictures: list[Picture] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """All that the source holds."""
+        return len(self.pictures) + len(self.faults) + len(self.dropped)
 
 
 class Faults:
@@ -39,38 +57,33 @@ class Faults:
         if not new:
             return None
         self.messages.update(new)
-        more = f"; and {len(new) - NAMED:,} more" if len(new) > NAMED else ""
-        listed = "; ".join(map(printable, new[:NAMED])) + more
         if len(self.messages) > self.limit:
             raise UserError(
-                f"data.root {self.root}: {len(self.messages):,} bad, data.max_bad allows {self.limit:,}: {listed}"
+                f"data.root {self.root}: {len(self.messages):,} bad, data.max_bad allows {self.limit:,}: {some(new)}"
             )
-        return f"data.root {self.root}: skipped, within data.max_bad {self.limit:,}: {listed}"
+        return f"data.root {self.root}: skipped, within data.max_bad {self.limit:,}: {some(new)}"
 
 
-def survey(
-    found: Iterable[Entry | Fault], buckets: Sequence[Bucket], *, max_pixels: int
-) -> tuple[list[Picture], list[str]]:
-    """The pictures that can be used, in the order found, and one line for each that cannot."""
-    pictures: list[Picture] = []
-    faults: list[str] = []
+def survey(found: Iterable[Item], buckets: Sequence[Bucket], *, max_pixels: int) -> Survey:
+    """Looks at every header."""
+    seen = Survey()
     for item in found:
-        if isinstance(item, Fault):
-            faults.append(item.message)
-            continue
-        try:
-            height, width = read_size(item.open, max_pixels=max_pixels)
-        except BadPicture as reason:
-            faults.append(f"{item.name}: {reason}")
-        else:
-            pictures.append(Picture(item, height, width, assign(height, width, buckets)))
-    return pictures, faults
+        match item:
+            case Fault(message):
+                seen.faults.append(message)
+            case Dropped(message):
+                seen.dropped.append(message)
+            case Entry():
+                try:
+                    height, width = read_size(item.open, max_pixels=max_pixels)
+                except BadPicture as reason:
+                    seen.faults.append(f"{item.name}: {reason}")
+                else:
+                    seen.pictures.append(Picture(item, height, width, assign(height, width, buckets)))
+    return seen
 
 
-def table(pictures: Sequence[Picture], *, at_once: int) -> list[str]:
-    """A line a bucket: height, width, how many pictures, and how many batches where all devices take `at_once`."""
-    count = Counter(picture.bucket for picture in pictures)
-    return [
-        f"  {height:>5} x {width:<5} {number:>9,} pictures {-(-number // at_once):>7,} batches"
-        for (height, width), number in sorted(count.items())
-    ]
+def some(messages: Sequence[str]) -> str:
+    """The first few messages as one line, and how many more there are."""
+    more = f"; and {len(messages) - NAMED:,} more" if len(messages) > NAMED else ""
+    return "; ".join(map(printable, messages[:NAMED])) + more

@@ -1,5 +1,6 @@
-"""What every source yields: a captioned picture that can be opened at any time, or what is wrong with one."""
+"""What every source yields: a captioned picture that can be opened at any time, or why there is none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,23 +17,57 @@ class Entry:
     text: str
     open: Opener
     columns: dict[str, Any] = field(default_factory=dict)  # what else the source says of it
+    others: tuple[str, ...] = ()  # further captions of the same picture
+    caption_from: str = ""  # such as "column text"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All of its captions, the first one first."""
+        return (self.text, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One picture that cannot be used: its name and the reason, as one line."""
+    """One picture that cannot be used though it was meant to be: its name and the reason, as one line."""
 
     message: str
 
 
-def entry_or_fault(name: str, text: object, opener: Opener, columns: dict[str, Any]) -> Entry | Fault:
-    """An entry where the caption is a text that can be stored and read."""
-    if not isinstance(text, str):
-        return Fault(f"{name}: its caption is not text but {text!r:.60}")
-    if len(text) > LONGEST_CAPTION:
-        return Fault(f"{name}: its caption has {len(text):,} characters, more than {LONGEST_CAPTION:,}")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return Fault(f"{name}: its caption is not valid Unicode")
-    return Entry(name, text, opener, columns)
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Something that the source holds and that is no picture of the set: its name and the reason, as one line."""
+
+    message: str
+
+
+Item = Entry | Fault | Dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a user asks of a source.
+
+    Args:
+        image_column, text_column: columns, or fields of a tar's samples; None for the first of the usual names.
+        lines: whether each line of a file of text is a caption of its own.
+        sequential: whether pictures are opened once and in order, so that no table need be laid out for random access.
+    """
+
+    image_column: str | None = None
+    text_column: str | None = None
+    lines: bool = False
+    sequential: bool = False
+
+
+def entry_or_fault(
+    name: str, texts: Sequence[str], opener: Opener, columns: dict[str, Any], *, caption_from: str
+) -> Entry | Fault:
+    """An entry where its captions can be stored and read."""
+    for text in texts:
+        if len(text) > LONGEST_CAPTION:
+            return Fault(f"{name}: its caption has {len(text):,} characters, more than {LONGEST_CAPTION:,}")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return Fault(f"{name}: its caption is not valid Unicode")
+    return Entry(name, texts[0], opener, columns, tuple(texts[1:]), caption_from)

@@ -1,70 +1,138 @@
-"""A folder of pictures with a `metadata.jsonl`: one JSON object a line, `file_name`, `text` and any further columns."""
+"""Folders: with a metadata file that names their pictures, or pictures with captions beside them, tars and tables."""
 
-import io
-import json
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from emu.data.sources.entry import Entry, Fault, entry_or_fault
+from emu.data.sources.below import below
+from emu.data.sources.entry import Dropped, Item, Wanted
+from emu.data.sources.kinds import COMPANIONS, METADATA_FILES, PICTURES, TABLES, UNREAD, hidden, suffix
+from emu.data.sources.members import Members, Place, key
+from emu.data.sources.openers import File
+from emu.data.sources.records import is_record, read_record
+from emu.data.sources.rows import read_rows
+from emu.data.sources.tars import read_tar
 from emu.errors import UserError
 
-METADATA = "metadata.jsonl"
-LONGEST = 1_000_000  # bytes of a line
+REPEATS = re.compile(r"(\d{1,3})_(.+)")  # kohya's `10_subject`: how often to show each, and a caption for the rest
+UNFINISHED = ".curate"  # in a folder that `emu curate` has not written to its end
 
 
-def read_folder(root: Path, *, image_column: str, text_column: str) -> Iterator[Entry | Fault]:
-    """Every line's picture, its file name under `file_name` (as `datasets` has it) or `image_column`.
+def read_folder(folder: Path, wanted: Wanted, *, root: Path | None = None) -> Iterator[Item]:
+    """What a metadata file says of a folder, where there is one; or all that lies there and in the folders below.
 
-    UserError: a file name that leaves the folder, which no limit on bad pictures lets pass.
+    UserError: two metadata files, a funnel's folder that is not finished, a tar or a table that cannot be read.
     """
-    for number, line in enumerate(_lines(root / METADATA), start=1):
-        where = f"{METADATA} line {number}"
-        if len(line) > LONGEST:
-            yield Fault(f"{where}: longer than {LONGEST:,} bytes")
-        elif line.strip():
-            yield _read_line(root, where, line, image_column, text_column)
+    metadata = [folder / name for name in METADATA_FILES if (folder / name).is_file()]
+    if len(metadata) > 1:
+        names = " and ".join(path.name for path in metadata)
+        raise UserError(f"{folder}: holds {names}; name one of them, as {metadata[0]}")
+    if not metadata and (folder / UNFINISHED).is_dir():
+        raise UserError(f"{folder}: emu curate has not finished it; run the same command again")
+    paths = sorted(folder.iterdir())
+    lists = metadata or [path for path in paths if path.suffix == ".parquet" and _names_files(path, wanted)]
+    if not lists:
+        yield from read_paths(paths, wanted, root=root or folder)
+        return
+    if not metadata and any(path.suffix == ".tar" for path in paths):
+        raise UserError(
+            f"{folder}: holds tars and {lists[0].name}, which names files; name one kind, as {folder}/*.tar"
+        )
+    named = set[str]()
+    for path in lists:
+        yield from read_rows(path, wanted, named=named)
+    yield from _unnamed(folder, named, by=" or ".join(path.name for path in lists))
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    """Every line, of one that is too long the beginning; never more than that in memory."""
-    with path.open("rb") as file:
-        while line := file.readline(LONGEST + 1):
-            yield line
-            while line and not line.endswith(b"\n"):
-                line = file.readline(LONGEST)
+def read_paths(paths: Sequence[Path], wanted: Wanted, *, root: Path | None = None) -> Iterator[Item]:
+    """Pictures, tars, tables and folders, in this order. With `root` they are all that a folder below it holds.
+
+    Without it they are what the user named: then captions are looked for beside them, and every table is read.
+    """
+    folders = [path for path in paths if path.is_dir()]
+    files = [path for path in paths if not path.is_dir()]
+    for parent in dict.fromkeys(path.parent for path in files):
+        yield from _loose(parent, [path.name for path in files if path.parent == parent], wanted, root)
+    for path in files:
+        if suffix(path.name) == "tar" and not hidden(path.name):
+            yield from read_tar(path, wanted)
+            yield from _record(path)
+    yield from _tables([path for path in files if suffix(path.name) in TABLES], wanted, named=root is None)
+    for folder in folders:
+        if root is None:
+            yield from read_folder(folder, wanted)
+        elif folder.is_symlink():
+            yield Dropped(f"{folder.relative_to(root)}: a link to a folder, not followed; name that as data.root")
+        elif not folder.name.startswith("."):
+            yield from read_folder(folder, wanted, root=root)
+            yield from _record(folder)
 
 
-def _read_line(root: Path, where: str, line: bytes, image_column: str, text_column: str) -> Entry | Fault:
-    try:
-        row: Any = json.loads(line)
-    except ValueError as error:  # bad JSON or bad UTF-8
-        return Fault(f"{where}: not JSON ({error})")
-    if not isinstance(row, dict):
-        return Fault(f"{where}: not a JSON object")
-    column = "file_name" if "file_name" in row else image_column
-    name = row.pop(column, None)
-    if not isinstance(name, str):
-        return Fault(f'{where}: no "file_name"')
-    if _leaves(name):
-        raise UserError(f"{root / where}: {name!r} leads out of the folder; name files below it")
-    path = root / name
-    try:
-        if not path.is_file():
-            return Fault(f"{where}: no such file {path}")
-        if not path.resolve().is_relative_to(root.resolve()):
-            return Fault(f"{where}: {name} is a link out of the folder; copy the file, or name its folder as data.root")
-    except (OSError, ValueError) as error:  # a name that is too long, or that no file can have
-        return Fault(f"{where}: no such file ({error})")
-    return entry_or_fault(name, row.pop(text_column, None), partial(_open, path), row)
+def _loose(parent: Path, names: Sequence[str], wanted: Wanted, root: Path | None) -> Iterator[Item]:
+    """Pictures that lie in a folder, with the captions beside them."""
+    if root is None:
+        keys = {key(name) for name in names if suffix(name) in PICTURES}
+        beside = (
+            [name for name in os.listdir(parent) if suffix(name) in COMPANIONS and key(name) in keys] if keys else []
+        )
+        names = [*names, *sorted(set(beside).difference(names))]
+    base = root or parent
+    title = "" if parent == base else f"{parent.relative_to(base).as_posix()}/"
+
+    def checked(name: str) -> File:
+        path = parent / name
+        return File(path if path.is_file() and not path.is_symlink() else below(base, title + name))
+
+    def content(name: str, most: int) -> bytes:
+        with checked(name)() as file:
+            return file.read(most)
+
+    kohya = REPEATS.fullmatch(parent.name)
+    subject = kohya[2].replace("_", " ") if kohya else None
+    columns = {"repeats": int(kohya[1])} if kohya else {}
+    yield from Members(names, Place(title, checked, content, subject, columns), wanted)
 
 
-def _open(path: Path) -> io.BufferedReader:
-    return path.open("rb")
+def _tables(paths: Sequence[Path], wanted: Wanted, *, named: bool) -> Iterator[Item]:
+    pictures = list[Path]()
+    for path in paths:
+        if suffix(path.name) == "parquet":
+            if not _notes_downloads(path):
+                pictures.append(path)
+        elif named:
+            yield from read_rows(path, wanted)
+        else:
+            yield Dropped(f"{path.name}: a table beside the pictures, not read; name it to read it")
+    if pictures:
+        from emu.data.sources.tables import read_tables  # pyarrow takes a while to import
+
+        yield from read_tables(pictures, wanted)
 
 
-def _leaves(name: str) -> bool:
-    return any(
-        path.is_absolute() or path.drive or ".." in path.parts for path in (PurePosixPath(name), PureWindowsPath(name))
-    )
+def _names_files(path: Path, wanted: Wanted) -> bool:
+    from emu.data.sources.tables import stores_pictures
+
+    return not _notes_downloads(path) and not stores_pictures(path, wanted)
+
+
+def _notes_downloads(path: Path) -> bool:
+    """Whether a parquet file is what a downloader noted of the tar or the folder beside it."""
+    return (path.with_suffix(".tar").is_file() or path.with_suffix("").is_dir()) and is_record(path)
+
+
+def _record(of: Path) -> Iterator[Item]:
+    """What a downloader noted of a tar or a folder that it filled."""
+    path = of.parent / f"{of.name.removesuffix('.tar')}.parquet"
+    if path.is_file() and is_record(path):
+        yield from read_record(path)
+
+
+def _unnamed(folder: Path, named: set[str], *, by: str) -> Iterator[Dropped]:
+    """What lies in a folder and is not in the table that lists its pictures."""
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for file in sorted(files):
+            path = os.path.relpath(os.path.join(where, file), folder)
+            if path not in named and suffix(file) in PICTURES | UNREAD | {"tar"} and not hidden(file):
+                yield Dropped(f"{path}: {by} does not name it")

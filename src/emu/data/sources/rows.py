@@ -1,57 +1,102 @@
-"""Parquet files and datasets of the Hugging Face hub, both through `datasets`.
+"""A row of any table -> a captioned picture: one set of rules for JSON lines, CSV, parquet and the hub."""
 
-`datasets` takes seconds to import, so it is imported only where rows are read.
-"""
-
-import io
-from collections.abc import Iterator
-from functools import partial
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emu.data.sources.entry import Entry, Fault, entry_or_fault
+from emu.data.pictures import Opener
+from emu.data.sources.below import below
+from emu.data.sources.columns import NAMES, STORED, TEXTS, captions, listed, named
+from emu.data.sources.entry import Dropped, Fault, Item, Wanted, entry_or_fault
+from emu.data.sources.lines import read_lines
+from emu.data.sources.openers import File, Remote
 from emu.errors import UserError
 
-HUB = "hf://datasets/"  # as the hub's own file system has it
+ADDRESSES = ("http://", "https://")
+FETCHED = "success"  # what img2dataset writes under `status` where it got the picture
 
 
-def read_parquet(paths: list[Path], *, image_column: str, text_column: str) -> Iterator[Entry | Fault]:
-    """Every row; pictures are bytes or `{bytes, path}`, as `datasets` writes them."""
-    import datasets
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """How the rows of one table are read.
 
-    try:
-        table = datasets.load_dataset("parquet", data_files=[str(path) for path in paths], split="train")
-    except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
-        reason = str(error.__cause__ or error).split("\n")[0]
-        raise UserError(f"{', '.join(map(str, paths))}: cannot be read as parquet ({reason})") from None
-    return _read_rows(table, image_column=image_column, text_column=text_column)
+    Args:
+        folder: the one that its file names are below.
+        wanted: what the user asks for.
+        usual: names of the picture's column, the likeliest first.
+    """
+
+    folder: Path
+    wanted: Wanted
+    usual: Sequence[str] = (*STORED, *NAMES)
+
+    def picture_column(self, columns: Iterable[str]) -> str | None:
+        """The wanted column, or `file_name` in its place; where none is wanted the first usual one."""
+        columns, given = list(columns), self.wanted.image_column
+        if given:
+            return next((name for name in (given, "file_name") if name in columns), None)
+        return next(iter(named(columns, self.usual)), None)
+
+    def require(self, where: str, columns: Sequence[str]) -> str:
+        """The column of the pictures. UserError: that of pictures or of captions is not there."""
+        picture, text = self.picture_column(columns), self.wanted.text_column
+        if picture is None:
+            asked = self.wanted.image_column or f"of pictures ({', '.join(self.usual)})"
+            raise UserError(f"{where}: no column {asked}; {listed(columns)} (data.image_column)")
+        if not (text.partition(".")[0] in columns if text else named(columns, TEXTS)):
+            asked = text or f"of captions ({', '.join(TEXTS)})"
+            raise UserError(f"{where}: no column {asked}; {listed(columns)} (data.text_column)")
+        return picture
+
+    def item(self, where: str, row: Mapping[str, Any], stored: Opener | None = None) -> Item:
+        """What a row gives; `stored` opens its picture where that lies in the table itself, and not in `row`."""
+        if row.get("status") not in (None, FETCHED) and "error_message" in row:
+            return Dropped(f"{where}: {row['status']} ({row['error_message']})")
+        column = self.picture_column(row)
+        cell = row[column] if column else None
+        if stored is None and not isinstance(cell, str):
+            return Fault(f'{where}: no "file_name"; {listed(row)}')
+        try:
+            opener = stored or self._opener(str(cell))
+        except ValueError as error:
+            return Fault(f"{where}: {error}")
+        name = where if stored else str(cell)
+        try:
+            text_column, texts = captions(row, self.wanted.text_column)
+        except ValueError as error:
+            return Fault(f"{name}: {error}")
+        used = {text_column} if stored or isinstance(opener, Remote) else {text_column, column}
+        left = {key: value for key, value in row.items() if key not in used}
+        return entry_or_fault(name, texts, opener, left, caption_from=f"column {text_column}")
+
+    def _opener(self, name: str) -> Opener:
+        if name.lower().startswith(ADDRESSES):
+            return Remote(name)
+        if "://" in name:
+            raise ValueError(f"{name} is refused: neither http nor https")
+        return File(below(self.folder, name))
 
 
-def read_hub(root: str, *, image_column: str, text_column: str) -> Iterator[Entry | Fault]:
-    """Every row of the split `train` of `hf://datasets/owner/name`."""
-    import datasets
-
-    try:
-        table = datasets.load_dataset(root.removeprefix(HUB), split="train")
-    except Exception as error:  # the hub, the network, a loading script: many kinds, and none of them ours
-        reason = str(error).split("\n")[0]
-        raise UserError(f"data.root {root}: cannot be loaded from the hub ({reason})") from None
-    return _read_rows(table, image_column=image_column, text_column=text_column)
-
-
-def _read_rows(table: Any, *, image_column: str, text_column: str) -> Iterator[Entry | Fault]:
-    import datasets
-
-    for flag, column in (("image_column", image_column), ("text_column", text_column)):
-        if column not in table.column_names:
-            raise UserError(f"data.{flag} {column}: no such column; there are {', '.join(table.column_names)}")
-    pictures = table.select_columns([image_column]).cast_column(image_column, datasets.Image(decode=False))
-    for index, row in enumerate(table.remove_columns(image_column)):
-        yield entry_or_fault(
-            f"row {index}", row.pop(text_column), partial(_open_cell, pictures, index, image_column), row
-        )
+def read_rows(path: Path, wanted: Wanted, *, named: set[str] | None = None) -> Iterator[Item]:
+    """Every row of a table that names files or addresses; the files that it names go into `named`, used or not."""
+    rows = Rows(path.parent, wanted, (*NAMES, *STORED))
+    checked = path.suffix == ".jsonl"  # where every line has its own columns
+    for where, row in read_lines(path):
+        if isinstance(row, Fault):
+            yield row
+            continue
+        if not checked:
+            rows.require(str(path), list(row))
+            checked = True
+        if named is not None:
+            named.update(map(os.path.normpath, names_in(row, rows.picture_column(row))))
+        yield rows.item(where, row)
 
 
-def _open_cell(pictures: Any, index: int, column: str) -> io.BufferedReader | io.BytesIO:
-    cell = pictures[index][column]
-    return io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else Path(cell["path"]).open("rb")
+def names_in(row: Mapping[str, Any], column: str | None) -> list[str]:
+    """The files of a row: its picture, and the smaller one that `emu card` made that of."""
+    made = row.get("upsampled_from")
+    names = [row.get(column) if column else None, made.get("file_name") if isinstance(made, dict) else None]
+    return [name for name in names if isinstance(name, str)]

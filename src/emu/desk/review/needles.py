@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from emu.data.sources.folder import METADATA
+from emu.data.sources.kinds import METADATA
 from emu.desk.review.results import NAME, results
 from emu.desk.review.study import Review
 from emu.desk.review.waiting import by_pass

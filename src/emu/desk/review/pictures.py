@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from emu.curate.curated import original
-from emu.data.sources.entry import Fault
-from emu.data.sources.folder import METADATA, read_folder
+from emu.data.sources import Entry, Wanted
+from emu.data.sources.kinds import METADATA
+from emu.data.sources.rows import read_rows
 from emu.errors import UserError, printable
 from emu.runs import write_atomically
 
@@ -41,8 +42,8 @@ def read_pictures(folder: Path) -> dict[str, Shown]:
     if not (folder / METADATA).is_file():
         raise UserError(f"{folder}: no {METADATA} there; give a folder that emu curate made, or one like it")
     rows = {}
-    for entry in read_folder(folder, image_column="image", text_column="text"):
-        if isinstance(entry, Fault):
+    for entry in read_rows(folder / METADATA, Wanted(text_column="text")):
+        if not isinstance(entry, Entry):
             raise UserError(f"{folder}: {printable(entry.message)}; mend {METADATA} and start again")
         rows[entry.name] = (entry.text, dict(entry.columns))
     if not rows:

@@ -1,0 +1,57 @@
+"""What a survey says in words: which shapes, which captions, what is enlarged, and what is not used."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from emu.data.survey import Picture, Survey, some
+
+
+def table(pictures: Sequence[Picture], *, at_once: int) -> list[str]:
+    """A line a bucket: height, width, how many pictures, and how many batches where all devices take `at_once`."""
+    count = Counter(picture.bucket for picture in pictures)
+    return [
+        f"  {height:>5} x {width:<5} {number:>9,} pictures {-(-number // at_once):>7,} batches"
+        for (height, width), number in sorted(count.items())
+    ]
+
+
+def remarks(used: Sequence[Picture], seen: Survey, *, lines: bool) -> list[str]:
+    """A line each for what somebody would want to know before `used` is trained on; of all that was seen, the rest."""
+    said = [_captions(used, lines=lines), _enlarged(used), _repeats(used), _rest(len(used), seen)]
+    return [f"  {line}" for line in said if line]
+
+
+def _rest(used: int, seen: Survey) -> str:
+    counts = {"not drawn": len(seen.pictures) - used, "bad": len(seen.faults), "left out": len(seen.dropped)}
+    said = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    listed = f": {some(seen.dropped)}" if seen.dropped else ""
+    return f"not used: {said}{listed}" if said else ""
+
+
+def _captions(pictures: Sequence[Picture], *, lines: bool) -> str:
+    entries = [picture.entry for picture in pictures]
+    origins = Counter(entry.caption_from for entry in entries)
+    said = [f"captions from {', '.join(f'{origin} ({count:,})' for origin, count in origins.most_common())}"]
+    if several := sum(bool(entry.others) for entry in entries):
+        said.append(f"{several:,} pictures have several, of which one is drawn at each visit")
+    if empty := sum(not entry.text.strip() for entry in entries):
+        said.append(f"{empty:,} are empty")
+    broken = sum("\n" in entry.text.strip() for entry in entries)
+    if broken and not lines:
+        said.append(f"{broken:,} have several lines, read as one caption (data.caption_lines)")
+    return "; ".join(said)
+
+
+def _enlarged(pictures: Sequence[Picture]) -> str:
+    factors = [picture.enlargement for picture in pictures if picture.enlargement > 1]
+    if not factors:
+        return ""
+    return f"{len(factors):,} pictures are smaller than their shape and are enlarged, by up to {max(factors):.2g}"
+
+
+def _repeats(pictures: Sequence[Picture]) -> str:
+    asked = sorted({int(count) for picture in pictures if (count := picture.entry.columns.get("repeats"))})
+    if not asked:
+        return ""
+    numbers = ", ".join(map(str, asked))
+    return f"folder names ask for repeats ({numbers}), which are not made: every picture is seen once an epoch"

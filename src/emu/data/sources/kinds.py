@@ -1,0 +1,81 @@
+"""Files by their endings: what is read as a picture, what goes with one, and what else people keep beside pictures."""
+
+import re
+
+PICTURES = frozenset(
+    [
+        "jpg",
+        "jpeg",
+        "jpe",
+        "jfif",
+        "mpo",
+        "png",
+        "apng",
+        "webp",
+        "avif",
+        "tif",
+        "tiff",
+        "bmp",
+        "dib",
+        "gif",
+        "ppm",
+        "pgm",
+        "pbm",
+        "pnm",
+        "heic",
+        "heif",
+        "hif",
+    ]
+)
+COMPANIONS = ("json", "txt", "caption")
+TABLES = frozenset(("parquet", "csv", "tsv", "jsonl"))
+METADATA = "metadata.jsonl"  # what emu writes
+METADATA_FILES = (METADATA, "metadata.csv", "metadata.parquet")  # as `datasets` has them
+UNREAD = frozenset(  # pictures, moving pictures and archives: meant to be used, and to be named where they are not
+    [
+        "jxl",
+        "jp2",
+        "j2k",
+        "psd",
+        "svg",
+        "ico",
+        "tga",
+        "exr",
+        "hdr",
+        "dng",
+        "cr2",
+        "cr3",
+        "nef",
+        "arw",
+        "orf",
+        "rw2",
+        "raf",
+        "mp4",
+        "webm",
+        "mov",
+        "avi",
+        "mkv",
+        "zip",
+        "gz",
+        "tgz",
+        "bz2",
+        "xz",
+        "zst",
+        "7z",
+        "rar",
+        "tfrecord",
+        "arrow",
+    ]
+)
+NOTES = re.compile(r"(?i)^(readme|licen[sc]e|notice|changelog|requirements|dataset_infos?|.*_stats)\b")
+
+
+def suffix(name: str) -> str:
+    """`a/b.c.JPG` -> `jpg`."""
+    stem, dot, ending = name.rpartition("/")[2].rpartition(".")
+    return ending.lower() if dot and stem else ""
+
+
+def hidden(name: str) -> bool:
+    """A file that its maker's system hides, such as the `._0001.jpg` that a Mac puts beside a picture."""
+    return name.rpartition("/")[2].startswith(".") or "__MACOSX" in name

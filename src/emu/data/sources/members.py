@@ -1,0 +1,183 @@
+"""Pictures with captions in files beside them: one set of rules for folders and for the members of tars.
+
+`a.jpg` takes `a.json`, `a.txt` or `a.caption`, or `a.jpg.txt`. Where it has none, its key counts, which is what stands
+before the first dot, as WebDataset has it: so `7.image.jpg` takes `7.txt` or `7.caption.txt`.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from emu.data.pictures import Opener
+from emu.data.sources.columns import TEXTS, captions, cell_of, listed, named, texts_of
+from emu.data.sources.entry import Dropped, Fault, Item, Wanted, entry_or_fault
+from emu.data.sources.kinds import COMPANIONS, NOTES, PICTURES, UNREAD, hidden, suffix
+
+LONGEST = 1_000_000  # bytes of a caption's file
+NONE = f"no caption beside it ({', '.join(f'.{kind}' for kind in COMPANIONS)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder, or a tar.
+
+    Args:
+        title: put before a name in messages.
+        opener: of a picture, by its name. ValueError: why it may not be opened.
+        content: of a caption's file, at most so many bytes of it. ValueError or OSError: why there is none.
+        subject: a caption for what has none of its own, from the folder's name.
+        columns: of every picture.
+    """
+
+    title: str
+    opener: Callable[[str], Opener]
+    content: Callable[[str, int], bytes]
+    subject: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Members:
+    """The names in one place, and which of them belong together."""
+
+    def __init__(self, names: Sequence[str], place: Place, wanted: Wanted) -> None:
+        self.names, self.place, self.wanted = names, place, wanted
+        texts = [name for name in names if suffix(name) in COMPANIONS and not hidden(name)]
+        self.companions = {f"{stem(name)}.{suffix(name)}": name for name in texts}
+        self.pictures = [name for name in names if suffix(name) in PICTURES and not hidden(name)]
+        self.by_stem, self.by_key = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+        for name in self.pictures:
+            self.by_stem[stem(name)].append(name)
+            self.by_key[key(name)].append(name)
+        self.texts_by_key = defaultdict[str, list[str]](list)
+        for name in sorted(texts):
+            self.texts_by_key[key(name)].append(name)
+        self.used: set[str] = set()
+
+    def __iter__(self) -> Iterator[Item]:
+        """Every picture in the order of the names; then what is there beside them and is not read."""
+        for name in self.pictures:
+            yield self._picture(name)
+        for name in self.names:
+            if why := self._unread(name):
+                yield Dropped(f"{self.place.title}{name}: {why}")
+
+    def _picture(self, name: str) -> Item:
+        shown = self.place.title + name
+        beside = self._own(name)
+        if beside and name != (first := self._first(self.by_stem[stem(name)])):
+            return Dropped(f"{shown}: {first} has the same name, and is the one that is read")
+        if not beside and key(name) != stem(name):
+            found = self._of_key(name)
+            if not isinstance(found, list):
+                return type(found)(f"{shown}: {found.message}")
+            beside = found
+        self.used.update(beside)
+        try:
+            texts, columns, origin = self._captions(beside)
+            opener = self.place.opener(name)
+        except (ValueError, OSError, RecursionError) as error:
+            return Fault(f"{shown}: {error}")
+        return entry_or_fault(shown, texts, opener, {**columns, **self.place.columns}, caption_from=origin)
+
+    def _own(self, name: str) -> list[str]:
+        """The files beside a picture that bear its name."""
+        places = [f"{bare}.{kind}" for kind in COMPANIONS for bare in (stem(name), name)]
+        return [self.companions[place] for place in places if place in self.companions]
+
+    def _of_key(self, name: str) -> list[str] | Dropped | Fault:
+        """The files of text of a picture's key, where it is the one that they are of."""
+        own = key(name)
+        texts = [text for text in self.texts_by_key[own] if stem(text) not in self.by_stem or stem(text) == own]
+        if not texts:
+            return []
+        if own in self.by_stem:
+            return Dropped(f"beside {self.by_stem[own][0]}, which the caption is of")
+        rivals = [other for other in self.by_key[own] if not self._own(other)]
+        if (chosen := self._first(rivals, strict=True)) is None:
+            fields = [ending(rival) for rival in rivals]
+            return Fault(f"one caption for {', '.join(fields)}; name one of them, as data.image_column {fields[-1]}")
+        if name != chosen:
+            return Dropped(f"beside {chosen}, which the caption is of")
+        best = [text for text in texts if stem(text) == own or self._names_text(text)]
+        return best or texts[:1]
+
+    def _first(self, rivals: Sequence[str], *, strict: bool = False) -> str | None:
+        """Of pictures of one name or key: whose ending is wanted, the only one or, unless `strict`, the first."""
+        asked = self.wanted.image_column
+        chosen = [
+            rival for rival in rivals if asked in (ending(rival), ending(rival).rpartition(".")[0], suffix(rival))
+        ]
+        if chosen or not strict or len(rivals) == 1:
+            return (chosen or list(rivals))[0]
+        return None
+
+    def _names_text(self, text: str) -> bool:
+        name = ending(text).rpartition(".")[0]
+        return name == self.wanted.text_column or name.casefold() in TEXTS
+
+    def _captions(self, beside: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Any], str]:
+        """(captions, what else a .json says, where the captions are from). ValueError: there is none."""
+        columns, empty = dict[str, Any](), False
+        for name in beside:
+            content = self.place.content(name, LONGEST + 1)
+            if len(content) > LONGEST:
+                raise ValueError(f"its caption's file is longer than {LONGEST:,} bytes")
+            if suffix(name) == "json":
+                texts, said = self._object(json.loads(content))
+                columns |= said
+            else:
+                texts = self._lines(content.decode("utf-8-sig").strip())
+            if texts and texts[0].strip():
+                return texts, columns, f".{suffix(name)}"
+            empty = empty or bool(texts)
+        if self.place.subject is not None:
+            return (self.place.subject,), columns, "the folder's name"
+        if empty:
+            return ("",), columns, "an empty file"
+        raise ValueError(f"{beside[0]} has no caption; {listed(columns)}" if beside else NONE)
+
+    def _object(self, row: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """The captions of a .json, none where it has none, and what else it says."""
+        if not isinstance(row, dict):
+            return texts_of(row), {}
+        wanted = self.wanted.text_column
+        try:
+            column, texts = captions(row, wanted if wanted in row else None)
+        except ValueError:
+            if any(cell_of(row, name) is not None for name in named(row, TEXTS)):
+                raise
+            return (), row
+        return texts, {name: value for name, value in row.items() if name != column}
+
+    def _lines(self, text: str) -> tuple[str, ...]:
+        lines = tuple(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+        return lines if self.wanted.lines and lines else (text,)
+
+    def _unread(self, name: str) -> str | None:
+        """Why something that might be meant to be read is not; None for what nobody would expect to be."""
+        kind, file = suffix(name), name.rpartition("/")[2]
+        if kind in PICTURES:
+            return "a hidden file" if hidden(name) else None
+        if kind in UNREAD and not hidden(name):
+            return f".{kind} is not read"
+        if kind in COMPANIONS and name not in self.used and key(name) not in self.by_key and not NOTES.match(file):
+            return "no picture beside it"
+        return None
+
+
+def stem(name: str) -> str:
+    """`a/b.c.jpg` -> `a/b.c`."""
+    return name.rpartition(".")[0]
+
+
+def key(name: str) -> str:
+    """`a/b.c.jpg` -> `a/b`."""
+    folder, slash, file = name.rpartition("/")
+    return folder + slash + file.partition(".")[0]
+
+
+def ending(name: str) -> str:
+    """`a/b.c.jpg` -> `c.jpg`."""
+    return name.rpartition("/")[2].partition(".")[2]

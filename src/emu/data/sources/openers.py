@@ -1,0 +1,53 @@
+"""Where a picture's bytes lie: small values that travel to worker processes, and are equal where the bytes are."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from emu.data.pictures import BadPicture, Opener
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of its own."""
+
+    path: Path
+
+    def __call__(self) -> io.BufferedReader:
+        return self.path.open("rb")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A stretch of an uncompressed tar: one seek and one read."""
+
+    path: Path
+    offset: int
+    size: int
+
+    def __call__(self) -> io.BytesIO:
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return io.BytesIO(file.read(self.size))
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """An address, from which only the funnel fetches."""
+
+    url: str
+
+    def __call__(self) -> NoReturn:
+        raise BadPicture("at an address; only emu curate fetches it")
+
+
+def length(file: Opener) -> int:
+    """How many bytes there are; of files and members of tars without opening them."""
+    match file:
+        case File(path):
+            return path.stat().st_size
+        case Member(size=size):
+            return size
+    with file() as stream:
+        return stream.seek(0, 2)

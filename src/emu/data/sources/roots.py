@@ -1,0 +1,51 @@
+"""What `data.root` names: folders and files, spelled out where it is a pattern."""
+
+import glob
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from emu.bundled import resolve
+from emu.errors import UserError
+
+MOST = 1_000_000  # names that a pattern may spell out
+BRACES = re.compile(r"\{([^{}]*)\}")
+RANGE = re.compile(r"(\d+)\.\.(\d+)")
+
+
+def find(root: str) -> list[Path]:
+    """Folders and files, in order. UserError: there are none, or one that is named is not there."""
+    names = list(islice(spelled_out(str(Path(resolve(root)).expanduser())), MOST + 1))
+    if len(names) > MOST:
+        raise UserError(f"data.root {root}: stands for more than {MOST:,} names")
+    found: list[Path] = []
+    for name in names or [root]:
+        matching = [Path(name)] if Path(name).exists() else sorted(map(Path, glob.glob(name, recursive=True)))
+        if not matching:
+            where = "" if name == root else f" ({name})"
+            raise UserError(
+                f"data.root {root}: no such folder or file{where}; a dataset of the hub is hf://datasets/OWNER/NAME"
+            )
+        found += matching
+    return list(dict.fromkeys(found))
+
+
+def spelled_out(pattern: str) -> Iterator[str]:
+    """`{000..002}.tar` -> `000.tar`, `001.tar`, `002.tar`; `{a,b}` -> `a`, `b`. Other braces stay as they are."""
+    for match in BRACES.finditer(pattern):
+        choices = _choices(match[1])
+        if choices is not None:
+            before, after = pattern[: match.start()], pattern[match.end() :]
+            for choice in choices:
+                yield from spelled_out(f"{before}{choice}{after}")
+            return
+    yield pattern
+
+
+def _choices(inside: str) -> Iterator[str] | None:
+    if bounds := RANGE.fullmatch(inside):
+        first, last = int(bounds[1]), int(bounds[2])
+        width = len(bounds[1]) if bounds[1].startswith("0") or len(bounds[1]) == len(bounds[2]) else 0
+        return (f"{number:0{width}}" for number in range(first, last + 1))
+    return iter(inside.split(",")) if "," in inside else None
