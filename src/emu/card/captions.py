@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from emu.card.blocks import Block, Cell, Section, Table, Told, count, share
-from emu.curate.curated import Row, original
+from emu.curate.curated import original
+from emu.data.sources.columns import Row
 
 SOURCES = {"source": "the source's own", "model": "drafted by a model", "human": "written or corrected by people"}
 LANGUAGES = ("language", "lang")

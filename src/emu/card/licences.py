@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from emu.card.blocks import Block, Cell, Section, Table, Told, share
-from emu.curate.curated import Row
+from emu.data.sources.columns import Row
 
 SHOWN = 30
 UNTOLD = "not told"

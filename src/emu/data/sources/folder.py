@@ -41,8 +41,8 @@ def read_folder(folder: Path, wanted: Wanted, *, root: Path | None = None) -> It
         )
     named = set[str]()
     for path in lists:
-        yield from read_rows(path, wanted, named=named)
-    yield from _unnamed(folder, named, by=" or ".join(path.name for path in lists))
+        yield from read_rows(path, wanted, named=named, title=_title(folder, root))
+    yield from _unnamed(folder, named, title=_title(folder, root), by=" or ".join(path.name for path in lists))
 
 
 def read_paths(paths: Sequence[Path], wanted: Wanted, *, root: Path | None = None) -> Iterator[Item]:
@@ -56,9 +56,9 @@ def read_paths(paths: Sequence[Path], wanted: Wanted, *, root: Path | None = Non
         yield from _loose(parent, [path.name for path in files if path.parent == parent], wanted, root)
     for path in files:
         if suffix(path.name) == "tar" and not hidden(path.name):
-            yield from read_tar(path, wanted)
+            yield from read_tar(path, wanted, folder=_title(path.parent, root))
             yield from _record(path)
-    yield from _tables([path for path in files if suffix(path.name) in TABLES], wanted, named=root is None)
+    yield from _tables([path for path in files if suffix(path.name) in TABLES], wanted, root)
     for folder in folders:
         if root is None:
             yield from read_folder(folder, wanted)
@@ -77,8 +77,7 @@ def _loose(parent: Path, names: Sequence[str], wanted: Wanted, root: Path | None
             [name for name in os.listdir(parent) if suffix(name) in COMPANIONS and key(name) in keys] if keys else []
         )
         names = [*names, *sorted(set(beside).difference(names))]
-    base = root or parent
-    title = "" if parent == base else f"{parent.relative_to(base).as_posix()}/"
+    base, title = root or parent, _title(parent, root)
 
     def checked(name: str) -> File:
         path = parent / name
@@ -94,20 +93,27 @@ def _loose(parent: Path, names: Sequence[str], wanted: Wanted, root: Path | None
     yield from Members(names, Place(title, checked, content, subject, columns), wanted)
 
 
-def _tables(paths: Sequence[Path], wanted: Wanted, *, named: bool) -> Iterator[Item]:
+def _title(folder: Path, root: Path | None) -> str:
+    """What is put before the names of a folder's files, so that they are told from those of others."""
+    return "" if root in (None, folder) else f"{folder.relative_to(root).as_posix()}/"
+
+
+def _tables(paths: Sequence[Path], wanted: Wanted, root: Path | None) -> Iterator[Item]:
     pictures = list[Path]()
     for path in paths:
         if suffix(path.name) == "parquet":
             if not _notes_downloads(path):
                 pictures.append(path)
-        elif named:
+        elif root is None:
             yield from read_rows(path, wanted)
         else:
-            yield Dropped(f"{path.name}: a table beside the pictures, not read; name it to read it")
+            yield Dropped(
+                f"{_title(path.parent, root)}{path.name}: a table beside the pictures, not read; name it to read it"
+            )
     if pictures:
         from emu.data.sources.tables import read_tables  # pyarrow takes a while to import
 
-        yield from read_tables(pictures, wanted)
+        yield from read_tables(pictures, wanted, title=_title(pictures[0].parent, root))
 
 
 def _names_files(path: Path, wanted: Wanted) -> bool:
@@ -128,11 +134,11 @@ def _record(of: Path) -> Iterator[Item]:
         yield from read_record(path)
 
 
-def _unnamed(folder: Path, named: set[str], *, by: str) -> Iterator[Dropped]:
+def _unnamed(folder: Path, named: set[str], *, title: str, by: str) -> Iterator[Dropped]:
     """What lies in a folder and is not in the table that lists its pictures."""
     for where, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for file in sorted(files):
             path = os.path.relpath(os.path.join(where, file), folder)
             if path not in named and suffix(file) in PICTURES | UNREAD | {"tar"} and not hidden(file):
-                yield Dropped(f"{path}: {by} does not name it")
+                yield Dropped(f"{title}{path}: {by} does not name it")

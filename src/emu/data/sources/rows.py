@@ -26,11 +26,13 @@ class Rows:
         folder: the one that its file names are below.
         wanted: what the user asks for.
         usual: names of the picture's column, the likeliest first.
+        title: put before names in messages.
     """
 
     folder: Path
     wanted: Wanted
     usual: Sequence[str] = (*STORED, *NAMES)
+    title: str = ""
 
     def picture_column(self, columns: Iterable[str]) -> str | None:
         """The wanted column, or `file_name` in its place; where none is wanted the first usual one."""
@@ -52,17 +54,20 @@ class Rows:
 
     def item(self, where: str, row: Mapping[str, Any], stored: Opener | None = None) -> Item:
         """What a row gives; `stored` opens its picture where that lies in the table itself, and not in `row`."""
+        where = self.title + where
         if row.get("status") not in (None, FETCHED) and "error_message" in row:
             return Dropped(f"{where}: {row['status']} ({row['error_message']})")
         column = self.picture_column(row)
         cell = row[column] if column else None
         if stored is None and not isinstance(cell, str):
             return Fault(f'{where}: no "file_name"; {listed(row)}')
+        if stored is None and "://" in str(cell) and not _is_address(str(cell)):
+            return Fault(f"{cell}: refused: neither http nor https")
         try:
             opener = stored or self._opener(str(cell))
         except ValueError as error:
             return Fault(f"{where}: {error}")
-        name = where if stored else str(cell)
+        name = where if stored else str(cell) if isinstance(opener, Remote) else f"{self.title}{cell}"
         try:
             text_column, texts = captions(row, self.wanted.text_column)
         except ValueError as error:
@@ -72,20 +77,20 @@ class Rows:
         return entry_or_fault(name, texts, opener, left, caption_from=f"column {text_column}")
 
     def _opener(self, name: str) -> Opener:
-        if name.lower().startswith(ADDRESSES):
-            return Remote(name)
-        if "://" in name:
-            raise ValueError(f"{name} is refused: neither http nor https")
-        return File(below(self.folder, name))
+        return Remote(name) if _is_address(name) else File(below(self.folder, name))
 
 
-def read_rows(path: Path, wanted: Wanted, *, named: set[str] | None = None) -> Iterator[Item]:
+def _is_address(name: str) -> bool:
+    return name.lower().startswith(ADDRESSES)
+
+
+def read_rows(path: Path, wanted: Wanted, *, named: set[str] | None = None, title: str = "") -> Iterator[Item]:
     """Every row of a table that names files or addresses; the files that it names go into `named`, used or not."""
-    rows = Rows(path.parent, wanted, (*NAMES, *STORED))
+    rows = Rows(path.parent, wanted, (*NAMES, *STORED), title)
     checked = path.suffix == ".jsonl"  # where every line has its own columns
     for where, row in read_lines(path):
         if isinstance(row, Fault):
-            yield row
+            yield Fault(title + row.message)
             continue
         if not checked:
             rows.require(str(path), list(row))

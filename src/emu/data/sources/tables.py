@@ -40,13 +40,13 @@ class Table:
         return not _is_text(self.kind)
 
 
-def read_tables(paths: Sequence[Path], wanted: Wanted, *, usual: Sequence[str] | None = None) -> Iterator[Item]:
-    """Every row of every file, in order; `usual` are the names of the picture's column, the likeliest first.
+def read_tables(paths: Sequence[Path], wanted: Wanted, *, title: str = "") -> Iterator[Item]:
+    """Every row of every file, in order; `title` is put before names in messages.
 
     Paths are below the folder of their file; an address is to be fetched. UserError: no parquet, or columns that are
     not there, which is told before a picture is looked at.
     """
-    tables = [_table(path, Rows(path.parent, wanted, *([usual] if usual else []))) for path in paths]
+    tables = [_table(path, Rows(path.parent, wanted, title=title)) for path in paths]
     groups = dict[tuple[str, pa.DataType], list[Table]]()
     for table in tables:
         groups.setdefault((table.column, table.kind), []).append(table)

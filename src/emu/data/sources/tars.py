@@ -11,8 +11,8 @@ from emu.data.sources.openers import Member
 from emu.errors import UserError
 
 
-def read_tar(path: Path, wanted: Wanted) -> Iterator[Item]:
-    """Every picture in the order of the tar.
+def read_tar(path: Path, wanted: Wanted, *, folder: str = "") -> Iterator[Item]:
+    """Every picture in the order of the tar; `folder` is put before its name.
 
     A member's name is a name and no path. Links, devices and second members of a name are faults where they would be
     pictures. UserError: no tar, or a torn one.
@@ -30,7 +30,8 @@ def read_tar(path: Path, wanted: Wanted) -> Iterator[Item]:
                 found[member.name] = Member(path, member.offset_data, member.size)
     except (tarfile.TarError, OSError) as error:
         raise UserError(f"{path}: cannot be read as a tar ({error})") from None
-    yield from (Fault(f"{path.name}:{fault}") for fault in faults)
+    title = f"{folder}{path.name}:"
+    yield from (Fault(title + fault) for fault in faults)
 
     with path.open("rb") as file:
 
@@ -38,7 +39,7 @@ def read_tar(path: Path, wanted: Wanted) -> Iterator[Item]:
             file.seek(found[name].offset)
             return file.read(min(found[name].size, most))
 
-        yield from Members(list(found), Place(f"{path.name}:", found.__getitem__, content), wanted)
+        yield from Members(list(found), Place(title, found.__getitem__, content), wanted)
 
 
 LINK = "a link or a device, not a file"

@@ -1,0 +1,333 @@
+"""Sets as people have them: each layout gives its pictures with their captions, and a word for all the rest."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emu.data.sources import Dropped, Entry, Fault, read_source
+from emu.errors import UserError
+from sets import downloaded, picture, write, write_table, write_tar
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("datasets"))
+
+
+def read(root: Path | str, **wanted: Any) -> tuple[dict[str, str], list[str], list[str]]:
+    """Name -> caption of what is used, what failed, what was dropped; every picture that is used can be opened."""
+    used, failed, dropped = {}, [], []
+    for item in read_source(str(root), **wanted):
+        match item:
+            case Entry():
+                assert item.name not in used
+                used[item.name] = item.text
+                with item.open() as stream:
+                    assert stream.read()
+            case Fault(message):
+                failed.append(message)
+            case Dropped(message):
+                dropped.append(message)
+    return used, failed, dropped
+
+
+def test_captions_lie_beside_pictures(tmp_path: Path) -> None:
+    root = write(
+        tmp_path / "set",
+        {
+            "a.jpg": picture(0, "JPEG"),
+            "a.txt": "a boat\n",
+            "B.PNG": picture(1),
+            "B.TXT": "a bear",
+            "c.webp": picture(2, "WEBP"),
+            "c.caption": "a cat",
+            "d.jpg": picture(3, "JPEG"),
+            "d.jpg.txt": "a dog",
+            "e.tif": picture(4, "TIFF"),
+            "e.json": json.dumps({"caption": None, "width": 8}),
+            "e.txt": "an eel",
+            "below/f.v2.jpg": picture(5, "JPEG"),
+            "below/f.v2.txt": "a fox",
+            "g.png": picture(6),
+            "README.txt": "what this is",
+            "h.txt": "a hare",
+            "i.jxl": b"a format of its own",
+            ".hidden/j.jpg": picture(7, "JPEG"),
+            "._a.jpg": b"a note of a Mac's",
+        },
+    )
+    used, failed, dropped = read(root)
+    assert used == {
+        "a.jpg": "a boat",
+        "B.PNG": "a bear",
+        "c.webp": "a cat",
+        "d.jpg": "a dog",
+        "e.tif": "an eel",
+        "below/f.v2.jpg": "a fox",
+    }
+    assert failed == ["g.png: no caption beside it (.json, .txt, .caption)"]
+    assert dropped == ["._a.jpg: a hidden file", "h.txt: no picture beside it", "i.jxl: .jxl is not read"]
+
+
+def test_folders_of_kohya_give_captions_and_say_their_repeats(tmp_path: Path) -> None:
+    root = write(
+        tmp_path / "train",
+        {
+            "10_sks_dog/1.png": picture(0),
+            "10_sks_dog/1.caption": "a dog in the snow",
+            "10_sks_dog/2.png": picture(1),
+            "3_cat/1.png": picture(2),
+        },
+    )
+    entries = [item for item in read_source(str(root)) if isinstance(item, Entry)]
+    assert {entry.name: entry.text for entry in entries} == {
+        "10_sks_dog/1.png": "a dog in the snow",
+        "10_sks_dog/2.png": "sks dog",
+        "3_cat/1.png": "cat",
+    }
+    assert [entry.columns["repeats"] for entry in entries] == [10, 10, 3]
+
+
+@pytest.mark.parametrize("form", ["files", "webdataset", "parquet"])
+def test_what_a_downloader_leaves(tmp_path: Path, form: str) -> None:
+    downloaded(tmp_path / "set", form, good=3, failed=2)
+    used, failed, dropped = read(tmp_path / "set")
+    assert list(used.values()) == ["caption 0", "caption 1", "caption 2"]
+    assert failed == []
+    assert len(dropped) == 2
+    assert all("failed_to_download (HTTP Error 404: Not Found)" in one for one in dropped)
+
+
+def test_shards_by_a_pattern(tmp_path: Path) -> None:
+    for number in range(12):
+        downloaded(tmp_path / "set", "webdataset", good=1, failed=1, shard=f"{number:05}")
+    assert len(read(tmp_path / "set" / "{00000..00010}.tar")[0]) == 11
+    assert len(read(tmp_path / "set" / "{00003,00007}.tar")[2]) == 2
+    assert len(read(tmp_path / "set" / "0000*.tar")[0]) == 10
+    with pytest.raises(UserError, match=r"no such folder or file .*00012.tar"):
+        read(tmp_path / "set" / "{00000..00012}.tar")
+    with pytest.raises(UserError, match="stands for more than 1,000,000 names"):
+        read(tmp_path / "{0..99999999999}.tar")
+
+
+def test_shards_in_folders_of_folders(tmp_path: Path) -> None:
+    for part in ("a/0", "a/1", "b/0"):
+        write_tar(tmp_path / "set" / f"{part}.tar", {"0.png": picture(0), "0.txt": part})
+    assert list(read(tmp_path / "set")[0].values()) == ["a/0", "a/1", "b/0"]
+
+
+def test_members_of_a_tar_whose_names_have_dots(tmp_path: Path) -> None:
+    members: dict[str, bytes | str] = {
+        "boat.v1.jpg": picture(0, "JPEG"),
+        "boat.v1.txt": "the first boat",
+        "boat.v2.jpg": picture(1, "JPEG"),
+        "boat.v2.json": json.dumps({"caption": "the second boat"}),
+        "7.image.png": picture(2),
+        "7.caption.txt": "a column each",
+        "8.jpg": picture(3, "JPEG"),
+        "8.mask.png": picture(4),
+        "8.txt": "a mask beside it",
+        "9.input.png": picture(5),
+        "9.output.png": picture(6),
+        "9.txt": "which of them?",
+    }
+    path = write_tar(tmp_path / "a.tar", members)
+    used, failed, dropped = read(path)
+    assert used == {
+        "a.tar:boat.v1.jpg": "the first boat",
+        "a.tar:boat.v2.jpg": "the second boat",
+        "a.tar:7.image.png": "a column each",
+        "a.tar:8.jpg": "a mask beside it",
+    }
+    assert [one.partition(":")[2].partition(": ")[0] for one in failed] == ["9.input.png", "9.output.png"]
+    assert "data.image_column output.png" in failed[0]
+    assert dropped == ["a.tar:8.mask.png: beside 8.jpg, which the caption is of"]
+    used, failed, dropped = read(path, image_column="output.png")
+    assert used["a.tar:9.output.png"] == "which of them?"
+    assert failed == []
+    assert len(dropped) == 2
+
+
+def test_a_stray_tar_swallows_no_folder(tmp_path: Path) -> None:
+    files: dict[str, bytes | str] = {}
+    for i in range(5):
+        files |= {f"{i}.png": picture(i), f"{i}.txt": f"number {i}"}
+    root = write(tmp_path / "set", files)
+    write_tar(root / "old.tar", {"9.png": picture(9), "9.txt": "an old one"})
+    assert list(read(root)[0].values()) == [*(f"number {i}" for i in range(5)), "an old one"]
+
+
+ROWS = [{"file_name": "0.png", "text": "number 0"}, {"file_name": "1.png", "text": "number 1, and more"}]
+
+
+def write_metadata(root: Path, kind: str) -> None:
+    if kind == "parquet":
+        write_table(root / "metadata.parquet", ROWS)
+    elif kind == "csv":
+        write(root, {"metadata.csv": '\ufefffile_name,text\n0.png,number 0\n1.png,"number 1, and more"\n'})
+    else:
+        write(root, {"metadata.jsonl": "\n".join(map(json.dumps, ROWS))})
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("below", [False, True])
+def test_metadata_files_are_alike_and_rule_their_folder(tmp_path: Path, kind: str, below: bool) -> None:
+    root = tmp_path / "set" / "train" if below else tmp_path / "set"
+    write(root, {f"{i}.png": picture(i) for i in range(3)} | {"2.txt": "a caption of its own", "sub/3.png": picture(3)})
+    write_metadata(root, kind)
+    used, failed, dropped = read(tmp_path / "set")
+    assert list(used.values()) == ["number 0", "number 1, and more"]
+    assert failed == []
+    where = "train/" if below else ""
+    assert dropped == [f"{where}{name}: metadata.{kind} does not name it" for name in ("2.png", "sub/3.png")]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_metadata_names_nothing_outside_whatever_its_kind(tmp_path: Path, kind: str) -> None:
+    write(tmp_path, {"secret.png": picture(0)})
+    root = write(tmp_path / "set", {"1.png": picture(1)})
+    (root / "link.png").symlink_to(tmp_path / "secret.png")
+    names = ["../secret.png", str(tmp_path / "secret.png"), "link.png", "sub/../1.png"]
+    if kind == "csv":
+        write(root, {"metadata.csv": "\n".join(["file_name,text", *(f"{name},a" for name in names)])})
+    elif kind == "parquet":
+        write_table(root / "metadata.parquet", [{"file_name": name, "text": "a"} for name in names])
+    else:
+        write(root, {"metadata.jsonl": "\n".join(json.dumps({"file_name": name, "text": "a"}) for name in names)})
+    used, failed, _ = read(root)
+    assert used == {}
+    assert len(failed) == 4
+    assert all("out of the folder" in one for one in failed)
+
+
+def test_links_out_of_a_folder_are_no_pictures_and_no_captions(tmp_path: Path) -> None:
+    write(tmp_path, {"secret.png": picture(0), "secret.txt": "a secret", "more/1.png": picture(1)})
+    root = write(tmp_path / "set", {"a.png": picture(1), "b.txt": "b"})
+    (root / "a.txt").symlink_to(tmp_path / "secret.txt")
+    (root / "b.png").symlink_to(tmp_path / "secret.png")
+    (root / "more").symlink_to(tmp_path / "more")
+    used, failed, dropped = read(root)
+    assert used == {}
+    assert len(failed) == 2
+    assert dropped == ["more: a link to a folder, not followed; name that as data.root"]
+
+
+@pytest.mark.parametrize("column", ["text", "caption", "TEXT", "prompt", "Caption"])
+def test_captions_stand_under_usual_names(tmp_path: Path, column: str) -> None:
+    rows = [{"image": {"bytes": picture(0), "path": None}, column: "a boat", "score": 1.0}]
+    write_table(tmp_path / "a.parquet", rows)
+    (entry,) = read_source(str(tmp_path / "a.parquet"))
+    assert isinstance(entry, Entry)
+    assert (entry.text, entry.caption_from, entry.columns) == ("a boat", f"column {column}", {"score": 1.0})
+
+
+def test_columns_that_are_not_there_are_named_with_those_that_are(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.parquet", [{"image": picture(0), "label": 3}])
+    with pytest.raises(UserError, match=r"no column of captions \(text, caption, .*there are image, label"):
+        read(tmp_path / "a.parquet")
+    write(tmp_path, {"b.csv": "picture;caption\na.png;a"})
+    with pytest.raises(UserError, match=r"no column of pictures \(.*there are picture;caption"):
+        read(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize(
+    ("cell", "wanted", "captions"),
+    [
+        (["a boat", None, "a ship", "a boat"], None, ("a boat", "a ship")),
+        ({"en": "a boat", "de": "ein Boot"}, None, ("a boat",)),
+        ({"de": "ein Boot", "fr": "un bateau"}, "text.fr", ("un bateau",)),
+        ([{"raw": "a boat"}, {"raw": "a ship"}], None, ("a boat", "a ship")),
+        (None, None, None),
+        ([], None, None),
+        ({"de": "ein Boot"}, None, None),
+        (7, None, None),
+    ],
+)
+def test_cells_of_captions(tmp_path: Path, cell: object, wanted: str | None, captions: tuple[str, ...] | None) -> None:
+    write(tmp_path, {"0.png": picture(0), "metadata.jsonl": json.dumps({"file_name": "0.png", "text": cell})})
+    (item,) = read_source(str(tmp_path), text_column=wanted)
+    assert (item.texts if isinstance(item, Entry) else None) == captions
+
+
+def test_a_null_caption_makes_way_for_another_column(tmp_path: Path) -> None:
+    row = {"file_name": "0.png", "text": None, "caption": "a boat"}
+    write(tmp_path, {"0.png": picture(0), "metadata.jsonl": json.dumps(row)})
+    assert read(tmp_path)[0] == {"0.png": "a boat"}
+    (said,) = read(tmp_path, text_column="text")[1]
+    assert said == "0.png: no caption under text; there are file_name, text, caption"
+
+
+def test_lines_are_captions_where_that_is_asked_for(tmp_path: Path) -> None:
+    root = write(tmp_path, {"0.png": picture(0), "0.txt": "a boat\n\n a ship \n"})
+    (whole,), (lines,) = read_source(str(root)), read_source(str(root), lines=True)
+    assert isinstance(whole, Entry)
+    assert isinstance(lines, Entry)
+    assert whole.texts == ("a boat\n\n a ship",)
+    assert lines.texts == ("a boat", "a ship")
+
+
+def test_a_comma_too_many_costs_a_row_and_no_caption(tmp_path: Path) -> None:
+    write(tmp_path, {"0.png": picture(0), "metadata.csv": "file_name,text\n0.png,a boat, at sea\n0.png,a ship\n"})
+    used, failed, _ = read(tmp_path)
+    assert used == {"0.png": "a ship"}
+    assert failed == ["metadata.csv line 2: 3 cells for 2 columns; quote what has a comma in it"]
+
+
+def test_what_two_files_could_say_is_asked(tmp_path: Path) -> None:
+    write(tmp_path, {"metadata.jsonl": "", "metadata.csv": ""})
+    with pytest.raises(UserError, match=r"holds metadata.jsonl and metadata.csv; name one of them"):
+        read(tmp_path)
+
+
+LAYOUTS = ("beside", "bare", "tar", "files", "webdataset", "parquet", "csv", "other", "orphan", "kohya")
+
+
+def lay(root: Path, layout: str, count: int) -> tuple[int, int, int]:
+    """Adds `count` pictures in some layout, in a folder of its own; returns how many are used, fail, are dropped."""
+    match layout:
+        case "beside":
+            for i in range(count):
+                write(root, {f"{i}.png": picture(i), f"{i}.txt": "a"})
+            return count, 0, 0
+        case "bare":
+            write(root, {f"{i}.png": picture(i) for i in range(count)})
+            return 0, count, 0
+        case "kohya":
+            write(root / "10_cat", {f"{i}.png": picture(i) for i in range(count)})
+            return count, 0, 0
+        case "tar":
+            members = {f"{i}.{end}": data for i in range(count) for end, data in (("png", picture(i)), ("txt", "a"))}
+            write_tar(root / "a.b.tar", {**members, "x.y.png": picture(0)})
+            return count, 1, 0
+        case "files" | "webdataset" | "parquet":
+            downloaded(root, layout, good=count, failed=1)
+            return count, 0, 1
+        case "csv":
+            write(root, {f"{i}.png": picture(i) for i in range(count + 2)})
+            rows = "\n".join(f"{i}.png,a" for i in [*range(count), 99])
+            write(root, {"metadata.csv": f"file_name,caption\n{rows}\n"})
+            return count, 1, 2
+        case "other":
+            write(root, {f"{i}.jxl": b"?" for i in range(count)})
+            return 0, 0, count
+        case _:
+            write(root, {f"{i}.caption": "a" for i in range(count)})
+            return 0, 0, count
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(st.tuples(st.sampled_from(LAYOUTS), st.integers(1, 3)), min_size=1, max_size=5))
+def test_all_that_a_mixture_of_layouts_holds_is_used_dropped_or_failed(
+    parts: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("mixture")
+    counts = [lay(root / f"part-{i}", layout, count) for i, (layout, count) in enumerate(parts)]
+    found: dict[type, int] = {Entry: 0, Fault: 0, Dropped: 0}
+    for item in read_source(str(root), sequential=True):
+        found[type(item)] += 1
+    assert tuple(found.values()) == tuple(map(sum, zip(*counts, strict=True)))
