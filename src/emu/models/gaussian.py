@@ -12,6 +12,7 @@ from emu.module import TextToImageModule
 from emu.objectives import Predict, ddpm_loss
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
+DISTILLED = ("LCMScheduler", "TCDScheduler")
 
 
 class GaussianDiffusion(TextToImageModule):
@@ -34,22 +35,51 @@ class GaussianDiffusion(TextToImageModule):
 
     def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
         pipeline = super().build_pipeline(networks)
-        kind = pipeline.scheduler.config.get("prediction_type")
-        if kind not in PREDICTIONS:
-            raise UserError(
-                f"model.pretrained {self.pretrained}: its {type(pipeline.scheduler).__name__} has prediction_type "
-                f"{kind}; {type(self).__name__} learns {', '.join(PREDICTIONS)} (see scheduler/scheduler_config.json)"
-            )
+        if reason := self.untrainable(pipeline):
+            raise UserError(f"model.pretrained {self.pretrained}: {reason}")
         return pipeline
+
+    def untrainable(self, pipeline: Any) -> str | None:
+        """Why the checkpoint cannot be trained as it was trained, of all that its configs say; None where it can."""
+        kind, scheduler, unet = type(pipeline.scheduler).__name__, pipeline.scheduler.config, pipeline.unet.config
+        where = "see scheduler/scheduler_config.json"
+        if "sigma_data" in scheduler or scheduler.get("timestep_type") == "continuous":
+            return (
+                f"its {kind} is EDM's, whose network takes inputs scaled by the noise level, and its logarithm for a "
+                f"time; {type(self).__name__} learns at the integer times of a DDPM schedule alone ({where})"
+            )
+        if scheduler.get("use_flow_sigmas"):
+            return (
+                f"its {kind} has use_flow_sigmas, so it learned a flow, which {type(self).__name__} does not ({where})"
+            )
+        if scheduler.get("prediction_type") not in PREDICTIONS:
+            return (
+                f"its {kind} has prediction_type {scheduler.get('prediction_type')}; {type(self).__name__} learns "
+                f"{', '.join(PREDICTIONS)} ({where})"
+            )
+        if kind in DISTILLED or unet.time_cond_proj_dim is not None:
+            return "it is distilled to draw in few steps, which tuning would undo; tune the model that it was made from"
+        try:
+            schedule_of(pipeline.scheduler)
+        except (NotImplementedError, ValueError) as error:
+            return f"its {kind} has no schedule to train on ({error}; {where})"
+        return None
 
     @cached_property
     def noise_schedule(self) -> DDPMScheduler:
         """The schedule that the checkpoint was trained with, apart from the scheduler that samples."""
-        schedule: DDPMScheduler = DDPMScheduler.from_config(self.pipeline.scheduler.config)
-        return schedule
+        return schedule_of(self.pipeline.scheduler)
 
     def noise_loss(self, predict: Predict, x: Tensor) -> Tensor:
         """`ddpm_loss` as the checkpoint and the constructor have it: (b,)."""
         return ddpm_loss(
             predict, x, self.noise_schedule, noise_offset=self.noise_offset, min_snr_gamma=self.min_snr_gamma
         )
+
+
+def schedule_of(scheduler: Any) -> DDPMScheduler:
+    """The noise schedule that any scheduler of the Gaussian kind samples by, zero terminal SNR included."""
+    # Without the private keys: by them diffusers would take another class's defaults where this one's were meant.
+    config = {key: value for key, value in scheduler.config.items() if not key.startswith("_")}
+    schedule: DDPMScheduler = DDPMScheduler.from_config(config)
+    return schedule

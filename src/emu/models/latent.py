@@ -40,6 +40,20 @@ class LatentDiffusion(GaussianDiffusion):
         scaling_factor: float = self.pipeline.vae.config.scaling_factor
         return draw_posterior(moments) * scaling_factor
 
+    def untrainable(self, pipeline: Any) -> str | None:
+        vae, channels = pipeline.vae.config, pipeline.unet.config.in_channels
+        if channels != vae.latent_channels:
+            return (
+                f"its U-Net takes {channels} channels and its autoencoder makes {vae.latent_channels}: it learned from "
+                "more than text, as those do that fill in or edit pictures"
+            )
+        return super().untrainable(pipeline) or self._not_drawn_alike(vae)
+
+    def _not_drawn_alike(self, vae: Any) -> str | None:
+        if vae.latents_mean is None and vae.latents_std is None:
+            return None
+        return "its vae/config.json has latents_mean and latents_std, which StableDiffusionPipeline draws without"
+
     @property
     def size_multiple(self) -> int:
         return int(self.pipeline.vae_scale_factor * 2 ** (len(self.pipeline.unet.config.down_block_types) - 1))
@@ -50,6 +64,20 @@ class LatentDiffusionXL(LatentDiffusion):
 
     pipeline_class = StableDiffusionXLPipeline
     sampler_defaults = {"num_inference_steps": 50, "guidance_scale": 5.0}
+
+    def latents(self, moments: Tensor) -> Tensor:
+        """As in the parent; of mean 0 and deviation 1 where the autoencoder's config has theirs, as Playground's."""
+        vae, scaled = self.pipeline.vae.config, super().latents(moments)
+        if vae.latents_mean is None:
+            return scaled
+        mean, deviation = (scaled.new_tensor(list(of)).view(1, -1, 1, 1) for of in (vae.latents_mean, vae.latents_std))
+        normalised: Tensor = (scaled - mean * vae.scaling_factor) / deviation
+        return normalised
+
+    def _not_drawn_alike(self, vae: Any) -> str | None:
+        if (vae.latents_mean is None) != (vae.latents_std is None):  # the pipeline then draws without either
+            return "its vae/config.json has one of latents_mean and latents_std, and takes both or none"
+        return None
 
     def encode_prompts(self, prompts: list[str]) -> Cond:
         embeds, _, pooled, _ = self.pipeline.encode_prompt(

@@ -30,6 +30,12 @@ class PixelDiffusion(GaussianDiffusion):
         pipeline.scheduler = type(scheduler).from_config(scheduler.config, **self._changes(scheduler.config))
         return pipeline
 
+    def untrainable(self, pipeline: Any) -> str | None:
+        channels = pipeline.unet.config.in_channels
+        if channels != 3:
+            return f"its U-Net takes {channels} channels and a picture has 3: it learned from more than text"
+        return super().untrainable(pipeline)
+
     def write_changed(self, folder: Path) -> None:
         super().write_changed(folder)
         path = folder / "scheduler" / "scheduler_config.json"
