@@ -40,7 +40,8 @@ def new(config: Path, out: Path | None, *, captions: list[str], seed: int = 0, l
     rest = plan.components.keys() - tokenizers.keys()
     parts = tokenizers | {name: component(plan, name, tokenizers) for name in sorted(rest)}
     lines = [teach(plan, name, parts, captions, steps=learn_steps) for name in small_encoders(plan)]
-    folders.save(plan.architecture.pipeline_class(**parts), out)
+    with folders.replacing(out) as target:
+        plan.architecture.pipeline_class(**parts).save_pretrained(target)
     return "\n".join([report, *lines])
 
 

@@ -8,11 +8,10 @@ components:
 """
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from emu import documents
+from emu import documents, trust
 from emu.errors import UserError
 from emu.module import TextToImageModule
 
@@ -58,11 +57,7 @@ def read(path: Path) -> Plan:
 
 
 def _architecture(class_path: str, path: Path) -> type[TextToImageModule]:
-    module, _, name = class_path.rpartition(".")
-    try:
-        found = getattr(import_module(module), name, None) if module else None
-    except ImportError as error:
-        raise UserError(f"{path}: model {class_path}: {error}") from error
+    found = trust.load(class_path, where=f"{path}: model")
     if not (isinstance(found, type) and issubclass(found, TextToImageModule)):
         raise UserError(f"{path}: model {class_path}: no TextToImageModule; one is emu.models.LatentDiffusion")
     return found
