@@ -76,7 +76,7 @@ class Prompts:
                 "prompt": [f"a lamp, number {i // self.repeat}" for i in batch],
                 "seed": index + 100,
                 "index": index,
-                "group": ["seen" if i % 2 else "unseen" for i in batch],
+                "columns": [{"group": "seen" if i % 2 else "unseen"} for i in batch],
             }
 
 

@@ -23,6 +23,17 @@ from emu.errors import UserError
 Cond = dict[str, Tensor]
 Sampler = dict[str, int | float | bool | str]
 
+OURS = {
+    "prompt",
+    "negative_prompt",
+    "generator",
+    "height",
+    "width",
+    "num_images_per_prompt",
+    "output_type",
+    "return_dict",
+}
+
 
 class Architecture(L.LightningModule, ABC):
     """The half of `TextToImageModule` that knows pictures and prompts; the other half trains it."""
@@ -235,11 +246,14 @@ class Architecture(L.LightningModule, ABC):
         network.save_pretrained(description.parent, safe_serialization=True, max_shard_size=components.ONE_FILE)
         description.write_bytes(as_published)
 
+    def sampler_names(self) -> set[str]:
+        """What `sampler` may set: arguments of the pipeline's call but for those that `sample` gives it."""
+        return set(inspect.signature(self.pipeline.__call__).parameters) - OURS
+
     def _check_sampler(self) -> None:
-        known = inspect.signature(self.pipeline.__call__).parameters
         for name in self.sampler:
-            if name not in known:
-                raise UserError(f"model.sampler.{name}: {self.pipeline_class.__name__} takes no such argument")
+            if name not in self.sampler_names():
+                raise UserError(f"model.sampler.{name}: {type(self).__name__} has no such setting")
 
 
 def paired(cond: Cond, negative: Cond) -> Cond:

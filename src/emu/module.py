@@ -20,6 +20,7 @@ from emu import averaging, objectives
 from emu.architecture import Architecture, Cond, Sampler
 from emu.blocks import recompute
 from emu.errors import UserError
+from emu.settings import draw, drawn_with, require_drawable
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class TextToImageModule(Architecture):
             recompute(self.backbone)
 
     def on_fit_start(self) -> None:
-        """Refuse a cache that other encoders filled; UserError."""
+        """Refuse a cache that other encoders filled, and prompts that cannot be drawn as they ask; UserError."""
         # Lightning would warn of the average, which is in evaluation mode on purpose.
         warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
         cached = getattr(self.trainer.datamodule, "cache_fingerprint", None)
@@ -80,6 +81,7 @@ class TextToImageModule(Architecture):
                 f"data.cache: made by other encoders ({cached}, this model's are {self.fingerprint()}); "
                 "run `emu encode` with this config"
             )
+        require_drawable(self, getattr(self.trainer.datamodule, "prompt_rows", ()), where="data.prompts")
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """The weighted mean of the batch's losses."""
@@ -154,10 +156,10 @@ class TextToImageModule(Architecture):
                 "or the average is not taken"
             )
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
-        """Prompts -> {"images": float (b,3,h,w) in [0,1]}; pictures -> {"losses": float (b,)}, of the average."""
+    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+        """Of the average: prompts -> {"images": float (b,3,h,w) in [0,1], "sampler"}; pictures -> {"losses": (b,)}."""
         if "prompt" in batch:
-            return {"images": self.sample(self._cond(batch, "prompt"), self.empty_prompt(), batch["seed"])}
+            return {"images": draw(self, batch), "sampler": drawn_with(self, batch.get("settings", {}))}
         with self._fixed_draws(batch_idx), objectives.at_times(batch["time"]), self._average_as_backbone():
             losses = self._losses(batch)
         real = batch["weight"] > 0
@@ -175,15 +177,19 @@ class TextToImageModule(Architecture):
         with torch.no_grad():
             x = batch["x"] if "x" in batch else torch.cat([self.encode_images(i) for i in self._apart(batch["image"])])
             x = x.contiguous()  # as a cache gives it: the last bits of a convolution depend on the memory's order
-            cond = {**self._cond(batch, "text"), "size": batch["size"]}
+            cond = {**self._cond(batch), "size": batch["size"]}
         with objectives.seeded(batch["noise_seed"], self.device):
             return self.loss(x, cond)
 
-    def _cond(self, batch: dict[str, Any], text: str) -> Cond:
+    def _cond(self, batch: dict[str, Any]) -> Cond:
         if "cond" in batch:
             cached: Cond = batch["cond"]
             return cached
-        parts = [self.encode_prompts(list(prompts)) for prompts in self._apart(batch[text])]
+        return self.encode(batch["text"])
+
+    def encode(self, prompts: list[str]) -> Cond:
+        """`encode_prompts`, in a way that its last bits do not depend on the batch."""
+        parts = [self.encode_prompts(list(some)) for some in self._apart(prompts)]
         return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
     def _apart(self, many: Any) -> Sequence[Any]:

@@ -15,12 +15,14 @@ import torch
 from tqdm import tqdm
 
 from emu import runs
-from emu.data import load_prompts
+from emu.data.prompts import load_prompts, prompt_batches, sample_row
 from emu.drawn import black, to_pixels
 from emu.errors import UserError
 from emu.models.loading import find_checkpoint, load_model
 from emu.module import TextToImageModule
+from emu.settings import draw, drawn_with, require_drawable
 
+Row = runs.Row
 Sampler = dict[str, int | float | bool | str]
 
 PLANNED = ".planned"  # a folder in the folder: its samples.jsonl tells what an interrupted call was drawing
@@ -41,7 +43,7 @@ def sample(
 
     Args:
         model: a pipeline folder, a hub name, or a checkpoint of a run.
-        prompts: .txt, .tsv or .jsonl, as `load_prompts` takes them.
+        prompts: a file that `load_prompts` reads; a prompt's own seed and settings come over those given here.
         out: the folder; UserError where it holds files that no earlier call drew.
         limit: how many prompts, spread evenly over the file; 0 for all.
         seed: of the file's first prompt; each next has one more.
@@ -54,21 +56,33 @@ def sample(
     drawer = load_model(model)
     drawer.sampler = {**drawer.sampler, **(sampler or {})}
     drawer._check_sampler()
-    how = {"sampler": drawer.sampler, "model": identity(model)}
-    rows = [{"file": runs.picture_name(row["index"]), **row, **how} for row in planned]
+    require_drawable(drawer, planned, where=str(prompts))
+    rows = describe(drawer, planned, model=identity(model))
     rank, world, local = (int(os.environ.get(name, default)) for name, default in runs.PROCESS.items())
     if world > 1:
         torch.distributed.init_process_group("gloo")  # to wait for each other; nothing else travels
     found: list[Any] = [claim(out, rows) if rank == 0 else None]
     if world > 1:
         torch.distributed.broadcast_object_list(found)
-    draw(drawer, rows[rank::world], out, missing=found[0], batch_size=batch_size, local=local)
+    batches = prompt_batches(planned, batch_size=batch_size, rank=rank, world=world)
+    draw_missing(drawer, batches, out, missing=found[0], local=local)
     if world > 1:
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     if rank == 0:
         runs.write_samples(out, rows)
         discard(out / PLANNED)
+
+
+def describe(drawer: TextToImageModule, planned: list[Row], *, model: str) -> list[Row]:
+    """The rows of `samples.jsonl`, in the order of the prompts."""
+    batches = prompt_batches(planned, batch_size=len(planned), rank=0, world=1)
+    rows = [
+        {**sample_row(batch, i, sampler=drawn_with(drawer, batch["settings"])), "model": model}
+        for batch in batches
+        for i in range(len(batch["prompt"]))
+    ]
+    return sorted(rows, key=lambda row: int(row["index"]))
 
 
 def identity(model: str) -> str:
@@ -82,7 +96,7 @@ def identity(model: str) -> str:
     return f"{path} of {written.isoformat(timespec='seconds')}"
 
 
-def claim(out: Path, rows: list[runs.Row]) -> set[str]:
+def claim(out: Path, rows: list[Row]) -> set[str]:
     """The files still to draw; pictures that an earlier call drew otherwise are removed."""
     for folder in (out, out / PLANNED):
         runs.sweep(folder)
@@ -100,30 +114,28 @@ def claim(out: Path, rows: list[runs.Row]) -> set[str]:
     return {row["file"] for row in rows if not (out / row["file"]).exists()}
 
 
-def draw(
-    model: TextToImageModule, rows: list[runs.Row], out: Path, *, missing: set[str], batch_size: int, local: int = 0
+def draw_missing(
+    model: TextToImageModule, batches: list[dict[str, Any]], out: Path, *, missing: set[str], local: int = 0
 ) -> None:
-    """One PNG for each row that is missing, written as soon as it is drawn, on device `local` of this machine.
+    """One PNG for each file that is missing, written as soon as it is drawn, on device `local` of this machine.
 
     A batch is drawn whole though some of it be there already: its size may change the last bits of a picture, and a
     call that goes on should leave what one without a break leaves.
     """
-    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    wanted = [batch for batch in batches if any(row["file"] in missing for row in batch)]
+    named = [([runs.picture_name(int(index)) for index in batch["index"]], batch) for batch in batches]
+    wanted = [(files, batch) for files, batch in named if missing & set(files)]
     if wanted:
         model.to(torch.device("cuda", local) if torch.cuda.is_available() else "cpu")
-    with tqdm(total=sum(map(len, wanted)), unit="picture", disable=local > 0 or not wanted) as bar:
-        for batch in wanted:
-            cond = model.encode_prompts([row["prompt"] for row in batch])
-            images = model.sample(cond, model.empty_prompt(), [row["seed"] for row in batch])
-            pixels = to_pixels(images, [row["prompt"] for row in batch])
-            for row, dark in zip(batch, black(pixels), strict=True):
-                if dark:
-                    tqdm.write(f"warning: {out / row['file']} is black all over, and counts in no comparison")
-            for row, picture in zip(batch, pixels.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
-                if row["file"] in missing:
-                    runs.save_picture(out / row["file"], picture)
-            bar.update(len(batch))
+    with tqdm(total=sum(len(files) for files, _ in wanted), unit="picture", disable=local > 0 or not wanted) as bar:
+        for files, batch in wanted:
+            pixels = to_pixels(draw(model, batch), batch["prompt"])
+            for file, dark in zip(files, black(pixels), strict=True):
+                if dark and file in missing:
+                    tqdm.write(f"warning: {out / file} is black all over, and counts in no comparison")
+            for file, picture in zip(files, pixels.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
+                if file in missing:
+                    runs.save_picture(out / file, picture)
+            bar.update(len(files))
 
 
 def discard(folder: Path) -> None:

@@ -40,11 +40,12 @@ def test_a_limit_is_spread_over_the_file_and_changes_no_seed(tmp_path: Path) -> 
     ("name", "text", "message"),
     [
         ("p.txt", "\n", "holds no prompt"),
-        ("p.tsv", "Text\na cat\n", "no column `Prompt`"),
+        ("p.tsv", "Name\na cat\n", "names no column prompt or prompts or text or caption, but Name"),
         ("p.tsv", "Prompt\tCategory\n\tAnimals\n", "line 2: the prompt is empty"),
-        ("p.jsonl", '{"prompt": "a"}\n{"prompt": 3}\n', "line 2: needs an object"),
+        ("p.jsonl", '{"prompt": "a"}\n{"prompt": 3}\n', "line 2: the prompt is 3, no text"),
+        ("p.jsonl", '{"prompt": "a"}\n["b"]\n', "line 2: needs an object"),
         ("p.jsonl", "nonsense", "line 1: not JSON"),
-        ("p.csv", "a", ".txt, .tsv or .jsonl"),
+        ("p.xlsx", "a", ".txt, .csv, .tsv, .jsonl, .json, .toml"),
         ("p.txt", None, "no such prompt file"),
     ],
 )
@@ -60,7 +61,11 @@ def test_bad_files_are_named_in_one_line(tmp_path: Path, name: str, text: str | 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 12])
 def test_ranks_share_the_prompts_without_doubles_and_in_step(world: int) -> None:
-    rows = [{"prompt": f"prompt {i}", "group": "seen", "index": i, "seed": 100 + i} for i in range(10)]
+    settings = [{}, {"width": 64, "negative_prompt": "dull"}, {"width": 64}]
+    rows = [
+        {"prompt": f"prompt {i}", "group": "seen", "index": i, "seed": 100 + i, "settings": settings[i % 3]}
+        for i in range(10)
+    ]
     ranks = [prompt_batches(rows, batch_size=2, rank=rank, world=world) for rank in range(world)]
     assert len({len(batches) for batches in ranks}) == 1
     real = {}
@@ -68,12 +73,18 @@ def test_ranks_share_the_prompts_without_doubles_and_in_step(world: int) -> None
         for i, index in enumerate(batch["index"].tolist()):
             if index >= 0:
                 assert index not in real
+                negative = {"negative_prompt": batch["negative"][i]} if batch["negative"][i] else {}
                 real[index] = {
-                    **{k: batch[k][i] for k in ("prompt", "group")},
+                    "prompt": batch["prompt"][i],
                     "index": index,
                     "seed": int(batch["seed"][i]),
+                    "settings": batch["settings"] | negative,
+                    **batch["columns"][i],
                 }
     assert [real[i] for i in range(10)] == rows
+    # With FSDP every pass through the network is a collective one: ranks differ in neither size nor number of steps.
+    for together in zip(*ranks, strict=True):
+        assert all(batch["settings"] == together[0]["settings"] for batch in together)
 
 
 @pytest.mark.skipif(not PARTI.exists(), reason="PartiPrompts.tsv is not beside the checkout")

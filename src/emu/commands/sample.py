@@ -14,10 +14,15 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = commands.add_parser("sample", help="draw prompts with any pipeline folder or checkpoint")
     parser.set_defaults(action=sample, parser=parser)
     parser.add_argument("model", help="a pipeline folder, a hub name, or a checkpoint of a run")
-    parser.add_argument("prompts", type=Path, help=".txt, .tsv with a column Prompt, or .jsonl with a key prompt")
+    parser.add_argument("prompts", type=Path, help=".txt, .csv, .tsv, .jsonl, .json or .toml; see docs/prompts.md")
     parser.add_argument("out", type=Path, help="the folder to draw into; what is there already is not drawn again")
     parser.add_argument("--limit", type=int, default=0, help="how many prompts, spread over the file (0: all)")
-    parser.add_argument("--seed", type=int, default=0, help="the first prompt's seed; the next has one more")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="the first prompt's seed, the next has one more; a prompt's own goes before it",
+    )
     parser.add_argument("--batch-size", type=int, default=16, help="pictures at a time")
     parser.add_argument("--sampler", action="append", default=[], metavar="KEY=VALUE", help="guidance_scale=5, ...")
 

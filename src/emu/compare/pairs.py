@@ -39,7 +39,7 @@ class Run:
     Args:
         unpaired: pictures on either side whose prompt and seed the other side lacks.
         black: pairs left out because a picture is black all over (`emu.drawn`).
-        sampler: the settings that every picture was drawn with.
+        sampler: the settings that all pictures were drawn with; those of single prompts are not among them.
         quality: what `quality.json` says; empty for folders drawn without tuning.
     """
 
@@ -79,7 +79,7 @@ def read_run(run: Path) -> Run:
         raise UserError(
             f"{run}: steps {before_step} and {after_step} share no prompt and seed; draw both from one file"
         )
-    sampler = _sampler(run, [side[key] for side in (before, after) for key in shared])
+    sampler = _sampler(run, [(before[key], after[key]) for key in shared])
     scores = [runs.read_scores(folder) for folder in folders]
     require_scores(folders, scores)
     pairs = [
@@ -160,14 +160,15 @@ def _groups(row: runs.Row) -> dict[str, str]:
     return {found[name]: str(row[found[name]]) for name in CATEGORIES if row.get(found.get(name, ""))}
 
 
-def _sampler(run: Path, rows: list[runs.Row]) -> dict[str, Any]:
-    first: dict[str, Any] = rows[0].get("sampler", {})
-    for row in rows:
-        other = row.get("sampler", {})
-        if other != first:
-            keys = sorted(key for key in first.keys() | other.keys() if first.get(key) != other.get(key))
+def _sampler(run: Path, pairs: list[tuple[runs.Row, runs.Row]]) -> dict[str, Any]:
+    """What all pictures were drawn with. A prompt may have settings of its own, the same before and after."""
+    shared: dict[str, Any] = pairs[0][0].get("sampler", {})
+    for one, other in ([row.get("sampler", {}) for row in pair] for pair in pairs):
+        if one != other:
+            keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
             raise UserError(f"{run}: before and after differ in the sampler's {', '.join(keys)}; draw both alike")
-    return first
+        shared = {key: value for key, value in shared.items() if key in one and one[key] == value}
+    return shared
 
 
 def _paired(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, tuple[float, float]]:

@@ -42,7 +42,7 @@ class CuratedData(L.LightningDataModule):
             together.
         num_pictures: how many of the rest are trained on, drawn by `seed`; 0 for all. With one seed a smaller number's
             are among a larger one's.
-        prompts: .txt, .tsv or .jsonl of the prompts that are drawn at every check.
+        prompts: the prompts that are drawn at every check: .txt, .csv, .tsv, .jsonl, .json or .toml (docs/prompts.md).
         num_prompts: how many of them, spread evenly over the file; 0 for all.
         sample_batch_size: prompts a batch.
         aspect_ratios: False brings every picture to one square.
@@ -56,7 +56,7 @@ class CuratedData(L.LightningDataModule):
         max_pixels: larger pictures are bad, and are not decoded.
         num_workers: processes that decode.
         cache: what `emu encode` wrote; encoded pictures and captions are then served from it.
-        seed: of shuffling, caption dropout, the choice of pictures and, plus its index, of each prompt.
+        seed: of shuffling, caption dropout, the choice of pictures and, plus its index, of each prompt that names none.
     """
 
     def __init__(

@@ -12,7 +12,6 @@ from torch import Tensor
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from emu.architecture import Cond, generators
-from emu.errors import UserError
 from emu.module import TextToImageModule
 from emu.objectives import masked_token_loss
 
@@ -120,7 +119,5 @@ class Muse(TextToImageModule):
     def size_multiple(self) -> int:
         return self.token_size * (2 if self.pipeline.transformer.config.downsample else 1)
 
-    def _check_sampler(self) -> None:
-        known = {"num_inference_steps", "guidance_scale", "temperature"}
-        if unknown := set(self.sampler) - known:
-            raise UserError(f"model.sampler.{min(unknown)}: Muse takes {', '.join(sorted(known))}")
+    def sampler_names(self) -> set[str]:
+        return {"num_inference_steps", "guidance_scale", "temperature"}

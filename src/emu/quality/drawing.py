@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from emu import runs
+from emu.data.prompts import sample_row
 from emu.drawn import black, to_pixels
 from emu.guards.looks import colours, layout
 from emu.judges import Judge, judge_pixels
@@ -59,7 +60,7 @@ class Drawing:
     Args:
         folder: the step's folder, the same on every rank.
         judges: criterion ("appeal", "faithfulness") -> judge.
-        sampler: the settings that the pictures are drawn with, kept in every row.
+        sampler: the settings that the pictures are drawn with, kept in every row, where a batch has none of its own.
     """
 
     def __init__(self, folder: Path, *, judges: Mapping[str, Judge], sampler: Mapping[str, Any]) -> None:
@@ -72,22 +73,19 @@ class Drawing:
         self.looks: dict[str, tuple[Tensor, Tensor]] = {}
         self.held_out: list[tuple[float, float]] = []
 
-    def add(self, images: Tensor, batch: Mapping[str, Any]) -> None:
+    def add(self, images: Tensor, batch: Mapping[str, Any], sampler: Mapping[str, Any] | None = None) -> None:
         """Write and judge a batch: images float (b,3,h,w) in [0,1]; batch with `prompt`, `seed` and `index` of b.
 
-        Every further list in the batch is a column of the prompt file and goes along. Pictures of index -1 are fillers
-        of a rank's last batch and are left out.
+        `columns`, list[dict], of the prompt file go along, and `negative`, list[str], into the settings. Pictures of
+        index -1 are fillers of a rank's last batch and are left out.
         """
         kept = [i for i, index in enumerate(batch["index"].tolist()) if index >= 0]
         if not kept:
             return
         pixels = to_pixels(images[kept], [batch["prompt"][i] for i in kept])
-        columns = {name: values for name, values in batch.items() if isinstance(values, list)}
         rows = []
         for i, picture in zip(kept, pixels.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
-            index, seed = int(batch["index"][i]), int(batch["seed"][i])
-            own = {"file": runs.picture_name(index), "seed": seed, "index": index, "sampler": self.sampler}
-            row = {name: values[i] for name, values in columns.items()} | own
+            row = sample_row(batch, i, sampler=sampler or self.sampler)
             rows.append(row)
             runs.save_picture(self.folder / row["file"], picture)
             look = colours(picture), layout(Image.fromarray(picture))

@@ -33,7 +33,7 @@ class QualityTuning(L.Callback):
     divisible by `check_every` and at the last one, gradients accumulate up to `batch`, `max_steps` caps the Trainer's.
     The datamodule has `batch_size`. `validation_step` returns {"images": float (b,3,h,w) in [0,1]} for a batch with
     `prompt`, `seed` and `index`, and {"losses": float (b,)} for any other, which has `weight` and `time`; the
-    module has its `sampler` settings.
+    module has its `sampler` settings, or returns a batch's own as "sampler".
 
     Args:
         appeal: judges how good a picture looks; without it the latest check is kept as the best.
@@ -94,7 +94,7 @@ class QualityTuning(L.Callback):
         """Refuse to tune without a step 0; say so where the passes over each picture are far from the recipe."""
         if not self._base.get("scores"):
             raise UserError(
-                "data.prompts: no prompts were drawn at step 0; name a .txt, .tsv or .jsonl file of prompts"
+                "data.prompts: no prompts were drawn at step 0; name a file of prompts, such as a .txt of one a line"
             )
         self._schedule(trainer)
         if trainer.val_check_batch == 1:
@@ -143,7 +143,7 @@ class QualityTuning(L.Callback):
         if not _tuning(trainer):
             return
         if "prompt" in batch:
-            self._drawing.add(outputs["images"], batch)
+            self._drawing.add(outputs["images"], batch, outputs.get("sampler"))
         else:
             self._drawing.hold_out(outputs["losses"], batch)
 
