@@ -15,7 +15,7 @@ def programs() -> Path | None:
     """Where `initdb` and `pg_ctl` lie; Debian keeps them out of PATH."""
     found = shutil.which("initdb")
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return Path(found).parent if found else versions[-1].parent if versions else None
+    return Path(found).resolve().parent if found else versions[-1].parent if versions else None
 
 
 @contextmanager

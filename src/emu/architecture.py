@@ -4,7 +4,6 @@ Notable: the pipeline is held, not registered. Lightning sees two children: `bac
 average, which sits in the pipeline's slot, so that whatever the pipeline draws or saves is the average's.
 """
 
-import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
-from emu import components, folders
+from emu import adapters, components, folders
+from emu.adapters import Adapter
 from emu.errors import UserError
 
 Cond = dict[str, Tensor]
@@ -53,10 +53,13 @@ class Architecture(L.LightningModule, ABC):
     backbone: nn.Module
     ema: nn.Module
 
-    def __init__(self, pretrained: str, *, resolution: int | None, sampler: Sampler | None) -> None:
+    def __init__(
+        self, pretrained: str, *, resolution: int | None, sampler: Sampler | None, adapter: Adapter | None = None
+    ) -> None:
         super().__init__()
         self.pretrained = pretrained
         self.resolution = resolution
+        self.adapter = adapter
         self.sampler = {**self.sampler_defaults, **(sampler or {})}
         self._empty: Cond | None = None
 
@@ -168,7 +171,10 @@ class Architecture(L.LightningModule, ABC):
         for part in self.frozen_parts():
             part.requires_grad_(False).eval()
         self.backbone = getattr(self.pipeline, self.slot).requires_grad_(True).train()
-        self.ema = copy.deepcopy(self.backbone).requires_grad_(False).eval()
+        if self.adapter is not None:
+            adapters.attach(self.backbone, self.adapter)
+            adapters.leave_frozen_out(self)
+        self.ema = adapters.twin(self.backbone).requires_grad_(False).eval()
         setattr(self.pipeline, self.slot, self.ema)
         self._check_sampler()
         if self.resolution is not None:
@@ -222,13 +228,13 @@ class Architecture(L.LightningModule, ABC):
     # ---- in and out
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """As in torch; UserError where the weights are of another architecture."""
+        """As in torch; UserError where the weights are of another architecture or adapter."""
         try:
             return super().load_state_dict(state_dict, strict=strict, assign=assign)
         except RuntimeError as error:
             raise UserError(
-                f"the checkpoint does not fit {type(self).__name__} with model.pretrained {self.pretrained}: "
-                f"it holds another architecture ({' '.join(str(error).split())[:200]}...)"
+                f"the checkpoint does not fit {type(self).__name__} with model.pretrained {self.pretrained}: it holds "
+                f"another architecture, or another model.adapter ({' '.join(str(error).split())[:200]}...)"
             ) from error
 
     def save_pipeline(self, folder: str | Path) -> None:
@@ -242,7 +248,7 @@ class Architecture(L.LightningModule, ABC):
         """Write into a copy of the base what differs from it: the averaged weights; in a subclass what it changed."""
         description = folder / self.slot / "config.json"
         as_published = description.read_bytes()
-        network: Any = self.ema
+        network: Any = self.ema if self.adapter is None else adapters.merged(self.ema)
         network.save_pretrained(description.parent, safe_serialization=True, max_shard_size=components.ONE_FILE)
         description.write_bytes(as_published)
 

@@ -17,6 +17,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from emu import averaging, objectives
+from emu.adapters import Adapter
 from emu.architecture import Architecture, Cond, Sampler
 from emu.blocks import recompute
 from emu.errors import UserError
@@ -38,6 +39,7 @@ class TextToImageModule(Architecture):
             third more computation.
         max_skipped: optimizer steps in a row that may be skipped since a loss or gradient is not finite.
         sampler: keyword arguments of the pipeline's call over those in `sampler_defaults`.
+        adapter: train a low-rank adapter (LoRA) beside the network, whose own weights stay; None trains all of them.
     """
 
     trainer: Any  # Lightning sets some of its attributes where no type checker sees them
@@ -53,8 +55,9 @@ class TextToImageModule(Architecture):
         gradient_checkpointing: bool = False,
         max_skipped: int = 3,
         sampler: Sampler | None = None,
+        adapter: Adapter | None = None,
     ) -> None:
-        super().__init__(pretrained, resolution=resolution, sampler=sampler)
+        super().__init__(pretrained, resolution=resolution, sampler=sampler, adapter=adapter)
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.ema_decay = ema_decay
@@ -129,7 +132,7 @@ class TextToImageModule(Architecture):
 
     def configure_optimizers(self) -> Any:
         """The optimizer over the backbone, its rate rising linearly over `warmup_steps`, constant then."""
-        optimizer = self.optimizer(self.backbone.parameters())
+        optimizer = self.optimizer([weight for weight in self.backbone.parameters() if weight.requires_grad])
         warmup = max(1, self.warmup_steps)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 # Tensors that know their shape alone. Plain meta tensors do not do: transformers asks a mask of them for its values.
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from emu import components, folders
+from emu import adapters, components, folders
 from emu.errors import UserError
 from emu.module import TextToImageModule
 
@@ -36,18 +36,21 @@ class Outline:
         self.shapes = FakeTensorMode(allow_non_fake_inputs=True)
         with self.shapes:
             self.parts = networks(folder)
-        model.pipeline = model.build_pipeline(
-            self.parts
-        )  # outside: a scheduler computes with the values of its tensors
+        # Outside: a scheduler computes with the values of its tensors.
+        model.pipeline = model.build_pipeline(self.parts)
         model.backbone = model.ema = getattr(model.pipeline, model.slot)
+        if model.adapter is not None:  # outside too: peft moves an adapter to its layer's device, which shapes cannot
+            adapters.attach(model.backbone, model.adapter)
 
     def trained(self) -> int:
         """Parameters that train."""
-        return count(self.model.backbone)
+        return sum(weight.numel() for weight in self.model.backbone.parameters() if weight.requires_grad)
 
     def frozen(self) -> dict[str, int]:
-        """Component -> its parameters, of those that do not train."""
-        return {name: count(part) for name, part in self.parts.items() if name != self.model.slot}
+        """Component -> its parameters that do not train: beside an adapter those of the network itself too."""
+        sizes = {name: count(part) for name, part in self.parts.items() if name != self.model.slot}
+        base = count(self.model.backbone) - self.trained()
+        return {self.model.slot: base, **sizes} if base else sizes
 
     @torch.no_grad()
     def cached(self, height: int, width: int) -> tuple[int, int]:

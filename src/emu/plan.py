@@ -95,7 +95,8 @@ def memory(outline: Outline, settings: Settings) -> str:
         step += weights  # DDP's own copy of the gradients
     if config.trainer.accelerator != "cpu":  # where AdamW works on all weights at once, and needs as much again for it
         step = max(step, 2 * weights // max(1, among))
-    state, still = 4 * weights // max(1, among), FLOAT32 * sum(frozen.values())
+    base = frozen.get(outline.model.slot, 0)  # what an adapter stands beside is sharded as it is
+    state, still = 4 * weights // max(1, among), FLOAT32 * (sum(frozen.values()) - base + base // max(1, among))
     parts = ", ".join(f"{name} {number / 1e6:,.1f} M" for name, number in frozen.items())
     return (
         f"memory: {amount(state + still + max(step, found.encoding))} on each device at most, while it trains\n"

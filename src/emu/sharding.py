@@ -84,6 +84,7 @@ class FSDP2(ModelParallelStrategy):
             # Of the average no backward pass would drop the gathered weights.
             reshard = name == "ema" or (large if self.reshard_after_forward is None else self.reshard_after_forward)
             apply(network, self.mesh, reshard=reshard, dtype=self.compute_dtype)
+        share_frozen(networks["ema"], networks["backbone"])
         super().setup(trainer)
 
     def _networks(self) -> Iterator[tuple[str, nn.Module]]:
@@ -158,6 +159,16 @@ def apply(network: nn.Module, over: DeviceMesh, *, reshard: bool, dtype: torch.d
         layer.register_forward_pre_hook(_cast)
     # Always dropped: the root keeps its weights gathered after a forward pass without a backward one, as in sampling.
     fully_shard(network, mesh=over, mp_policy=outer, reshard_after_forward=True)
+
+
+def share_frozen(average: nn.Module, live: nn.Module) -> None:
+    """Let the average hold the very shards of the weights that do not train, as before it was sharded (`adapters`)."""
+    frozen = [(name, weight) for name, weight in live.named_parameters() if not weight.requires_grad]
+    for name, weight in frozen:
+        module, _, leaf = name.rpartition(".")
+        average.get_submodule(module).register_parameter(leaf, weight)
+    if frozen:
+        average._apply(lambda tensor: tensor)  # FSDP2 looks again at which parameters its modules have
 
 
 def _outside_of_blocks(module: nn.Module) -> Iterator[nn.Module]:

@@ -1,0 +1,136 @@
+"""Low-rank adapters: a few small matrices train beside a network whose own weights stay as they are.
+
+    emu fit -c latent/sdxl -c adapters/lora --data.root my/needles
+
+Hu et al. 2021, arXiv 2106.09685: a layer W x becomes W x + alpha / rank * B A x, where A (rank, in) and B (out, rank)
+train and B begins at 0. Notable: it works on any network, a user's own included, and knows of it only its blocks.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from emu.blocks import blocks
+from emu.errors import UserError
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What a low-rank adapter looks like.
+
+    Args:
+        rank: of the update of each layer.
+        alpha: the update is scaled by alpha / rank; None for alpha = rank, a scale of 1.
+        targets: ends of the names of the linear layers that get one, such as "to_q" or "attn1.to_out.0"; None for all
+            linear layers of the network's blocks.
+        dora: direction and magnitude of each layer's weights train apart (Liu et al. 2024, arXiv 2402.09353).
+    """
+
+    rank: int = 16
+    alpha: int | None = None
+    targets: list[str] | None = None
+    dora: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise UserError(f"model.adapter.rank {self.rank}: give 1 or more")
+
+
+def attach(network: nn.Module, adapter: Adapter) -> None:
+    """Freeze `network` and give its target layers an adapter, in place; the layers' outputs are unchanged.
+
+    The same on every process: what A begins with is drawn from a seed of its own. Raises UserError where a target names
+    no linear layer.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    network.requires_grad_(False)
+    config = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.rank if adapter.alpha is None else adapter.alpha,
+        target_modules=target_names(network, adapter.targets),
+        use_dora=adapter.dora,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        inject_adapter_in_model(config, network)
+
+
+def target_names(network: nn.Module, targets: list[str] | None) -> list[str]:
+    """The full names of the linear layers that get an adapter."""
+    linear = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+    if targets is None:
+        inner = {layer for block in blocks(network) for layer in block.modules()}
+        modules = dict(network.named_modules())
+        return [name for name in linear if modules[name] in inner] or linear
+    found = {target: [name for name in linear if f".{name}".endswith(f".{target}")] for target in targets}
+    for target, names in found.items():
+        if not names:
+            ends = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
+            raise UserError(f"model.adapter.targets {target}: no linear layer ends so; there are {ends}")
+    return sorted({name for names in found.values() for name in names})
+
+
+def twin(network: nn.Module) -> nn.Module:
+    """A copy whose trained parameters are its own and whose frozen ones are those of `network`."""
+    shared: dict[int, Any] = {id(p): p for p in network.parameters() if not p.requires_grad}
+    return copy.deepcopy(network, shared)
+
+
+def leave_frozen_out(module: Any) -> None:
+    """Neither `state_dict` holds nor `load_state_dict` asks for what is frozen in `backbone` and in its twin `ema`."""
+
+    def frozen() -> set[str]:
+        names = [name for name, weight in module.backbone.named_parameters() if not weight.requires_grad]
+        return {f"{network}.{name}" for network in ("backbone", "ema") for name in names}
+
+    def leave_out(_: nn.Module, state: dict[str, Any], prefix: str, *args: Any) -> None:
+        for name in frozen():
+            state.pop(prefix + name, None)
+
+    def not_missing(_: nn.Module, keys: Any) -> None:
+        keys.missing_keys[:] = [name for name in keys.missing_keys if name not in frozen()]
+
+    module.register_state_dict_post_hook(leave_out)
+    module.register_load_state_dict_post_hook(not_missing)
+
+
+def layers(network: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Name and layer of all that have an adapter; none where the network has none."""
+    from peft.tuners.lora import LoraLayer
+
+    return ((name, layer) for name, layer in network.named_modules() if isinstance(layer, LoraLayer))
+
+
+@torch.no_grad()
+def merged(network: nn.Module) -> nn.Module:
+    """The network without adapters, its target layers updated by them; it shares all other weights."""
+    shared: dict[int, Any] = {id(one): one for one in (*network.parameters(), *network.buffers())}
+    plain = copy.deepcopy(network, shared)
+    for name, layer in list(layers(plain)):
+        base = layer.get_base_layer()
+        base.weight = nn.Parameter(base.weight.clone(), requires_grad=False)
+        layer.merge()
+        parent, _, child = name.rpartition(".")
+        setattr(plain.get_submodule(parent), child, base)
+    plain.__dict__.pop("peft_config", None)
+    return plain
+
+
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    """`LAYER.lora_A.weight` (rank, in), `LAYER.lora_B.weight` (out, rank), of DoRA the magnitudes: peft's names.
+
+    alpha is folded into B: who reads them with alpha = rank, as readers do that are told of none, gets the strength
+    that was trained.
+    """
+    found: dict[str, Tensor] = {}
+    for name, layer in layers(network):
+        found[f"{name}.lora_A.weight"] = layer.lora_A["default"].weight.detach()
+        found[f"{name}.lora_B.weight"] = layer.lora_B["default"].weight.detach() * layer.scaling["default"]
+        if "default" in layer.lora_magnitude_vector:
+            found[f"{name}.lora_magnitude_vector.weight"] = layer.lora_magnitude_vector["default"].weight.detach()
+    return found

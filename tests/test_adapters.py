@@ -1,0 +1,212 @@
+"""Low-rank adapters on every architecture: what trains, what stays, what is written, and what others read of it."""
+
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from torch import Tensor, nn
+
+import test_layouts as layouts
+from architectures import CLASSES, PROMPTS, SEEDS, encoded, loader, make, prompt_batch, side, trainer, training_batch
+from emu import adapters, averaging, runs, sharding
+from emu.adapters import Adapter
+from emu.blocks import blocks
+from emu.checkpoints import Durable
+from emu.cli import main
+from emu.errors import UserError
+from emu.module import TextToImageModule
+from needles import make_folder
+from processes import ranks
+
+Folder = Callable[[str], Path]
+
+# SD3's last block computes a query of the text and drops what comes of it.
+WITHOUT_EFFECT = {"flow": {"transformer_blocks.1.attn.add_q_proj"}}
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(params=list(CLASSES))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["lora", "dora"])
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    """alpha is not the rank: a reader that overlooks it draws another picture."""
+    return Adapter(rank=4, alpha=10, dora=request.param)
+
+
+@pytest.fixture
+def path(tmp_path: Path, tiny_folder: Folder) -> Path:
+    """The config of a small run."""
+    return layouts.config(tmp_path, "latent", tiny_folder("latent"))
+
+
+def stirred(model: TextToImageModule) -> TextToImageModule:
+    """As if it had trained: no B is 0."""
+    torch.manual_seed(3)
+    for _, layer in adapters.layers(model.ema):
+        nn.init.normal_(layer.lora_B["default"].weight, std=0.2)
+    return model
+
+
+@torch.no_grad()
+def drawn(model: TextToImageModule) -> Tensor:
+    return model.sample(model.encode_prompts(PROMPTS[:1]), model.empty_prompt(), SEEDS[:1])[0].permute(1, 2, 0)
+
+
+def plain(pipeline: Any, name: str, model: TextToImageModule) -> Tensor:
+    """What diffusers alone draws."""
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(SEEDS[0])
+    size = {"height": side(name), "width": side(name)}
+    return torch.from_numpy(
+        pipeline(PROMPTS[0], generator=generator, output_type="np", **size, **model.sampler).images[0]
+    )
+
+
+def test_at_step_0_it_changes_nothing(name: str, tiny_folder: Folder, adapter: Adapter) -> None:
+    base, model = make(name, tiny_folder(name)), make(name, tiny_folder(name), adapter=adapter)
+    # DoRA divides by a norm and multiplies by it again, which may cost the last bit.
+    torch.testing.assert_close(drawn(model), drawn(base), rtol=0, atol=1e-5 if adapter.dora else 0)
+
+
+def test_it_trains_and_the_base_stays(name: str, tiny_folder: Folder, adapter: Adapter, tmp_path: Path) -> None:
+    """Each B moves, the average follows, no bit of the base changes, and a checkpoint holds the adapter alone."""
+    model = make(name, tiny_folder(name), adapter=adapter, warmup_steps=0)
+    before = {key: value.clone() for key, value in model.backbone.state_dict().items()}
+    batches = [training_batch(name, seed=seed) for seed in range(4)]
+    run = trainer(tmp_path, max_steps=4, num_sanity_val_steps=0)
+    run.fit(model, loader(*batches), loader(prompt_batch()))
+    run.save_checkpoint(tmp_path / "one.ckpt")
+    after, trained = model.backbone.state_dict(), {n for n, p in model.backbone.named_parameters() if p.requires_grad}
+    assert {key for key, value in after.items() if not torch.equal(value, before[key])} <= trained
+    still = {key for key, layer in adapters.layers(model.backbone) if not layer.lora_B["default"].weight.any()}
+    assert still == WITHOUT_EFFECT.get(name, set())
+    own = [
+        mean for mean, live in zip(model.ema.parameters(), model.backbone.parameters(), strict=True) if mean is not live
+    ]
+    assert len(own) == len(trained)
+    assert not any(mean.requires_grad for mean in model.ema.parameters())
+    state = torch.load(tmp_path / "one.ckpt", weights_only=True)["state_dict"]
+    buffers = {f"{of}.{key}" for of in ("backbone", "ema") for key, _ in model.backbone.named_buffers()}
+    assert state.keys() - buffers == {f"{of}.{key}" for of in ("backbone", "ema") for key in trained}
+    again = make(name, tiny_folder(name), adapter=adapter)
+    again.load_state_dict(state)
+    torch.testing.assert_close(drawn(again), drawn(model), rtol=0, atol=0)
+
+
+def test_merged_it_is_a_plain_pipeline_that_draws_the_same(
+    name: str, tiny_folder: Folder, adapter: Adapter, tmp_path: Path
+) -> None:
+    model = stirred(make(name, tiny_folder(name), adapter=adapter))
+    base = {key: value.clone() for key, value in model.backbone.state_dict().items()}
+    ours = drawn(model)
+    model.save_pipeline(tmp_path / "out")
+    theirs = DiffusionPipeline.from_pretrained(tmp_path / "out")
+    untouched = DiffusionPipeline.from_pretrained(tiny_folder(name))
+    assert getattr(theirs, model.slot).state_dict().keys() == getattr(untouched, model.slot).state_dict().keys()
+    torch.testing.assert_close(plain(theirs, name, model), ours, rtol=0, atol=1e-4)
+    assert (plain(untouched, name, model) - ours).abs().mean() > 0.002
+    torch.testing.assert_close(drawn(model), ours, rtol=0, atol=0)
+    assert all(torch.equal(value, base[key]) for key, value in model.backbone.state_dict().items())
+
+
+def test_all_linear_layers_of_the_blocks_have_one(name: str, tiny_folder: Folder) -> None:
+    model = make(name, tiny_folder(name), adapter=Adapter(rank=2))
+    plain_network = adapters.merged(model.ema)
+    linear = {key for key, one in plain_network.named_modules() if isinstance(one, nn.Linear)}
+    inside = {id(one) for block in blocks(plain_network) for one in block.modules()}
+    found = {key for key, _ in adapters.layers(model.ema)}
+    assert found == {key for key in linear if id(plain_network.get_submodule(key)) in inside}
+    assert found
+
+
+def test_targets_are_ends_of_names(tiny_folder: Folder) -> None:
+    model = make("latent", tiny_folder("latent"), adapter=Adapter(rank=2, targets=["attn2.to_k", "to_v"]))
+    names = [key for key, _ in adapters.layers(model.ema)]
+    assert names
+    assert all(key.endswith(("attn2.to_k", ".to_v")) for key in names)
+    assert any("attn1.to_v" in key for key in names)
+    with pytest.raises(UserError, match=r"model\.adapter\.targets to_w: no linear layer ends so; there are .*to_k"):
+        make("latent", tiny_folder("latent"), adapter=Adapter(targets=["to_w", "to_v"]))
+    with pytest.raises(UserError, match=r"model\.adapter\.rank 0"):
+        Adapter(rank=0)
+
+
+def test_a_checkpoint_of_another_adapter_is_refused(tiny_folder: Folder) -> None:
+    state = make("latent", tiny_folder("latent"), adapter=Adapter(rank=4)).state_dict()
+    for other in (Adapter(rank=2), Adapter(rank=4, targets=["to_q"]), None):
+        with pytest.raises(UserError, match=r"does not fit LatentDiffusion .* another model\.adapter"):
+            make("latent", tiny_folder("latent"), adapter=other).load_state_dict(copy.deepcopy(state))
+
+
+def test_losses_have_a_gradient_in_the_adapter_alone(name: str, tiny_folder: Folder) -> None:
+    model = make(name, tiny_folder(name), adapter=Adapter(rank=2))
+    model.loss(*encoded(model, name)).mean().backward()
+    with_gradient = {key for key, weight in model.backbone.named_parameters() if weight.grad is not None}
+    assert with_gradient == {key for key, weight in model.backbone.named_parameters() if weight.requires_grad}
+    assert all(".lora_" in key for key in with_gradient)
+
+
+def test_the_plan_of_a_config_with_the_adapter_laid_over_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What trains is the adapter, what is frozen the network too, and a checkpoint's size is the adapter's."""
+    (tmp_path / "prompts.txt").write_text("a red boat\n")
+    data = ["--data.root", str(make_folder(tmp_path, [(64, 64)] * 4)), "--data.prompts", str(tmp_path / "prompts.txt")]
+    texts = []
+    for more in ([], ["-c", "adapters/lora"]):
+        main(["plan", "-c", "latent/tiny", *more, *data, "--data.held_out", "0"])
+        texts.append(capsys.readouterr().out)
+    whole, low = texts
+
+    def million(pattern: str, text: str) -> float:
+        found = re.search(pattern.replace("N", r"([\d.]+) M"), text)
+        assert found is not None, text
+        return float(found[1])
+
+    assert million("unet N", low) == million("for N trained", whole)
+    assert million("for N trained", low) < 0.3 * million("for N trained", whole)
+
+
+def learned(run: Path, of: str) -> Tensor:
+    """What the adapters of `backbone` or `ema` learned: every B, which began at 0, as one vector."""
+    state = Durable().load_checkpoint(runs.checkpoints(run)[-1])["state_dict"]
+    assert all(".lora_" in key or "running" in key for key in state)
+    return torch.cat([value.flatten() for key, value in state.items() if key.startswith(of) and ".lora_B." in key])
+
+
+def one_base(argv: list[str]) -> None:
+    """`emu ARGV`, which fails where after training the two networks hold the frozen weights twice."""
+    teardown = sharding.FSDP2.teardown
+
+    def check(self: sharding.FSDP2) -> None:
+        networks = dict(self._networks())
+        for mean, live in zip(networks["ema"].parameters(), networks["backbone"].parameters(), strict=True):
+            parts = averaging.local([mean, live])
+            assert (parts[0].data_ptr() == parts[1].data_ptr()) == (not live.requires_grad and parts[0].numel() > 0)
+        teardown(self)
+
+    sharding.FSDP2.teardown = check  # type: ignore[method-assign]
+    main(argv)
+
+
+def test_shards_give_the_weights_that_one_process_gives(path: Path) -> None:
+    """Resumed in between, and recomputing; the checkpoint of shards holds the adapter alone, as one process's does."""
+    given = ["--model.init_args.adapter", "{rank: 4, alpha: 8}"]
+    alone = layouts.fit(path, "alone", *given)
+    shards = [*given, *layouts.FLOAT32, "--data.batch_size", "6"]
+    layouts.fit(path, "shared", *shards, "--quality.max_steps", "4", world=2)
+    more = ["--model.init_args.gradient_checkpointing", "true", "--trainer.devices", "2"]
+    argv = ["fit", "-c", str(path), *shards, *more, "--trainer.default_root_dir", str(path.parent / "shared")]
+    log = path.parent / "more.log"
+    assert ranks(2, one_base, argv, log=log) == [0, 0], Path(f"{log}.0").read_text()[-3000:]
+    for of in ("backbone", "ema"):
+        mine, wanted = learned(path.parent / "shared", of), learned(alone, of)
+        assert (mine - wanted).norm() < 1e-3 * wanted.norm()
+        assert wanted.norm() > 0
