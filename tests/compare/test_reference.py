@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from emu import runs
 from emu.cli import main
+from emu.data.pictures import decode
 
 MakeRun = Callable[..., Path]
 EYE = '''
@@ -68,6 +71,33 @@ def test_the_side_that_looks_like_the_pictures_is_nearer(noisy: Path) -> None:
     assert after["precision"] > 0.5
     assert "fewer than 10,000 pictures" in sets["warning"]
     assert "fid" in Path("a.html").read_text()
+
+
+def test_a_set_of_odd_files_is_like_itself(noisy: Path) -> None:
+    """What is drawn is what training makes of the reference's files: clear, turned, of 16 bits, of other formats."""
+    rng, clear = np.random.default_rng(1), np.zeros((9, 8), np.uint8)
+    clear[:4] = 255
+    for i in range(12):
+        noise = rng.integers(0, 256, (9, 8, 4), dtype=np.uint8)
+        turned, exif = Image.fromarray(noise[..., :3]), Image.Exif()
+        exif[0x0112] = 6
+        path = Path("odd") / f"{i}.{('png', 'jpg', 'tif', 'bmp')[i % 4]}"
+        path.parent.mkdir(exist_ok=True)
+        match i % 4:
+            case 0:
+                Image.fromarray(np.dstack([noise[..., :3], clear])).save(path)
+            case 1:
+                turned.save(path, exif=exif)
+            case 2:
+                Image.fromarray(noise[..., 0].astype(np.uint16) * 257).save(path)
+            case _:
+                turned.save(path)
+        pixels = np.asarray(decode(partial(path.open, "rb"), max_pixels=1000))
+        runs.save_picture(runs.step_folder(noisy, 20) / runs.picture_name(i), pixels)
+    main(["compare", str(noisy), "--out", "a.html", "--reference", "odd", "--features", "my_features.Eye"])
+    after = json.loads(Path("verdict.json").read_text())["runs"][0]["sets"]["after"]
+    assert abs(after["fid"]) < 1e-2
+    assert (after["precision"], after["recall"]) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from emu.data.pictures import BadPicture, decode, fit, read_size
+from emu.data.fitting import fit
+from emu.data.pictures import BadPicture, decode, read_size
 from emu.data.sources import Entry, Fault, read_source
 from emu.data.survey import Faults
 from emu.errors import UserError, printable

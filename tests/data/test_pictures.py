@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from emu.data.pictures import BadPicture, decode, fit, micro_conditioning, read_size
+from emu.data.fitting import fit, micro_conditioning
+from emu.data.pictures import BadPicture, decode, read_size
 
 PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "photos"
 LIMIT = 100_000_000

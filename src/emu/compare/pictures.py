@@ -5,8 +5,10 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from emu.data.pictures import BadPicture, decode
+from emu.data.sources.openers import File
 from emu.errors import UserError
 
 LONGEST_SIDE = 320
@@ -14,15 +16,15 @@ SMALLER = (256, 192, 128, 96)  # where a page has too many pictures for that
 QUALITY = 82
 BUDGET = 13_000_000  # characters of all pictures: a page stays below 15 MB
 SAMPLED = 16
+MAX_PIXELS = 200_000_000
 
 
 def open_picture(path: Path) -> Image.Image:
-    """An RGB picture of a run folder; UserError where the file is absent or no picture."""
+    """A picture as training reads it: upright, in sRGB, mode RGB. UserError where the file is absent or no picture."""
     try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:  # SyntaxError: Pillow's word for a broken PNG
-        raise UserError(f"{path}: absent or not a picture; draw the step again") from error
+        return decode(File(path), max_pixels=MAX_PIXELS)
+    except BadPicture as reason:
+        raise UserError(f"{path}: absent or not a picture; draw the step again") from reason
 
 
 def embed(path: Path, longest: int = LONGEST_SIDE) -> tuple[str, tuple[int, int]]:

@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from emu.compare.pairs import Run
-from emu.compare.pictures import open_picture
+from emu.compare.pictures import MAX_PIXELS, open_picture
+from emu.data.pictures import BadPicture, decode
+from emu.data.sources.kinds import PICTURES, suffix
+from emu.data.sources.openers import File
 from emu.errors import UserError
 from emu.judges.sets import NEIGHBOURS, Features, set_measures
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
 ENOUGH = 10_000  # pictures on either side, below which FID's bias is known to mislead
 FEW = (
     "small samples: with fewer than {enough:,} pictures on a side FID is too high by an amount that depends on their "
@@ -30,14 +33,14 @@ class Reference:
     """A folder of pictures, seen by an embedder.
 
     Args:
-        folder: searched with all folders below it, for PNG, JPEG and WebP.
+        folder: searched with all folders below it, for pictures of every kind that can be trained on.
         features: what sees the pictures; its space gives the measures their meaning.
         device: where it computes.
     """
 
     def __init__(self, folder: Path, features: Features, *, device: str = "cpu") -> None:
         self.folder, self.features, self.device = folder, features, device
-        self.paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+        self.paths = sorted(path for path in folder.rglob("*") if _is_picture(path.relative_to(folder)))
         if len(self.paths) <= NEIGHBOURS:
             raise UserError(f"--reference {folder}: holds {len(self.paths)} pictures; name a folder with more of them")
         self._seen: Tensor | None = None
@@ -53,24 +56,35 @@ class Reference:
                 f"{run.name}: {len(run.pairs)} pairs are too few to be measured as a set; leave --reference out"
             )
         if self._seen is None:
-            self._seen = self._see(self.paths)
+            self._seen = self._see(map(self._open, self.paths))
         sides = {"before": [pair.before for pair in run.pairs], "after": [pair.after for pair in run.pairs]}
         few = min(len(run.pairs), len(self.paths)) < ENOUGH
         return {
             "reference": {"folder": self.folder.name, "pictures": len(self.paths)},
             "features": self.features.describe(),
             **{
-                side: {"pictures": len(paths), **asdict(set_measures(self._see(paths), self._seen))}
+                side: {"pictures": len(paths), **asdict(set_measures(self._see(map(open_picture, paths)), self._seen))}
                 for side, paths in sides.items()
             },
             "warning": FEW.format(enough=ENOUGH) if few else None,
         }
 
+    def _open(self, path: Path) -> Image.Image:
+        """As training reads it, so that a set is like itself whatever its files are."""
+        try:
+            return decode(File(path), max_pixels=MAX_PIXELS)
+        except BadPicture as reason:
+            raise UserError(f"--reference {self.folder}: {path.name}: {reason}; remove it there") from None
+
     @torch.inference_mode()
-    def _see(self, paths: Iterable[Path]) -> Tensor:
+    def _see(self, pictures: Iterable[Image.Image]) -> Tensor:
         """(n,d) on the CPU; one picture in memory at a time."""
         seen = []
-        for path in paths:
-            pixels = torch.from_numpy(np.array(open_picture(path))).permute(2, 0, 1)
+        for picture in pictures:
+            pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
             seen.append(self.features.image(pixels.to(self.device).float() / 255).cpu())
         return torch.stack(seen)
+
+
+def _is_picture(path: Path) -> bool:
+    return suffix(path.name) in PICTURES and not any(part.startswith(".") for part in path.parts)

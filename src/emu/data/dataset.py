@@ -7,7 +7,8 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from emu.data.epoch import Draw
-from emu.data.pictures import BadPicture, decode, fit, micro_conditioning
+from emu.data.fitting import fit, micro_conditioning
+from emu.data.pictures import BadPicture, decode
 from emu.data.survey import Picture
 
 

@@ -3,7 +3,8 @@
 import hashlib
 
 from emu.data.buckets import Bucket
-from emu.data.pictures import PREPROCESSING, Opener
+from emu.data.fitting import PREPROCESSING
+from emu.data.pictures import Opener
 
 
 class Digests:

@@ -1,28 +1,34 @@
 """Which pictures are held out and which are trained on: what shows one picture stays on one side."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from emu.data.keys import Digests
-from emu.data.sources.openers import length
+from emu.data.pictures import Opener
+from emu.data.sources.openers import end, length
 from emu.data.survey import Picture
 
 
 def alike(pictures: Sequence[Picture]) -> list[list[int]]:
     """Indices of the pictures, those of one content together, in the order of the first of each.
 
-    A file is read only where another one has its size.
+    A file's end is read only where another one has its size, and all of it only where that has its end too.
     """
-    sizes: dict[tuple[int, int, int], list[int]] = {}
-    for i, picture in enumerate(pictures):
-        sizes.setdefault((length(picture.entry.open), picture.height, picture.width), []).append(i)
-    digests, groups = Digests(), dict[tuple[object, ...], list[int]]()
-    for size, together in sizes.items():
-        for i in together:
-            content = digests(pictures[i].entry.open) if len(together) > 1 else ""
-            groups.setdefault((*size, content), []).append(i)
-    return sorted(groups.values())
+    openers = [picture.entry.open for picture in pictures]
+    groups = [list(range(len(pictures)))]
+    for look in (length, end, Digests()):
+        groups = [group for together in groups for group in _told_apart(together, openers, look)]
+    return sorted(groups)
+
+
+def _told_apart(together: list[int], openers: Sequence[Opener], look: Callable[[Opener], object]) -> list[list[int]]:
+    if len(together) == 1:
+        return [together]
+    groups: dict[object, list[int]] = {}
+    for i in together:
+        groups.setdefault(look(openers[i]), []).append(i)
+    return list(groups.values())
 
 
 def split(groups: Sequence[Sequence[int]], *, held_out: int, seed: int) -> tuple[list[int], list[int]]:

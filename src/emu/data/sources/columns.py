@@ -13,8 +13,10 @@ INSIDE = ("text", "caption", "raw", "value", "en")  # of a struct that holds one
 
 def named(columns: Iterable[str], usual: Sequence[str]) -> list[str]:
     """The columns that bear one of the usual names, in any case, the likeliest first."""
-    columns = list(columns)
-    return [column for name in usual for column in columns if column.casefold() == name]
+    folded: dict[str, list[str]] = {}
+    for column in columns:
+        folded.setdefault(column.casefold(), []).append(column)
+    return [column for name in usual for column in folded.get(name, ())]
 
 
 def cell_of(row: Mapping[str, Any], column: str) -> Any:

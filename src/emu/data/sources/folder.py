@@ -30,7 +30,7 @@ def read_folder(folder: Path, wanted: Wanted, *, root: Path | None = None) -> It
         raise UserError(f"{folder}: holds {names}; name one of them, as {metadata[0]}")
     if not metadata and (folder / UNFINISHED).is_dir():
         raise UserError(f"{folder}: emu curate has not finished it; run the same command again")
-    paths = sorted(folder.iterdir())
+    paths = [] if metadata else sorted(folder.iterdir())
     lists = metadata or [path for path in paths if path.suffix == ".parquet" and _names_files(path, wanted)]
     if not lists:
         yield from read_paths(paths, wanted, root=root or folder)

@@ -43,9 +43,10 @@ class Members:
 
     def __init__(self, names: Sequence[str], place: Place, wanted: Wanted) -> None:
         self.names, self.place, self.wanted = names, place, wanted
-        texts = [name for name in names if suffix(name) in COMPANIONS and not hidden(name)]
-        self.companions = {f"{stem(name)}.{suffix(name)}": name for name in texts}
-        self.pictures = [name for name in names if suffix(name) in PICTURES and not hidden(name)]
+        self.kinds = {name: suffix(name) for name in names}
+        texts = [name for name, kind in self.kinds.items() if kind in COMPANIONS and not hidden(name)]
+        self.companions = {f"{stem(name)}.{self.kinds[name]}": name for name in texts}
+        self.pictures = [name for name, kind in self.kinds.items() if kind in PICTURES and not hidden(name)]
         self.by_stem, self.by_key = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
         for name in self.pictures:
             self.by_stem[stem(name)].append(name)
@@ -157,7 +158,7 @@ class Members:
 
     def _unread(self, name: str) -> str | None:
         """Why something that might be meant to be read is not; None for what nobody would expect to be."""
-        kind, file = suffix(name), name.rpartition("/")[2]
+        kind, file = self.kinds[name], name.rpartition("/")[2]
         if kind in PICTURES:
             return "a hidden file" if hidden(name) else None
         if kind in UNREAD and not hidden(name):

@@ -7,6 +7,8 @@ from typing import NoReturn
 
 from emu.data.pictures import BadPicture, Opener
 
+END = 1024  # bytes
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -51,3 +53,10 @@ def length(file: Opener) -> int:
             return size
     with file() as stream:
         return stream.seek(0, 2)
+
+
+def end(file: Opener) -> bytes:
+    """The last bytes, which in most formats tell one picture from another of the same length."""
+    with file() as stream:
+        stream.seek(max(0, stream.seek(0, 2) - END))
+        return stream.read()

@@ -1,0 +1,44 @@
+"""A picture -> the tensor of its bucket's shape, and what SDXL is told of it."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from emu.data.buckets import Bucket
+
+if TYPE_CHECKING:  # imported where tensors are made: who looks at pictures alone does not pay for it
+    from torch import Tensor
+
+PREPROCESSING = "lanczos-centre-3"  # part of a cached picture's key: change it whenever the pixels of `fit` change
+
+
+def fit(image: Image.Image, bucket: Bucket) -> "Tensor":
+    """Scale the picture to cover the bucket and cut out the centre: float32 (3,h,w) in [-1,1]."""
+    height, width = bucket
+    import torch
+
+    (scaled_height, scaled_width), top, left = _cover(image.height, image.width, bucket)
+    across, down = image.width / scaled_width, image.height / scaled_height
+    # Only what stays is scaled: all of a banner of 50,000 x 100 pixels would be 26 times as large as the banner.
+    box = (left * across, top * down, (left + width) * across, (top + height) * down)
+    pixels = np.array(image.resize((width, height), Image.Resampling.LANCZOS, box=box))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float() / 127.5 - 1
+
+
+def micro_conditioning(height: int, width: int, bucket: Bucket) -> "Tensor":
+    """What SDXL and aMUSEd are told of a picture that `fit` made: int64 (6,).
+
+    Original height, original width, crop top, crop left (in pixels of the scaled picture), height, width.
+    """
+    import torch
+
+    _, top, left = _cover(height, width, bucket)
+    return torch.tensor([height, width, top, left, *bucket])
+
+
+def _cover(height: int, width: int, bucket: Bucket) -> tuple[tuple[int, int], int, int]:
+    """The least scaled (height, width) that covers the bucket, and top and left of the centre."""
+    scale = max(bucket[0] / height, bucket[1] / width)
+    scaled = max(bucket[0], round(height * scale)), max(bucket[1], round(width * scale))
+    return scaled, (scaled[0] - bucket[0]) // 2, (scaled[1] - bucket[1]) // 2
