@@ -1,0 +1,60 @@
+"""Whatever befell a pipeline folder, `emu` draws from it, or says in one line what is wrong and writes nothing."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from broken_folders import BROKEN, SOUND
+from emu.cli import main
+
+Folder = Callable[[str], Path]
+
+
+def run(folder: Path, tmp_path: Path) -> int:
+    """`emu sample` of one prompt, in this process: its exit code."""
+    (tmp_path / "prompts.txt").write_text("a red boat\n")
+    given = ["sample", str(folder), str(tmp_path / "prompts.txt"), str(tmp_path / "out")]
+    try:
+        main([*given, "--sampler", "num_inference_steps=1"])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+@pytest.fixture
+def folder(tiny_folder: Folder, tmp_path: Path) -> Path:
+    """A sound one."""
+    shutil.copytree(tiny_folder("latent"), tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.filterwarnings("ignore")  # libraries warn of some of it before they fail
+@pytest.mark.parametrize("what", list(BROKEN))
+def test_a_broken_folder_is_told_in_one_line(
+    what: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    damage, said = BROKEN[what]
+    damage(folder)
+    assert run(folder, tmp_path) == 2
+    *_, last = capfd.readouterr().err.strip().splitlines()
+    assert last.startswith("emu: ")
+    assert said in last
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("what", list(SOUND))
+def test_what_only_looks_broken_is_drawn_from(what: str, folder: Path, tmp_path: Path) -> None:
+    SOUND[what](folder)
+    assert run(folder, tmp_path) == 0
+    assert (tmp_path / "out" / "00000.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["single.safetensors", "single.ckpt"])
+def test_a_single_file_is_told_how_to_be_converted(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(b"weights of another tool")
+    assert run(tmp_path / name, tmp_path) == 2
+    assert "from_single_file" in capfd.readouterr().err
