@@ -92,7 +92,7 @@ def a_run(run: Path, dark: dict[str, set[int]]) -> Path:
 def test_a_comparison_leaves_out_and_counts_pairs_with_a_black_picture(tmp_path: Path) -> None:
     run = read_run(a_run(tmp_path / "run", {"before": {0}, "after": {0, 2}}))
     assert [pair.prompt for pair in run.pairs] == ["prompt 1"]
-    assert (run.black, run.unpaired) == (2, 0)
+    assert (run.black, len(run.alone)) == (2, 0)
     assert verdict(run)["black"] == 2
     with pytest.raises(UserError, match="every pair has a picture that is black all over"):
         read_run(a_run(tmp_path / "dark", {"before": {0, 1}, "after": {2}}))

@@ -7,24 +7,26 @@ is never evidence of quality, so it is named, counted and kept out of verdicts, 
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from PIL import Image
-from torch import Tensor
 
 from emu.errors import UserError, printable
+
+if TYPE_CHECKING:  # comparing folders asks whether pictures are black, and takes no torch for it
+    from torch import Tensor
 
 LARGEST_BLACK = 65_536
 """Bytes of a black PNG of 4096 x 4096 pixels, about: a larger file is not opened to see whether it is black."""
 
 
-def to_pixels(images: Tensor, prompts: Sequence[str]) -> Tensor:
+def to_pixels(images: "Tensor", prompts: Sequence[str]) -> "Tensor":
     """float (b,3,h,w) in [0,1] -> uint8 (b,3,h,w); UserError that names the prompt of one that is not finite."""
     require_finite(images, [f"the picture of {prompt!r}" for prompt in prompts], "the model drew")
-    return (images.float() * 255).round().clamp(0, 255).to(torch.uint8)
+    return (images.float() * 255).round().clamp(0, 255).byte()
 
 
-def require_finite(values: Tensor, names: Sequence[str], doing: str) -> None:
+def require_finite(values: "Tensor", names: Sequence[str], doing: str) -> None:
     """Raise UserError where a row of `values` (b,...) holds what is no finite number."""
     finite = values.isfinite().flatten(1).all(dim=1)  # one number a row comes to the host
     for name, ok in zip(names, finite.tolist(), strict=True):
@@ -35,7 +37,7 @@ def require_finite(values: Tensor, names: Sequence[str], doing: str) -> None:
             )
 
 
-def black(pixels: Tensor) -> list[bool]:
+def black(pixels: "Tensor") -> list[bool]:
     """Whether each picture of uint8 (b,3,h,w) is black all over."""
     found: list[bool] = (pixels.flatten(1).amax(dim=1) == 0).tolist()
     return found

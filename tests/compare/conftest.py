@@ -33,7 +33,9 @@ def make_run(tmp_path: Path) -> MakeRun:
                 for i in range(count)
             ]
             for i, row in enumerate(rows):
-                runs.save_picture(folder / row["file"], np.full((size, size, 3), (10 * i + step) % 256, dtype=np.uint8))
+                runs.save_picture(
+                    folder / row["file"], np.full((size, size, 3), (10 * i + step) % 256 or 1, dtype=np.uint8)
+                )
             runs.write_scores(folder, {row["file"]: {"appeal": score, "faithfulness": 1.0} for row in rows})
             runs.write_samples(folder, rows)
         runs.write_quality(run, {"name": name, "best_step": 20, "judges": JUDGES})

@@ -148,8 +148,11 @@ def test_best_worst_and_random_pairs(make_run: MakeRun) -> None:
 def check(step: int, win: float, brightness: float | None) -> dict[str, Any]:
     ci95 = None if brightness is None else [brightness - 0.01, brightness + 0.01]
     guard = {"guard": "drift of brightness", "unit": "of the whole range, either way", "threshold": 0.2}
-    guard |= {"value": brightness, "ci95": ci95}
-    return {"step": step, "appeal": {"win": win, "ci95": [win - 5, win + 5]}, "faithfulness": None, "guards": [guard]}
+    guard |= {"value": brightness, "ci95": ci95, "sentence": "", "parts": []}
+    guard |= {"state": "not measured" if brightness is None else "held"}
+    appeal = {"win": win, "tie": 0.0, "lose": 100 - win, "ci95": [win - 5, win + 5], "n": 9}
+    absent = {"faithfulness": None, "faithfulness_net": None, "held_out_ratio": None}
+    return {"step": step, "appeal": appeal, "guards": [guard], **absent}
 
 
 def test_curves_lie_where_their_numbers_are_and_mark_what_was_kept() -> None:

@@ -24,7 +24,7 @@ def test_pairs_are_found_by_prompt_and_seed_in_any_order(make_run: MakeRun) -> N
     read = read_run(run)
     assert [pair.before.name for pair in read.pairs] == [pair.after.name for pair in read.pairs]
     assert [pair.seed for pair in read.pairs] == [0, 1, 2, 3]
-    assert (read.before_step, read.after_step, read.unpaired) == (0, 20, 0)
+    assert (read.before_step, read.after_step, read.alone) == (0, 20, [])
 
 
 def test_what_has_no_partner_is_counted_and_left_out(make_run: MakeRun) -> None:
@@ -32,14 +32,26 @@ def test_what_has_no_partner_is_counted_and_left_out(make_run: MakeRun) -> None:
     rewrite(runs.step_folder(run, 20), lambda rows: [*rows[:2], rows[2] | {"seed": 99}])
     read = read_run(run)
     assert len(read.pairs) == 2
-    assert read.unpaired == 3
+    assert read.alone == ["step-000000/00002.png", "step-000000/00003.png", "step-000020/00002.png"]
 
 
 def test_after_is_the_best_step_else_the_last_checked_else_the_last(make_run: MakeRun) -> None:
     run = make_run()
     shutil.copytree(runs.step_folder(run, 20), runs.step_folder(run, 10))
     shutil.copytree(runs.step_folder(run, 20), runs.step_folder(run, 30))
-    for quality, after in (({"best_step": 10}, 10), ({"best_step": None, "checks": [{"step": 20}]}, 20), ({}, 30)):
+    for quality, after in (
+        ({"best_step": 10}, 10),
+        (
+            {
+                "best_step": None,
+                "checks": [
+                    dict.fromkeys(["appeal", "faithfulness", "faithfulness_net", "held_out_ratio"]) | {"step": 20}
+                ],
+            },
+            20,
+        ),
+        ({}, 30),
+    ):
         runs.write_quality(run, quality)
         assert read_run(run).after_step == after
 

@@ -26,7 +26,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """The command and its flags."""
     parser = commands.add_parser("compare", help="before against after: one page and one table")
     parser.set_defaults(action=compare, parser=parser)
-    parser.add_argument("runs", type=Path, nargs="+", help="run folders")
+    parser.add_argument("runs", type=Path, nargs="+", help="run folders; or two folders of pictures, before and after")
     parser.add_argument("--out", type=Path, required=True, help="the page; verdict.json is written beside it")
     for criterion in ("appeal", "faithfulness"):
         parser.add_argument(

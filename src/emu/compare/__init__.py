@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emu.compare.curated import read_config
+from emu.compare.folders import are_folders, read_folders
 from emu.compare.guarding import guarded, look
 from emu.compare.headline import headline
-from emu.compare.pairs import read_run, require_shared
+from emu.compare.pairs import Run, read_run, require_shared
 from emu.compare.people import read_people
 from emu.compare.report import report
 from emu.compare.table import table
@@ -44,7 +45,8 @@ def compare(
     Runs whose pictures no judge has scored are paired and shown all the same, and said to be not judged.
 
     Args:
-        runs: run folders, each compared at step 0 against its best step.
+        runs: run folders, each compared at step 0 against its best step; or two plain folders of pictures, before and
+            after, into which nothing is written.
         out: the HTML page, one file that needs no network.
         appeal, faithfulness: judges, the headline's first; those that have not scored the pictures yet do so, and the
             scores are kept in the run folders.
@@ -58,12 +60,12 @@ def compare(
         UserError: a folder without a before or an after, or drawn with two samplers; votes on other pictures.
     """
     given = {"appeal": _judges(appeal), "faithfulness": _judges(faithfulness)}
-    if any(given.values()):
-        from emu.compare.judging import judge_run
-
-        for run in runs:
-            judge_run(run, judges={name: judges for name, judges in given.items() if judges}, bench=bench)
-    read = [read_run(run) for run in runs]
+    judges = {name: some for name, some in given.items() if some}
+    if are_folders(runs):
+        read = [read_folders(runs[0], runs[1], judges=judges, bench=bench)]
+        runs = runs[1:]
+    else:
+        read = _judged_runs(runs, judges, bench)
     require_shared(read)
     seen = look(list(zip(runs, read, strict=True)), training=training, features=features)
     people = [read_people(*each) for each in zip(runs, read, strict=True)]
@@ -84,6 +86,15 @@ def compare(
         sweep(path.parent, path.name)
         write_atomically(path, content.encode())
     return table(verdicts)
+
+
+def _judged_runs(runs: list[Path], judges: "dict[str, Sequence[Judge]]", bench: "Bench | None") -> list[Run]:
+    if judges:
+        from emu.compare.judging import judge_run
+
+        for run in runs:
+            judge_run(run, judges=judges, bench=bench)
+    return [read_run(run) for run in runs]
 
 
 def _judges(given: "Judge | Sequence[Judge] | None") -> "Sequence[Judge]":

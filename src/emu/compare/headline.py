@@ -33,13 +33,19 @@ def headline(verdicts: list[Verdict]) -> str:
     clauses += [clause for name, words in CRITERIA.items() for clause in _clauses(verdicts, name, words)]
     if not clauses:
         clauses = ["no judge has said which pictures are better"]
-    return f"After tuning, {_size(verdicts)}{'; '.join([*clauses, _guards(verdicts)])}."
+    return f"{_subject(verdicts)}, {_size(verdicts)}{'; '.join([*clauses, _guards(verdicts)])}."
 
 
 def direction(rates: Verdict) -> int:
     """Whether a criterion is won, lost or not decided."""
     low, high = rates["net_ci95"]
     return WIN if low > 0 else LOSE if high < 0 else SAME
+
+
+def _subject(verdicts: list[Verdict]) -> str:
+    """Two folders are compared without saying that one of them was tuned."""
+    folders = verdicts[0].get("after_step", 0) is None
+    return f"In {verdicts[0]['after']} against {verdicts[0]['before']}" if folders else "After tuning"
 
 
 def _size(verdicts: list[Verdict]) -> str:

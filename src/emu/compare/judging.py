@@ -1,7 +1,7 @@
 """Judges a run's pictures where they have no scores yet: the only part of comparing that needs torch."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from emu.compare.columns import column_of
 from emu.compare.pairs import steps_compared
 from emu.compare.pictures import open_picture
 from emu.compare.score_cache import ScoreCache, score_key
+from emu.compare.sides import Side, drawn
 from emu.errors import UserError
 from emu.judges import Card, Judge, judge_card, judge_pixels
 
@@ -33,13 +34,39 @@ class Bench:
 def judge_run(run: Path, *, judges: Mapping[str, Sequence[Judge]], bench: Bench | None = None) -> None:
     """Score the two compared steps by each judge of "appeal" and "faithfulness" that has not scored all of them.
 
-    The first judge of a criterion is the run's headline from now on. The scores go to `scores.jsonl`, who judged to
-    `quality.json` and `judges.json`; these are written first, so that no score is ever without its judge. Raises
-    UserError for a score that is no number, naming picture and judge.
+    The scores go to `scores.jsonl`, who judged to `quality.json` and `judges.json`; these are written first, so that no
+    score is ever without its judge. The rest as `judge_sides` has it.
     """
     quality = {"name": run.resolve().name, **runs.read_quality(run)}
-    folders = [runs.step_folder(run, step) for step in steps_compared(run, quality)]
-    begun, complete = _columns(folders)
+    sides = [drawn(runs.step_folder(run, step)) for step in steps_compared(run, quality)]
+    seats = seat(quality, sides, judges)
+    runs.write_quality(run, quality)
+    for side in sides if seats else []:
+        held = set().union(*(side.scores.get(row["file"], {}) for row in side.rows.values()))
+        kept = {column: card for column, card in side.judges.items() if column in held}
+        runs.write_judges(side.folder, kept | {column: card for column, (_, card) in seats.items()})
+        runs.write_scores(side.folder, _scores(side, seats, bench or Bench()))
+
+
+def judge_sides(
+    quality: dict[str, Any],
+    sides: Sequence[Side],
+    *,
+    judges: Mapping[str, Sequence[Judge]],
+    bench: Bench | None = None,
+) -> list[Side]:
+    """The sides with the scores of each judge, in memory alone; `quality` then says who judged.
+
+    The first judge of a criterion is the headline from now on. Raises UserError for a score that is no number, naming
+    picture and judge.
+    """
+    seats = seat(quality, sides, judges)
+    return [replace(side, scores=_scores(side, seats, bench or Bench())) for side in sides]
+
+
+def seat(quality: dict[str, Any], sides: Sequence[Side], judges: Mapping[str, Sequence[Judge]]) -> Seats:
+    """Who has still to judge, by column; `quality` is told who judges, and who is the headline."""
+    begun, complete = _columns(sides)
     seats: Seats = {}
     for criterion, given in judges.items():
         for judge in given:
@@ -53,13 +80,7 @@ def judge_run(run: Path, *, judges: Mapping[str, Sequence[Judge]], bench: Bench 
             else:
                 seats[column] = judge, card
             quality["judges"] = quality.get("judges", {}) | {column: told}
-    runs.write_quality(run, quality)
-    if seats:
-        for folder in folders:
-            held = _columns([folder])[0]
-            kept = {column: card for column, card in runs.read_judges(folder).items() if column in held}
-            runs.write_judges(folder, kept | {column: card for column, (_, card) in seats.items()})
-            runs.write_scores(folder, _scores(folder, seats, bench or Bench()))
+    return seats
 
 
 def usable_device(name: str | None) -> str:
@@ -73,23 +94,20 @@ def usable_device(name: str | None) -> str:
     return chosen
 
 
-def _columns(folders: Sequence[Path]) -> tuple[set[str], set[str]]:
-    """The columns that hold a score of any picture of these steps, and those that hold one of every picture."""
-    rows = []
-    for folder in folders:
-        scores = runs.read_scores(folder)
-        rows += [set(scores.get(row["file"], {})) for row in runs.read_samples(folder)]
+def _columns(sides: Sequence[Side]) -> tuple[set[str], set[str]]:
+    """The columns that hold a score of any picture of the sides, and those that hold one of every picture."""
+    rows = [set(side.scores.get(row["file"], {})) for side in sides for row in side.rows.values()]
     return set().union(*rows), rows[0].intersection(*rows[1:]) if rows else set()
 
 
-def _scores(folder: Path, seats: Seats, bench: Bench) -> dict[str, dict[str, float]]:
+def _scores(side: Side, seats: Seats, bench: Bench) -> dict[str, dict[str, float]]:
     """All scores of a folder, those of these judges anew or out of the cache."""
-    scores, rows = runs.read_scores(folder), runs.read_samples(folder)
+    scores, rows = dict(side.scores), list(side.rows.values())
     for start in range(0, len(rows), BATCH):
         batch = rows[start : start + BATCH]
-        pixels = [np.array(open_picture(folder / row["file"])) for row in batch]
-        for column, seat in seats.items():
-            told = _told(pixels, batch, seat, folder=folder, bench=bench)
+        pixels = [np.array(open_picture(side.folder / row["file"])) for row in batch]
+        for column, taken in seats.items():
+            told = _told(pixels, batch, taken, folder=side.folder, bench=bench)
             for row, score in zip(batch, told, strict=True):
                 scores[row["file"]] = {**scores.get(row["file"], {}), column: score}
     return scores

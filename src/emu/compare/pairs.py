@@ -1,4 +1,4 @@
-"""Pairs: the same prompt and seed, drawn before and after. Reads a run folder and nothing else."""
+"""Pairs: the same prompt and seed, drawn before and after. Reads folders and nothing else."""
 
 import math
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 
 from emu import runs
 from emu.compare.columns import columns
+from emu.compare.sides import Key, Side, drawn
 from emu.drawn import is_black
 from emu.errors import UserError, printable
 
@@ -34,23 +35,32 @@ class Pair:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder as compared: step 0 against the best step (the last one where none was kept as the best).
+    """What is compared: a run's step 0 with its best step (the last one where none was kept as the best), or folders.
 
     Args:
-        unpaired: pictures on either side whose prompt and seed the other side lacks.
+        names: how the two sides are called.
+        alone: files on either side that have no partner on the other.
         black: pairs left out because a picture is black all over (`emu.drawn`).
         sampler: the settings that all pictures were drawn with; those of single prompts are not among them.
-        quality: what `quality.json` says; empty for folders drawn without tuning.
+        sampler_differs: settings in which before and after were not drawn alike; none in a run.
+        quality: what `quality.json` says; of two folders only who judged.
+        before_step, after_step: of a run.
+        by_name: whether pictures were paired by their file names, so that no seeds are known.
+        notes: what a reader has to know of how the pairs came about.
     """
 
     name: str
-    before_step: int
-    after_step: int
+    names: tuple[str, str]
     pairs: list[Pair]
-    unpaired: int
+    alone: list[str]
     black: int
     sampler: dict[str, Any]
+    sampler_differs: list[str]
     quality: dict[str, Any]
+    before_step: int | None = None
+    after_step: int | None = None
+    by_name: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def criteria(self) -> list[str]:
@@ -66,38 +76,73 @@ class Run:
 def read_run(run: Path) -> Run:
     """Pair up a run folder; UserError where it has no before or after, no shared prompts, or two samplers."""
     quality = runs.read_quality(run)
-    before_step, after_step = steps_compared(run, quality)
-    before = _by_prompt(runs.step_folder(run, before_step))
-    after = _by_prompt(runs.step_folder(run, after_step))
-    folders = [runs.step_folder(run, step) for step in (before_step, after_step)]
-    both = [key for key in before if key in after]
-    sides = list(zip(folders, (before, after), strict=True))
-    shared = [key for key in both if not any(is_black(folder / rows[key]["file"]) for folder, rows in sides)]
-    if both and not shared:
-        raise UserError(f"{run}: every pair has a picture that is black all over; draw them again")
+    steps = steps_compared(run, quality)
+    sides = tuple(drawn(runs.step_folder(run, step)) for step in steps)
+    names = f"step {steps[0]:,}", f"step {steps[1]:,}"
+    paired = pair_up(quality.get("name") or run.resolve().name, sides[0], sides[1], names=names, quality=quality)
+    if paired.sampler_differs:
+        differs = ", ".join(paired.sampler_differs)
+        raise UserError(f"{run}: before and after differ in the sampler's {differs}; draw both alike")
+    return replace(paired, before_step=steps[0], after_step=steps[1])
+
+
+def pair_up(
+    name: str,
+    before: Side,
+    after: Side,
+    *,
+    names: tuple[str, str],
+    quality: dict[str, Any],
+    by: str = "prompt and seed",
+) -> Run:
+    """What both sides have a picture of, known `by` their keys; `quality` says who gave the columns of their scores.
+
+    UserError: no pair, or scores of two judges.
+    """
+    sides = before, after
+    both = [key for key in before.rows if key in after.rows]
+    shared = [key for key in both if not any(is_black(side.folder / side.rows[key]["file"]) for side in sides)]
     if not shared:
-        raise UserError(
-            f"{run}: steps {before_step} and {after_step} share no prompt and seed; draw both from one file"
-        )
-    sampler = _sampler(run, [(before[key], after[key]) for key in shared])
-    scores = [runs.read_scores(folder) for folder in folders]
-    require_scores(folders, scores)
-    pairs = [
-        Pair(
-            prompt=key[0],
-            seed=key[1],
-            group=_group(before[key]),
-            before=folders[0] / before[key]["file"],
-            after=folders[1] / after[key]["file"],
-            scores={},
-            opinions=_paired(scores[0].get(before[key]["file"], {}), scores[1].get(after[key]["file"], {})),
-            groups=_groups(before[key]),
-        )
-        for key in shared
+        why = "every pair has a picture that is black all over" if both else f"{names[0]} and {names[1]} share no {by}"
+        raise UserError(f"{name}: {why}; draw both from one prompt file")
+    for side in sides:
+        require_scores(side.folder, side.scores)
+    _require_one_judge(before, after)
+    pairs = [_pair(place, before, after, key) for place, key in enumerate(shared)]
+    rows = [(before.rows[key], after.rows[key]) for key in shared]
+    alone = [
+        [
+            side.folder.name + "/" + file
+            for file in (*(side.rows[key]["file"] for key in side.rows.keys() - both), *side.doubtful)
+        ]
+        for side in sides
     ]
-    unpaired = len(before) + len(after) - 2 * len(both)
-    name = quality.get("name") or run.resolve().name
-    return _headed(Run(name, before_step, after_step, pairs, unpaired, len(both) - len(shared), sampler, quality))
+    return _headed(
+        Run(
+            name=name,
+            names=names,
+            pairs=pairs,
+            alone=sorted(alone[0] + alone[1]),
+            black=len(both) - len(shared),
+            sampler=_sampler(rows),
+            sampler_differs=_differs(rows),
+            quality=quality,
+        )
+    )
+
+
+def _pair(place: int, before: Side, after: Side, key: Key) -> Pair:
+    first, second = before.rows[key], after.rows[key]
+    return Pair(
+        prompt=first["prompt"] or second["prompt"] or str(key),
+        seed=first.get("seed", place),
+        group=_group(first),
+        before=before.folder / first["file"],
+        after=after.folder / second["file"],
+        scores={},
+        opinions=_paired(before.scores.get(first["file"], {}), after.scores.get(second["file"], {})),
+        groups=_groups(first),
+    )
 
 
 def steps_compared(run: Path, quality: Mapping[str, Any]) -> tuple[int, int]:
@@ -117,21 +162,15 @@ def steps_compared(run: Path, quality: Mapping[str, Any]) -> tuple[int, int]:
     return steps[0], after
 
 
-def require_scores(folders: list[Path], scores: list[dict[str, dict[str, float]]]) -> None:
-    """UserError where a score is no number, or where two judges, or versions of one, scored the two sides."""
-    for folder, by_file in zip(folders, scores, strict=True):
-        for file, given in by_file.items():
-            for criterion, score in given.items():
-                if not isinstance(score, int | float) or not math.isfinite(score):
-                    raise UserError(
-                        f"{folder / runs.SCORES}: {criterion} of {file} is {score!r}, no number; remove the file and "
-                        "judge again with a judge that gives numbers"
-                    )
-    for criterion in runs.other_judges(*(runs.read_judges(folder) for folder in (folders[0], folders[-1]))):
-        raise UserError(
-            f"{folders[0].parent}: {criterion} of {folders[0].name} and {folders[1].name} was scored by two judges, or "
-            f"two versions of one ({runs.JUDGES}); remove {runs.SCORES} of both and judge again with --{criterion}"
-        )
+def require_scores(folder: Path, scores: dict[str, dict[str, float]]) -> None:
+    """UserError where a score is no number."""
+    for file, given in scores.items():
+        for criterion, score in given.items():
+            if not isinstance(score, int | float) or not math.isfinite(score):
+                raise UserError(
+                    f"{folder / runs.SCORES}: {criterion} of {file} is {score!r}, no number; remove the file and "
+                    "judge again with a judge that gives numbers"
+                )
 
 
 def require_shared(read: "list[Run]") -> None:
@@ -145,8 +184,13 @@ def require_shared(read: "list[Run]") -> None:
             )
 
 
-def _by_prompt(folder: Path) -> dict[tuple[str, int], runs.Row]:
-    return {(row["prompt"], row["seed"]): row for row in runs.read_samples(folder)}
+def _require_one_judge(before: Side, after: Side) -> None:
+    for criterion in runs.other_judges(before.judges, after.judges):
+        raise UserError(
+            f"{before.folder.parent}: {criterion} of {before.folder.name} and {after.folder.name} was scored by two "
+            f"judges, or two versions of one ({runs.JUDGES}); remove {runs.SCORES} of both and judge again with "
+            f"--{criterion}"
+        )
 
 
 def _group(row: runs.Row) -> str | None:
@@ -160,15 +204,18 @@ def _groups(row: runs.Row) -> dict[str, str]:
     return {found[name]: str(row[found[name]]) for name in CATEGORIES if row.get(found.get(name, ""))}
 
 
-def _sampler(run: Path, pairs: list[tuple[runs.Row, runs.Row]]) -> dict[str, Any]:
-    """What all pictures were drawn with. A prompt may have settings of its own, the same before and after."""
-    shared: dict[str, Any] = pairs[0][0].get("sampler", {})
-    for one, other in ([row.get("sampler", {}) for row in pair] for pair in pairs):
-        if one != other:
-            keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
-            raise UserError(f"{run}: before and after differ in the sampler's {', '.join(keys)}; draw both alike")
-        shared = {key: value for key, value in shared.items() if key in one and one[key] == value}
-    return shared
+def _sampler(rows: list[tuple[runs.Row, runs.Row]]) -> dict[str, Any]:
+    """What all pictures were drawn with. A prompt may have settings of its own."""
+    every = [row.get("sampler", {}) for pair in rows for row in pair]
+    return {key: value for key, value in every[0].items() if all(key in one and one[key] == value for one in every)}
+
+
+def _differs(rows: list[tuple[runs.Row, runs.Row]]) -> list[str]:
+    """The settings in which the two sides of a pair were not drawn alike."""
+    found = set()
+    for before, after in ([row.get("sampler", {}) for row in pair] for pair in rows):
+        found |= {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    return sorted(found)
 
 
 def _paired(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, tuple[float, float]]:

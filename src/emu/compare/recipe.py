@@ -39,6 +39,8 @@ def whole(config: dict[str, Any]) -> str:
 
 def seeds(run: Run) -> str:
     """`240 prompts, one seed each, 0 to 239`: how the pictures were drawn."""
+    if run.by_name:
+        return f"{len(run.pairs):,} pairs of files of one name; seeds are not known"
     prompts, drawn = len({pair.prompt for pair in run.pairs}), [pair.seed for pair in run.pairs]
     each = "one seed each" if prompts == len(drawn) else f"{len(drawn) / prompts:.3g} seeds each on average"
     return f"{prompts:,} prompts, {each}, {min(drawn)} to {max(drawn)}"

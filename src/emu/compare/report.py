@@ -49,7 +49,7 @@ class Line:
     """One prompt and seed across all runs; a run that has no such pair has None."""
 
     prompt: str
-    seed: int
+    seed: int | None
     groups: list[str]
     cells: list[Cell | None]
 
@@ -89,6 +89,7 @@ def report(
             lone_opinions=lambda name: _lone_opinions(verdicts, name),
             lines=_lines(runs, votes, shown, longest),
             prompts=len(keys),
+            tuned=all(run.after_step is not None for run in runs),
             style=style,
             script=script,
             style_hash=_source_hash(style),
@@ -121,7 +122,7 @@ def _section(
     return {
         "name": run.name,
         "told": told,
-        "charts": charts(run.quality, run.after_step),
+        "charts": charts(run.quality, run.after_step or 0),
         "picks": [
             (pick, [_cell(run, run.pairs[i], outcomes[i], votes, longest) for i in pick.pairs]) for pick in picks(run)
         ],
@@ -161,7 +162,8 @@ def _lines(runs: list[Run], votes: list[dict[Key, dict[str, Votes]]], keys: list
         groups = next(list(pair.groups.values()) for pair, _ in filter(None, found))
         each = zip(runs, found, votes, strict=True)
         cells = [_cell(run, *paired, cast, longest) if paired else None for run, paired, cast in each]
-        lines.append(Line(prompt=key[0], seed=key[1], groups=groups, cells=cells))
+        seed = None if runs[0].by_name else key[1]
+        lines.append(Line(prompt=key[0], seed=seed, groups=groups, cells=cells))
     return lines
 
 

@@ -8,6 +8,7 @@ from emu.compare.columns import criterion_of
 from emu.compare.pairs import CRITERIA
 from emu.compare.verdict import NOT_JUDGED
 
+NAMED = 5  # files without a partner that are named; verdict.json has all
 COLUMNS = ("win", "tie", "lose", "95 % of win")
 
 
@@ -25,7 +26,7 @@ def table(verdicts: list[dict[str, Any]]) -> str:
     judges = [judge_line(criterion_of(name), judge) for told in verdicts for name, judge in told["judges"].items()]
     unjudged = [f"{told['name']}: {NOT_JUDGED}" for told in verdicts if not told["judges"]]
     second = [line for told in verdicts for name in criteria if name in told for line in opinion_lines(told, name)]
-    said = [line for told in verdicts for line in people_lines(told)]
+    said = [line for told in verdicts for line in [*pairing_lines(told), *people_lines(told)]]
     sets = [line for told in verdicts if "sets" in told for line in set_lines(told)]
     return "\n".join([*filter(None, lines), "", *dict.fromkeys([*said, *second, *judges, *sets]), *unjudged])
 
@@ -40,6 +41,17 @@ def set_lines(told: dict[str, Any]) -> Iterator[str]:
         yield f"{told['name']}, {side} against {sets['reference']['pictures']:,} pictures: {figures}"
     if sets["warning"]:
         yield f"  {sets['warning']}"
+
+
+def pairing_lines(told: dict[str, Any]) -> Iterator[str]:
+    """`latent: 3 pictures have no partner and do not count: before/a.png, ...`, and what else is to be known."""
+    if told["alone"]:
+        named = ", ".join(told["alone"][:NAMED]) + (", ..." if len(told["alone"]) > NAMED else "")
+        count = f"{len(told['alone']):,} picture{'s have' if len(told['alone']) > 1 else ' has'}"
+        yield f"{told['name']}: {count} no partner and do{'es' * (len(told['alone']) == 1)} not count: {named}"
+    if told["black"]:
+        yield f"{told['name']}: {told['black']:,} pairs have a picture that is black all over, and do not count"
+    yield from (f"{told['name']}: {note}" for note in told["notes"])
 
 
 def people_lines(told: dict[str, Any]) -> Iterator[str]:

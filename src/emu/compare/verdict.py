@@ -20,7 +20,8 @@ NOT_JUDGED = (
 def verdict(run: Run) -> dict[str, Any]:
     """What `verdict.json` says of one run.
 
-    {"name", "model", "before_step", "after_step", "prompts", "pairs", "unpaired", "black", "stop_reason",
+    {"name", "model", "before", "after", "before_step", "after_step", "prompts", "pairs", "unpaired", "alone", "notes",
+    "black", "stop_reason",
     "appeal": {"judge", "win", "tie", "lose", "ci95": [lo, hi] of win, "net": win - lose, "net_ci95", "p": of the exact
     sign test, "opinions": of `opinions`, "agreement": of `agreement`}, "faithfulness": {the same},
     "judges": {criterion: the headline judge's own description, and every further judge's},
@@ -32,10 +33,14 @@ def verdict(run: Run) -> dict[str, Any]:
     return {
         "name": run.name,
         "model": run.quality.get("model"),
+        "before": run.names[0],
+        "after": run.names[1],
         "before_step": run.before_step,
         "after_step": run.after_step,
         **_with_opinions(run, _rates(run, run.pairs)),
-        "unpaired": run.unpaired,
+        "unpaired": len(run.alone),
+        "alone": run.alone,
+        "notes": list(run.notes),
         "black": run.black,
         "stop_reason": run.quality.get("stop_reason"),
         "judges": _judges(run),

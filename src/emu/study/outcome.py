@@ -71,7 +71,7 @@ def _measured(rows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]
 
 def _draws(folder: Path) -> Draws:
     rows, scores = runs.read_samples(folder), runs.read_scores(folder)
-    require_scores([folder], [scores])
+    require_scores(folder, scores)
     if absent := [row["file"] for row in rows if row["file"] not in scores]:
         raise UserError(f"{folder / runs.SCORES}: no scores of {absent[0]}; remove it, and judge again")
     found: dict[str, Scores] = defaultdict(dict)
