@@ -46,6 +46,8 @@ class Architecture(L.LightningModule, ABC):
     """The pipeline's component that decides how long a caption may be."""
     optional_parts: ClassVar[Sequence[str]] = ()
     """The pipeline's components that a folder may leave out, beside those that are never used."""
+    reads_captions: ClassVar[bool] = True
+    """Whether `loss` takes what `encode_prompts` makes of a picture's caption."""
     sampler_defaults: ClassVar[Mapping[str, int | float | bool | str]] = {}
     """Keyword arguments of the pipeline's call."""
 

@@ -29,5 +29,5 @@ class CutCaptions(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, TextToImageModule)
         captions = trainer.datamodule.captions()  # type: ignore[attr-defined]
-        if cut(pl_module, captions):
+        if pl_module.reads_captions and cut(pl_module, captions):
             rank_zero_warn(describe(pl_module, captions))

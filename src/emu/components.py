@@ -7,6 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ def used(index: Mapping[str, Any]) -> dict[str, type[Any] | None]:
 
 
 def class_of(library: str, name: str) -> type[Any] | None:
-    """A class of diffusers or transformers; None where the folder names one of its own."""
+    """A class of diffusers, transformers or emu; None where the folder names one of its own."""
+    if library.startswith("emu."):
+        return getattr(import_module(library), name, None)
     return getattr({"diffusers": diffusers, "transformers": transformers}.get(library), name, None)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor
+from torch import Tensor, nn
 
 from emu import averaging, objectives
 from emu.adapters import Adapter
@@ -102,7 +102,7 @@ class TextToImageModule(Architecture):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Skip the step on all devices where a loss or a gradient is not finite on one. UserError: once too often."""
         mean = torch.stack([loss for _, _, loss in self._step]).mean()
-        gradients = averaging.local(p.grad for p in self.backbone.parameters() if p.grad is not None)
+        gradients = averaging.local(p.grad for p in self.trained_parameters() if p.grad is not None)
         norm = torch.stack(torch._foreach_norm(gradients)).norm() if self._looks_at_gradients else mean
         self._loss, norm = self.trainer.strategy.reduce(torch.stack([mean, norm]), reduce_op="mean")
         if bool((self._loss + norm).isfinite()):  # the one number a step that the host waits for
@@ -130,9 +130,13 @@ class TextToImageModule(Architecture):
             whose = f"the losses of {', '.join(bad)}" if bad else "a loss or gradient"
             log.warning("step %d skipped: %s not finite", self.global_step, f"{whose} {'are' if bad[1:] else 'is'}")
 
+    def trained_parameters(self) -> Iterator[nn.Parameter]:
+        """What the optimizer holds: the backbone's, but for what an adapter froze."""
+        return (weight for weight in self.backbone.parameters() if weight.requires_grad)
+
     def configure_optimizers(self) -> Any:
-        """The optimizer over the backbone, its rate rising linearly over `warmup_steps`, constant then."""
-        optimizer = self.optimizer([weight for weight in self.backbone.parameters() if weight.requires_grad])
+        """The optimizer over what trains, its rate rising linearly over `warmup_steps`, constant then."""
+        optimizer = self.optimizer(self.trained_parameters())
         warmup = max(1, self.warmup_steps)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -180,7 +184,7 @@ class TextToImageModule(Architecture):
         with torch.no_grad():
             x = batch["x"] if "x" in batch else torch.cat([self.encode_images(i) for i in self._apart(batch["image"])])
             x = x.contiguous()  # as a cache gives it: the last bits of a convolution depend on the memory's order
-            cond = {**self._cond(batch), "size": batch["size"]}
+            cond = {**(self._cond(batch) if self.reads_captions else {}), "size": batch["size"]}
         with objectives.seeded(batch["noise_seed"], self.device):
             return self.loss(x, cond)
 

@@ -49,7 +49,7 @@ def evidence(base: Base, now: Drawn, kept: list[int]) -> Evidence:
     times = sorted(before.keys() & after.keys())
     first, second = (
         Side(
-            colours=colours[kept].numpy(),
+            colours=colours[kept].numpy() if kept else None,
             features=layouts[kept].numpy() if layouts is not None else None,
             losses=np.array([losses[time] for time in times], dtype=np.float32),
         )

@@ -92,7 +92,7 @@ class QualityTuning(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuse to tune without a step 0; say so where the passes over each picture are far from the recipe."""
-        if not self._base.get("scores"):
+        if not (self._base.get("scores") or self._base.get("held_out")):
             raise UserError(
                 "data.prompts: no prompts were drawn at step 0; name a file of prompts, such as a .txt of one a line"
             )
@@ -106,6 +106,8 @@ class QualityTuning(L.Callback):
             trainer.training = True
             self._schedule(trainer)
         steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        if not self._base["scores"]:  # no prompts: an encoder's training, of which the recipe says nothing
+            return
         if warning := passes_warning(trainer.estimated_stepping_batches, steps_an_epoch=steps_an_epoch):
             rank_zero_info(f"warning: {warning}")
 

@@ -10,7 +10,7 @@ from diffusers.configuration_utils import ConfigMixin
 from torch import nn
 from transformers import CLIPTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, T5Tokenizer
 
-from emu import folders
+from emu import folders, trust
 from emu.bundled import resolve
 from emu.errors import UserError
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
@@ -81,9 +81,12 @@ def _class(name: str, class_name: str | None, kinds: tuple[Any, ...]) -> Any:
         if not isinstance(kind, type) or not issubclass(kind, (ConfigMixin, PreTrainedModel)):
             raise UserError(f"components.{name}: say which by {CLASS}, such as {CLASS}: DDIMScheduler")
         return kind
-    kind = getattr(diffusers, class_name, None) or getattr(transformers, class_name, None)
-    if kind is None or not issubclass(kind, (ConfigMixin, PreTrainedModel)):
-        raise UserError(f"components.{name}.{CLASS} {class_name}: neither diffusers nor transformers has it")
+    libraries = {"diffusers": diffusers, "transformers": transformers}
+    kind = next((found for one in libraries.values() if (found := getattr(one, class_name, None))), None)
+    if "." in class_name:
+        kind = trust.load(class_name, where=f"components.{name}.{CLASS}")
+    if not (isinstance(kind, type) and issubclass(kind, (ConfigMixin, PreTrainedModel))):
+        raise UserError(f"components.{name}.{CLASS} {class_name}: no component of {' or '.join(libraries)}")
     return kind
 
 
