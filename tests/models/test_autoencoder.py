@@ -83,6 +83,15 @@ def test_a_run_that_goes_on_is_the_run_without_a_break(run: Path, root: Path, tm
     assert [key for key in states[0] if not torch.equal(states[0][key], states[1][key])] == []
 
 
+@pytest.mark.filterwarnings("ignore:Total length of `list`")
+def test_a_run_with_nothing_to_watch_is_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(root, tmp_path / "first", steps=1)
+    with pytest.raises(SystemExit):
+        argv = ["--trainer.default_root_dir", str(tmp_path / "run"), "--data.held_out", "0"]
+        main(["fit", "-c", str(root / "autoencoder.yaml"), *argv])
+    assert "data.held_out: nothing is there to watch" in capsys.readouterr().err
+
+
 def test_it_is_exported_as_the_pipeline_it_came_from(run: Path, root: Path, tmp_path: Path) -> None:
     main(["export", str(run), str(tmp_path / "out")])
     before, after = (DiffusionPipeline.from_pretrained(folder) for folder in (root / "latent", tmp_path / "out"))

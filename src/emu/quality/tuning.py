@@ -92,10 +92,12 @@ class QualityTuning(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuse to tune without a step 0; say so where the passes over each picture are far from the recipe."""
-        if not (self._base.get("scores") or self._base.get("held_out")):
+        if not self._base.get("scores") and getattr(pl_module, "reads_captions", True):
             raise UserError(
                 "data.prompts: no prompts were drawn at step 0; name a file of prompts, such as a .txt of one a line"
             )
+        if not (self._base.get("scores") or self._base.get("held_out")):
+            raise UserError("data.held_out: nothing is there to watch; keep some pictures from training, such as 256")
         self._schedule(trainer)
         if trainer.val_check_batch == 1:
             # The run was stopped in the midst of this check, which begins anew. Lightning takes it for done.
