@@ -86,8 +86,8 @@ def test_a_run_that_goes_on_is_the_run_without_a_break(run: Path, root: Path, tm
 @pytest.mark.filterwarnings("ignore:Total length of `list`")
 def test_a_run_with_nothing_to_watch_is_refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(root, tmp_path / "first", steps=1)
+    argv = ["--trainer.default_root_dir", str(tmp_path / "run"), "--data.held_out", "0"]
     with pytest.raises(SystemExit):
-        argv = ["--trainer.default_root_dir", str(tmp_path / "run"), "--data.held_out", "0"]
         main(["fit", "-c", str(root / "autoencoder.yaml"), *argv])
     assert "data.held_out: nothing is there to watch" in capsys.readouterr().err
 
