@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from emu.judges import Judge
 
 UNKNOWN = (
-    "what the pictures of {count} pairs were to show is not known (samples.jsonl, metadata.jsonl or a .txt beside each would "
-    "tell), so faithfulness is not judged, and judges of appeal are given an empty prompt for them"
+    "what the pictures of {count} pairs were to show is not known (samples.jsonl, metadata.jsonl or a .txt beside each "
+    "would tell), so faithfulness is not judged, and judges of appeal are given an empty prompt for them"
 )
 
 
