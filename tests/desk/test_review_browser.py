@@ -1,7 +1,5 @@
 """The review page in a real browser: keys on all three pages, hostile captions and names, a phone."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,6 @@ import pytest
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright.sync_api import sync_playwright
 from sqlalchemy import select
 
 from emu.desk.review.invitations import invite
@@ -18,50 +15,10 @@ from emu.desk.review.plan import Pass
 from emu.desk.review.study import Review
 from emu.desk.review.tables import look_events
 from reviewers import Desk, make_review, plan, served_review, write_folder
-from voters import CHROMIUM_FLAGS, HOSTILE
+from tabs import CHROMIUM, Tab
+from voters import HOSTILE
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
-        yield opened
-        opened.close()
-
-
-class Tab:
-    """One rater's tab in one pass, and everything that it complained of."""
-
-    def __init__(self, browser: Any, port: int, token: str, *, entry: int = 0, width: int = 1000) -> None:
-        self.page = browser.new_context(viewport={"width": width, "height": 700}, has_touch=width < 500).new_page()
-        self.page.set_default_timeout(15_000)
-        self.complaints: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.goto(f"http://127.0.0.1:{port}/join/{token}")
-        if entry:  # with one pass alone the page goes there by itself
-            self.page.wait_for_selector("body[data-screen=home]")
-            self.page.click(f"#passes button >> nth={entry}")
-        self.page.wait_for_selector("body[data-look]")
-
-    @property
-    def look(self) -> str:
-        return str(self.page.get_attribute("body", "data-look"))
-
-    def press(self, *keys: str) -> None:
-        """The last key leads on; those before it stay."""
-        before = self.look
-        self.page.wait_for_timeout(150)  # keys right after a change are not taken, see SETTLE
-        for key in keys:
-            self.page.keyboard.press(key)
-        self.page.wait_for_selector(f'body:not([data-look="{before}"]), body[data-screen=end]', state="attached")
-
-    def at(self, screen: str) -> None:
-        self.page.wait_for_selector(f"body[data-screen={screen}]")
 
 
 def said(review: Review) -> list[tuple[str, str, str]]:

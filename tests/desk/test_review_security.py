@@ -8,10 +8,13 @@ import pytest
 
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 
+from emu.data.sources.entry import LONGEST_CAPTION
+from emu.desk.bodies import LONGEST
 from emu.desk.guard import HEADERS
 from emu.desk.raters import revoke
 from emu.desk.review.app import MOST_ANSWERS, review_app
 from emu.desk.review.invitations import invite
+from emu.desk.review.plan import LONGEST_REASON
 from emu.desk.review.study import Review
 from reviewers import make_review, served_review, write_folder
 from voters import OURS, Voter, declared
@@ -122,11 +125,12 @@ def test_bad_messages_change_nothing(raters: list[Voter]) -> None:
     bad: Any
     for bad in (
         {}, [{}], ["x"], [good | {"turn": "0"}], [good | {"turn": -1}], [good | {"turn": True}],
-        [good | {"reason": "x" * 201}], [good | {"text": "x" * 4001}], [good | {"more": 1}], [{}] * (MOST_ANSWERS + 1),
+        [good | {"reason": "x" * 201}], [good | {"text": "x" * (LONGEST_CAPTION + 1)}], [good | {"more": 1}],
+        [{}] * (MOST_ANSWERS + 1),
     ):  # fmt: skip
         assert raters[0].post("/answer", of="generalists", answers=bad)[0] == 400
     assert raters[0].post("/answer", of="generalists", answers=[good | {"choice": "maybe"}])[0] == 404
-    assert raters[0].send("POST", "/answer", "x" * 20_000, **OURS)[0] == 413
+    assert raters[0].send("POST", "/answer", "x" * (LONGEST + 1), **OURS)[0] == 413
     for low in (float("nan"), float("inf")):
         body = json.dumps({"of": "generalists", **HAND, "low": low})
         assert raters[0].send("POST", "/hand", body, **OURS)[0] == 400
@@ -155,3 +159,14 @@ def test_a_link_that_was_closed_opens_nothing(review: Review, port: int) -> None
     revoke(review.database, "Dora")
     assert dora.post("/desk")[0] == 401
     assert Voter(port).send("GET", f"/join/{token}")[0] == 404
+
+
+def test_the_longest_that_is_allowed_is_taken_and_one_more_says_by_how_much(raters: list[Voter]) -> None:
+    """A whole sheet with the longest reasons, and a caption each of whose characters takes six bytes."""
+    opened = looks(raters[0])
+    sheet = [answer(look, choice="reject", reason="\u0001" * LONGEST_REASON) for look in opened]
+    assert raters[0].post("/answer", of="generalists", answers=sheet * (MOST_ANSWERS // len(sheet)))[0] == 200
+    long = answer(opened[0], turn=1, text="\u0001" * LONGEST_CAPTION)
+    assert raters[0].post("/answer", of="generalists", answers=[long])[0] == 200
+    status, told = raters[0].post("/answer", of="generalists", answers=[long | {"text": "x" * (LONGEST_CAPTION + 1)}])
+    assert (status, told) == (400, "the caption has 20,001 characters, and 20,000 is the most")

@@ -1,6 +1,5 @@
 """The vote page in a real browser: keys, two tabs, lost connections, hostile captions, and how quick it is."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,52 +9,14 @@ import pytest
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright.sync_api import sync_playwright
 from sqlalchemy import select
 
 from emu.desk.database import cards, events
 from emu.desk.vote.study import Study
-from voters import CHROMIUM_FLAGS, HOSTILE, invite, make_study, served, write_run
+from tabs import CHROMIUM, Page
+from voters import HOSTILE, invite, make_study, served, write_run
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
-        yield opened
-        opened.close()
-
-
-class Page:
-    """One rater's tab, and everything that it complained of."""
-
-    def __init__(self, context: Any, port: int, token: str) -> None:
-        self.page = context.new_page()
-        self.page.set_default_timeout(15_000)
-        self.complaints: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        self.page.goto(f"http://127.0.0.1:{port}/join/{token}")
-        self.page.wait_for_selector("body:not([data-screen=loading])")
-
-    def begin(self) -> "Page":
-        self.page.click("#start")
-        return self
-
-    @property
-    def card(self) -> str:
-        return str(self.page.get_attribute("#pair", "data-card"))
-
-    def press(self, key: str) -> None:
-        """A key, and the wait until the page has taken it."""
-        before = self.card
-        self.page.wait_for_timeout(170)  # keys right after a change are not taken, see SETTLE
-        self.page.keyboard.press(key)
-        self.page.wait_for_selector(f'#pair:not([data-card="{before}"]), body[data-screen=end] #pair', state="attached")
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Reads the folder alone. What is not known is said to be not known; a file that s
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from emu.card.blocks import Card, Pictures, Section, Told, count
 from emu.card.markdown import markdown
 from emu.curate.curated import Curated, read_curated, read_review
 from emu.errors import UserError
+from emu.places import without_places
 from emu.runs import write_atomically
 
 README = "README.md"
@@ -23,16 +25,22 @@ MARKED = re.compile(r"(.*)" + re.escape(MARK).replace(r"\{\}", "([0-9a-f]{64})")
 SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")]
 
 
-def write_card(folder: Path) -> list[Path]:
-    """Writes both files, and returns them. UserError: no curated folder; a file that `emu card` did not write."""
-    paths = [folder / README, folder / PAGE]
+def write_card(folder: Path, *, paths: bool = False) -> list[Path]:
+    """Writes both files, and returns them. UserError: no curated folder; a file that `emu card` did not write.
+
+    Args:
+        paths: keep absolute paths of the source and the config; without it their last part alone stays.
+    """
+    files = [folder / README, folder / PAGE]
     curated, review = read_curated(folder), read_review(folder)
-    for path in paths:
+    if not paths:
+        curated = replace(curated, told=without_places(curated.told))
+    for path in files:
         _require_ours(path)
     card = make_card(curated, review)
-    for path, text in zip(paths, (markdown(card), html.page(card, folder)), strict=True):
+    for path, text in zip(files, (markdown(card), html.page(card, folder)), strict=True):
         write_atomically(path, marked(text).encode())
-    return paths
+    return files
 
 
 def make_card(curated: Curated, review: dict[str, Any]) -> Card:

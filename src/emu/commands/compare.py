@@ -55,6 +55,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         metavar="ROOT",
         help="the curated set, which samples are held against; by default what the run's config names",
     )
+    parser.add_argument("--paths", action="store_true", help="keep absolute paths; only their last part stays else")
 
 
 def compare(given: argparse.Namespace) -> None:
@@ -80,6 +81,7 @@ def compare(given: argparse.Namespace) -> None:
             reference=reference,
             training=given.training,
             features=features,
+            paths=given.paths,
         )
     print(told)
 

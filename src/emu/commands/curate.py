@@ -25,6 +25,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         help="fetch from it though it is not public: 10.1.0.0/16",
     )
     parser.add_argument("--engine", default="pool", help="pool (processes of this machine), daft or ray")
+    parser.add_argument("--paths", action="store_true", help="keep absolute paths; only their last part stays else")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (as many as cores)")
     after = parser.add_argument_group("after the funnel, on DST alone")
     after.add_argument("--upsample", type=int, metavar="SIZE", help="mark pictures whose shorter side is under SIZE")
@@ -54,7 +55,8 @@ def curate(given: argparse.Namespace) -> None:
     from emu.curate.counts import table
     from emu.curate.engine import make
 
-    told = curate(_document(given), source, Path(out), engine=make(given.engine, workers=given.workers))
+    engine = make(given.engine, workers=given.workers)
+    told = curate(_document(given), source, Path(out), engine=engine, paths=given.paths)
     print(f"{table(told['stages'])}\n{Path(out) / PAGE}: the funnel, for any browser")
 
 

@@ -17,6 +17,7 @@ from emu.compare.people import read_people
 from emu.compare.report import report
 from emu.compare.table import table
 from emu.compare.verdict import verdict
+from emu.places import without_places
 from emu.runs import sweep, write_atomically
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def compare(
     training: str | None = None,
     features: "Embedder | None" = None,
     pairs_shown: int = 300,
+    paths: bool = False,
 ) -> str:
     """Write the page `out` and `verdict.json` beside it; return the table for the terminal.
 
@@ -55,6 +57,7 @@ def compare(
         training: the curated set, as `data.root` takes it; by default what the config of each run names, if it is here.
         features: what tells near pictures from far ones; by default where light and dark lie (`emu.guards.looks`).
         pairs_shown: at most so many prompts on the page, evenly spread; every prompt counts in the verdict.
+        paths: keep absolute paths of configs and judges in both files; without it their last part alone stays.
 
     Raises:
         UserError: a folder without a before or an after, or drawn with two samplers; votes on other pictures.
@@ -77,6 +80,8 @@ def compare(
         for paired, told in zip(read, verdicts, strict=True):
             told["sets"] = reference.measure(paired)
     configs = [read_config(run) for run in runs]
+    if not paths:
+        verdicts, configs = without_places(verdicts), without_places(configs)
     page = report(read, verdicts, seen, votes=[said.votes for said in people], configs=configs, pairs_shown=pairs_shown)
     document = {"headline": headline(verdicts), "runs": verdicts}
     for path, content in (

@@ -23,6 +23,7 @@ from emu.curate.work import Work
 from emu.data.sources import Item
 from emu.data.sources.kinds import METADATA
 from emu.errors import UserError
+from emu.places import without_places
 from emu.records import read_json
 
 __all__ = ["Choice", "Selection", "Stage", "curate"]
@@ -31,11 +32,14 @@ RUN = "run.json"
 PAGE = "funnel.html"
 
 
-def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine) -> dict[str, Any]:
+def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine, paths: bool = False) -> dict[str, Any]:
     """Run the funnel `document` over `source` into the folder `out`; returns what the manifest's footer tells.
 
     The same call after a kill goes on: at most one shard a worker is measured again, and what comes out is the same
     to the byte. A folder that is complete is left as it is.
+
+    Args:
+        paths: keep absolute paths of source and config in the manifest and the page; else their last part alone stays.
 
     Raises:
         UserError: the config, the source, a model or the disk; a folder made by another config or from another source.
@@ -49,7 +53,7 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine) 
         ledger.write_durably(out / ledger.FOLDER / RUN, json.dumps(_identity(funnel, source)).encode())
         try:
             if not (out / METADATA).exists():
-                _run(funnel, source, out, engine)
+                _run(funnel, source, out, engine, paths=paths)
         except UserError:
             _leave_as_it_was(out, existed)
             raise
@@ -58,7 +62,7 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine) 
     return manifest.told(out)
 
 
-def _run(funnel: Funnel, source: str, out: Path, engine: Engine) -> None:
+def _run(funnel: Funnel, source: str, out: Path, engine: Engine, *, paths: bool) -> None:
     shards = _measure(funnel, source, out, engine)
     if not shards:
         raise UserError(f"{source}: holds no picture")
@@ -70,6 +74,8 @@ def _run(funnel: Funnel, source: str, out: Path, engine: Engine) -> None:
         "stages": as_rows(counts),
         "told": fates.told,
     }
+    if not paths:
+        told = without_places(told)
     manifest.write(out, funnel, fates, shards, told)
     from emu.curate.page import page
 

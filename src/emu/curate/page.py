@@ -66,7 +66,7 @@ def page(funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any])
         total=len(fates.left),
         kept=int(fates.stayed.sum()),
         failed=int(fates.failed.sum()),
-        settings=list(_settings(funnel)),
+        settings=list(_settings(funnel, told["document"])),
         style=style,
         style_hash=f"sha256-{digest}",
     )
@@ -142,7 +142,7 @@ def _words(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
-def _settings(funnel: Funnel) -> Iterator[tuple[str, str]]:
-    for given, step in zip(funnel.document["stages"], funnel.steps, strict=False):
+def _settings(funnel: Funnel, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for given, step in zip(document["stages"], funnel.steps, strict=False):
         told = [_words({key: given[key]}) for key in ("init_args", "at_least", "at_most") if given.get(key)]
         yield step.stage.name, "; ".join([str(given["class_path"]), *told])

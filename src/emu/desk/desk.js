@@ -1,6 +1,7 @@
 "use strict";
 // What the pages of the desk have in common: messages that are sent until they are stored, and pictures that are loaded ahead.
 const UNSAVED = "Not saved yet. Trying again\u2026";
+const CLOSED = "Your link is closed, or there is a newer one. Open the newest in this browser, and this page goes on: nothing is lost.";
 const UNSEEN = "A picture is not there yet. Trying again\u2026";
 const byId = (id) => document.getElementById(id);
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -16,36 +17,83 @@ function say(text) {
 }
 
 // What was said in the meantime stays.
-function unsay(text) {
-  if (byId("status").textContent === text) say("");
+function unsay(...texts) {
+  if (texts.includes(byId("status").textContent)) say("");
+}
+
+// For who hears the page: what one sees at a glance.
+function announce(text) {
+  byId("live").textContent = text;
+}
+
+// What was begun and is not stored yet, by the id of what it is about. It outlives a reload, the back button and a crash.
+const DAYS = 30;
+const begun = {
+  get(id) {
+    try { return JSON.parse(localStorage.getItem(`emu ${id}`)).what; } catch { return null; }
+  },
+  set(id, what) {
+    try { localStorage.setItem(`emu ${id}`, JSON.stringify({ what, at: Date.now() })); } catch { /* full, or forbidden */ }
+  },
+  drop(id) {
+    try { localStorage.removeItem(`emu ${id}`); } catch { /* forbidden */ }
+  },
+};
+try {
+  for (const key of Object.keys(localStorage)) {
+    if (key.startsWith("emu ") && !(JSON.parse(localStorage.getItem(key)).at > Date.now() - DAYS * 86400000)) localStorage.removeItem(key);
+  }
+} catch { /* forbidden, or not ours */ }
+
+// Characters as the server counts them: a face is one, not two.
+const characters = (text) => [...text].length;
+
+// How many characters a text has of those it may have; whether it is too long.
+function counted(id, text, longest) {
+  const over = characters(text) - longest;
+  byId(id).textContent = over > 0 ? `${over.toLocaleString("en")} too many of ${longest.toLocaleString("en")} characters` : `${characters(text).toLocaleString("en")} of ${longest.toLocaleString("en")} characters`;
+  byId(id).classList.toggle("long", over > 0);
+  return over > 0;
 }
 
 function screen(name) {
   document.body.dataset.screen = name;
 }
 
-// What the server answers; null where it will never take the message.
+// What the server answers; null where it will never take the message, which then says why.
+let unsent = 0; // answers that the server has not got at the first try
+addEventListener("beforeunload", (event) => { if (unsent) event.preventDefault(); });
 async function post(path, body) {
-  for (let wait = 300; ; wait = Math.min(2 * wait, 5000)) {
-    try {
-      const response = await fetch(path, {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "X-Emu-Desk": "1" },
-        body: JSON.stringify(body),
-        signal: AbortSignal.timeout(20000),
-      });
-      if (response.ok) {
-        const told = await response.json();
-        unsay(UNSAVED);
-        return told;
-      }
-      if (response.status < 500) {
-        say(response.status === 401 ? "Your link is closed. What you answered is kept." : "This did not work. Load the page again.");
-        return null;
-      }
-    } catch { /* no connection, no answer in time, or half of one: try again */ }
-    say(UNSAVED);
-    await pause(wait);
+  const message = JSON.stringify(body);
+  let late = 0;
+  try {
+    for (let wait = 300; ; wait = Math.min(2 * wait, 5000)) {
+      let hindrance = UNSAVED;
+      try {
+        const response = await fetch(path, {
+          method: "POST",
+          headers: { "Content-Type": "application/json", "X-Emu-Desk": "1" },
+          body: message,
+          signal: AbortSignal.timeout(20000),
+          keepalive: message.length < 16000, // it arrives though the tab is closed meanwhile; browsers take no longer ones
+        });
+        if (response.ok) {
+          const told = await response.json();
+          unsay(UNSAVED, CLOSED);
+          return told;
+        }
+        if (response.status === 401) hindrance = CLOSED;
+        else if (response.status < 500) {
+          say(`Not taken: ${(await response.text()).trim()}.`);
+          return null;
+        }
+      } catch { /* no connection, no answer in time, or half of one: try again */ }
+      if (path === "/answer" && !late) late = unsent += 1;
+      if (byId("status").textContent !== hindrance) say(hindrance);
+      await pause(wait);
+    }
+  } finally {
+    if (late) unsent -= 1;
   }
 }
 
@@ -55,6 +103,9 @@ async function picture(address, alt) {
     const image = make("img", "", { alt, draggable: false, src: address });
     try {
       await image.decode();
+      image.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight);
+      image.classList.add("whole");
+      image.classList.toggle("tiny", Math.max(image.naturalWidth, image.naturalHeight) <= 128);
       return image;
     } catch {
       if ((await fetch(address, { method: "HEAD" }).catch(() => null))?.status === 404) return null;

@@ -1,7 +1,7 @@
 """What the pages of the desk have in common: their app, their files, the door, and what is said of a failure."""
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ def app(
     routes: Sequence[Route],
     *,
     database: Database,
+    limits: Mapping[str, int],
     hosts: Collection[str] = (),
     secure: bool = False,
 ) -> Starlette:
@@ -38,13 +39,14 @@ def app(
 
     Args:
         page: its folder, which has a html, a css, a js and a svg of the folder's name.
+        limits: what the html may say of them, by name.
         hosts: the host names it answers to; empty for any.
         secure: whether raters come over TLS, so that the cookie travels over nothing else.
     """
     name = page.name
 
     def show(request: Request) -> Response:
-        return HTMLResponse(html.render(rater=request.state.rater.name))
+        return HTMLResponse(html.render(rater=request.state.rater.name, **limits))
 
     html = template(page / f"{name}.html")
     door = template(HERE / "join.html").render(title=title, page=name)

@@ -9,14 +9,15 @@ from typing import Literal
 
 from sqlalchemy import Connection, insert, select, update
 
-from emu.desk.review.plan import Pass
+from emu.data.sources.entry import LONGEST_CAPTION
+from emu.desk.review.plan import LONGEST_REASON, Pass
 from emu.desk.review.standing import CAPTION, choices
 from emu.desk.review.tables import look_events, looks
 from emu.errors import UserError
 
-Status = Literal["stored", "stale", "unknown"]
+__all__ = ["LONGEST_CAPTION", "LONGEST_REASON", "Answer", "Status", "store"]
 
-LONGEST_REASON, LONGEST_CAPTION = 200, 4000
+Status = Literal["stored", "stale", "unknown"]
 
 
 @dataclass(frozen=True)

@@ -19,17 +19,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from emu.desk import pages
-from emu.desk.bodies import fields
+from emu.desk.bodies import fields, require_short
 from emu.desk.presence import Presence
 from emu.desk.review.answers import LONGEST_CAPTION, LONGEST_REASON, Answer, store
 from emu.desk.review.dealing import Filter, Look, deal, last
 from emu.desk.review.invitations import Desk, desks
 from emu.desk.review.pictures import Shown
+from emu.desk.review.standing import standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import looks
 from emu.desk.review.telling import told_desk, told_look
 from emu.desk.review.thumbnails import thumbnail, whole
 from emu.desk.review.tokens import Tokens
+from emu.desk.review.waiting import words
 
 LONGEST_LOOK = 3600 * 1000  # milliseconds; a picture that was open for longer counts as an hour
 BACK = 96  # looks that a rater can go back to
@@ -47,7 +49,9 @@ def review_app(review: Review, *, hosts: Collection[str] = (), secure: bool = Fa
         Route("/answer", page.answer, methods=["POST"]),
         Route("/tokens", page.tokens, methods=["POST"]),
     ]
-    return pages.app(Path(__file__).parent, "Needles", routes, database=review.database, hosts=hosts, secure=secure)
+    limits = {"longest": LONGEST_CAPTION}
+    folder, data = Path(__file__).parent, review.database
+    return pages.app(folder, "Needles", routes, database=data, hosts=hosts, secure=secure, limits=limits)
 
 
 class Page:
@@ -90,7 +94,7 @@ class Page:
         """The pictures to look at now, and those looked at last."""
         given = await fields(request, of=str, ruling=bool, concept=str, score=str, low=float, high=float, rater=int)
         if not (math.isfinite(given["low"]) and math.isfinite(given["high"])):
-            raise HTTPException(400, "No number.")
+            raise HTTPException(400, "low and high are numbers")
         chosen = Filter(*(given[name] for name in ("concept", "score", "low", "high", "rater")))
         return await run_in_threadpool(self.dealt, request, given["of"], given["ruling"], chosen)
 
@@ -100,10 +104,11 @@ class Page:
         with self.review.database.writing() as connection:
             one = self.invited(connection, rater, name, ruling=ruling).of
             hand = deal(self.review, connection, rater, one, self.presence, chosen=chosen, ruling=ruling)
+            waits = "" if hand.open else words(standing(self.review, connection).waiting(one), one.page)
             before = last(connection, rater, one, ruling=ruling, count=BACK)
             tell = partial(self.told, connection, ruling)
             told = {"open": list(map(tell, hand.open)), "before": list(map(tell, before))}
-        return pages.answer({**told, "answered": hand.answered, "left": hand.left})
+        return pages.answer({**told, "answered": hand.answered, "left": hand.left, "waits": waits})
 
     def told(self, connection: Connection, ruling: bool, look: Look) -> dict[str, Any]:
         return told_look(self.review, connection, look, ruling=ruling)
@@ -112,7 +117,7 @@ class Page:
         """Stores answers, all or none, before it says so."""
         given = await fields(request, of=str, answers=list)
         if len(given["answers"]) > MOST_ANSWERS:
-            raise HTTPException(400, "Too many.")
+            raise HTTPException(400, f"at most {MOST_ANSWERS} answers at once")
         return await run_in_threadpool(self.stored, request, given["of"], [_answer(one) for one in given["answers"]])
 
     def stored(self, request: Request, name: str, answers: list[Answer]) -> Response:
@@ -128,14 +133,15 @@ class Page:
         for one in desks(self.review, connection, rater):
             if one.of.name == name and (one.arbiter or not ruling):
                 return one
-        raise HTTPException(403, "Not invited to this pass.")
+        raise HTTPException(403, "you are not invited to this pass")
 
     async def tokens(self, request: Request) -> Response:
         """How long a caption is for the models that are to be tuned."""
         given = await fields(request, of=str, text=str)
         counter = self.counters.get(given["of"])
-        if counter is None or len(given["text"]) > LONGEST_CAPTION:
-            raise HTTPException(400, "Too long, or no such pass.")
+        if counter is None:
+            raise HTTPException(400, "there is no such pass")
+        require_short(given["text"], LONGEST_CAPTION, "the caption")
         return pages.answer({"counts": await run_in_threadpool(counter.count, given["text"])})
 
 
@@ -143,10 +149,12 @@ def _answer(given: Any) -> Answer:
     """One answer of a message; HTTP 400 for anything amiss."""
     kinds = {"look": str, "turn": int, "choice": str, "reason": str, "text": str, "milliseconds": int}
     if not isinstance(given, dict) or given.keys() != kinds.keys():
-        raise HTTPException(400, f"Send {', '.join(kinds)}.")
+        raise HTTPException(400, f"send {', '.join(kinds)}")
     if any(type(given[name]) is not kind for name, kind in kinds.items()):
-        raise HTTPException(400, "Not of the right type.")
-    if len(given["reason"]) > LONGEST_REASON or len(given["text"]) > LONGEST_CAPTION or not 0 <= given["turn"] < 2**31:
-        raise HTTPException(400, "Too long.")
+        raise HTTPException(400, "an answer is not of the right type")
+    if not 0 <= given["turn"] < 2**31:
+        raise HTTPException(400, "there is no such turn")
+    require_short(given["reason"], LONGEST_REASON, "the reason")
+    require_short(given["text"], LONGEST_CAPTION, "the caption")
     clean = {name: pages.storable(given[name]) for name in ("reason", "text")}
     return Answer(**{**given, **clean, "milliseconds": min(max(given["milliseconds"], 0), LONGEST_LOOK)})

@@ -17,6 +17,7 @@ RULES = {
     "all": "a picture stays where all of its raters keep it",
 }
 MOST_REASONS = 9  # one a digit
+LONGEST_REASON = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,11 @@ def _require(where: str, made: Pass) -> None:
         ("overlap", type(made.overlap) in (int, float) and 0 <= made.overlap <= 1, "a share from 0 to 1"),
         ("keep", made.keep in RULES, f"one of {', '.join(RULES)}"),
         ("reasons", len(made.reasons) <= MOST_REASONS, f"at most {MOST_REASONS}"),
+        (
+            "reasons",
+            all(0 < len(one) <= LONGEST_REASON for one in made.reasons),
+            f"1 to {LONGEST_REASON} characters each",
+        ),
     ):
         if not good:
             raise UserError(f"{where}: {key} {getattr(made, key)!r}: give {says}")

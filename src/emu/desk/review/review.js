@@ -5,13 +5,14 @@ const KEYS = {
   single: [["\u2192", "keep"], ["\u2190", "reject"], ["1-9", "reject, with a reason"], ["z", "look closely"], ["backspace", "the one before"]],
   captions: [["ctrl enter", "save"], ["esc", "leave the text"], ["z", "look closely"], ["backspace", "the one before"]],
 };
+const LONGEST = Number(byId("caption").dataset.longest); // characters of a caption
 const SETTLE = 120; // ms after a picture appears in which a key is still meant for the one before
 const AHEAD = 4; // pictures that are loaded and decoded before they are needed
 const IDLE = 30000; // ms; who looks longer than that was away, for the pace
 let desk = null;
 let at = null; // the pass and whether it is its disagreements: {name, page, ruling, reasons}
 let queue = []; // looks to answer
-let history = []; // looks that were answered, the newest last
+let answered = []; // looks that were answered, the newest last
 let sheet = []; // the looks of the grid that are on the screen
 let marks = []; // their choice and reason
 let place = 0; // which of them has the keys
@@ -20,7 +21,7 @@ let visit = 0; // of a pass, or of the list of passes: what was asked for in an 
 let busy = true;
 let shownAt = 0;
 let refilling = null;
-let counts = { answered: 0, left: 0 };
+let counts = { answered: 0, left: 0, waits: "" };
 const pace = { pictures: 0, ms: 0 };
 
 // ---- pictures, loaded ahead and kept no longer than needed
@@ -57,7 +58,10 @@ async function open() {
     const done = one.ruling ? `${number(one.disputed)} open` : `${number(one.decided)} of ${number(one.came)} decided, ${number(one.stay)} stay`;
     button.append(make("b", one.ruling ? `${one.name}: disagreements` : one.name), make("i", done), make("span", `${what} ${one.ruling ? "" : sentence(one.rule)}`));
     if (!one.ruling && one.waits) button.append(make("span", sentence(one.waits)));
-    button.addEventListener("click", () => enter(one));
+    button.addEventListener("click", () => {
+      window.history.pushState({ pass: one.name, ruling: one.ruling }, ""); // so that the browser's way back leads to the passes
+      enter(one);
+    });
     return button;
   }));
   if (!entries.length) byId("passes").append(make("p", "You are invited to no pass of this review."));
@@ -65,7 +69,14 @@ async function open() {
   byId("concept").replaceChildren(make("option", "any", { value: "" }), ...desk.concepts.map((name) => make("option", name, { value: name })));
   byId("score").replaceChildren(make("option", "any", { value: "" }), ...Object.keys(desk.scores).map((name) => make("option", name, { value: name })));
   screen("home");
-  if (entries.length === 1) enter(entries[0]);
+  const here = window.history.state; // after a reload
+  const one = entries.length === 1 ? entries[0] : entries.find((entry) => entry.name === here?.pass && entry.ruling === here.ruling);
+  if (one) enter(one);
+}
+
+function home() {
+  if (window.history.state?.pass) window.history.back();
+  else open();
 }
 
 function sentence(words) {
@@ -86,7 +97,7 @@ async function enter(one) {
     row.replaceChildren(...at.reasons.map((reason, i) => {
       const button = make("button", reason, { type: "button" });
       button.append(make("kbd", String(i + 1)));
-      button.addEventListener("click", () => because(i));
+      button.addEventListener("click", (event) => { if (event.detail < 2) because(i); });
       return button;
     }));
   }
@@ -102,7 +113,7 @@ async function enter(one) {
 async function begin() {
   busy = true;
   queue = [];
-  history = [];
+  answered = [];
   loaded.clear();
   const mine = visit;
   await refill();
@@ -114,10 +125,10 @@ async function refill() {
   const mine = visit;
   const told = await post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 });
   if (!told || mine !== visit) return false;
-  const done = new Map(history.map((look) => [look.id, look]));
+  const done = new Map(answered.map((look) => [look.id, look]));
   queue = told.open.filter((look) => !done.has(look.id));
-  if (!history.length) history = told.before;
-  counts = { answered: told.answered, left: told.left };
+  if (!answered.length) answered = told.before;
+  counts = { answered: told.answered, left: told.left, waits: told.waits };
   progress();
   return true;
 }
@@ -128,7 +139,7 @@ function refillAhead(few) {
   refilling = post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 }).then((told) => {
     refilling = null;
     if (!told || asked !== visit) return;
-    const known = new Set([...history, ...queue, ...sheet].map((look) => look.id));
+    const known = new Set([...answered, ...queue, ...sheet].map((look) => look.id));
     queue.push(...told.open.filter((look) => !known.has(look.id)));
     counts.left = told.left;
     ahead();
@@ -144,7 +155,7 @@ function progress() {
   const left = rate ? counts.left / rate : 0;
   const time = left >= 90 ? `${Math.round(left / 60)} h left` : `${Math.max(1, Math.round(left))} min left`;
   byId("pace").textContent = rate && pace.pictures >= 5 ? `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} a minute${counts.left ? `, ${time}` : ""}` : "";
-  byId("back").disabled = !history.length;
+  byId("back").disabled = !answered.length;
 }
 
 async function next() {
@@ -164,9 +175,10 @@ function ahead() {
 
 function end() {
   busy = false;
+  announce("Nothing is left here.");
   byId("end-text").textContent = wanted.concept || wanted.score || wanted.rater
     ? "No picture that passes the filter waits for you."
-    : at.ruling ? "No disagreement waits for you." : "No picture waits for you in this pass. More may come when others have answered.";
+    : at.ruling ? "No disagreement waits for you." : `No picture waits for you in this pass.${counts.waits ? ` ${sentence(counts.waits)} They wait for others.` : ""}`;
   screen("end");
   byId("again").focus();
 }
@@ -174,11 +186,12 @@ function end() {
 // ---- many at once
 
 function room() {
+  const scrolls = matchMedia("(max-height: 22rem)").matches; // zoomed to 400 %: see the sheet
   const box = byId("sheet").getBoundingClientRect();
   const width = box.width || innerWidth - 40;
   const height = box.height || innerHeight - 170;
   const columns = Math.max(2, Math.min(8, Math.floor(width / 190)));
-  const rows = Math.max(2, Math.min(6, Math.floor(height / 170)));
+  const rows = Math.max(2, Math.min(6, scrolls ? 2 : Math.floor(height / 170)));
   byId("sheet").style.setProperty("--columns", columns);
   byId("sheet").style.setProperty("--rows", rows);
   return columns * rows;
@@ -187,20 +200,21 @@ function room() {
 async function showSheet(looks) {
   const mine = visit;
   sheet = looks;
-  marks = looks.map((look) => ({ choice: look.choice ?? "keep", reason: look.reason }));
+  marks = looks.map((look) => begun.get(look.id) ?? { choice: look.choice ?? "keep", reason: look.reason });
   forget([...sheet, ...queue]);
   screen("grid");
   const images = await Promise.all(sheet.map((look) => load(look, "small")));
   if (mine !== visit) return;
   byId("sheet").replaceChildren(...images.map((image, i) => {
     const tile = make("button", "", { type: "button", className: "tile", role: "option", tabIndex: -1 });
-    tile.setAttribute("aria-label", `Picture ${i + 1}`);
     tile.append(image);
+    tile.addEventListener("focus", () => { if (place !== i) { place = i; drawMarks(); } });
     tile.addEventListener("click", (event) => { place = i; if (event.detail < 2) toggle(); });
     return tile;
   }));
   place = 0;
   drawMarks();
+  if (!document.activeElement.closest("aside, dialog")) byId("sheet").firstChild.focus({ preventScroll: true });
   ahead();
   refillAhead(2 * room());
   ready(sheet[0].id);
@@ -211,7 +225,9 @@ function drawMarks() {
     const rejected = marks[i].choice === "reject";
     tile.classList.toggle("rejected", rejected);
     tile.classList.toggle("current", i === place);
+    tile.tabIndex = i === place ? 0 : -1;
     tile.setAttribute("aria-selected", String(rejected));
+    tile.setAttribute("aria-label", `Picture ${i + 1} of ${marks.length}${rejected ? `, rejected${marks[i].reason ? `: ${marks[i].reason}` : ""}` : ""}`);
     tile.dataset.reason = marks[i].reason || "rejected";
   });
   const gone = marks.filter((mark) => mark.choice === "reject").length;
@@ -223,12 +239,15 @@ function toggle(reason = "") {
   const mark = marks[place];
   const same = mark.choice === "reject" && (!reason || mark.reason === reason);
   marks[place] = same ? { choice: "keep", reason: "" } : { choice: "reject", reason };
+  begun.set(sheet[place].id, marks[place]);
   drawMarks();
+  announce(`Picture ${place + 1} ${same ? "stays" : `rejected${reason ? `: ${reason}` : ""}`}.`);
 }
 
 function move(step) {
   place = Math.min(Math.max(place + step, 0), sheet.length - 1);
   drawMarks();
+  byId("sheet").children[place].focus();
 }
 
 async function commit() {
@@ -252,13 +271,15 @@ async function showOne(look) {
   byId("said").textContent = (look.said ?? []).map((one) => (one.choice === "reject" ? `rejected${one.reason ? `: ${one.reason}` : ""}` : "kept")).join(" \u00b7 ");
   screen(at.page);
   if (captions) {
-    byId("caption").value = look.text;
-    byId("caption-source").textContent = look.drafted ? "Drafted by a model. What the source said: " + look.source : look.text !== look.source ? "What the source said: " + look.source : "";
+    const words = begun.get(look.id);
+    byId("caption").value = words ?? look.text;
+    byId("caption-source").textContent = words !== null && words !== look.text ? "These are your words, not saved yet." : look.drafted ? "Drafted by a model. What the source said: " + look.source : look.text !== look.source ? "What the source said: " + look.source : "";
     count();
     byId("caption").focus();
   }
   ahead();
   refillAhead(AHEAD + 3);
+  announce(`Picture ${counts.answered + 1} of ${counts.answered + counts.left}.`);
   ready(look.id);
 }
 
@@ -273,6 +294,7 @@ async function choose(choice, reason = "") {
   const look = queue[0];
   const text = choice === "caption" ? byId("caption").value.trim() : "";
   if (choice === "caption" && !text) return say("Write a caption, or drop the picture.");
+  if (characters(text) > LONGEST) return say("The caption is too long. Shorten it, and save it then.");
   if (await answer([{ look, choice, reason, text, ms: took() }])) {
     queue.shift();
     await next();
@@ -289,8 +311,9 @@ function because(i) {
 let counting = 0;
 async function count() {
   const mine = ++counting;
-  await pause(250);
   const text = byId("caption").value;
+  if (counted("caption-count", text, LONGEST)) return;
+  await pause(250);
   if (mine !== counting || document.body.dataset.screen !== "captions") return;
   const told = await post("/tokens", { of: at.name, text });
   if (!told || mine !== counting) return;
@@ -309,7 +332,12 @@ async function answer(given) {
   busy = true;
   const answers = given.map(({ look, choice, reason, text, ms }) => ({ look: look.id, turn: look.turn, choice, reason, text, milliseconds: Math.round(ms) }));
   const told = await post("/answer", { of: at.name, answers });
-  if (!told || mine !== visit) return false;
+  if (told) for (const { look } of given) begun.drop(look.id);
+  if (mine !== visit) return false;
+  if (!told) {
+    busy = false; // all stays as it was before, so that one may answer otherwise
+    return false;
+  }
   say("");
   given.forEach(({ look, choice, reason, text }, i) => {
     if (told.statuses[i] !== "stored") return say("Some were answered elsewhere.");
@@ -318,7 +346,7 @@ async function answer(given) {
       counts.left = Math.max(0, counts.left - 1);
     }
     Object.assign(look, { turn: look.turn + 1, choice, reason, text });
-    history.push(look);
+    answered.push(look);
   });
   pace.pictures += given.length;
   pace.ms += Math.min(took(), IDLE * given.length);
@@ -328,13 +356,13 @@ async function answer(given) {
 }
 
 async function back() {
-  if (busy || !history.length) return;
+  if (busy || !answered.length) return;
   busy = true;
   if (at.page === "grid") {
     queue.unshift(...sheet);
-    await showSheet(history.splice(-room()));
+    await showSheet(answered.splice(-room()));
   } else {
-    queue.unshift(history.pop());
+    queue.unshift(answered.pop());
     await showOne(queue[0]);
   }
   progress();
@@ -345,29 +373,37 @@ async function back() {
 function closeUp() {
   const look = at.page === "grid" ? sheet[place] : queue[0];
   if (!look || byId("zoom").open) return byId("zoom").close();
-  byId("zoomed").src = `/picture/${look.id}`;
   byId("zoom").className = "";
+  byId("zoomed").replaceChildren();
   byId("zoom").showModal();
+  fetched(`/picture/${look.id}`).then((image) => byId("zoomed").replaceChildren(image));
 }
 
 function panel(name) {
   for (const other of ["guide", "filter"]) {
     const shown = other === name && byId(`${other}-panel`).hidden;
+    if (byId(`${other}-panel`).contains(document.activeElement)) byId(other).focus();
     byId(`${other}-panel`).hidden = !shown;
     byId(other).setAttribute("aria-expanded", String(shown));
   }
 }
 
+addEventListener("popstate", open);
 addEventListener("keydown", (event) => {
   const name = document.body.dataset.screen;
   const writing = event.target.closest?.("textarea, input, select");
   if (writing) {
-    if (event.key === "Escape") writing.blur();
+    if (event.key === "Escape") {
+      writing.blur();
+      panel("");
+    }
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && name === "captions") { event.preventDefault(); choose("caption"); }
     return;
   }
   if (!["grid", "single", "captions"].includes(name) || event.metaKey || event.altKey || event.ctrlKey) return;
+  if (event.key === "Escape" && !byId("zoom").open) return panel("");
   if (byId("zoom").open) { if (event.key === "z") { event.preventDefault(); closeUp(); } return; }
+  if ([" ", "Enter"].includes(event.key) && event.target.closest?.("button:not(.tile)")) return; // it is meant for the button
   const columns = Number(byId("sheet").style.getPropertyValue("--columns")) || 1;
   const held = { grid: { ArrowLeft: () => move(-1), ArrowRight: () => move(1), ArrowUp: () => move(-columns), ArrowDown: () => move(columns) } }[name]?.[event.key];
   const once = {
@@ -382,15 +418,21 @@ addEventListener("keydown", (event) => {
 addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (event.target.closest("#stage, #caption-stage")) closeUp();
-  else if (event.target === byId("zoomed")) byId("zoom").classList.toggle("full");
-  else if (event.target === byId("zoom")) byId("zoom").close();
+  else if (event.target.closest("#zoomed img")) byId("zoom").classList.toggle("full");
+  else if (event.target.closest("#zoom")) byId("zoom").close();
   if (!button || event.detail > 1) return; // the second click of a double click answers nothing
-  if (event.detail && !button.closest("form")) button.blur();
+  if (event.detail && !button.closest("form, #sheet")) button.blur();
   if (button.dataset.choice) choose(button.dataset.choice);
-  else ({ commit, back, home: open, guide: () => panel("guide"), filter: () => panel("filter"), again: begin })[button.id]?.();
+  else if ("closer" in button.dataset) closeUp();
+  else if ("home" in button.dataset) home();
+  else if ("panel" in button.dataset) panel("");
+  else ({ commit, back, guide: () => panel("guide"), filter: () => panel("filter"), again: begin })[button.id]?.();
 });
 byId("caption-form").addEventListener("submit", (event) => { event.preventDefault(); choose("caption"); });
-byId("caption").addEventListener("input", count);
+byId("caption").addEventListener("input", () => {
+  begun.set(queue[0].id, byId("caption").value);
+  count();
+});
 byId("score").addEventListener("change", () => {
   const range = desk.scores[byId("score").value];
   byId("range").hidden = !range;

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from emu.desk import pages
-from emu.desk.bodies import fields
+from emu.desk.bodies import fields, require_short
 from emu.desk.database import cards
 from emu.desk.vote.assignment import Card, Hand, Presence, deal
 from emu.desk.vote.ballots import LONGEST_REASON, answer, begin, next_question, question_of, training_feedback
@@ -37,8 +37,9 @@ def vote_app(study: Study, *, hosts: Collection[str] = (), secure: bool = False)
         Route("/begin", page.begin, methods=["POST"]),
         Route("/answer", page.answer, methods=["POST"]),
     ]
-    folder, title = Path(__file__).parent, "Which picture?"
-    return pages.app(folder, title, routes, database=study.database, hosts=hosts, secure=secure)
+    folder, title, data = Path(__file__).parent, "Which picture?", study.database
+    limits = {"longest": LONGEST_REASON}
+    return pages.app(folder, title, routes, database=data, hosts=hosts, secure=secure, limits=limits)
 
 
 class Page:
@@ -78,15 +79,16 @@ class Page:
     async def answer(self, request: Request) -> Response:
         """Stores an answer, or takes the last one back; then the cards to look at now."""
         given = await fields(request, card=str, turn=int, choice=str, reason=str, milliseconds=int)
-        if len(given["reason"]) > LONGEST_REASON or not 0 <= given["turn"] < 2**31 or not given["card"].isascii():
-            raise HTTPException(400, "Too long, or no card.")
+        if not 0 <= given["turn"] < 2**31 or not given["card"].isascii():
+            raise HTTPException(400, "there is no such pair")
+        require_short(given["reason"], LONGEST_REASON, "the reason")
         given["milliseconds"] = min(max(given["milliseconds"], 0), LONGEST_LOOK)
         given["reason"] = pages.storable(given["reason"])
 
         def change(connection: Connection, rater: int) -> dict[str, Any]:
             status = answer(self.study, connection, rater, **given)
             if status == "unknown":
-                raise HTTPException(404, "No such card.")
+                raise HTTPException(404, "this pair is not yours; load the page again")
             feedback = training_feedback(connection, given["card"], given["choice"]) if status == "stored" else None
             return {"status": status, "feedback": feedback}
 

@@ -21,6 +21,7 @@ const WHY = {
   identical: "both are the same picture",
   foreign: "one picture was drawn for another caption",
 };
+const LONGEST = Number(byId("reason").dataset.longest); // characters of a reason
 const SETTLE = 150; // ms after a pair appears in which a key is still meant for the pair before
 let hand = null;
 let busy = true;
@@ -41,7 +42,6 @@ async function shown(card, side) {
     say("A picture is gone. Tell who runs the study, and load the page again.");
     return new Promise(() => {}); // nobody can compare it
   }
-  image.classList.toggle("tiny", image.naturalWidth <= 128);
   return image;
 }
 
@@ -66,6 +66,8 @@ async function show(card) {
   byId("caption").scrollTop = 0;
   byId("told").hidden = true;
   byId("reason").disabled = false;
+  byId("reason").value = begun.get(card.id) ?? "";
+  long();
   byId("answers").hidden = false;
   if (byId("answers").dataset.question !== hand.question) buttons(question);
   for (const button of byId("answers").children) button.classList.remove("chosen");
@@ -78,6 +80,7 @@ async function show(card) {
   shownAt = performance.now();
   busy = false;
   if (card.training) byId("part").textContent = `${question.part}: practice`;
+  announce(`Pair ${hand.answered + 1} of ${hand.total}.${card.caption ? ` Caption: ${card.caption}` : ""}`);
 }
 
 function place(id, image) {
@@ -98,8 +101,17 @@ function buttons(question) {
   }));
 }
 
+// Whether the reason is too long; the counter is there where it comes near.
+function long() {
+  const text = byId("reason").value;
+  const over = counted("reason-count", text, LONGEST);
+  byId("reason-count").hidden = characters(text) < 0.8 * LONGEST;
+  return over;
+}
+
 async function choose(choice) {
   if (busy || document.body.dataset.screen !== "card" || performance.now() - shownAt < SETTLE) return;
+  if (long()) return say("Your reason is too long. Shorten it, then answer.");
   busy = true;
   for (const button of byId("answers").children) button.classList.toggle("chosen", button.dataset.choice === choice);
   const card = hand.cards[0];
@@ -107,7 +119,8 @@ async function choose(choice) {
     card: card.id, turn: card.turn, choice,
     reason: byId("reason").value, milliseconds: Math.round(performance.now() - shownAt),
   });
-  if (!told) return;
+  if (!told) return refused();
+  begun.drop(card.id);
   byId("reason").value = "";
   say("");
   if (told.status === "stale") say("This pair was answered elsewhere. Here is the next.");
@@ -124,6 +137,7 @@ function feedback(told) {
   byId("told-text").textContent = told.feedback.right
     ? `Right: ${WHY[told.feedback.kind]}.`
     : `${label} would be right: ${WHY[told.feedback.kind]}.`;
+  announce(byId("told-text").textContent);
   waiting = () => take(told);
   byId("go-on").focus();
 }
@@ -137,7 +151,15 @@ function goOn() {
 async function undo() {
   if (busy || !hand.last || document.body.dataset.screen !== "card") return;
   busy = true;
-  await take(await post("/answer", { card: hand.last.id, turn: hand.last.turn, choice: "undo", reason: "", milliseconds: 0 }));
+  const told = await post("/answer", { card: hand.last.id, turn: hand.last.turn, choice: "undo", reason: "", milliseconds: 0 });
+  if (told) await take(told);
+  else refused();
+}
+
+// All stays as it was before, so that one may answer otherwise.
+function refused() {
+  for (const button of byId("answers").children) button.classList.remove("chosen");
+  busy = false;
 }
 
 function intro() {
@@ -158,7 +180,7 @@ function intro() {
   const practice = hand.training ? `The first ${hand.training} are for practice and tell the answer. ` : "";
   byId("intro-small").textContent = `${practice}Later, a few pairs with a known answer, or shown again, check that attention holds. Every answer is saved at once; stop and come back whenever you like.`;
   screen("intro");
-  byId("start").focus();
+  byId("start").focus({ preventScroll: true }); // one begins with the title
 }
 
 function end() {
@@ -211,8 +233,13 @@ addEventListener("click", (event) => {
   if (button.dataset.choice) choose(button.dataset.choice);
   else if (button.id === "undo") undo();
   else if (button.id === "go-on") goOn();
-  else if (button.id === "start") { screen("card"); shownAt = performance.now(); }
+  else if (button.id === "start") { screen("card"); byId("ask").focus(); shownAt = performance.now(); }
   else if (button.id === "again") open(hand.next ? "/begin" : "/hand");
+});
+byId("reason").addEventListener("input", () => {
+  if (byId("reason").value) begun.set(hand.cards[0].id, byId("reason").value);
+  else begun.drop(hand.cards[0].id);
+  long();
 });
 // A tab that one comes back to may have been overtaken by another.
 addEventListener("visibilitychange", () => {
