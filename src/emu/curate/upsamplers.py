@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from emu.errors import UserError
+from emu.places import without_places
 
 LANCZOS = "lanczos"
 KINDS = ("StableDiffusionUpscalePipeline", "StableDiffusionLatentUpscalePipeline")
@@ -93,7 +94,7 @@ class Upscaler(Upsampler):
         return content_hash(part for part in parts if part.is_dir())
 
     def describe(self) -> dict[str, Any]:
-        return {"upsampler": self.name, "upsampler_sha256": self.sha256, "settings": self.settings}
+        return {"upsampler": without_places(self.name), "upsampler_sha256": self.sha256, "settings": self.settings}
 
     def enlarge(self, image: Image.Image, text: str, *, short: int, seed: int) -> Image.Image:
         import torch

@@ -108,10 +108,11 @@ async function picture(address, alt) {
       image.classList.toggle("tiny", Math.max(image.naturalWidth, image.naturalHeight) <= 128);
       return image;
     } catch {
-      if ((await fetch(address, { method: "HEAD" }).catch(() => null))?.status === 404) return null;
-      say(UNSEEN);
+      const status = (await fetch(address, { method: "HEAD" }).catch(() => null))?.status;
+      if (status === 404) return null;
+      say(status === 401 ? CLOSED : UNSEEN);
       await pause(wait);
-      unsay(UNSEEN);
+      unsay(CLOSED, UNSEEN);
     }
   }
 }
