@@ -10,6 +10,7 @@ from torch import Tensor
 
 from emu import TextToImageModule
 from emu.objectives import flow_matching_loss
+from emu.shift import shift_of
 
 
 class Sana(TextToImageModule):
@@ -38,7 +39,7 @@ class Sana(TextToImageModule):
             text, mask = cond["prompt_embeds"], cond["prompt_attention_mask"]
             return self.backbone(noisy, text, t, encoder_attention_mask=mask, return_dict=False)[0]
 
-        return flow_matching_loss(predict, x, shift=self.pipeline.scheduler.config.shift)
+        return flow_matching_loss(predict, x, shift=shift_of(self.pipeline.scheduler, tokens=x[0, 0].numel()))
 
     @property
     def size_multiple(self) -> int:

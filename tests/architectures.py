@@ -1,4 +1,4 @@
-"""The six architectures under test: five of the package, and one from a user's own file outside of it."""
+"""The architectures under test: those of the package, and one from a user's own file outside of it."""
 
 import importlib.util
 from pathlib import Path
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from emu import models
 from emu.architecture import Cond
-from emu.models import FlowMatching, LatentDiffusion, LatentDiffusionXL, Muse, PixelDiffusion
 from emu.module import TextToImageModule
 
 SANA = Path(__file__).parents[1] / "examples" / "sana.py"
@@ -28,19 +28,38 @@ def load_example(path: Path) -> Any:
     return module
 
 
-CLASSES: dict[str, type[TextToImageModule]] = {
-    "latent": LatentDiffusion,
-    "latent_xl": LatentDiffusionXL,
-    "pixel": PixelDiffusion,
-    "muse": Muse,
-    "flow": FlowMatching,
-    "sana": load_example(SANA).Sana,
+OLDER: dict[str, type[TextToImageModule]] = {
+    "latent": models.LatentDiffusion,
+    "latent_xl": models.LatentDiffusionXL,
+    "pixel": models.PixelDiffusion,
+    "muse": models.Muse,
+    "flow": models.FlowMatching,
+    "own_sana": load_example(SANA).Sana,
 }
+FLOW: dict[str, type[models.FlowMatching]] = {
+    "z_image": models.ZImage,
+    "flux": models.Flux,
+    "chroma": models.Chroma,
+    "flux2_klein": models.Flux2Klein,
+    "qwen_image": models.QwenImage,
+    "krea2": models.Krea2,
+    "lumina2": models.Lumina2,
+    "sana": models.Sana,
+    "prx": models.PRX,
+    "prx_pixel": models.PRXPixel,
+    "auraflow": models.AuraFlow,
+    "ernie_image": models.ErnieImage,
+}
+CLASSES: dict[str, type[TextToImageModule]] = {**OLDER, **FLOW}
+TEXT_LENGTH = {"lumina2": 96}  # its template alone takes 60 of them
 
 
 def make(name: str, folder: Path, **settings: Any) -> TextToImageModule:
-    """A configured module on a tiny pipeline; pictures of 16 or 32 pixels in two steps."""
-    settings = {"resolution": side(name), "sampler": {"num_inference_steps": 2}, **settings}
+    """A configured module on a tiny pipeline; pictures of 16 or 32 pixels in two steps, prompts of few tokens."""
+    sampler: dict[str, Any] = {"num_inference_steps": 2}
+    if "max_sequence_length" in CLASSES[name].sampler_defaults:
+        sampler["max_sequence_length"] = TEXT_LENGTH.get(name, 48)
+    settings = {"resolution": side(name), **settings, "sampler": sampler | settings.get("sampler", {})}
     model = CLASSES[name](str(folder), **settings)
     model.configure_model()
     return model

@@ -1,6 +1,6 @@
 """Tiny pipelines of the real diffusers classes, untrained and seeded: what every architecture is tested with.
 
-BUILDERS["latent"]().save_pretrained(folder)
+BUILDERS["latent"]().save_pretrained(folder); the flow-matching ones are in flow_pipelines.py, `build` knows all.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from diffusers import (
     AmusedScheduler,
-    AutoencoderDC,
     AutoencoderKL,
     DDIMScheduler,
     DDPMScheduler,
@@ -17,8 +16,6 @@ from diffusers import (
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     IFPipeline,
-    SanaPipeline,
-    SanaTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
@@ -32,8 +29,6 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
-    Gemma2Config,
-    Gemma2Model,
     T5EncoderModel,
     T5Tokenizer,
 )
@@ -193,48 +188,20 @@ def flow(*, with_t5: bool = True) -> StableDiffusion3Pipeline:
     )  # fmt: skip
 
 
-def sana() -> SanaPipeline:
-    tokens = t5_tokenizer(CAPTIONS)
-    tokens.padding_side = "right"
-    encoder = Gemma2Model(
-        Gemma2Config(
-            vocab_size=len(tokens), hidden_size=WIDTH, intermediate_size=WIDTH, num_hidden_layers=1, head_dim=16,
-            num_attention_heads=2, num_key_value_heads=1,
-        )
-    )  # fmt: skip
-    return SanaPipeline(
-        tokenizer=tokens,
-        text_encoder=encoder,
-        vae=AutoencoderDC(
-            latent_channels=4, attention_head_dim=2, scaling_factor=0.5,
-            encoder_block_types=("ResBlock", "EfficientViTBlock"),
-            decoder_block_types=("ResBlock", "EfficientViTBlock"),
-            encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8), encoder_layers_per_block=(1, 1),
-            decoder_layers_per_block=(1, 1), encoder_qkv_multiscales=((), (5,)), decoder_qkv_multiscales=((), (5,)),
-            downsample_block_type="Conv", upsample_block_type="interpolate", decoder_norm_types="rms_norm",
-            decoder_act_fns="silu",
-        ),
-        transformer=SanaTransformer2DModel(
-            in_channels=4, out_channels=4, num_layers=1, num_attention_heads=2, attention_head_dim=16,
-            num_cross_attention_heads=2, cross_attention_head_dim=16, cross_attention_dim=WIDTH, caption_channels=WIDTH,
-            patch_size=1, sample_size=16,
-        ),
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-    )  # fmt: skip
-
-
 BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
     "latent": latent,
     "latent_xl": latent_xl,
     "pixel": pixel,
     "muse": muse,
     "flow": flow,
-    "sana": sana,
 }
 
 
 def build(name: str) -> DiffusionPipeline:
     """The same weights each time."""
+    import flow_pipelines  # which takes parts from here
+
+    builders = {**BUILDERS, **flow_pipelines.BUILDERS, "own_sana": flow_pipelines.sana}
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        return BUILDERS[name]()
+        return builders[name]()

@@ -12,7 +12,7 @@ from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
 import test_layouts as layouts
-from architectures import CLASSES, PROMPTS, SEEDS, encoded, loader, make, prompt_batch, side, trainer, training_batch
+from architectures import OLDER, PROMPTS, SEEDS, encoded, loader, make, prompt_batch, side, trainer, training_batch
 from emu import adapters, averaging, runs, sharding
 from emu.adapters import Adapter
 from emu.blocks import blocks
@@ -31,7 +31,7 @@ WITHOUT_EFFECT = {"flow": {"transformer_blocks.1.attn.add_q_proj"}}
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-@pytest.fixture(params=list(CLASSES))
+@pytest.fixture(params=list(OLDER))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

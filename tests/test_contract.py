@@ -1,20 +1,26 @@
-"""Every architecture x every clause of the contract, on real pipelines made tiny."""
+"""Every architecture x every clause of the contract, on real pipelines made tiny.
+
+The flow-matching family goes through all of it in the slow tests, and through what is its own in the fast ones.
+"""
 
 import copy
-import inspect
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import lightning as L
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from architectures import (
     CLASSES,
+    FLOW,
+    OLDER,
     PROMPTS,
     SEEDS,
     encoded,
@@ -35,9 +41,13 @@ Folder = Callable[[str], Path]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-@pytest.fixture(params=list(CLASSES))
+@pytest.fixture(params=[*OLDER, *(pytest.param(name, marks=pytest.mark.slow) for name in FLOW)])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+every = pytest.mark.parametrize("name", list(CLASSES), indirect=True)
+UNREACHED = {"qwen_image": "to_add_out|txt_mlp"}  # what the last block makes of the text goes nowhere
 
 
 @pytest.fixture
@@ -45,16 +55,18 @@ def model(name: str, tiny_folder: Folder) -> TextToImageModule:
     return make(name, tiny_folder(name))
 
 
+@every
 def test_encodings_stack_and_loss_is_one_number_a_sample(model: TextToImageModule, name: str) -> None:
     x, cond = encoded(model, name)
     loss = model.loss(x, cond)
     assert loss.shape == (3,)
     assert loss.isfinite().all()
     assert len(x) == 3
-    called = inspect.signature(getattr(diffusers, model.pipeline_class.__name__).__call__).parameters
     alone = model.encode_prompts(PROMPTS[2:])
-    for key in set(cond) - {"size"}:
-        assert {key, f"negative_{key}"} <= called.keys()
+    assert {key: value.shape[1:] for key, value in model.negative_prompt().items()} == {
+        key: value.shape[1:] for key, value in alone.items()
+    }
+    for key in alone:
         assert alone[key].shape == cond[key][2:].shape
         torch.testing.assert_close(alone[key], cond[key][2:], rtol=1e-4, atol=1e-5)
 
@@ -72,7 +84,8 @@ def test_a_sample_does_not_see_its_neighbours_in_the_loss(model: TextToImageModu
 def test_the_gradient_reaches_all_of_the_backbone_and_nothing_else(model: TextToImageModule, name: str) -> None:
     x, cond = encoded(model, name)
     model.loss(x, cond).mean().backward()
-    assert [n for n, p in model.backbone.named_parameters() if p.grad is None] == []
+    unreached = [n for n, p in model.backbone.named_parameters() if p.grad is None]
+    assert all(re.search(UNREACHED.get(name, "^$"), parameter) for parameter in unreached)
     rest = [p for part in [model.ema, *model.frozen_parts()] for p in part.parameters()]
     assert not any(p.requires_grad or p.grad is not None for p in rest)
 
@@ -94,13 +107,14 @@ def test_frozen_parts_follow_the_module(model: TextToImageModule) -> None:
     assert {p.dtype for part in parts for p in part.parameters()} == {torch.float64}
 
 
+@every
 def test_a_picture_depends_on_its_prompt_and_seed_and_not_on_its_batch(model: TextToImageModule, name: str) -> None:
     with torch.no_grad():
         cond = model.encode_prompts(PROMPTS)
-        drawn = model.sample(cond, model.empty_prompt(), SEEDS)
+        drawn = model.sample(cond, model.negative_prompt(), SEEDS)
         row = {key: value[2:] for key, value in cond.items()}
-        alone = model.sample(row, model.empty_prompt(), torch.tensor(SEEDS[2:]))
-        other = model.sample(row, model.empty_prompt(), [SEEDS[0]])
+        alone = model.sample(row, model.negative_prompt(), torch.tensor(SEEDS[2:]))
+        other = model.sample(row, model.negative_prompt(), [SEEDS[0]])
     assert drawn.shape == (3, 3, side(name), side(name))
     assert drawn.dtype == torch.float32
     assert 0 <= drawn.min() < drawn.max() <= 1
@@ -109,8 +123,11 @@ def test_a_picture_depends_on_its_prompt_and_seed_and_not_on_its_batch(model: Te
 
 
 def test_half_precision_on_disk_is_float32_in_training(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
-    DiffusionPipeline.from_pretrained(tiny_folder(name), dtype=torch.float16).save_pretrained(tmp_path)
-    model = make(name, tmp_path)
+    folder = tmp_path / "half"
+    shutil.copytree(tiny_folder(name), folder)
+    for file in folder.rglob("*.safetensors"):
+        save_file({key: value.half() for key, value in load_file(file).items()}, file, metadata={"format": "pt"})
+    model = make(name, folder)
     parts = [model.backbone, model.ema, *model.frozen_parts()]
     assert {p.dtype for part in parts for p in part.parameters()} == {torch.float32}
 
@@ -118,13 +135,14 @@ def test_half_precision_on_disk_is_float32_in_training(name: str, tiny_folder: F
 def test_size_can_be_asked_for(model: TextToImageModule, name: str) -> None:
     height, width = side(name), 2 * side(name)
     cond = model.encode_prompts(PROMPTS[:1])
-    assert model.sample(cond, model.empty_prompt(), [0], height=height, width=width).shape == (1, 3, height, width)
+    assert model.sample(cond, model.negative_prompt(), [0], height=height, width=width).shape == (1, 3, height, width)
 
 
+@every
 def test_saved_pipeline_draws_the_same_in_plain_diffusers(model: TextToImageModule, name: str, tmp_path: Path) -> None:
     for parameter in model.ema.parameters():
         parameter.mul_(1.01)  # so that it is the average, and neither the base nor the backbone, that must come out
-    ours = model.sample(model.encode_prompts(PROMPTS[:1]), model.empty_prompt(), SEEDS[:1])
+    ours = model.sample(model.encode_prompts(PROMPTS[:1]), model.negative_prompt(), SEEDS[:1])
     model.save_pipeline(tmp_path / "out")
     model.save_pipeline(tmp_path / "out")  # over an earlier one
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -133,7 +151,7 @@ def test_saved_pipeline_draws_the_same_in_plain_diffusers(model: TextToImageModu
     plain.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(SEEDS[0])
     size = {"height": side(name), "width": side(name)}
-    theirs = plain(PROMPTS[0], generator=generator, output_type="np", **size, **model.sampler).images[0]
+    theirs = plain(**model.plain_arguments(PROMPTS[0]), generator=generator, output_type="np", **size)[0][0]
     torch.testing.assert_close(ours[0].permute(1, 2, 0), torch.from_numpy(theirs), rtol=0, atol=1e-5)
 
 

@@ -12,7 +12,7 @@ import yaml
 from diffusers import DiffusionPipeline
 from PIL import Image
 
-from architectures import CLASSES, PROMPTS, make, side
+from architectures import OLDER, PROMPTS, make, side
 from emu import runs
 from emu.cli import main
 from emu.data import load_prompts
@@ -37,7 +37,7 @@ ROWS = [
 ]
 
 
-@pytest.fixture(params=list(CLASSES))
+@pytest.fixture(params=list(OLDER))
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -64,6 +64,7 @@ class Architecture(L.LightningModule, ABC):
         self.adapter = adapter
         self.sampler = {**self.sampler_defaults, **(sampler or {})}
         self._empty: Cond | None = None
+        self._negative: Cond | None = None
 
     # ---- what varies by architecture
 
@@ -73,7 +74,11 @@ class Architecture(L.LightningModule, ABC):
 
     @abstractmethod
     def encode_prompts(self, prompts: list[str]) -> Cond:
-        """Prompts -> the pipeline's own keyword names to tensors (b,...), of a fixed shape per prompt."""
+        """Prompts -> names to tensors (b,...), of a fixed shape per prompt: what a cache stores.
+
+        The names are the pipeline's own keywords, such as prompt_embeds. What is of varying length is padded, and a
+        mask lies beside it; a name that the pipeline does not know stays with `loss` and the cache.
+        """
 
     @abstractmethod
     def loss(self, x: Tensor, cond: Cond) -> Tensor:
@@ -100,18 +105,38 @@ class Architecture(L.LightningModule, ABC):
             height: in pixels; `resolution` where None.
             width: in pixels; `resolution` where None.
         """
+        pairs = {key: negative[key].expand_as(value) for key, value in cond.items() if key in negative}
         drawn = self.pipeline(
-            prompt=None,
-            negative_prompt=None,  # some pipelines have "" here and refuse it beside embeddings
-            **paired(cond, negative),
+            **self.prompt_arguments(cond, pairs),
             generator=generators(seeds),
             height=height or self.resolution,
             width=width or self.resolution,
             output_type="pt",
             **self.sampler,
         )
-        images: Tensor = drawn.images
+        images: Tensor = drawn[0]  # `images` of most pipelines, `image` of some
         return images.float()
+
+    def prompt_arguments(self, cond: Cond, negative: Cond) -> dict[str, Any]:
+        """What the pipeline's call is given for b prompts and, of the same names, what guidance leads away from.
+
+        `X` of `cond` as `X` and of `negative` as `negative_X`, where the call takes them.
+        """
+        named = cond | {f"negative_{key}": value for key, value in negative.items()}
+        taken = self.call_parameters()
+        # Some pipelines have a prompt or "" by default, and refuse it beside embeddings.
+        texts = {key: None for key in ("prompt", "negative_prompt") if key in taken}
+        return texts | {key: value for key, value in named.items() if key in taken}
+
+    def plain_arguments(self, prompt: str) -> dict[str, Any]:
+        """The pipeline's arguments by which its user draws `prompt` as `sample` does, but for seed and size."""
+        negative = {"negative_prompt": ""} if "negative_prompt" in self.call_parameters() else {}
+        return {"prompt": prompt, **negative, **self.sampler}
+
+    @classmethod
+    def call_parameters(cls) -> Mapping[str, inspect.Parameter]:
+        """The arguments of the pipeline's call, by name."""
+        return inspect.signature(cls.pipeline_class.__call__).parameters
 
     def load_pipeline(self) -> Any:
         """The folder's DiffusionPipeline, in float32; UserError where it is missing, damaged or of another kind."""
@@ -209,9 +234,14 @@ class Architecture(L.LightningModule, ABC):
         components.check(folder / self.tokenizer_name, components.used(folders.read_index(folder))[self.tokenizer_name])
         return AutoTokenizer.from_pretrained(folder / self.tokenizer_name)
 
+    def in_template(self, prompt: str) -> str:
+        """What the tokenizer is given for a prompt: the prompt itself, or what the model's template makes of it."""
+        return prompt
+
     def token_counts(self, prompts: list[str]) -> list[int]:
-        """Tokens of each prompt before any cut, the special ones counted; above `max_tokens` it is cut."""
-        return [len(ids) for ids in self.tokenizer(prompts, truncation=False, verbose=False).input_ids]
+        """Tokens of each prompt in its template, special ones counted, before any cut; above `max_tokens` it is cut."""
+        texts = [self.in_template(prompt) for prompt in prompts]
+        return [len(ids) for ids in self.tokenizer(text=texts, truncation=False, verbose=False)["input_ids"]]
 
     def fingerprint(self) -> str:
         """A short name of what `encode_*` depend on: class, frozen parts by content, dtype; not the picture size."""
@@ -226,6 +256,17 @@ class Architecture(L.LightningModule, ABC):
         if self._empty is None:
             self._empty = self.encode_prompts([""])
         return {key: value.to(self.device) for key, value in self._empty.items()}
+
+    def encode_negatives(self, prompts: list[str]) -> Cond:
+        """As `encode_prompts`, for what guidance leads away from; a model may put less around it."""
+        return self.encode_prompts(prompts)
+
+    @torch.no_grad()
+    def negative_prompt(self) -> Cond:
+        """What `encode_negatives` gives for "", of one prompt; computed once."""
+        if self._negative is None:
+            self._negative = self.encode_negatives([""])
+        return {key: value.to(self.device) for key, value in self._negative.items()}
 
     # ---- in and out
 
@@ -256,19 +297,12 @@ class Architecture(L.LightningModule, ABC):
 
     def sampler_names(self) -> set[str]:
         """What `sampler` may set: arguments of the pipeline's call but for those that `sample` gives it."""
-        return set(inspect.signature(self.pipeline.__call__).parameters) - OURS
+        return set(self.call_parameters()) - OURS
 
     def _check_sampler(self) -> None:
         for name in self.sampler:
             if name not in self.sampler_names():
                 raise UserError(f"model.sampler.{name}: {type(self).__name__} has no such setting")
-
-
-def paired(cond: Cond, negative: Cond) -> Cond:
-    """`X` of `cond` and `negative_X` of `negative`, for as many pictures as `cond` is for; "size" is left out."""
-    positive = {key: value for key, value in cond.items() if key != "size"}
-    opposite = {f"negative_{key}": negative[key].expand_as(value) for key, value in positive.items()}
-    return positive | opposite
 
 
 def generators(seeds: Sequence[int] | Tensor) -> list[torch.Generator]:

@@ -19,8 +19,11 @@ from torch import nn
 
 from emu.errors import UserError
 
-UNUSED = ("safety_checker", "watermarker", "feature_extractor", "image_encoder")
-"""Neither tuning nor drawing from text uses these: they are not loaded, and an export copies their files."""
+UNUSED = ("safety_checker", "watermarker", "feature_extractor", "image_encoder", "pe", "pe_tokenizer")
+"""Neither tuning nor drawing from text uses these: they are not loaded, and an export copies their files.
+
+The last two rewrite prompts (ERNIE-Image).
+"""
 
 ONE_FILE = "1TB"
 """No weights are larger: what was trained is one file, as most are published; old libraries know no other."""
@@ -31,8 +34,13 @@ POINTER = b"version https://git-lfs"
 
 def used(index: Mapping[str, Any]) -> dict[str, type[Any] | None]:
     """`model_index.json` -> component -> its class, of those that are there and used; None for a class unknown here."""
-    parts = {name: part for name, part in index.items() if isinstance(part, list) and name not in UNUSED}
+    parts = {name: part for name, part in index.items() if is_part(part) and name not in UNUSED}
     return {name: class_of(library, kind) for name, (library, kind) in parts.items() if library is not None}
+
+
+def is_part(entry: Any) -> bool:
+    """Whether an entry of the index is of a component: a list, but for one of numbers, which is a setting."""
+    return isinstance(entry, list) and (not entry or not all(isinstance(one, int | float) for one in entry))
 
 
 def class_of(library: str, name: str) -> type[Any] | None:
@@ -54,7 +62,7 @@ def left_out(pipeline_class: type[Any], index: Mapping[str, Any]) -> dict[str, A
     SDXL's pipeline would put a watermark into every picture where that package is installed, and only there.
     """
     known = inspect.signature(pipeline_class).parameters
-    absent = {name: None for name, part in index.items() if isinstance(part, list) and part[0] is None}
+    absent = {name: None for name, part in index.items() if is_part(part) and part[0] is None}
     flags = {"requires_safety_checker": False, "add_watermarker": False}
     return absent | {name: None for name in UNUSED if name in known} | {k: v for k, v in flags.items() if k in known}
 

@@ -71,7 +71,7 @@ def reference(
         return row, np.asarray(Image.open(path)), str(path)
     row = {"prompt": "a picture", "seed": 0, "sampler": model.sampler}
     model.to(device)
-    images = model.sample(model.encode_prompts([row["prompt"]]), model.empty_prompt(), [row["seed"]])
+    images = model.sample(model.encode_prompts([row["prompt"]]), model.negative_prompt(), [row["seed"]])
     pixels = to_pixels(images, [row["prompt"]])[0].permute(1, 2, 0).cpu().numpy()
     model.to("cpu")
     return row, pixels, "the model before it was saved"
@@ -86,8 +86,9 @@ def draw_plain(folder: Path, row: runs.Row, model: TextToImageModule, device: to
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(row["seed"])
     size = {"height": model.resolution, "width": model.resolution}
-    drawn = pipeline(row["prompt"], generator=generator, output_type="np", **size, **row["sampler"])
-    image = torch.from_numpy(drawn.images[0]).permute(2, 0, 1)
+    arguments = {**model.plain_arguments(row["prompt"]), **size, **row["sampler"]}
+    drawn = pipeline(**arguments, generator=generator, output_type="np")
+    image = torch.from_numpy(drawn[0][0]).permute(2, 0, 1)
     return to_pixels(image[None], [row["prompt"]])[0].permute(1, 2, 0).numpy()
 
 

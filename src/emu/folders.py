@@ -52,7 +52,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     if "_class_name" not in index:
         raise UserError(f"{folder / INDEX}: names no pipeline class; name a folder with one")
     for name, part in index.items():
-        if isinstance(part, list) and [type(one) for one in part] not in ([str, str], [type(None)] * 2):
+        if components.is_part(part) and [type(one) for one in part] not in ([str, str], [type(None)] * 2):
             raise UserError(f"{folder / INDEX}: {name} is no library and class: {part}; copy the file again")
     return index
 
@@ -100,7 +100,7 @@ def copy(base: Path, target: Path, *, trained: str) -> None:
     """
     index = read_index(base)
     text = (base / INDEX).read_text()
-    parts = [name for name, part in index.items() if isinstance(part, list) and part[0] is not None]
+    parts = [name for name, part in index.items() if components.is_part(part) and part[0] is not None]
     if absent := {name: [None, None] for name in parts if not (base / name).is_dir()}:
         text = json.dumps(index | absent, indent=2)
     (target / INDEX).write_text(text)

@@ -194,9 +194,10 @@ class TextToImageModule(Architecture):
             return cached
         return self.encode(batch["text"])
 
-    def encode(self, prompts: list[str]) -> Cond:
-        """`encode_prompts`, in a way that its last bits do not depend on the batch."""
-        parts = [self.encode_prompts(list(some)) for some in self._apart(prompts)]
+    def encode(self, prompts: list[str], *, negative: bool = False) -> Cond:
+        """`encode_prompts` or `encode_negatives`, in a way that its last bits do not depend on the batch."""
+        encode = self.encode_negatives if negative else self.encode_prompts
+        parts = [encode(list(some)) for some in self._apart(prompts)]
         return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
     def _apart(self, many: Any) -> Sequence[Any]:

@@ -111,7 +111,7 @@ def ddpm_loss(
             target = x
         case _:
             raise ValueError(f"prediction_type {kind!r} is not epsilon, v_prediction or sample")
-    loss = _mean_square(prediction, target)
+    loss = mean_square(prediction, target)
     if min_snr_gamma is None:
         return loss
     return loss * min_snr_weight(scheduler.alphas_cumprod[timesteps], min_snr_gamma, kind)
@@ -163,13 +163,17 @@ def flow_matching_loss(
         sigmas: (b,) instead of a draw; taken to be shifted.
     """
     if sigmas is None:
-        logits = mean + std * torch.special.ndtri(draw_times(len(x), x.device))
-        sigmas = torch.sigmoid(logits)
-        sigmas = shift * sigmas / (1 + (shift - 1) * sigmas)
+        sigmas = draw_sigmas(len(x), x.device, shift=shift, mean=mean, std=std)
     if noise is None:
         noise = offset_noise(x, noise_offset)
     sigma = sigmas.view(-1, 1, 1, 1)
-    return _mean_square(predict((1 - sigma) * x + sigma * noise, sigmas), noise - x)
+    return mean_square(predict((1 - sigma) * x + sigma * noise, sigmas), noise - x)
+
+
+def draw_sigmas(b: int, device: torch.device, *, shift: float, mean: float, std: float) -> Tensor:
+    """Noise levels, float32 (b,) in [0,1]; the arguments are those of `flow_matching_loss`."""
+    sigmas = torch.sigmoid(mean + std * torch.special.ndtri(draw_times(b, device)))
+    return shift * sigmas / (1 + (shift - 1) * sigmas)
 
 
 def masked_token_loss(
@@ -200,5 +204,6 @@ def draw_mask(shape: torch.Size, device: torch.device) -> Tensor:
     return (draw_uniform([b, length], device).argsort(1) < number[:, None]).view(shape)
 
 
-def _mean_square(prediction: Tensor, target: Tensor) -> Tensor:
+def mean_square(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean squared error of each sample, (b,c,h,w) twice -> float32 (b,)."""
     return (prediction.float() - target.float()).square().mean(dim=(1, 2, 3))

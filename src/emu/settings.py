@@ -27,7 +27,7 @@ def draw(model: "TextToImageModule", batch: Mapping[str, Any]) -> Tensor:
             prompt file says so.
     """
     negatives = batch.get("negative", [])
-    negative = model.encode(negatives) if any(negatives) else model.empty_prompt()
+    negative = model.encode(negatives, negative=True) if any(negatives) else model.negative_prompt()
     sampler, own = drawn_with(model, batch.get("settings", {})), model.sampler
     sides = {side: sampler.pop(side, None) for side in SIDES}
     model.sampler = sampler

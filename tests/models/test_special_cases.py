@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import AmusedPipeline, FlowMatchEulerDiscreteScheduler, PNDMScheduler
 
-from architectures import CLASSES, PROMPTS, SEEDS, images, make
+from architectures import CLASSES, FLOW, PROMPTS, SEEDS, images, make
 from emu.errors import UserError
 from emu.models import FlowMatching, LatentDiffusion, Muse
 from pipelines import flow, latent, pixel
@@ -81,4 +81,11 @@ def test_a_scheduler_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 def test_defaults_are_the_pipelines_own() -> None:
     steps = {name: kind.sampler_defaults["num_inference_steps"] for name, kind in CLASSES.items()}
-    assert steps == {"latent": 50, "latent_xl": 50, "pixel": 100, "muse": 12, "flow": 28, "sana": 20}
+    own = {"num_inference_steps", "guidance_scale", "true_cfg_scale", "max_sequence_length"}
+    assert steps == {"latent": 50, "latent_xl": 50, "pixel": 100, "muse": 12, "flow": 28, "own_sana": 20} | {
+        name: kind.call_parameters()["num_inference_steps"].default for name, kind in FLOW.items()
+    }
+    for kind in FLOW.values():
+        called = kind.call_parameters()
+        for key in own & kind.sampler_defaults.keys():
+            assert kind.sampler_defaults[key] == called[key].default

@@ -1,22 +1,26 @@
-"""Flow matching: Stable Diffusion 3, a transformer on latents.
+"""Flow matching: Stable Diffusion 3, and what all transformers that learn a velocity share.
 
-Esser et al. 2024, arXiv 2403.03206.
+Esser et al. 2024, arXiv 2403.03206. Notable: the models of this family learn by one loss and differ in five points,
+which the class attributes below name; the fifth, a guidance scale as an input, is in `emu.models.flux`.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from diffusers import StableDiffusion3Pipeline
 from torch import Tensor, nn
 
 from emu.architecture import Cond
-from emu.errors import UserError
+from emu.models.latents import pack, shift_and_scale, unpack
 from emu.module import TextToImageModule
-from emu.objectives import draw_posterior, flow_matching_loss
+from emu.objectives import flow_matching_loss
+from emu.shift import shift_of
 
 
 class FlowMatching(TextToImageModule):
-    """The velocity from picture to noise; the scheduler's shift is read from the checkpoint.
+    """The velocity from picture to noise, at noise levels that are shifted as the checkpoint's scheduler does.
+
+    As it stands it is Stable Diffusion 3 and 3.5; a subclass says what differs, and calls its transformer in `output`.
 
     Args:
         pretrained: as in `TextToImageModule`, like all that is not named here.
@@ -25,10 +29,25 @@ class FlowMatching(TextToImageModule):
         logit_std: of the logit of the noise level.
     """
 
-    pipeline_class = StableDiffusion3Pipeline
+    pipeline_class: ClassVar[type[Any]] = StableDiffusion3Pipeline
     slot = "transformer"
-    optional_parts = ("text_encoder_3", "tokenizer_3")  # T5, which takes most of the memory
-    sampler_defaults = {"num_inference_steps": 28, "guidance_scale": 7.0}
+    optional_parts: ClassVar[Sequence[str]] = ("text_encoder_3", "tokenizer_3")  # T5, which takes most of the memory
+    sampler_defaults: ClassVar[Mapping[str, int | float | bool | str]] = {
+        "num_inference_steps": 28,
+        "guidance_scale": 7.0,
+        "max_sequence_length": 256,
+    }
+
+    normalise = staticmethod(shift_and_scale)
+    """(what `encode_images` gives, the autoencoder) -> latents (b,c,h,w) as the transformer takes them."""
+    packed: ClassVar[int] = 0
+    """Side in latents of the squares that become tokens before the transformer; 0 where it cuts them by itself."""
+    time_scale: ClassVar[float] = 1000.0
+    """The transformer's own time at a noise level of 1."""
+    time_from_noise: ClassVar[bool] = False
+    """Whether that time runs from noise to picture."""
+    sign: ClassVar[int] = 1
+    """-1 where the output is the velocity from noise to picture."""
 
     def __init__(
         self,
@@ -46,11 +65,7 @@ class FlowMatching(TextToImageModule):
 
     def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
         pipeline = super().build_pipeline(networks)
-        if "shift" not in pipeline.scheduler.config:
-            raise UserError(
-                f"model.pretrained {self.pretrained}: its {type(pipeline.scheduler).__name__} is no flow matching "
-                "scheduler; see scheduler/scheduler_config.json"
-            )
+        shift_of(pipeline.scheduler, tokens=1)  # or refuse it
         return pipeline
 
     def encode_images(self, images: Tensor) -> Tensor:  # pixels -> mean and log-variance, (b,2c,h/f,w/f)
@@ -59,33 +74,71 @@ class FlowMatching(TextToImageModule):
 
     def encode_prompts(self, prompts: list[str]) -> Cond:
         embeds, _, pooled, _ = self.pipeline.encode_prompt(
-            prompts, None, None, device=self.device, do_classifier_free_guidance=False
+            prompts,
+            None,
+            None,
+            device=self.device,
+            do_classifier_free_guidance=False,
+            max_sequence_length=self.text_length,
         )
         return {"prompt_embeds": embeds, "pooled_prompt_embeds": pooled}
 
     def loss(self, x: Tensor, cond: Cond) -> Tensor:
-        vae, schedule = self.pipeline.vae.config, self.pipeline.scheduler.config
-        latents = (draw_posterior(x) - vae.shift_factor) * vae.scaling_factor
-
-        def predict(noisy: Tensor, sigmas: Tensor) -> Tensor:
-            velocity: Tensor = self.backbone(
-                noisy,
-                cond["prompt_embeds"],
-                cond["pooled_prompt_embeds"],
-                sigmas * schedule.num_train_timesteps,
-                return_dict=False,
-            )[0]
-            return velocity
-
+        latents = self.latents(x)
         return flow_matching_loss(
-            predict,
+            lambda noisy, sigmas: self.velocity(noisy, sigmas, cond),
             latents,
-            shift=schedule.shift,
+            shift=self.shift(latents),
             mean=self.logit_mean,
             std=self.logit_std,
             noise_offset=self.noise_offset,
         )
 
+    def latents(self, x: Tensor) -> Tensor:
+        """What `encode_images` gave -> (b,c,h,w) as the transformer takes it."""
+        return self.normalise(x, self.pipeline.vae)
+
+    def shift(self, latents: Tensor) -> float:
+        """How far noise levels of such pictures move to the noisy side."""
+        return shift_of(self.pipeline.scheduler, tokens=latents.shape[-2:].numel() // self.token_side**2)
+
+    def velocity(self, noisy: Tensor, sigmas: Tensor, cond: Cond) -> Tensor:
+        """Noisy latents (b,c,h,w) at noise levels (b,) -> the velocity from picture to noise, (b,c,h,w)."""
+        t = self.time_scale * (1 - sigmas if self.time_from_noise else sigmas)
+        if not self.packed:
+            return self.sign * self.output(noisy, t, cond, (noisy.shape[-2], noisy.shape[-1]))
+        rows, columns = (side // self.packed for side in noisy.shape[-2:])
+        tokens = self.output(pack(noisy, self.packed), t, cond, (rows, columns))
+        return self.sign * unpack(tokens, self.packed, rows)
+
+    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+        """The transformer's own output, of the shape of `noisy`.
+
+        Args:
+            noisy: (b,c,h,w) or, where the model is packed, (b,rows columns,c).
+            t: (b,) in the transformer's own time.
+            cond: as in `loss`.
+            grid: h and w, or rows and columns.
+        """
+        velocity: Tensor = self.backbone(
+            noisy, cond["prompt_embeds"], cond["pooled_prompt_embeds"], t, return_dict=False
+        )[0]
+        return velocity
+
+    @property
+    def text_length(self) -> int:
+        """Tokens of a prompt that the pipeline reads: `sampler.max_sequence_length`, in tuning as in drawing."""
+        return int(self.sampler["max_sequence_length"])
+
+    @property
+    def max_tokens(self) -> int:
+        return min(self.text_length, super().max_tokens)
+
+    @property
+    def token_side(self) -> int:
+        """Side in latents of the squares that become tokens, here or in the transformer."""
+        return int(self.packed or self.pipeline.transformer.config.patch_size)
+
     @property
     def size_multiple(self) -> int:
-        return int(self.pipeline.vae_scale_factor * self.pipeline.transformer.config.patch_size)
+        return int(self.pipeline.vae_scale_factor * self.token_side)

@@ -89,6 +89,9 @@ class LatentDiffusionXL(LatentDiffusion):
             embeds, pooled = embeds * kept.view(-1, 1, 1), pooled * kept.view(-1, 1)
         return {"prompt_embeds": embeds, "pooled_prompt_embeds": pooled}
 
+    def plain_arguments(self, prompt: str) -> dict[str, Any]:
+        return {"prompt": prompt, **self.sampler}  # "" would be encoded, where the pipeline by itself has zeros
+
     def loss(self, x: Tensor, cond: Cond) -> Tensor:
         added = {"text_embeds": cond["pooled_prompt_embeds"], "time_ids": cond["size"]}
 

@@ -9,16 +9,42 @@ from emu import documents, folders, runs, shapes, trust
 from emu.checkpoints import gathered, is_sharded, verify
 from emu.checkpoints.durable import read_file
 from emu.errors import UserError
+from emu.models.auraflow import AuraFlow
+from emu.models.ernie_image import ErnieImage
 from emu.models.flow import FlowMatching
+from emu.models.flux import Chroma, Flux
+from emu.models.flux2 import Flux2, Flux2Klein
 from emu.models.latent import LatentDiffusion, LatentDiffusionXL
+from emu.models.lumina2 import Lumina2
 from emu.models.muse import Muse
 from emu.models.pixel import PixelDiffusion
+from emu.models.prx import PRX, PRXPixel
+from emu.models.qwen_image import Krea2, QwenImage
+from emu.models.sana import Sana
+from emu.models.z_image import ZImage
 from emu.module import TextToImageModule
 from emu.records import fault
 
 ARCHITECTURES: dict[str, type[TextToImageModule]] = {
     architecture.pipeline_class.__name__: architecture
-    for architecture in (LatentDiffusion, LatentDiffusionXL, PixelDiffusion, Muse, FlowMatching)
+    for architecture in (
+        *(LatentDiffusion, LatentDiffusionXL, PixelDiffusion, Muse, FlowMatching),
+        *(
+            AuraFlow,
+            Chroma,
+            ErnieImage,
+            Flux,
+            Flux2,
+            Flux2Klein,
+            Krea2,
+            Lumina2,
+            PRX,
+            PRXPixel,
+            QwenImage,
+            Sana,
+            ZImage,
+        ),
+    )
 }
 
 

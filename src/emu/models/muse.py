@@ -5,6 +5,7 @@ AmusedPipeline, so the decoding loop is here; it draws what theirs draws.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from diffusers import AmusedScheduler, DiffusionPipeline, UVit2DModel, VQModel
@@ -89,6 +90,9 @@ class Muse(TextToImageModule):
             rows = zip(logits[:, None], tokens[:, None], draws, strict=True)  # a draw for each picture by itself
             tokens = torch.cat([scheduler.step(row, t, now, generator=draw).prev_sample for row, now, draw in rows])
         return self._decode(tokens)
+
+    def plain_arguments(self, prompt: str) -> dict[str, Any]:
+        return {"prompt": prompt, **self.sampler}
 
     def _guided(self, tokens: Tensor, cond: Cond, negative: Cond, micro: Tensor) -> Tensor:
         scale = float(self.sampler["guidance_scale"])
