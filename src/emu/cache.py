@@ -67,6 +67,11 @@ class Cache:
         to_disk(self.folder)
         self._entries().update({key: (path, list(tensors)) for key, tensors in items.items()})
 
+    def sweep(self) -> None:
+        """Remove what killed writers left half-written; for who knows that nobody else writes."""
+        for left in self.folder.glob("shard-*.tmp"):
+            left.unlink(missing_ok=True)
+
     def _entries(self) -> dict[str, tuple[Path, list[str]]]:
         if self._index is None:
             self._index = {}

@@ -7,6 +7,7 @@ Pictures and captions are encoded one at a time: the last bits of a convolution 
 through it together (by 1e-6 on a CPU, between 1 and 16), and what is cached must depend on the one thing alone.
 """
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from emu import locks
 from emu.cache import Cache
 from emu.data import CuratedData
 from emu.data.dataset import Decoded
@@ -56,6 +58,17 @@ def encode(
     model.configure_model()
     data.setup("fit")
     cache = Cache(Path(folder) / model.fingerprint())
+    # By set and rank: caches are there to be shared, and two commands over one set would do the same work twice.
+    lock = f".{hashlib.sha256(str(Path(data.root).resolve()).encode()).hexdigest()[:16]}-{rank}{locks.NAME}"
+    with locks.alone(cache.folder, f"emu encode of {data.root}", name=lock):
+        if all(locks.is_free(other) for other in cache.folder.glob(f".*{locks.NAME}") if other.name != lock):
+            cache.sweep()
+        fill(cache, model, data, rank=rank, world=world, flush_seconds=flush_seconds)
+    return cache.folder
+
+
+def fill(cache: Cache, model: Encoder, data: CuratedData, *, rank: int, world: int, flush_seconds: float) -> None:
+    """This rank's share of what the cache lacks."""
     digests = Digests()
     pictures = {
         picture_key(picture.entry.open, picture.bucket, digests): picture
@@ -74,7 +87,6 @@ def encode(
     texts = [prompts[key] for key in mine]
     bar = tqdm(_encode_prompts(model, mine, texts), "captions", len(mine), disable=rank > 0)
     _store(bar, cache, flush_seconds=flush_seconds)
-    return cache.folder
 
 
 def _encode_pictures(model: Encoder, keys: list[str], images: Decoded, faults: Faults) -> Iterator[Entry]:

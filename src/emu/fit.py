@@ -6,6 +6,7 @@ command again goes on where it stopped.
 
 import os
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
-from emu import documents, runs, trust
+from emu import documents, locks, runs, trust
 from emu.captions import CutCaptions
 from emu.checkpoints import Checkpoints, Durable, is_sharded, newest, verify
 from emu.data import CuratedData
@@ -58,10 +59,13 @@ class RunConfig(SaveConfigCallback):
 
 
 class EmuCLI(LightningCLI):
-    """LightningCLI over one model, one datamodule, one callback; builds them and runs nothing."""
+    """LightningCLI over one model, one datamodule, one callback; builds them and runs nothing.
 
-    def __init__(self, args: list[str], *, command: str) -> None:
-        self.command = command
+    `held` gets the lock of the folder that `emu fit` runs in.
+    """
+
+    def __init__(self, args: list[str], *, command: str, held: ExitStack | None = None) -> None:
+        self.command, self.held = command, held
         # Plain `omegaconf` resolves ${...} in each file before the command line is read, so that an override of one
         # number leaves what refers to it at the old value, silently; `omegaconf+` resolves after.
         set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
@@ -96,6 +100,8 @@ class EmuCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint to go on from. UserError: it is missing, or the folder holds another run."""
         run, checkpoint = Path(self.config.trainer.default_root_dir), self.config.ckpt_path
+        if self.held and self.command == "fit" and locks.first_process():
+            self.held.enter_context(locks.alone(run, "emu fit"))
         if checkpoint:
             if not (Path(checkpoint).is_file() or is_sharded(Path(checkpoint))):
                 raise UserError(f"--ckpt_path {checkpoint}: no such checkpoint")
@@ -128,12 +134,13 @@ def run(command: str, args: list[str]) -> None:
     """Runs `emu fit ARGS` or `emu validate ARGS`."""
     for message in QUIET:
         warnings.filterwarnings("ignore", message)
-    cli = EmuCLI(args, command=command)
-    if cli.finished:
-        rank_zero_info(f"{cli.config.trainer.default_root_dir}: {cli.finished}")
-        return
-    action = cli.trainer.fit if command == "fit" else cli.trainer.validate
-    action(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
+    with ExitStack() as held:
+        cli = EmuCLI(args, command=command, held=held)
+        if cli.finished:
+            rank_zero_info(f"{cli.config.trainer.default_root_dir}: {cli.finished}")
+            return
+        action = cli.trainer.fit if command == "fit" else cli.trainer.validate
+        action(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
 
 
 class Settings(EmuCLI):

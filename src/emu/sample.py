@@ -7,6 +7,7 @@ The folder is like a step's folder of a run: `emu compare` reads it. A second ca
 """
 
 import os
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from emu import runs
+from emu import locks, runs
 from emu.data.prompts import load_prompts, prompt_batches, sample_row
 from emu.drawn import black, to_pixels
 from emu.errors import UserError
@@ -61,17 +62,18 @@ def sample(
     rank, world, local = (int(os.environ.get(name, default)) for name, default in runs.PROCESS.items())
     if world > 1:
         torch.distributed.init_process_group("gloo")  # to wait for each other; nothing else travels
-    found: list[Any] = [claim(out, rows) if rank == 0 else None]
-    if world > 1:
-        torch.distributed.broadcast_object_list(found)
-    batches = prompt_batches(planned, batch_size=batch_size, rank=rank, world=world)
-    draw_missing(drawer, batches, out, missing=found[0], local=local)
-    if world > 1:
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
-    if rank == 0:
-        runs.write_samples(out, rows)
-        discard(out / PLANNED)
+    with locks.alone(out, "emu sample") if rank == 0 else nullcontext():
+        found: list[Any] = [claim(out, rows) if rank == 0 else None]
+        if world > 1:
+            torch.distributed.broadcast_object_list(found)
+        batches = prompt_batches(planned, batch_size=batch_size, rank=rank, world=world)
+        draw_missing(drawer, batches, out, missing=found[0], local=local)
+        if world > 1:
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
+        if rank == 0:
+            runs.write_samples(out, rows)
+            discard(out / PLANNED)
 
 
 def describe(drawer: TextToImageModule, planned: list[Row], *, model: str) -> list[Row]:
@@ -101,7 +103,7 @@ def claim(out: Path, rows: list[Row]) -> set[str]:
     for folder in (out, out / PLANNED):
         runs.sweep(folder)
     recorded = [folder for folder in (out, out / PLANNED) if (folder / runs.SAMPLES).exists()]
-    if not recorded and out.exists() and any(one.name != PLANNED for one in out.iterdir()):
+    if not recorded and out.exists() and any(one.name not in (PLANNED, locks.NAME) for one in out.iterdir()):
         raise UserError(f"{out}: holds files that `emu sample` did not draw; name another folder")
     known = {row["file"]: row for folder in recorded for row in runs.read_samples(folder)}
     wanted = {row["file"]: row for row in rows}

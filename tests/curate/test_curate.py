@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import emu.curate
+from emu import locks
 from emu.curate import curate, ledger, manifest, needles
 from emu.curate.pool import Pool
 from emu.curate.sources import read_pictures
@@ -156,7 +157,10 @@ def test_limits_columns_and_classes_that_are_none_are_named(tmp_path: Path) -> N
 
 def test_two_at_a_time_in_one_folder_are_refused(tmp_path: Path) -> None:
     source = folder(tmp_path / "hay", ["good"])
-    with ledger.alone(tmp_path / "out"), pytest.raises(UserError, match="another emu curate is at work"):
+    with (
+        locks.alone(tmp_path / "out" / ledger.FOLDER, "emu curate"),
+        pytest.raises(UserError, match="another emu curate is at work"),
+    ):
         run(config(SEEN), source, tmp_path / "out")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from emu import locks
 from emu.curate import ledger, manifest, needles
 from emu.curate.config import SHARD, Funnel
 from emu.curate.counts import as_rows, count, require_some
@@ -48,7 +49,7 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine, 
     funnel.require()
     _require_same(out, funnel, source)
     existed = out.exists()
-    with ledger.alone(out):
+    with locks.alone(out, "emu curate", name=ledger.LOCK):
         ledger.sweep(out)
         ledger.write_durably(out / ledger.FOLDER / RUN, json.dumps(_identity(funnel, source)).encode())
         try:

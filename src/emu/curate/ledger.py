@@ -4,10 +4,8 @@ A shard is done if its file is there and its footer tells the same config and th
 was written beside, synced and renamed. So a job that was killed anywhere goes on, and does again what was under way.
 """
 
-import fcntl
 import io
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +20,7 @@ from emu.records import parse
 from emu.runs import to_disk, write_atomically
 
 FOLDER = ".curate"
+LOCK = f"{FOLDER}/lock"
 FOOTER = b"emu"
 
 
@@ -102,19 +101,3 @@ def footer(path: Path) -> dict[str, Any]:
     metadata = pq.read_schema(path).metadata or {}
     told: dict[str, Any] = parse(metadata.get(FOOTER, b"{}"), dict[str, Any], where=str(path), remedy="remove it")
     return told
-
-
-@contextmanager
-def alone(out: Path) -> Iterator[None]:
-    """Holds a curated folder; UserError where another process does."""
-    (out / FOLDER).mkdir(parents=True, exist_ok=True)
-    lock = os.open(out / FOLDER / "lock", os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise UserError(f"{out}: another emu curate is at work there; wait for it, or name another folder") from None
-    try:
-        yield
-    finally:
-        os.close(lock)

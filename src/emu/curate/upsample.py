@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from emu import locks
 from emu.curate import ledger
 from emu.curate.curated import original, read_curated
 from emu.curate.upsamplers import LARGEST, Upsampler
@@ -51,7 +52,7 @@ def upsample(folder: Path, size: int, by: Upsampler | None = None) -> list[Small
     if not LEAST <= size <= MOST:
         raise UserError(f"--upsample {size}: give the shorter side in pixels, from {LEAST} to {MOST:,}")
     read_curated(folder)  # before anything is written there
-    with ledger.alone(folder):
+    with locks.alone(folder, "emu curate", name=ledger.LOCK):
         curated = read_curated(folder)
         concepts = curated.concepts()
         rows = [_upsampled(folder, row, size, by) for row in _watched(curated.rows)] if by else curated.rows
