@@ -11,10 +11,10 @@ import torch
 import yaml
 
 import pipelines
-from emu import flags, runs
+from emu import flags, locks, runs
 from emu.cli import main
 from emu.fit import Settings
-from needles import make_folder
+from needles import draw, make_folder
 
 Answer = Callable[..., str]
 
@@ -105,6 +105,107 @@ def test_a_run_goes_on_where_it_stopped(run: Path, config: Path, tmp_path: Path)
     assert runs.complete_steps(out) == [0, 2, 4, 6]
     assert [check["step"] for check in runs.read_quality(out)["checks"]] == [2, 4, 6]
     assert [path.stat().st_mtime_ns for path in sorted((out / "step-000000").iterdir())] == before
+
+
+@pytest.fixture
+def moved(run: Path, config: Path, tmp_path: Path) -> Path:
+    """A folder with a copy of the run, its set and its config, which goes on for two steps more: `DIR/run.yaml`."""
+    shutil.copytree(run, tmp_path / "out")
+    shutil.copytree(config.parent / "needles", tmp_path / "needles")
+    document = yaml.safe_load(config.read_text())
+    document["trainer"]["default_root_dir"] = str(tmp_path / "out")
+    document["data"]["root"] = str(tmp_path / "needles")
+    document["quality"]["max_steps"] = 6
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(document))
+    return tmp_path
+
+
+def another_caption(needles: Path) -> None:
+    text = (needles / "metadata.jsonl").read_text()
+    (needles / "metadata.jsonl").write_text(text.replace("number 2", "number two"))
+
+
+def another_order(needles: Path) -> None:
+    lines = (needles / "metadata.jsonl").read_text().splitlines()
+    (needles / "metadata.jsonl").write_text("\n".join(lines[::-1]) + "\n")
+
+
+def one_less(needles: Path) -> None:
+    lines = (needles / "metadata.jsonl").read_text().splitlines()
+    (needles / "metadata.jsonl").write_text("\n".join(lines[1:]) + "\n")
+
+
+def another_picture(needles: Path) -> None:
+    """Of the same size in pixels, under the old name."""
+    draw(needles / "3.png", (40, 32), seed=77)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (another_caption, "2.png has another caption"),
+        (another_order, "its pictures stand in another order"),
+        (one_less, "0.png is gone"),
+        (another_picture, "3.png is another picture"),
+    ],
+)
+def test_a_set_that_changed_is_not_gone_on_with(
+    change: Callable[[Path], None], said: str, moved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(moved / "needles")
+    with pytest.raises(SystemExit):
+        main(["fit", "-c", str(moved / "run.yaml")])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("emu: ")]
+    assert line.startswith(f"emu: data.root {moved / 'needles'}: not what the run began with: {said}; put it back")
+    assert runs.complete_steps(moved / "out") == [0, 2, 4]
+
+
+@pytest.mark.parametrize("spelled", ["needles", "./needles/", "link", "elsewhere"])
+def test_the_same_set_elsewhere_is_the_same_set(spelled: str, moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (moved / "link").symlink_to(moved / "needles")
+    if spelled == "elsewhere":
+        (moved / "needles").rename(moved / "elsewhere")
+    monkeypatch.chdir(moved)
+    main(["fit", "-c", "run.yaml", "--data.root", spelled])
+    assert runs.complete_steps(moved / "out") == [0, 2, 4, 6]
+
+
+def test_a_run_of_an_older_emu_goes_on_with_the_defaults_of_new_keys(moved: Path, refused: Answer) -> None:
+    path = moved / "out" / "config.yaml"
+    document = yaml.safe_load(path.read_text())
+    del document["data"]["max_pixels"], document["model"]["init_args"]["max_skipped"]
+    path.write_text(yaml.safe_dump(document))
+    out = ["--trainer.default_root_dir", str(moved / "out")]
+    said = refused(*out, "--data.max_pixels", "9999")
+    assert "its run began with data.max_pixels 100000000, not 9999" in said
+    path.write_text(yaml.safe_dump(document | {"data": document["data"] | {"gone_by_now": 3}}))
+    assert "its run began with data.gone_by_now 3, not None" in refused(*out)
+    path.write_text(yaml.safe_dump(document))
+    main(["fit", "-c", str(moved / "run.yaml")])
+    assert runs.complete_steps(moved / "out") == [0, 2, 4, 6]
+
+
+def test_a_checkpoint_of_another_run_trains_with_the_new_settings(run: Path, config: Path, refused: Answer) -> None:
+    given = ["--ckpt_path", str(runs.checkpoint(run, 2))]
+    assert "its run began with model.init_args.sampler.num_inference_steps 2, not 3; give that" in refused(
+        *given, "--model.init_args.sampler", "{num_inference_steps: 3}"
+    )
+    optimizer = "--model.init_args.optimizer.init_args"
+    out = run.parent / "further"
+    argv = [f"{optimizer}.lr", "1e-6", f"{optimizer}.weight_decay", "0.5", "--trainer.default_root_dir", str(out)]
+    main(["fit", "-c", str(config), *given, *argv])
+    (group,) = torch.load(runs.checkpoint(out, 4), weights_only=True)["optimizer_states"][0]["param_groups"]
+    assert (group["lr"], group["initial_lr"], group["weight_decay"]) == (1e-6, 1e-6, 0.5)
+    head = (out / "config.yaml").read_text().splitlines()[:3]
+    assert head[0] == f"# went on from {given[1]}"
+    assert "# model.init_args.optimizer.init_args.lr: 1e-06 from there on, 0.001 before" in head
+    main(["fit", "-c", str(config), *argv, "--quality.max_steps", "6"])
+    assert (out / "config.yaml").read_text().splitlines()[:3] == head
+
+
+def test_a_second_run_in_the_folder_is_refused(config: Path, tmp_path: Path, refused: Answer) -> None:
+    with locks.alone(tmp_path / "out", "emu fit"):
+        assert "another emu fit is at work there" in refused()
 
 
 def test_encode_then_fit_from_the_cache(config: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ command again goes on where it stopped.
 import os
 import warnings
 from contextlib import ExitStack
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,10 +23,11 @@ from emu.captions import CutCaptions
 from emu.checkpoints import Checkpoints, Durable, is_sharded, newest, verify
 from emu.data import CuratedData
 from emu.encode import encode as encode_into
-from emu.errors import UserError
+from emu.errors import UserError, printable
 from emu.module import TextToImageModule
 from emu.quality import QualityTuning
-from emu.resume import changed, finished, rule_of
+from emu.resume import OF_STEP_0, changed, changes, finished, rule_of
+from emu.same_set import SameSet
 
 # What our classes rely on: "before" pictures at step 0, checks counted in steps, ranks dealt to by CuratedData.
 TRAINER = {
@@ -51,11 +53,22 @@ class RunConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
-            config = self.config.clone()
+            config, path = self.config.clone(), Path(trainer.default_root_dir) / runs.CONFIG
             config.ckpt_path = None  # where this command went on from is not where the next one does
             # Not the parser's own `save`, which may leave half a file: the next command would read another run in it.
             written = self.parser.dump(config, skip_unset=False)
-            runs.write_atomically(Path(trainer.default_root_dir) / runs.CONFIG, written.encode())
+            head = origin(path, self.config.ckpt_path, documents.parse(written, where=str(path)))
+            runs.write_atomically(path, "".join([*head, written]).encode())
+
+
+def origin(path: Path, checkpoint: str | None, config: dict[str, Any]) -> list[str]:
+    """Comments for the head of config.yaml: of which other run it goes on, and what is another from there on."""
+    other = runs.run_of(Path(checkpoint)) if checkpoint else path.parent
+    if checkpoint and other.resolve() != path.parent.resolve():
+        told = [f"{key}: {now} from there on, {before} before" for key, before, now in changes(other, config)]
+        return [f"# {printable(line)}\n" for line in (f"went on from {checkpoint}", *told)]
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return list(takewhile(lambda line: line.startswith("#"), lines))
 
 
 class EmuCLI(LightningCLI):
@@ -79,7 +92,7 @@ class EmuCLI(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             seed_everything_default=0,
-            trainer_defaults={**TRAINER, "callbacks": [CutCaptions()]},
+            trainer_defaults={**TRAINER, "callbacks": [CutCaptions(), SameSet()]},
             save_config_callback=RunConfig,
             save_config_kwargs={"save_to_log_dir": False},
             parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False, "prog": f"emu {command}"},
@@ -107,20 +120,27 @@ class EmuCLI(LightningCLI):
                 raise UserError(f"--ckpt_path {checkpoint}: no such checkpoint")
             verify(Path(checkpoint))
         self.finished = None
-        if self.command != "fit" or checkpoint or not (runs.checkpoints(run) or (run / runs.BEST).exists()):
+        if self.command != "fit":
             return
+        now = documents.parse(self.parser.dump(self.config, skip_unset=False), where=f"emu {self.command}")
+        if runs.checkpoints(run) or (run / runs.BEST).exists():
+            self._require_same(run, now)
+            if not checkpoint:
+                found = newest(run)
+                self.finished = finished(run, found, rule_of(self.config))
+                self.config.ckpt_path = str(found) if found else None
+        if checkpoint:
+            require_step_0(Path(checkpoint), now)
+
+    def _require_same(self, run: Path, now: dict[str, Any]) -> None:
         if self.config.resume == "never":
             raise UserError(
                 f"--trainer.default_root_dir {run}: holds a run already, and --resume is never; name another"
             )
-        now = documents.parse(self.parser.dump(self.config, skip_unset=False), where=f"emu {self.command}")
         if difference := changed(run, now):
             raise UserError(
                 f"--trainer.default_root_dir {run}: its run began with {difference}; give that, or name another folder"
             )
-        found = newest(run)
-        self.finished = finished(run, found, rule_of(self.config))
-        self.config.ckpt_path = str(found) if found else None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         given: Namespace = self.config_init["trainer"]
@@ -128,6 +148,14 @@ class EmuCLI(LightningCLI):
             folder = str(given.default_root_dir)
             kwargs["logger"] = [TensorBoardLogger(folder, name="tensorboard"), CSVLogger(folder, name="csv")]
         return super().instantiate_trainer(**kwargs, plugins=[*(given.plugins or []), Durable()])
+
+
+def require_step_0(checkpoint: Path, now: dict[str, Any]) -> None:
+    """Say what is another from a checkpoint on. UserError: what the run's checks are held against would be, too."""
+    for key, before, after in changes(runs.run_of(checkpoint), now):
+        if key.startswith(OF_STEP_0):
+            raise UserError(f"--ckpt_path {checkpoint}: its run began with {key} {before}, not {after}; give that")
+        rank_zero_info(f"--ckpt_path {checkpoint}: {key} is {after} from there on, {before} before")
 
 
 def run(command: str, args: list[str]) -> None:

@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from emu import averaging, objectives
+from emu import averaging, objectives, optimizing
 from emu.adapters import Adapter
 from emu.architecture import Architecture, Cond, Sampler
 from emu.blocks import recompute
@@ -64,6 +64,7 @@ class TextToImageModule(Architecture):
         self.gradient_checkpointing = gradient_checkpointing
         self.max_skipped = max_skipped
         self._skipped = 0  # steps in a row
+        self._wanted: optimizing.Settings = []  # the optimizer's settings as configured
         self._step: list[tuple[list[str], Tensor, Tensor]] = []  # of its batches so far: names, losses, weighted mean
         self._held_out: list[Tensor] = []  # of each batch: the sum of its losses, and of how many
 
@@ -85,6 +86,11 @@ class TextToImageModule(Architecture):
                 "run `emu encode` with this config"
             )
         require_drawable(self, getattr(self.trainer.datamodule, "prompt_rows", ()), where="data.prompts")
+
+    def on_train_start(self) -> None:
+        """Train with the settings of this command: a checkpoint brings those of the one that wrote it. UserError."""
+        for config in self.trainer.lr_scheduler_configs if self._wanted else ():
+            optimizing.hold_to(config.scheduler, self._wanted)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """The weighted mean of the batch's losses."""
@@ -137,8 +143,8 @@ class TextToImageModule(Architecture):
     def configure_optimizers(self) -> Any:
         """The optimizer over what trains, its rate rising linearly over `warmup_steps`, constant then."""
         optimizer = self.optimizer(self.trained_parameters())
-        warmup = max(1, self.warmup_steps)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warmup))
+        schedule = optimizing.warm_up(optimizer, self.warmup_steps)
+        self._wanted = optimizing.settings(optimizer)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:

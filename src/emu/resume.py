@@ -1,10 +1,14 @@
 """Whether a command goes on with the run that its folder holds: the same run, and one that has not ended."""
 
+import inspect
+import os
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from emu import documents, runs
+from emu.bundled import resolve
 from emu.quality.stopping import Check, StopRule
 
 # What a run is: with another of these it would be another run. How it is carried out may change.
@@ -25,19 +29,48 @@ MAY_CHANGE = (
     "data.max_bad",
     "data.cache",
 )
+# What every check is held against was drawn and judged with these, and moments are one kind of optimizer's.
+OF_STEP_0 = (
+    "model.class_path",
+    "model.init_args.pretrained",
+    "model.init_args.sampler",
+    "model.init_args.optimizer.class_path",
+    "data.prompts",
+    "data.num_prompts",
+    "data.resolution",
+    "data.seed",
+    "quality.appeal",
+    "quality.faithfulness",
+)
+PLACES = ("data.root", "data.prompts", "model.init_args.pretrained")  # one place has many spellings
+CLASSES = {"data": "emu.data.CuratedData", "quality": "emu.quality.QualityTuning", "trainer": "lightning.Trainer"}
+
+Change = tuple[str, Any, Any]  # key, before, now
 
 
 def changed(run: Path, config: dict[str, Any]) -> str | None:
     """`data.seed 0, not 1` where the run's config and this one differ in what matters; None where they do not."""
+    known = () if not (run / runs.DATA).is_file() else ("data.root", "data.prompts")  # held up by what is in them
+    for key, before, now in changes(run, config):
+        if not key.startswith(known):
+            return f"{key} {before}, not {now}"
+    return None
+
+
+def changes(run: Path, config: dict[str, Any]) -> Iterator[Change]:
+    """What matters and differs between a run's config and this one; a key that one lacks has its default there."""
     path = run / runs.CONFIG
     if not path.is_file():
-        return None
-    then, now = (dict(_flat(document)) for document in (documents.read_mapping(path, keys="model and data"), config))
+        return
+    document = documents.read_mapping(path, keys="model and data")
+    then, now = dict(_flat(document)), dict(_flat(config))
     for key in sorted(then.keys() | now.keys()):
-        before, after = then.get(key), now.get(key)
-        if _matters(key) and str(before) != str(after):
-            return f"{key} {before}, not {after}"
-    return None
+        if key not in now:
+            before, after = then[key], _default(config, key)
+        else:
+            before, after = then[key] if key in then else _default(config, key), now[key]
+        if _matters(key) and not _same(key, before, after):
+            yield key, before, after
 
 
 def rule_of(config: Any) -> StopRule:
@@ -61,6 +94,30 @@ def finished(run: Path, checkpoint: Path | None, rule: StopRule) -> str | None:
 
 def _matters(key: str) -> bool:
     return key.startswith(MATTERS) and not key.startswith(MAY_CHANGE)
+
+
+def _same(key: str, before: Any, now: Any) -> bool:
+    if key in PLACES and None not in (before, now):
+        return before == now or len({os.path.realpath(resolve(str(one))) for one in (before, now)}) == 1
+    return str(before) == str(now)
+
+
+def _default(config: dict[str, Any], key: str) -> Any:
+    """Of an argument of the class that takes it, by the config; None where none is known."""
+    *inside, name = key.split(".")
+    taken: Any = config
+    for part in inside[:-1] if inside[-1:] == ["init_args"] else []:
+        taken = taken.get(part) if isinstance(taken, dict) else None
+    class_path = taken.get("class_path") if inside[-1:] == ["init_args"] and isinstance(taken, dict) else None
+    class_path = class_path or CLASSES.get(".".join(inside))
+    if class_path is None:
+        return None
+    module, _, kind = str(class_path).rpartition(".")
+    for each in getattr(import_module(module), kind).__mro__:
+        parameter = inspect.signature(each.__init__).parameters.get(name)
+        if parameter is not None:
+            return None if parameter.default is parameter.empty else parameter.default
+    return None
 
 
 def _flat(document: Any, inside: str = "") -> Iterator[tuple[str, Any]]:

@@ -28,6 +28,7 @@ JUDGES = "judges.json"
 QUALITY = "quality.json"
 VOTES = "votes.json"
 CONFIG = "config.yaml"
+DATA = "data.json"
 BEST = "best.ckpt"
 CHECKPOINTS = "checkpoints"
 
