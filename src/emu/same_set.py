@@ -55,8 +55,9 @@ class SameSet(L.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it without declaring it
         pictures: list[Picture] = data.train_pictures + data.held_out_pictures
         now: Document = {"pictures": [described(one) for one in pictures], "prompts": digest(_asked(data.prompt_rows))}
-        path, resumed = Path(trainer.default_root_dir) / runs.DATA, trainer.ckpt_path is not None
-        then = read(path) if resumed else None
+        run = Path(trainer.default_root_dir)
+        path, begun = run / runs.DATA, bool(runs.checkpoints(run)) or (run / runs.BEST).exists()
+        then = read(path) if begun else None
         if then and (said := difference(then, now)):
             raise refusal(data.root, said)
         if then:

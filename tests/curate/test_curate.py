@@ -157,10 +157,8 @@ def test_limits_columns_and_classes_that_are_none_are_named(tmp_path: Path) -> N
 
 def test_two_at_a_time_in_one_folder_are_refused(tmp_path: Path) -> None:
     source = folder(tmp_path / "hay", ["good"])
-    with (
-        locks.alone(tmp_path / "out" / ledger.FOLDER, "emu curate"),
-        pytest.raises(UserError, match="another emu curate is at work"),
-    ):
+    holds = locks.alone(tmp_path / "out", "emu curate", name=ledger.LOCK)
+    with holds, pytest.raises(UserError, match="another emu curate is at work"):
         run(config(SEEN), source, tmp_path / "out")
 
 
