@@ -145,7 +145,7 @@ def read(path: Path) -> Document | None:
 
 def described(picture: Picture) -> Row:
     """A picture without its content."""
-    captions = digest([picture.entry.text, *getattr(picture.entry, "others", ())])
+    captions = digest(list(picture.entry.texts))
     return {"name": picture.entry.name, "captions": captions, "size": [picture.height, picture.width]}
 
 
