@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from emu.cache import Cache
+from emu.errors import UserError
 
 
 def entries(start: int, stop: int) -> dict[str, dict[str, torch.Tensor]]:
@@ -102,3 +103,35 @@ def test_what_a_killed_writer_left_beside_is_not_read(tmp_path: Path) -> None:
     Cache(tmp_path).put_many(entries(0, 3))
     shards(tmp_path)[0].rename(tmp_path / "shard-1.tmp")
     assert Cache(tmp_path).keys() == []
+
+
+def test_damage_to_an_entry_is_seen_when_it_is_asked_for(tmp_path: Path) -> None:
+    Cache(tmp_path).put_many(entries(0, 3))
+    (path,) = tmp_path.glob("*.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # the last byte of the last tensor: the header is as it was
+    path.write_bytes(content)
+    cache = Cache(tmp_path)
+    with pytest.raises(UserError, match="damaged since it was written, and set aside; run emu encode again"):
+        [cache.get(key) for key in cache.keys()]  # noqa: SIM118  (a Cache is no mapping)
+    assert [one.suffix for one in tmp_path.iterdir()] == [".aside"]
+    assert Cache(tmp_path).keys() == []
+
+
+def test_a_shard_of_an_earlier_emu_is_read(tmp_path: Path) -> None:
+    save_file({"key-0/x": torch.ones(2)}, tmp_path / "shard-0.safetensors", metadata={"emu-cache": "1"})
+    assert_same(Cache(tmp_path), {"key-0": {"x": torch.ones(2)}})
+
+
+def test_an_error_in_a_loaders_worker_is_one_line(tmp_path: Path) -> None:
+    from emu.data.loader import HeldOut
+    from emu.data.survey import Faults
+
+    with pytest.raises(UserError) as refused:
+        list(HeldOut(Damaged(), [[0]], num_workers=1, faults=Faults("x", limit=0)))  # type: ignore[list-item]
+    assert str(refused.value) == "a: damaged; run emu encode again"
+
+
+class Damaged(torch.utils.data.Dataset[dict[str, int]]):
+    def __getitem__(self, draw: int) -> dict[str, int]:
+        raise UserError("a: damaged; run emu encode again")

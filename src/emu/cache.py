@@ -6,8 +6,10 @@ killed one leaves nothing half done, and what is there can be read while the res
     cache = Cache("runs/cache/3f9a"); cache.put_many({"a": {"x": torch.zeros(2)}}); cache.get("a")["x"]
 """
 
+import json
 import logging
 import uuid
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from emu.errors import UserError
 from emu.runs import to_disk
 
 FORMAT = {"emu-cache": "1"}  # the metadata by which a shard is known as ours
+
+SUMS = "crc32"  # where the metadata of a shard has the sums of its tensors
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +35,16 @@ class Cache:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._index: dict[str, tuple[Path, list[str]]] | None = None  # key -> its shard and the names of its tensors
-        self._open: dict[Path, Any] = {}
+        self._open: dict[Path, tuple[Any, dict[str, int]]] = {}  # and the sums of its tensors
+        self._sound: set[str] = set()  # keys whose tensors were held against their sums
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "_index": None, "_open": {}}  # a memory map belongs to its process
+        return {
+            "folder": self.folder,
+            "_index": None,
+            "_open": {},
+            "_sound": set(),
+        }  # a memory map belongs to its process
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries()
@@ -43,11 +54,23 @@ class Cache:
         return list(self._entries())
 
     def get(self, key: str) -> dict[str, Tensor]:
-        """The tensors put under `key`, backed by the file: copy before writing to them. KeyError: none there."""
+        """The tensors put under `key`, backed by the file: copy before writing to them. KeyError: none there.
+
+        UserError where they are not what was put; they are summed up when they are first asked for.
+        """
         path, names = self._entries()[key]
         if path not in self._open:
-            self._open[path] = safe_open(path, framework="pt")
-        return {name: self._open[path].get_tensor(f"{key}/{name}") for name in names}
+            opened: Any = safe_open(path, framework="pt")
+            self._open[path] = opened, json.loads(opened.metadata().get(SUMS, "{}"))
+        shard, sums = self._open[path]
+        found = {name: shard.get_tensor(f"{key}/{name}") for name in names}
+        if key not in self._sound:
+            for name, tensor in found.items():
+                if sums.get(f"{key}/{name}", (sum_ := crc32(tensor))) != sum_:
+                    set_aside(path, "damaged since it was written")
+                    raise UserError(f"{path}: damaged since it was written, and set aside; run emu encode again")
+            self._sound.add(key)
+        return found
 
     def put_many(self, items: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Write one shard of `items`: key -> {name: tensor}. It is on disk in full when this returns, or not at all."""
@@ -61,7 +84,8 @@ class Cache:
         }
         path = self.folder / f"shard-{uuid.uuid4().hex}.safetensors"
         beside = path.with_suffix(".tmp")
-        save_file(flat, beside, metadata=FORMAT)
+        sums = {name: crc32(tensor) for name, tensor in flat.items()}
+        save_file(flat, beside, metadata=FORMAT | {SUMS: json.dumps(sums)})
         to_disk(beside)
         beside.rename(path)
         to_disk(self.folder)
@@ -88,12 +112,23 @@ def _tensors_of(path: Path) -> list[str]:
     """The names in a shard's header; a torn or foreign shard is named, renamed `*.aside`, and holds none."""
     try:
         with safe_open(path, framework="pt") as shard:
-            if shard.metadata() == FORMAT:
+            if FORMAT.items() <= (shard.metadata() or {}).items():
                 return list(shard.keys())
             reason = "not written by emu"
     except (SafetensorError, OSError) as error:
         reason = str(error)
-    if path.exists():  # else another process was first to set it aside
+    set_aside(path, reason)
+    return []
+
+
+def set_aside(path: Path, reason: str) -> None:
+    """Take a shard out of the cache, where no other process was first."""
+    if path.exists():
         path.rename(path.with_suffix(".aside"))
         log.warning("%s: set aside, its entries will be made again (%s)", path, reason)
-    return []
+
+
+def crc32(tensor: Tensor) -> int:
+    """Of a tensor's bytes: enough to see damage, and twice as fast to have as sha256."""
+    held: Any = tensor.detach().reshape(-1).view(torch.uint8).numpy()
+    return zlib.crc32(held)

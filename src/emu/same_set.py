@@ -6,9 +6,8 @@ goes on, those first that look touched; what was not touched since it was summed
 
 import hashlib
 import json
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NotRequired, TypedDict
@@ -17,6 +16,8 @@ import lightning as L
 from lightning.pytorch.utilities import rank_zero_warn
 
 from emu import runs
+from emu.data.pictures import Opener
+from emu.data.sources.openers import stamp
 from emu.data.survey import Picture
 from emu.errors import UserError
 from emu.records import read_json
@@ -80,7 +81,7 @@ class SameSet(L.Callback):
 class Sums:
     """The contents of a set, summed up by a thread and kept in `path`."""
 
-    def __init__(self, document: Document, openers: Sequence[Callable[[], Any]], path: Path, *, root: str) -> None:
+    def __init__(self, document: Document, openers: Sequence[Opener], path: Path, *, root: str) -> None:
         self.document, self.openers, self.path, self.root = document, openers, path, root
         self._changed: list[str] = []
         self._ended = Event()
@@ -109,12 +110,12 @@ class Sums:
         except OSError as error:
             rank_zero_warn(f"{self.path}: not kept ({error.strerror}); the set will be read again")
 
-    def _look(self, row: Row, opener: Callable[[], Any]) -> None:
+    def _look(self, row: Row, opener: Opener) -> None:
         try:
+            touched = stamp(opener)
+            if touched and touched == row.get("touched") and "content" in row:
+                return
             with opener() as stream:
-                touched = _touched(stream)
-                if touched and touched == row.get("touched") and "content" in row:
-                    return
                 content = hashlib.file_digest(stream, "sha256").hexdigest()
         except (OSError, ValueError):  # gone or damaged by now: whoever decodes it says so
             return
@@ -124,15 +125,6 @@ class Sums:
         row["content"] = content
         if touched:
             row["touched"] = touched
-
-
-def _touched(stream: Any) -> list[int] | None:
-    """None of what is no file of its own."""
-    try:
-        stat = os.fstat(stream.fileno())
-    except (AttributeError, OSError, ValueError):
-        return None
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
 
 
 def read(path: Path) -> Document | None:

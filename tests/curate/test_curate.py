@@ -12,6 +12,7 @@ import emu.curate
 from emu import locks
 from emu.curate import curate, ledger, manifest, needles
 from emu.curate.pool import Pool
+from emu.curate.shards import cut
 from emu.curate.sources import read_pictures
 from emu.data.sources import Entry, read_source
 from emu.errors import UserError
@@ -160,6 +161,37 @@ def test_two_at_a_time_in_one_folder_are_refused(tmp_path: Path) -> None:
     holds = locks.alone(tmp_path / "out", "emu curate", name=ledger.LOCK)
     with holds, pytest.raises(UserError, match="another emu curate is at work"):
         run(config(SEEN), source, tmp_path / "out")
+
+
+def test_damage_in_a_complete_folder_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source, out = folder(tmp_path / "hay", ["good"] * 3), tmp_path / "out"
+    run(config(SEEN), source, out)
+    run(config(SEEN), source, out)
+    assert caplog.text == ""
+    picture = out / "images" / "00000001.jpg"
+    picture.write_bytes(picture.read_bytes()[:-9])
+    run(config(SEEN), source, out)
+    assert "1 pictures are gone or not as they were written, first images/00000001.jpg" in caplog.text
+
+
+def test_a_picture_that_changed_under_its_name_is_measured_again(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good"] * 3)
+
+    def sums() -> list[str]:
+        return [shard.sha256 for shard in cut(read_pictures(str(source)), size=2)]
+
+    before = sums()
+    (source / "good-2.jpg").write_bytes((source / "good-1.jpg").read_bytes())
+    assert [old == new for old, new in zip(before, sums(), strict=True)] == [True, False]
+
+
+def test_another_spelling_of_the_source_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = folder(tmp_path / "hay", ["good"] * 3), tmp_path / "out"
+    told = run(config(SEEN), source, out)
+    (tmp_path / "link").symlink_to(source)
+    monkeypatch.chdir(tmp_path)
+    for spelled in ("hay", "./hay/", "link"):
+        assert curate(config(SEEN), spelled, out, engine=Pool(1)) == told
 
 
 def test_a_source_changed_since_is_not_mixed(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ Reads pictures and captions; needs no GPU and no model but what its stages name.
 """
 
 import json
+import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from emu import locks
+from emu.bundled import resolve
 from emu.curate import ledger, manifest, needles
 from emu.curate.config import SHARD, Funnel
 from emu.curate.counts import as_rows, count, require_some
@@ -29,6 +32,8 @@ from emu.records import read_json
 
 __all__ = ["Choice", "Selection", "Stage", "curate"]
 
+log = logging.getLogger(__name__)
+
 RUN = "run.json"
 PAGE = "funnel.html"
 
@@ -37,7 +42,7 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine, 
     """Run the funnel `document` over `source` into the folder `out`; returns what the manifest's footer tells.
 
     The same call after a kill goes on: at most one shard a worker is measured again, and what comes out is the same
-    to the byte. A folder that is complete is left as it is.
+    to the byte. A folder that is complete is left as it is; a warning names pictures in it that are damaged or gone.
 
     Args:
         paths: keep absolute paths of source and config in the manifest and the page; else their last part alone stays.
@@ -55,6 +60,12 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine, 
         try:
             if not (out / METADATA).exists():
                 _run(funnel, source, out, engine, paths=paths)
+            elif damaged := needles.damaged(out, manifest.kept(out / manifest.NAME)):
+                log.warning(
+                    "%s: %d pictures are gone or not as they were written, first %s; to have them made again, remove "
+                    "them and %s",
+                    *(out, len(damaged), damaged[0], METADATA),
+                )
         except UserError:
             _leave_as_it_was(out, existed)
             raise
@@ -129,6 +140,11 @@ def _identity(funnel: Funnel, source: str) -> dict[str, str]:
     return {"config": funnel.sha256, "source": source}
 
 
+def _is_same(source: str, other: str) -> bool:
+    """One place has many spellings."""
+    return source == other or len({os.path.realpath(Path(resolve(one)).expanduser()) for one in (source, other)}) == 1
+
+
 def _require_same(out: Path, funnel: Funnel, source: str) -> None:
     run = out / ledger.FOLDER / RUN
     if not run.exists():
@@ -136,7 +152,7 @@ def _require_same(out: Path, funnel: Funnel, source: str) -> None:
             raise UserError(f"{out}: holds something else; name a new folder, or an empty one")
         return
     found = read_json(run, dict[str, str], remedy=f"remove {out}, and curate again")
-    if found.get("source") != source:
+    if not _is_same(str(found.get("source")), source):
         raise UserError(f"{out}: was curated from {found.get('source')}; name another folder, or remove this one")
     if found.get("config") != funnel.sha256:
         raise UserError(f"{out}: was made by another config; name another folder, or remove this one")

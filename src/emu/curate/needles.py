@@ -59,6 +59,18 @@ def _content(out: Path, entry: Entry, row: Row, max_bytes: int) -> bytes:
     return stream.getvalue()
 
 
+def damaged(out: Path, kept: list[Row]) -> list[str]:
+    """The files of kept pictures that are not as they were copied; one that borders were cut off only if it is gone."""
+    return [row["file"] for row in kept if not _is_whole(out / row["file"], row)]
+
+
+def _is_whole(path: Path, row: Row) -> bool:
+    if not path.is_file() or row.get("crop") is not None:
+        return path.is_file()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == str(row["sha256"])
+
+
 def write_metadata(out: Path, kept: list[Row]) -> None:
     """A line a picture: its file, its caption, the source's own columns, and where it comes from."""
     os.sync()  # once for all pictures, before the file that says that they are there

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from emu.data.sources import Entry, Item
+from emu.data.sources.openers import stamp
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,15 @@ class Shard:
 
     @property
     def sha256(self) -> str:
-        """Of what the source says of its pictures; not of their pixels."""
+        """Of what the source says of its pictures, and of the files that they lie in: their sizes and ages."""
         digest = hashlib.sha256()
         for item in self.items:
             said: list[object] = [type(item).__name__]
-            said += [item.name, item.texts, item.columns] if isinstance(item, Entry) else [item.message]
+            if isinstance(item, Entry):
+                file = stamp(item.open)
+                said += [item.name, item.texts, item.columns, file and file[:2]]
+            else:
+                said.append(item.message)
             digest.update(json.dumps(said, default=str).encode())
         return digest.hexdigest()
 

@@ -4,7 +4,7 @@ They are plain iterables that hold a DataLoader, so Lightning neither swaps the 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from emu.data.dataset import collate
 from emu.data.epoch import Batch
 from emu.data.survey import Faults
+from emu.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +117,17 @@ class _Planned:
 
     def run(self, batches: list[Batch]) -> Iterator[dict[str, Any]]:
         self.order[:] = batches
-        for batch in self.loader:
+        for batch in _in_words(self.loader):
             # Counted here rather than in the worker, whose errors arrive wrapped in a traceback.
             if message := self.faults.add(fault for fault in batch.pop("fault") if fault):
                 log.warning(message)
             yield batch
+
+
+def _in_words(batches: Iterable[Any]) -> Iterator[Any]:
+    """A worker's UserError as it was raised there: torch hands on its traceback as its text."""
+    try:
+        yield from batches
+    except UserError as error:
+        said = str(error).rpartition(f"{UserError.__module__}.{UserError.__name__}: ")[2]
+        raise UserError(said.strip()) from None

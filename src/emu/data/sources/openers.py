@@ -44,6 +44,19 @@ class Remote:
         raise BadPicture("at an address; only emu curate fetches it")
 
 
+def stamp(file: Opener) -> list[int] | None:
+    """Bytes of the file that it lies in, and when that changed last: its content, anything of it (nanoseconds).
+
+    None where it lies in no file.
+    """
+    path = getattr(file, "path", None)
+    try:
+        stat = Path(path).stat() if path is not None else None
+    except OSError:
+        return None
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] if stat else None
+
+
 def length(file: Opener) -> int:
     """How many bytes there are; of files and members of tars without opening them."""
     match file:
