@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from emu.errors import UserError
+from emu.records import parse
 from emu.runs import to_disk
 
 FORMAT = {"emu-cache": "1"}  # the metadata by which a shard is known as ours
@@ -61,7 +62,8 @@ class Cache:
         path, names = self._entries()[key]
         if path not in self._open:
             opened: Any = safe_open(path, framework="pt")
-            self._open[path] = opened, json.loads(opened.metadata().get(SUMS, "{}"))
+            said = opened.metadata().get(SUMS, "{}")
+            self._open[path] = opened, parse(said, dict[str, int], where=str(path), remedy="remove it")
         shard, sums = self._open[path]
         found = {name: shard.get_tensor(f"{key}/{name}") for name in names}
         if key not in self._sound:

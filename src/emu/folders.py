@@ -1,7 +1,6 @@
 """Pipeline folders: where one lies, which architecture it holds, what is in it, how one is made of another."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,11 +9,13 @@ from typing import Any
 
 from diffusers import DiffusionPipeline
 
-from emu import components
+from emu import components, shapes
 from emu.bundled import resolve
 from emu.errors import UserError
+from emu.records import read_json
 
 INDEX = "model_index.json"
+SAVED = "name a pipeline folder, as save_pretrained makes it"
 
 
 def locate(pretrained: str) -> Path:
@@ -43,14 +44,7 @@ def locate(pretrained: str) -> Path:
 
 def read_index(folder: Path) -> dict[str, Any]:
     """What `model_index.json` says: `_class_name`, and component -> [library, class]."""
-    try:
-        index: dict[str, Any] = json.loads((folder / INDEX).read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{folder / INDEX}: not a pipeline folder ({error}); name one made by save_pretrained"
-        ) from error
-    if "_class_name" not in index:
-        raise UserError(f"{folder / INDEX}: names no pipeline class; name a folder with one")
+    index: dict[str, Any] = read_json(folder / INDEX, shapes.PipelineIndex, remedy=SAVED)
     for name, part in index.items():
         if components.is_part(part) and [type(one) for one in part] not in ([str, str], [type(None)] * 2):
             raise UserError(f"{folder / INDEX}: {name} is no library and class: {part}; copy the file again")

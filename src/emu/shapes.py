@@ -147,6 +147,12 @@ class Votes(TypedDict):
     pairs: list[Voted]
 
 
+class PipelineIndex(TypedDict):
+    """model_index.json of a pipeline folder; beside the class its components."""
+
+    _class_name: str
+
+
 class ModelConfig(TypedDict):
     """The model of a config."""
 

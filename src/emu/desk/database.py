@@ -111,6 +111,8 @@ class Database:
                 event.listen(self.engine, "begin", _begin_sqlite)
             with self.engine.begin() as connection:
                 metadata.create_all(connection)
+                if self.engine.dialect.name == "sqlite":
+                    _require_whole(connection)
         except OSError as error:
             raise UserError(f"--db: {error}; keep answers in a file of your own, which nobody else may read") from error
         except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError, exc.DBAPIError) as error:
@@ -142,6 +144,16 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _require_whole(connection: Connection) -> None:
+    """UserError where pages of the file are damaged: answers to it would be wrong, or lost later on."""
+    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if found != "ok":
+        raise UserError(
+            f"{connection.engine.url.database}: damaged ({found}); put a copy in its place, or take out what can be "
+            "read with `sqlite3 FILE .recover`"
+        )
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:

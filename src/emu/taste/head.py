@@ -12,6 +12,7 @@ from safetensors.numpy import save
 from scipy.special import expit
 
 from emu.errors import UserError
+from emu.records import parse
 from emu.runs import write_atomically
 from emu.taste.logistic import Logistic
 
@@ -47,9 +48,10 @@ def read_head(path: Path) -> Head:
     """UserError: no head of `emu taste`."""
     try:
         with safe_open(path, framework="np") as file:
-            card = json.loads((file.metadata() or {}).get(CARD, "null"))
-            if card is None:
+            said = (file.metadata() or {}).get(CARD)
+            if said is None:
                 raise UserError(f"{path}: not a head of emu taste; name the {HEAD} of a folder")
+            card = parse(said, dict[str, Any], where=str(path), remedy="make it again with emu taste")
             return Head(file.get_tensor("weight"), float(file.get_tensor("bias")[0]), card)
     except (OSError, SafetensorError, ValueError) as error:
         said = str(error).partition("\n")[0]
