@@ -1,6 +1,7 @@
 """Pipeline folders: where one lies, which architecture it holds, what is in it, how one is made of another."""
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from emu.errors import UserError
 from emu.records import read_json
 
 INDEX = "model_index.json"
-SAVED = "name a pipeline folder, as save_pretrained makes it"
+SAVED = "not a pipeline folder: name one made by save_pretrained"
 
 
 def locate(pretrained: str) -> Path:

@@ -55,7 +55,7 @@ class SameSet(L.Callback):
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it without declaring it
         pictures: list[Picture] = data.train_pictures + data.held_out_pictures
-        now: Document = {"pictures": [described(one) for one in pictures], "prompts": digest(_asked(data.prompt_rows))}
+        now: Document = {"pictures": [described(one) for one in pictures], "prompts": digest(data.prompt_rows)}
         run = Path(trainer.default_root_dir)
         path, begun = run / runs.DATA, bool(runs.checkpoints(run)) or (run / runs.BEST).exists()
         then = read(path) if begun else None
@@ -142,8 +142,8 @@ def described(picture: Picture) -> Row:
 
 
 def digest(value: Any) -> str:
-    """A short name of anything that JSON holds."""
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+    """A short name of what can be written as JSON."""
+    return hashlib.sha256(json.dumps(value, default=str).encode()).hexdigest()[:16]
 
 
 def difference(then: Document, now: Document) -> str | None:
@@ -178,7 +178,3 @@ def _differences(then: list[Row], now: list[Row]) -> Iterator[str]:
 def _listed(found: list[str]) -> str:
     more = f"; and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
     return "; ".join(found[:NAMED]) + more
-
-
-def _asked(rows: list[dict[str, Any]]) -> list[list[Any]]:
-    return [[row["prompt"], row["seed"]] for row in rows]
