@@ -178,6 +178,12 @@ def write_atomically(path: Path, content: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
+def write_alone(path: Path, content: bytes) -> None:
+    """As `write_atomically`, of a file that nobody else writes: what a killed writer left beside it goes."""
+    sweep(path.parent, path.name)
+    write_atomically(path, content)
+
+
 def sweep(folder: Path, name: str = "*") -> None:
     """Remove what writers that were killed left beside their files; for who alone writes those of that name."""
     for left in folder.glob(f".{name}.*.tmp"):

@@ -15,7 +15,7 @@ from emu.card.markdown import markdown
 from emu.curate.curated import Curated, read_curated, read_review
 from emu.errors import UserError
 from emu.places import without_places
-from emu.runs import write_atomically
+from emu.runs import write_alone
 
 README = "README.md"
 PAGE = "card.html"
@@ -39,7 +39,7 @@ def write_card(folder: Path, *, paths: bool = False) -> list[Path]:
         _require_ours(path)
     card = make_card(curated, review)
     for path, text in zip(files, (markdown(card), html.page(card, folder)), strict=True):
-        write_atomically(path, marked(text).encode())
+        write_alone(path, marked(text).encode())
     return files
 
 

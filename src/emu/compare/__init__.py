@@ -18,7 +18,7 @@ from emu.compare.report import report
 from emu.compare.table import table
 from emu.compare.verdict import verdict
 from emu.places import without_places
-from emu.runs import sweep, write_atomically
+from emu.runs import write_alone
 
 if TYPE_CHECKING:
     from emu.compare.judging import Bench
@@ -88,8 +88,7 @@ def compare(
         (out, page),
         (out.with_name("verdict.json"), json.dumps(document, indent=2, allow_nan=False)),
     ):
-        sweep(path.parent, path.name)
-        write_atomically(path, content.encode())
+        write_alone(path, content.encode())
     return table(verdicts)
 
 

@@ -34,7 +34,7 @@ def run(study: Study, *, out: Path, jobs: int = 1) -> str:
     failed = runner.run(fits)
     told = _results(study, out)
     if told["arms"]:
-        runs.write_atomically(out / "study.json", json.dumps(told, indent=1, allow_nan=False).encode())
+        runs.write_alone(out / "study.json", json.dumps(told, indent=1, allow_nan=False).encode())
     _raise(failed)
     return f"{table(told)}\n\n{_plotted(told, out / 'study.svg')}"
 
@@ -79,7 +79,7 @@ def _results(study: Study, out: Path) -> dict[str, Any]:
 
 def _plotted(told: dict[str, Any], path: Path) -> str:
     try:
-        runs.write_atomically(path, plot(told))
+        runs.write_alone(path, plot(told))
     except UserError as error:
         return str(error)
     return f"{path}: the same as a picture"

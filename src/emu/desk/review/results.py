@@ -20,7 +20,7 @@ from emu.desk.review.tables import guidelines, look_events, looks
 from emu.desk.review.telling import captions
 from emu.desk.review.waiting import words
 from emu.errors import UserError
-from emu.runs import write_atomically
+from emu.runs import write_alone
 from emu.statistics.agreement import krippendorff_alpha
 
 NAME = "review.json"
@@ -49,7 +49,7 @@ def results(review: Review) -> dict[str, Any]:
 def write_results(review: Review) -> str:
     """Write `review.json` into the folder; return the table."""
     told = results(review)
-    write_atomically(review.folder / NAME, json.dumps(told, indent=1, allow_nan=False).encode())
+    write_alone(review.folder / NAME, json.dumps(told, indent=1, allow_nan=False).encode())
     return table(told)
 
 

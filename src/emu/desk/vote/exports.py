@@ -16,7 +16,7 @@ from emu.desk.vote.questions import APPEAL, MATCH
 from emu.desk.vote.study import Study
 from emu.desk.vote.tally import majority, sign
 from emu.desk.vote.votes import Vote, read_votes
-from emu.runs import write_atomically
+from emu.runs import write_alone
 
 
 def write_votes(study: Study, path: Path) -> int:
@@ -81,5 +81,5 @@ def _relative(picture: Path, to: Path) -> str:
 
 def _write(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     lines = [json.dumps(row) for row in rows]
-    write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+    write_alone(path, "".join(f"{line}\n" for line in lines).encode())
     return len(lines)

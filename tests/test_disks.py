@@ -1,0 +1,98 @@
+"""A folder that cannot be read or written to, a full disk, Ctrl-C: a line that says what to do, and no traceback."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from emu import cli
+from emu.cli import main
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[BaseException], str]:
+    """What `emu` says where a command ends with an error."""
+
+    def answer(error: BaseException) -> str:
+        def run(argv: list[str]) -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "run", run)
+        with pytest.raises(SystemExit) as stopped:
+            main([])
+        said = capsys.readouterr().err
+        assert stopped.value.code == (2 if said else 130)
+        return said
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "the disk is full; make room and run the same command again"),
+        (errno.EDQUOT, "the disk is full; make room and run the same command again"),
+        (errno.EROFS, "cannot be read or written (Read-only file system); mend that and run the same command again"),
+        (errno.EACCES, "cannot be read or written (Permission denied)"),
+        (errno.EISDIR, "cannot be read or written (Is a directory)"),
+        (errno.ENAMETOOLONG, "cannot be read or written (File name too long)"),
+    ],
+)
+def test_what_the_system_refuses(failing: Callable[[BaseException], str], number: int, said: str) -> None:
+    assert failing(OSError(number, os.strerror(number), "/a/file")).startswith(f"emu: /a/file: {said}")
+    assert failing(OSError(number, os.strerror(number))).startswith(f"emu: {said}")  # it names no file
+
+
+def test_interrupted_it_says_nothing(failing: Callable[[BaseException], str]) -> None:
+    assert failing(KeyboardInterrupt()) == ""
+
+
+def test_a_fault_of_ours_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "run", lambda argv: argv[3])
+    with pytest.raises(IndexError):
+        main([])
+
+
+def test_whoever_reads_the_output_may_leave() -> None:
+    code = "import sys; from emu import cli; cli.run = lambda argv: print('x\\n' * 10**6); cli.main([])"
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert writer.stdout is not None
+    assert writer.stderr is not None
+    writer.stdout.read(10)
+    writer.stdout.close()
+    assert writer.stderr.read() == b""
+    writer.stderr.close()
+    assert writer.wait() == 1
+
+
+def test_a_full_disk_under_a_command(tmp_path: Path) -> None:
+    """/dev/full takes nothing."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    (tmp_path / "report.html").symlink_to("/dev/full")
+    code = (
+        "from pathlib import Path; from emu import cli, runs\n"
+        f"cli.run = lambda argv: Path({str(tmp_path / 'report.html')!r}).write_text('x' * 10**6); cli.main([])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "emu: the disk is full; make room and run the same command again\n")
+
+
+def test_ctrl_c_is_no_traceback() -> None:
+    code = (
+        "import time; from emu import cli\n"
+        "cli.run = lambda argv: (print('on', flush=True), time.sleep(60)); cli.main([])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "")
