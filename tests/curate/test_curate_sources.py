@@ -12,10 +12,11 @@ import pytest
 from emu.curate import curate
 from emu.curate.pool import Pool
 from emu.curate.sources import read_pictures
-from emu.data.sources import Fault
+from emu.data.sources import Entry, Fault, read_source
 from emu.data.sources.tables import Cursor
 from emu.errors import UserError
-from haystack import SEEN, config, content
+from haystack import SEEN, Here, config, content
+from sets import downloaded, write
 
 COUNT = 40
 CONTENT = [content("good", i) for i in range(COUNT)]
@@ -86,3 +87,15 @@ def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
     for name, said in (("a", "cannot be read as parquet"), ("b", "holds int64"), ("c", "no column image; there are")):
         with pytest.raises(UserError, match=said):
             list(read_pictures(str(tmp_path / f"{name}.parquet"), image_column="image", text_column="text"))
+
+
+def test_all_captions_of_a_picture_outlive_the_funnel(tmp_path: Path) -> None:
+    source = tmp_path / "hay"
+    write(source, {f"{i}.jpg": CONTENT[i] for i in range(3)} | {f"{i}.txt": f"{i} a\n{i} b" for i in range(3)})
+    downloaded(source, "files", good=2, failed=3)
+    curate(config(SEEN, data={"caption_lines": True}), str(source), tmp_path / "out", engine=Here())
+    rows = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
+    assert [row["status"] for row in rows] == ["kept"] * 5 + ["dropped"] * 3
+    assert all("failed_to_download" in row["reason"] for row in rows[5:])
+    again = [item.texts for item in read_source(str(tmp_path / "out")) if isinstance(item, Entry)]
+    assert again == [("0 a", "0 b"), ("1 a", "1 b"), ("2 a", "2 b"), ("caption 0",), ("caption 1",)]

@@ -71,6 +71,19 @@ def test_greys_of_every_depth_run_from_black_to_white(kind: str, most: int, how:
     np.testing.assert_allclose(seen(content)[0, :, 1], np.linspace(*ends, 256), atol=1)
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_colours_in_planes_are_read_or_refused(depth: int, compression: str | None) -> None:
+    colours = np.stack([RAMP, 1 - RAMP, RAMP**2]) * (2**depth - 1)
+    values = np.rint(colours).astype(f"uint{depth}")
+    content = tiff(values, photometric="rgb", planarconfig="separate", compression=compression)
+    if (depth, compression) == (16, None):
+        with pytest.raises(BadPicture, match="16 bits in separate planes"):
+            read_size(partial(io.BytesIO, content), max_pixels=LIMIT)
+    else:
+        np.testing.assert_allclose(seen(content), np.moveaxis(colours, 0, -1) / (2**depth - 1) * 255, atol=1)
+
+
 @pytest.mark.parametrize("most", [255, 4095, 65535])
 def test_a_portable_greymap_is_scaled_by_what_it_calls_white(most: int) -> None:
     values = (RAMP * most).astype(">u2" if most > 255 else np.uint8)

@@ -71,7 +71,7 @@ def test_captions_lie_beside_pictures(tmp_path: Path) -> None:
         "below/f.v2.jpg": "a fox",
     }
     assert failed == ["g.png: no caption beside it (.json, .txt, .caption)"]
-    assert dropped == ["._a.jpg: a hidden file", "h.txt: no picture beside it", "i.jxl: .jxl is not read"]
+    assert dropped == ["._a.jpg: a hidden file", "h.txt: no picture of that name", "i.jxl: .jxl is not read"]
 
 
 def test_folders_of_kohya_give_captions_and_say_their_repeats(tmp_path: Path) -> None:
@@ -215,6 +215,33 @@ def test_links_out_of_a_folder_are_no_pictures_and_no_captions(tmp_path: Path) -
     assert used == {}
     assert len(failed) == 2
     assert dropped == ["more: a link to a folder, not followed; name that as data.root"]
+
+
+def test_a_snapshot_of_the_hub_s_cache_may_link_to_its_own_blobs(tmp_path: Path) -> None:
+    cache = write(tmp_path / "datasets--owner--name", {"blobs/b0": picture(0), "blobs/b1": picture(1)})
+    write(tmp_path, {"secret.png": picture(2)})
+    rows = [{"file_name": f"{name}.png", "text": name} for name in ("0", "1", "out")]
+    snapshot = write(cache / "snapshots" / "abc", {"train/metadata.jsonl": "\n".join(map(json.dumps, rows))}) / "train"
+    for name, target in (
+        ("0", cache / "blobs" / "b0"),
+        ("1", cache / "blobs" / "b1"),
+        ("out", tmp_path / "secret.png"),
+    ):
+        (snapshot / f"{name}.png").symlink_to(target)
+    used, failed, _ = read(cache / "snapshots" / "abc")
+    assert list(used.values()) == ["0", "1"]
+    assert len(failed) == 1
+    assert "link out of the folder" in failed[0]
+
+
+def test_captions_of_other_encodings(tmp_path: Path) -> None:
+    files = {"a.png": picture(0), "a.txt": "eine Gr\u00f6\u00dfe".encode("utf-16"), "b.png": picture(1)}
+    used, failed, dropped = read(
+        write(tmp_path, {**files, "b.txt": "Gr\u00f6\u00dfe".encode("latin-1"), "picture": picture(2)})
+    )
+    assert used == {"a.png": "eine Gr\u00f6\u00dfe"}
+    assert failed == ["b.png: its caption is not UTF-8; save it again as that"]
+    assert dropped == ["picture: its name has no ending"]
 
 
 @pytest.mark.parametrize("column", ["text", "caption", "TEXT", "prompt", "Caption"])

@@ -123,7 +123,8 @@ def _measure(funnel: Funnel, source: str, out: Path, engine: Engine) -> list[Pat
 
 
 def _source(funnel: Funnel, source: str) -> Iterator[Item]:
-    return read_pictures(source, image_column=funnel.data.image_column, text_column=funnel.data.text_column)
+    data = funnel.data
+    return read_pictures(source, image_column=data.image_column, text_column=data.text_column, lines=data.caption_lines)
 
 
 def _leave_as_it_was(out: Path, existed: bool) -> None:

@@ -55,6 +55,7 @@ class Data:
 
     image_column: str | None = None
     text_column: str | None = None
+    caption_lines: bool = False
     columns: dict[str, str] = field(default_factory=dict)
 
 

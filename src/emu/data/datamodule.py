@@ -20,7 +20,7 @@ from emu.data.loader import Fixed, HeldOut, Training
 from emu.data.prompts import load_prompts, prompt_batches
 from emu.data.sources import read_source
 from emu.data.split import alike, split
-from emu.data.survey import Faults, Picture, Survey, survey
+from emu.data.survey import Faults, Picture, Survey, some, survey
 from emu.errors import UserError
 
 
@@ -221,7 +221,8 @@ class CuratedData(L.LightningDataModule):
         if message := self.faults.add(self.seen.faults):
             rank_zero_warn(message)
         if not self.seen.pictures:
-            raise UserError(f"data.root {self.root}: holds no picture")
+            left_out = f"; not used: {some(self.seen.dropped)}" if self.seen.dropped else ""
+            raise UserError(f"data.root {self.root}: holds no picture{left_out}")
         return self.seen.pictures
 
     def _dataset(self, pictures: Sequence[Picture]) -> Dataset[dict[str, Any]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
-from emu.data.srgb import UnknownRange, to_srgb
+from emu.data.srgb import to_srgb, unreadable
 
 Opener = Callable[[], io.BufferedReader | io.BytesIO]  # picklable, so that worker processes can read
 
@@ -91,13 +91,13 @@ def _opened(file: Opener, max_pixels: int) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore")  # Pillow's remarks on odd EXIF and palettes
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(stream, formats=(*FORMATS, *_heif(stream))) as image:
+                if why := unreadable(image):
+                    raise BadPicture(why)
                 yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise BadPicture(f"more than {max_pixels:,} pixels (data.max_pixels)") from None
     except UnidentifiedImageError:
         raise BadPicture(f"not a picture, or none of {', '.join(FORMATS)}") from None
-    except UnknownRange:
-        raise BadPicture("floating-point pixels, whose range is not known") from None
     except BadPicture:
         raise
     except Exception as error:  # broken files raise OSError, ValueError, SyntaxError, struct.error, ... by format

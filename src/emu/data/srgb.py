@@ -8,20 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-BITS, PHOTOMETRIC, SAMPLES = 258, 262, 339  # TIFF tags
-WHITE_IS_ZERO, SIGNED = 0, 2  # values of the latter two
+BITS, PHOTOMETRIC, PLANES, SAMPLES = 258, 262, 284, 339  # TIFF tags
+WHITE_IS_ZERO, SEPARATE, SIGNED = 0, 2, 2  # values of the latter three
 SCREEN = 2.2  # of gAMA, whose 1/2.2 stands for a picture as screens show it
 NEGLIGIBLE = 0.05  # deviation from that, as libpng has it
 
 Numbers = NDArray[Any]
 
 
-class UnknownRange(Exception):
-    """Pixels of which nobody can tell what white is."""
+def unreadable(image: Image.Image) -> str | None:
+    """Why a picture that is opened and not yet decoded would come out wrong; None if it would not."""
+    if image.mode == "F":
+        return "floating-point pixels, whose range is not known"
+    if image.format != "TIFF":
+        return None
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+    raw = any(tile[0] == "raw" for tile in image.tile)  # type: ignore[attr-defined]
+    if raw and tags.get(PLANES) == SEPARATE and _first(tags.get(BITS), 8) > 8:
+        return "16 bits in separate planes, of which Pillow makes noise; save it compressed, or pixel by pixel"
+    return None
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """A decoded picture in mode RGB. UnknownRange: floating-point pixels."""
+    """A decoded picture in mode RGB."""
     colour, alpha = _parted(image)
     profile = image.info.get("icc_profile")
     rgb = _by_profile(colour, profile) if profile else _in(_by_gamma(colour, image), "RGB")
@@ -36,8 +45,6 @@ def _parted(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Any mode -> colour in L, RGB or CMYK with 8 bits a channel, and the transparency apart."""
     if image.mode.startswith("I"):
         return _from_integers(image)
-    if image.mode == "F":
-        raise UnknownRange
     if image.has_transparency_data:
         rgba = _in(_with_eight_bits(image), "RGBA")
         return rgba.convert("RGB"), rgba.getchannel("A")

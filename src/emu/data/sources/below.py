@@ -11,7 +11,7 @@ def below(folder: Path, name: str) -> Path:
     """The file that a set in `folder` calls `name`. ValueError: why it may not be opened, or is none."""
     path = os.path.join(folder, name)
     try:
-        within = os.path.realpath(path).startswith(os.path.join(os.path.realpath(folder), ""))
+        within = os.path.realpath(path).startswith(_roots(os.path.realpath(folder)))
     except (OSError, ValueError) as error:  # links in a circle, or a name that no file can have
         raise ValueError(f"no such file ({error})") from None
     if CLIMBS.search(name) or (os.path.isabs(name) and not within):
@@ -21,3 +21,9 @@ def below(folder: Path, name: str) -> Path:
     if not within:
         raise ValueError(f"{name} is a link out of the folder; copy the file, or name its folder as data.root")
     return Path(path)
+
+
+def _roots(folder: str) -> tuple[str, ...]:
+    """Where a set's files may lie: below its folder, and of a snapshot in the hub's cache among the blobs beside it."""
+    cache, snapshots, _ = folder.partition(f"{os.sep}snapshots{os.sep}")
+    return (os.path.join(folder, ""), *([os.path.join(cache, "blobs", "")] if snapshots else []))

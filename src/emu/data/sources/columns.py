@@ -37,7 +37,7 @@ def captions(row: Mapping[str, Any], wanted: str | None) -> tuple[str, tuple[str
     found = [wanted] if wanted else named(row, TEXTS)
     held = [(column, cell) for column in found if (cell := cell_of(row, column)) is not None]
     if not held:
-        raise ValueError(f"no caption under {wanted or ', '.join(TEXTS)}; {listed(row)}")
+        raise ValueError(f"no caption under {wanted or 'text or another usual name'}; {listed(row)}")
     column, cell = held[0]
     beside = row.get("captions")
     if isinstance(beside, list) and cell in beside:

@@ -129,7 +129,7 @@ class Members:
                 texts, said = self._object(json.loads(content))
                 columns |= said
             else:
-                texts = self._lines(content.decode("utf-8-sig").strip())
+                texts = self._lines(_decoded(content).strip())
             if texts and texts[0].strip():
                 return texts, columns, f".{suffix(name)}"
             empty = empty or bool(texts)
@@ -164,8 +164,18 @@ class Members:
         if kind in UNREAD and not hidden(name):
             return f".{kind} is not read"
         if kind in COMPANIONS and name not in self.used and key(name) not in self.by_key and not NOTES.match(file):
-            return "no picture beside it"
+            return "no picture of that name"
+        if not kind and not hidden(name) and not NOTES.match(file):
+            return "its name has no ending"
         return None
+
+
+def _decoded(content: bytes) -> str:
+    """UTF-8, or UTF-16 as Notepad marks it. ValueError: neither."""
+    try:
+        return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("its caption is not UTF-8; save it again as that") from None
 
 
 def stem(name: str) -> str:
