@@ -185,6 +185,9 @@ def sd15(folder: Path) -> None:
         feature_extractor=["transformers", "CLIPFeatureExtractor"],
     )  # fmt: skip
     save_part(checker(StableDiffusionSafetyChecker), folder / "safety_checker")
+    weights = folder / "safety_checker" / "model.safetensors"
+    tensors = {key.replace("vision_model.", "vision_model.vision_model."): v for key, v in load_file(weights).items()}
+    save_file(tensors, weights, {"format": "pt"})
     extractor(folder / "feature_extractor", "CLIPFeatureExtractor")
     as_diffusers_02(folder / "vae")
 
