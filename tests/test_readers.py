@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import mutations
-from emu import flags, runs
+from emu import flags, folders, runs, same_set
 from emu.cache import Cache
 from emu.checkpoints import sums_of, verify
 from emu.checkpoints.durable import write
@@ -27,6 +27,8 @@ from emu.curate.config import Funnel
 from emu.curate.config import read_config as read_funnel
 from emu.curate.curated import read_curated, read_review
 from emu.curate.decide import column
+from emu.data.prompts import load_prompts
+from emu.data.sources import Fault, read_source
 from emu.desk.review.plan import read_plan
 from emu.errors import UserError
 from emu.models.loading import from_config, read_checkpoint, read_config
@@ -139,6 +141,12 @@ def voted(folder: Path) -> None:
     read_people(folder, read_run(folder))
 
 
+def pictured(folder: Path) -> Path:
+    for name in ("0.png", "1.png"):
+        (folder / name).write_bytes(png(np.zeros((8, 8, 3), dtype=np.uint8)))
+    return folder
+
+
 def carded(folder: Path) -> None:
     from emu.card.people import section
 
@@ -152,7 +160,7 @@ def funnelled(folder: Path) -> None:
     from emu.curate.explain import explain
 
     (folder / "metadata.jsonl").write_text('{"file_name": "0.png", "text": "x"}\n')
-    curated = read_curated(folder)
+    curated = read_curated(pictured(folder))
     section(curated)
     assert curated.concepts()
     explain(folder, "row 0")
@@ -172,7 +180,8 @@ DOCUMENTS = [
     document("study.yaml", STUDY, lambda f: Study.read(str(f / "study.yaml"))),
     document("plan.yaml", PLAN, lambda f: read_plan(f / "plan.yaml")),
     document("review.json", REVIEW, carded),
-    document("metadata.jsonl", [{"file_name": f"{i}.png", "text": "x"} for i in range(2)], read_curated),
+    document("metadata.jsonl", [{"file_name": f"{i}.png", "text": "x"} for i in range(2)],
+             lambda f: read_curated(pictured(f))),
 ]  # fmt: skip
 
 
@@ -198,7 +207,21 @@ def flagged(folder: Path) -> bool:
     return Job("a", "fit", [], run=folder, flags=["-c"]).done
 
 
+def set_of(folder: Path) -> None:
+    pictured(folder / "set")
+    found = list(read_source(str(folder / "set"), image_column=None, text_column=None))
+    if faulty := [item for item in found if isinstance(item, Fault)]:
+        raise UserError(faulty[0].message.partition("\n")[0])
+
+
+SET = [{"file_name": f"{i}.png", "text": "x"} for i in range(2)]
+ROW = {"name": "0.png", "captions": "c", "size": [1, 2], "content": "d", "touched": [1, 2, 3]}
 DOCUMENTS += [
+    document(runs.DATA, {"pictures": [ROW, ROW], "prompts": "p"}, lambda f: same_set.read(f / runs.DATA)),
+    document(folders.INDEX, {"_class_name": "X", "unet": ["diffusers", "U"]}, folders.read_index),
+    document("prompts.jsonl", [{"prompt": "x", "group": "y"}] * 2, lambda f: load_prompts(f / "prompts.jsonl")),
+    document("prompts.json", {"prompts": ["a", "b"]}, lambda f: load_prompts(f / "prompts.json")),
+    document("set/metadata.jsonl", SET, set_of),
     ("flags.json", b'["-c", "x"]', flagged),
     document(".curate/run.json", {"config": Funnel(FUNNEL).sha256, "source": "s"}, cards_of_curate),
     document("footer.json", FOOTER, footer),
