@@ -86,7 +86,8 @@ def test_a_full_disk_under_a_command(tmp_path: Path) -> None:
 
 def test_ctrl_c_is_no_traceback() -> None:
     code = (
-        "import time; from emu import cli\n"
+        "import signal, time; from emu import cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's job in the background ignores it
         "cli.run = lambda argv: (print('on', flush=True), time.sleep(60)); cli.main([])"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -80,6 +80,8 @@ REVIEW = {
 }  # fmt: skip
 TALLY = {"majority": RATE, "pooled": RATE, "alpha": 0.5}
 
+GREY = np.full((8, 8, 3), 128, dtype=np.uint8)  # black alone is no picture
+
 
 def png(pixels: Any) -> bytes:
     stream = io.BytesIO()
@@ -87,8 +89,8 @@ def png(pixels: Any) -> bytes:
     return stream.getvalue()
 
 
-BLACK = sha256(png(np.zeros((8, 8, 3), dtype=np.uint8))).hexdigest()
-KEY = match_key("p 0", 0, [BLACK, BLACK])
+GREY_SUM = sha256(png(GREY)).hexdigest()
+KEY = match_key("p 0", 0, [GREY_SUM, GREY_SUM])
 VOTES = {
     "questions": {name: {"kept": TALLY, "all": TALLY} for name in ("appeal", "faithfulness")},
     "raters": [{"question": "appeal", "votes": 1, "kept": True}],
@@ -118,7 +120,7 @@ def run_with(step: int = 20) -> Reader:
             if not (where / runs.SCORES).exists():
                 runs.write_scores(where, {row["file"]: {"appeal": 0.1, "faithfulness": 1.0} for row in SAMPLES})
             for row in SAMPLES:
-                runs.save_picture(where / row["file"], np.zeros((8, 8, 3), dtype=np.uint8))
+                runs.save_picture(where / row["file"], GREY)
         read_outcome(folder)
 
     return read
@@ -143,7 +145,7 @@ def voted(folder: Path) -> None:
 
 def pictured(folder: Path) -> Path:
     for name in ("0.png", "1.png"):
-        (folder / name).write_bytes(png(np.zeros((8, 8, 3), dtype=np.uint8)))
+        (folder / name).write_bytes(png(GREY))
     return folder
 
 
