@@ -28,6 +28,8 @@ MAY_CHANGE = (
     "data.num_workers",
     "data.max_bad",
     "data.cache",
+    "data.image_column",  # how the set is found; what is in it is held up by itself
+    "data.text_column",
 )
 # What every check is held against was drawn and judged with these, and moments are one kind of optimizer's.
 OF_STEP_0 = (

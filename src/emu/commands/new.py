@@ -36,8 +36,7 @@ def read_captions(source: str) -> list[str]:
 
     if Path(source).suffix in (".txt", ".tsv", ".jsonl"):
         return [row["prompt"] for row in load_prompts(source)]
-    found = read_source(source, image_column="image", text_column="text")
-    captions = [entry.text for entry in found if isinstance(entry, Entry)]
+    captions = [text for entry in read_source(source) if isinstance(entry, Entry) for text in entry.texts]
     if not captions:
         raise UserError(f"--captions {source}: holds no caption")
     return captions
