@@ -1,10 +1,20 @@
 """What tests in a real browser share: a rater's tab on either page, and what it complained of."""
 
 import shutil
+import time
+from collections.abc import Callable
 from typing import Any
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE = 60_000  # ms: a busy machine is slow, and nothing that is right waits for it
+
+
+def eventually(page: Any, holds: Callable[[], bool]) -> None:
+    """Waits until it does, as long as it takes on a busy machine; the page goes on meanwhile."""
+    until = time.monotonic() + PATIENCE / 1000
+    while not holds():
+        assert time.monotonic() < until
+        page.wait_for_timeout(20)
 
 
 class Page:

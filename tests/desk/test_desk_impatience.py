@@ -20,7 +20,7 @@ from emu.desk.review.tables import look_events
 from emu.desk.vote.ballots import LONGEST_REASON
 from emu.desk.vote.study import Study
 from reviewers import make_review, plan, served_review, write_folder
-from tabs import CHROMIUM, Page, Tab
+from tabs import CHROMIUM, Page, Tab, eventually
 from voters import invite as invite_voter
 from voters import make_study, served, write_run
 
@@ -143,7 +143,7 @@ def test_what_the_server_does_not_take_says_why_and_the_page_goes_on(browser: An
         tab.page.keyboard.press("ArrowRight")
         tab.page.wait_for_selector("#status:text-is('Not taken: it is Sunday.')")
         tab.press("ArrowLeft")
-        assert said(review) == [("reject", "", "")]
+        eventually(tab.page, lambda: said(review) == [("reject", "", "")])
 
 
 @pytest.mark.parametrize("review", [[GRID]], indirect=True)

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from emu.desk.database import cards, events
 from emu.desk.vote.study import Study
-from tabs import CHROMIUM, Page
+from tabs import CHROMIUM, Page, eventually
 from voters import HOSTILE, invite, make_study, served, write_run
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -104,12 +104,16 @@ def test_a_double_click_and_a_held_key_answer_once(browser: Any, study: Study) -
     with served(study) as port:
         rater = Page(context, port, invite(study, "Ada")[0]).begin()
         rater.page.wait_for_timeout(200)
+        before = rater.card
         rater.page.dblclick("#answers [data-choice=a]")
+        rater.page.wait_for_selector(f'#pair:not([data-card="{before}"])')
         rater.page.wait_for_timeout(400)
         assert len(stored(study)) == 1
+        before = rater.card
         for _ in range(10):
             rater.page.keyboard.down("ArrowLeft")  # one press and nine repeats
         rater.page.keyboard.up("ArrowLeft")
+        rater.page.wait_for_selector(f'#pair:not([data-card="{before}"])')
         rater.page.wait_for_timeout(400)
         assert len(stored(study)) == 2
     context.close()
@@ -204,7 +208,6 @@ def test_everything_is_on_the_screen(browser: Any, tmp_path: Path, width: int, h
         assert rater.page.evaluate("document.documentElement.scrollWidth") <= width
         rater.page.wait_for_timeout(170)
         rater.page.tap("#answers [data-choice=a]")
-        rater.page.wait_for_timeout(300)
-        assert len(stored(study)) == 1
+        eventually(rater.page, lambda: len(stored(study)) == 1)
     context.close()
     study.database.close()

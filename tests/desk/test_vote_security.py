@@ -1,5 +1,6 @@
 """Every route against who has no business there, and everything a rater gets against what would tell the sides."""
 
+import asyncio
 import io
 import json
 import re
@@ -154,6 +155,25 @@ def test_no_path_that_looks_like_the_doors_gets_past_it(port: int, path: str) ->
         assert "location" not in headers
 
 
+@pytest.mark.parametrize(
+    ("root", "path"), [("/join", "/join/hand"), ("/join/x", "/join/x/hand"), ("/x", "/x/hand"), ("/join/", "/hand")]
+)
+def test_a_server_below_a_path_closes_the_same_routes(study: Study, root: str, path: str) -> None:
+    """What is behind the door is what the router sends there, wherever the app is put."""
+    sent: list[Any] = []
+    scope = {"type": "http", "method": "POST", "path": path, "root_path": root, "query_string": b"", "scheme": "http",
+             "headers": [(b"host", b"a"), (b"content-type", b"application/json"), (b"x-emu-desk", b"1")]}  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(vote_app(study)(scope, receive, send))
+    assert sent[0]["status"] == 401
+
+
 def test_host_names_are_read_without_their_port() -> None:
     good = {"127.0.0.1:80": "127.0.0.1", "[::1]:80": "::1", "A.example": "a.example", "[::1]": "::1", "a_b": "a_b"}
     assert {host: host_name(host) for host in good} == good
@@ -289,7 +309,8 @@ def test_neither_side_takes_longer(study: Study, voters: list[Voter], tmp_path: 
             started = time.perf_counter()
             voters[0].send("GET", f"/picture/{card['id']}/{side}")
             seconds[side].append(time.perf_counter() - started)
-    assert abs(statistics.median(seconds["a"]) - statistics.median(seconds["b"])) < 0.005
+    a, b = statistics.median(seconds["a"]), statistics.median(seconds["b"])
+    assert abs(a - b) < 0.005 + 0.25 * max(a, b)  # to make the second one alone would take as long as the request
 
 
 def test_a_picture_that_is_gone_is_not_there_and_breaks_nothing(tmp_path: Path) -> None:
