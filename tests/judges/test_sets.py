@@ -1,12 +1,15 @@
 """Measures of sets against closed forms: Gaussians whose distance is known, sets that are the same, sets apart."""
 
 import math
+import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torchmetrics.image.kid import KernelInceptionDistance
 
-from emu.judges.sets import cmmd, coverage, frechet_distance, kernel_distance, set_measures
+from emu.judges.sets import _Given, cmmd, coverage, frechet_distance, kernel_distance, set_measures
 
 
 def gaussian(count: int, width: int, *, mean: float = 0.0, spread: float = 1.0, seed: int = 0) -> Tensor:
@@ -65,12 +68,43 @@ def test_kid_is_the_cubic_kernels_mmd() -> None:
         return (a @ b.T / 3 + 1) ** 3
 
     own = sum((k.sum() - k.trace()) / (40 * 39) for k in (kernel(x, x), kernel(y, y)))
-    mean, spread = kernel_distance(x, y)
+    mean, _ = kernel_distance(x, y)
     assert mean == pytest.approx(float(own - 2 * kernel(x, y).mean()), rel=1e-6)
-    assert spread == pytest.approx(0, abs=1e-6)  # every subset is the whole set
     state = torch.get_rng_state()
     assert kernel_distance(x, y[:30]) == kernel_distance(x, y[:30])
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_kid_is_what_torchmetrics_has_of_one_whole_subset() -> None:
+    x, y = gaussian(30, 8, seed=1), gaussian(30, 8, mean=0.5, seed=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it keeps all features in memory
+        theirs = KernelInceptionDistance(feature=_Given(8), subsets=1, subset_size=30)
+    theirs.update(x.double(), real=True)
+    theirs.update(y.double(), real=False)
+    assert kernel_distance(x, y)[0] == pytest.approx(float(theirs.compute()[0]), rel=1e-6)
+
+
+def test_kid_leaves_each_picture_out_in_turn_for_its_spread() -> None:
+    x, y = gaussian(6, 3, seed=1), gaussian(5, 3, mean=1.0, seed=2)
+    left = [[kernel_distance(x[np.arange(6) != i], y)[0] for i in range(6)]]
+    left += [[kernel_distance(x, y[np.arange(5) != i])[0] for i in range(5)]]
+    wanted = sum(np.var(each) * (len(each) - 1) for each in left) ** 0.5
+    assert kernel_distance(x, y)[1] == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize(("sizes", "apart"), [((50, 50), 0.0), ((50, 50), 0.5), ((12, 12), 0.0), ((50, 200), 0.5)])
+def test_kid_s_spread_is_how_much_it_moves_when_pictures_are_drawn_again(sizes: tuple[int, int], apart: float) -> None:
+    draws = torch.Generator().manual_seed(0)
+    found = np.array(
+        [
+            kernel_distance(
+                torch.randn(sizes[0], 16, generator=draws) + apart, torch.randn(sizes[1], 16, generator=draws)
+            )
+            for _ in range(150)
+        ]
+    )
+    assert 0.8 < found[:, 1].mean() / found[:, 0].std() < 1.6
 
 
 def test_precision_and_recall_tell_fidelity_from_coverage() -> None:

@@ -32,10 +32,37 @@ def test_three_models_that_fit_the_model_are_found_exactly() -> None:
     assert found == pytest.approx(truth, abs=1e-3)
 
 
-def test_a_model_that_always_wins_stays_finite() -> None:
-    found = strengths(votes("a", "b", won=30, lost=0), resamples=50)
-    assert 5 < found[0].strength - found[1].strength < 20
-    assert all(math.isfinite(bound) for one in found for bound in one.ci95)
+@pytest.mark.parametrize("won", [5, 20, 200])
+def test_a_model_that_never_lost_has_an_interval_open_upwards(won: int) -> None:
+    """Its other end is where so many wins in a row have a chance of 2.5 %, by hand."""
+    winner, loser = strengths(votes("a", "b", won=won, lost=0), resamples=50)
+    share = 0.025 ** (1 / won)
+    assert winner.ci95 == (pytest.approx(math.log(share / (1 - share)) / 2, abs=1e-6), None)
+    assert loser.ci95 == (None, pytest.approx(-winner.ci95[0] if winner.ci95[0] else 0, abs=1e-6))
+    assert math.isfinite(winner.strength)
+
+
+def test_five_votes_on_a_prompt_are_no_surer_than_one() -> None:
+    once, often = votes("a", "b", won=20, lost=0), votes("a", "b", won=20, lost=0) * 5
+    assert strengths(once, resamples=2)[0].ci95 == strengths(often, resamples=2)[0].ci95
+
+
+def test_of_three_only_the_ends_that_votes_speak_of_are_there() -> None:
+    """a beat b and c each time; b and c beat each other: what is open is how far a is above them."""
+    compared = votes("a", "b", won=20, lost=0) + votes("a", "c", won=20, lost=0) + votes("b", "c", won=12, lost=8)
+    found = {one.model: one for one in strengths(compared, resamples=200)}
+    assert found["a"].ci95[0] is not None
+    assert (found["a"].ci95[1], found["b"].ci95[0], found["c"].ci95[0]) == (None, None, None)
+    assert found["a"].ci95[0] > found["b"].ci95[1] > found["c"].ci95[1]  # type: ignore[operator]
+    chain = votes("a", "b", won=9, lost=0) + votes("b", "c", won=9, lost=0)
+    assert {one.model: one.ci95 for one in strengths(chain, resamples=50)}["b"] == (None, None)
+
+
+def test_one_loss_of_many_is_an_end() -> None:
+    low, high = strengths(votes("a", "b", won=95, lost=5), resamples=400)[0].ci95
+    assert low is not None
+    assert high is not None
+    assert low < math.log(95 / 5) / 2 < high < 3
 
 
 def test_models_without_a_link_are_refused() -> None:
@@ -57,5 +84,5 @@ def test_the_interval_covers_the_truth_though_votes_on_a_prompt_agree() -> None:
             for prompt in range(80) for _ in range(5)
         ]  # fmt: skip
         low, high = next(one.ci95 for one in strengths(drawn, resamples=200) if one.model == "a")
-        covered += low <= truth <= high
+        covered += (low is None or low <= truth) and (high is None or truth <= high)
     assert 0.91 <= covered / 300 <= 0.98

@@ -4,18 +4,16 @@ None of them says that a picture is good. All are features (n,d) against feature
 figures compare with others only at the same embedder, the same preprocessing and the same numbers of pictures.
 """
 
-import warnings
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import KernelInceptionDistance
 
 from emu.judges.judge import Card
 
-KID_SUBSETS, KID_SIZE = 100, 1000  # of Binkowski et al. 2018
 CMMD_SIGMA, CMMD_SCALE = 10.0, 1000.0  # of Jayasumana et al. 2024, for CLIP embeddings of length 1
 NEIGHBOURS = 3  # k of Kynkaanniemi et al. 2019
 BLOCK = 1024  # rows of a distance matrix in memory at once
@@ -33,7 +31,7 @@ class Features(Protocol):
 
 @dataclass(frozen=True)
 class SetMeasures:
-    """Distances `fid`, `kid` (with `kid_sd` over its subsets) and `cmmd`: 0 is alike; `precision`, `recall`: 0 to 1."""
+    """`fid`, `kid` (`kid_sd`: its sd were pictures drawn again), `cmmd`: 0 is alike; `precision`, `recall`: 0 to 1."""
 
     fid: float
     kid: float
@@ -71,18 +69,24 @@ def frechet_distance(samples: Tensor, reference: Tensor) -> float:
 def kernel_distance(samples: Tensor, reference: Tensor) -> tuple[float, float]:
     """KID in the given features: squared MMD of the cubic kernel (Binkowski et al. 2018, arXiv 1801.01401), unbiased.
 
-    By torchmetrics: mean and standard deviation over 100 subsets of at most 1,000 pictures, always the same ones.
+    Of all pictures, where the paper takes the mean over subsets. Then its standard deviation were the pictures drawn
+    again, by the jackknife, each picture of either side left out in turn: sd over subsets is none where a subset is all
+    of a side. The jackknife says too much rather than too little: 1.4 times where both sides are alike.
     """
-    size = min(len(samples), len(reference), KID_SIZE)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*will save all extracted features.*")  # they are in memory already
-        metric = KernelInceptionDistance(feature=_Given(samples.shape[1]), subsets=KID_SUBSETS, subset_size=size)
-    metric.update(reference.double(), real=True)
-    metric.update(samples.double(), real=False)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)
-        mean, spread = metric.compute()
-    return float(mean), float(spread)
+    n, m = len(samples), len(reference)
+    own, other, between, across = (
+        _cubic_sums(x, y)
+        for x, y in ((samples, samples), (reference, reference), (samples, reference), (reference, samples))
+    )
+    own, other = own - _cubic(samples, samples), other - _cubic(reference, reference)  # a picture with itself
+    inside, outside, cross = float(own.sum()), float(other.sum()), float(between.sum())
+    kid = inside / (n * (n - 1)) + outside / (m * (m - 1)) - 2 * cross / (n * m)
+    without_one = (
+        (inside - 2 * own) / ((n - 1) * (n - 2)) + outside / (m * (m - 1)) - 2 * (cross - between) / ((n - 1) * m),
+        inside / (n * (n - 1)) + (outside - 2 * other) / ((m - 1) * (m - 2)) - 2 * (cross - across) / (n * (m - 1)),
+    )
+    spread = sum(float((left - left.mean()).square().sum()) * (len(left) - 1) / len(left) for left in without_one)
+    return kid, math.sqrt(spread)
 
 
 def cmmd(samples: Tensor, reference: Tensor) -> float:
@@ -111,6 +115,17 @@ def _kernel_sum(first: Tensor, second: Tensor) -> float:
     gamma = 1 / (2 * CMMD_SIGMA**2)
     rows = first.double().split(BLOCK)
     return sum(float(torch.exp(-gamma * torch.cdist(each, second.double()) ** 2).sum()) for each in rows)
+
+
+def _cubic_sums(first: Tensor, second: Tensor) -> Tensor:
+    """For each of the first, the sum of its kernel with all of the second."""
+    other = second.double().T
+    return torch.cat([((rows @ other / other.shape[0] + 1) ** 3).sum(1) for rows in first.double().split(BLOCK)])
+
+
+def _cubic(first: Tensor, second: Tensor) -> Tensor:
+    """The kernel of each of the first with its own of the second."""
+    return ((first.double() * second.double()).sum(1) / first.shape[1] + 1) ** 3
 
 
 class _Given(nn.Module):

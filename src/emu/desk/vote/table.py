@@ -28,11 +28,16 @@ def table(study: Study, votes: Sequence[Vote], ranked: dict[str, list[dict[str, 
     lines += [f"rule: {RULE}" if out else f"no rater was left out; the rule: {RULE}"]
     for question, strongest in ranked.items():
         lines += ["", f"strengths, {question} (Bradley-Terry, log-odds, 95 % over prompts)"]
-        lines += [
-            f"  {printable(one['model'])}  {one['strength']:+.2f} [{one['ci95'][0]:+.2f}, {one['ci95'][1]:+.2f}]"
-            for one in strongest
-        ]
+        lines += [f"  {printable(one['model'])}  {_strength(one['strength'], *one['ci95'])}" for one in strongest]
     return "\n".join(lines)
+
+
+def _strength(value: float, low: float | None, high: float | None) -> str:
+    """`+0.81 [+0.52, +1.10]`; of a model that never lost `above +1.60`, since no vote says how far."""
+    if low is not None and high is not None:
+        return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+    said = [f"{word} {end:+.2f}" for word, end in (("above", low), ("below", high)) if end is not None]
+    return f"{said[0]} (all votes went one way)" if said else "not known (all votes went one way, above and below it)"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
