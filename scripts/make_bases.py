@@ -3,6 +3,7 @@
     python scripts/make_bases.py                 every stage, in order
     python scripts/make_bases.py latent muse     some of them
     python scripts/make_bases.py --go-on latent pack    the shipped base is trained further
+    python scripts/make_bases.py --subjects latent pack    ... on pictures with more to see (scripts/subjects.py)
 
 Each stage writes into --work and can be run again; `pack` lays the float16 pipelines and the judges into src/emu/demo.
 Nothing a judge learned from is ever shown to a model: the haystack is World(0), the judges' renderings are of World(2)
@@ -22,6 +23,7 @@ from diffusers import AutoencoderKL, DiffusionPipeline
 from images import batches, degraded, to_tensor
 from pretraining import pretrain, progress
 from safetensors.torch import save_file
+from subjects import scene, where
 from torch import Tensor
 from torch.nn import functional as F
 from untrained import CODES, LATENT_CHANNELS, RECIPES, TOKENS, VAE_WIDTHS, WIDTH
@@ -82,6 +84,15 @@ def stage_vq(work: Path) -> None:
     vq = vq_from(AutoencoderKL.from_pretrained(work / "vae"), CODES, images).to(memory_format=torch.channels_last)
     progress("vq", train_vq(vq, images, steps=1200))
     vq.save_pretrained(work / "vq")
+
+
+def stage_subjects(name: str, work: Path, minutes: float, number: int = 20_000) -> None:
+    """On from the base that ships, by pictures and a loss in which the subject counts for more."""
+    scenes = [scene(i) for i in range(number)]
+    images, places = (np.stack([of(one) for one in scenes]) for of in (lambda s: np.asarray(s.render()), where))
+    captions = [one.caption for one in scenes]
+    rng, start = np.random.default_rng(0), f"emu://bases/{name}"
+    pretrain(name, work, images, captions, rng=rng, minutes=minutes, caption_dropout=0.1, start=start, where=places)
 
 
 def stage_backbone(name: str, work: Path, steps: int, minutes: float, *, go_on: bool) -> None:
@@ -171,13 +182,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--minutes", type=float, default=60, help="at most, a backbone")
     parser.add_argument("--go-on", action="store_true", help="backbones begin with those that ship, not with nothing")
+    parser.add_argument("--subjects", action="store_true", help="as --go-on, and the subject counts for more")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     for stage in options.stages:
-        if stage in RECIPES:
+        if stage in RECIPES and options.subjects:
+            stage_subjects(stage, options.work, options.minutes)
+        elif stage in RECIPES:
             stage_backbone(stage, options.work, options.steps, options.minutes, go_on=options.go_on)
         else:
             {**STAGES, "pack": stage_pack}[stage](options.work)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from images import to_tensor
+from subjects import subject_loss
 from torch import Tensor, nn
 from torch.nn import functional as F
 from untrained import RECIPES
@@ -40,14 +41,16 @@ def pretrain(
     caption_dropout: float = 0.0,
     batch: int = 32,
     start: str | None = None,
+    where: np.ndarray | None = None,
 ) -> None:
     """Teach a backbone `images`, uint8 (n,64,64,3), with `captions`; its average is saved as WORK/NAME.
 
     It begins untrained, or with the pipeline `start`. The learning rate falls to nothing over `steps` or over
-    `minutes`, whichever ends first.
+    `minutes`, whichever ends first. `where`, bool (n,16,16), says in which cells subjects are, for the loss to look at.
     """
     module = build(name, work, start)
     draw = draws(module, images, captions, RECIPES[name].side, rng=rng, caption_dropout=caption_dropout, batch=batch)
+    places = None if where is None else torch.from_numpy(where)
     optimizer = torch.optim.AdamW(
         module.backbone.parameters(), lr=RECIPES[name].lr, betas=(0.9, 0.98), weight_decay=0.01
     )
@@ -57,7 +60,11 @@ def pretrain(
         done = min(1.0, max(step / steps, (time.time() - begun) / 60 / minutes))
         for group in optimizer.param_groups:
             group["lr"] = RECIPES[name].lr * min(1, step / 200) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
-        loss = module.loss(*next(draw)).mean()
+        pick, x, cond = next(draw)
+        if places is None:
+            loss = module.loss(x, cond).mean()
+        else:
+            loss = subject_loss(module, x, {**cond, "where": places[pick]}).mean()
         descend(module.backbone, optimizer, loss)
         averaging.update(module.ema, module.backbone, decay=averaging.decay_at(step, 0.998))
         total += float(loss.detach())
@@ -90,8 +97,8 @@ def draws(
     rng: np.random.Generator,
     caption_dropout: float,
     batch: int,
-) -> Iterator[tuple[Tensor, Cond]]:
-    """Endless random batches of what `loss` takes, everything encoded once; captions are dropped anew each time."""
+) -> Iterator[tuple[Tensor, Tensor, Cond]]:
+    """Endless random batches: which pictures, and what `loss` takes; encoded once, captions dropped anew each time."""
     x = encode_all(module, images, side)
     cond, rows = encode_captions(module, captions)
     dropping = np.random.default_rng(1)
@@ -103,7 +110,7 @@ def draws(
         original = torch.where(torch.rand(batch, 1) < 0.5, side, images.shape[1]).expand(batch, 2)
         size = torch.cat([original, torch.tensor([[0, 0, side, side]]).expand(batch, 4)], dim=1)
         batch_x = x[pick] if x.dtype == torch.int64 else x[pick].float()
-        yield batch_x, {**{key: value[row] for key, value in cond.items()}, "size": size}
+        yield pick, batch_x, {**{key: value[row] for key, value in cond.items()}, "size": size}
 
 
 @torch.no_grad()
