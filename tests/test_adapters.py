@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from PIL import Image
 from torch import Tensor, nn
 
 import test_layouts as layouts
@@ -19,6 +21,8 @@ from emu.blocks import blocks
 from emu.checkpoints import Durable
 from emu.cli import main
 from emu.errors import UserError
+from emu.formats.kohya import KohyaLoRA
+from emu.formats.lora import LoRA
 from emu.module import TextToImageModule
 from needles import make_folder
 from processes import ranks
@@ -210,3 +214,63 @@ def test_shards_give_the_weights_that_one_process_gives(path: Path) -> None:
         mine, wanted = learned(path.parent / "shared", of), learned(alone, of)
         assert (mine - wanted).norm() < 1e-3 * wanted.norm()
         assert wanted.norm() > 0
+
+
+@pytest.mark.parametrize("kind", [LoRA, KohyaLoRA])
+def test_a_file_draws_the_same_on_the_base_in_diffusers(
+    name: str, kind: type[LoRA], tiny_folder: Folder, adapter: Adapter, tmp_path: Path
+) -> None:
+    """With the strength of an alpha that is not the rank, whether or not the reader is given an alpha."""
+    model = stirred(make(name, tiny_folder(name), adapter=adapter))
+    out, written = tmp_path / "style.safetensors", kind()
+    if kind is KohyaLoRA and (model.slot != "unet" or adapter.dora):
+        with pytest.raises(UserError, match="--format lora-kohya: .*give (--format )?lora"):
+            written.check(model, out)
+        return
+    written.check(model, out)
+    written.write(model, out, {"emu.base": "x"})
+    torch.testing.assert_close(plain(written.load(model, out), name, model), drawn(model), rtol=0, atol=1e-4)
+    assert (
+        out.stat().st_size
+        < 0.7 * (tiny_folder(name) / model.slot / "diffusion_pytorch_model.safetensors").stat().st_size
+    )
+
+
+def test_a_file_of_another_model_is_refused(
+    tiny_folder: Folder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = stirred(make("latent", tiny_folder("latent"), adapter=Adapter(rank=2)))
+    out = tmp_path / "style.safetensors"
+    LoRA().write(model, out, {})
+    for other in ("flow", "muse"):
+        with pytest.raises(UserError, match=f"{out}: "):
+            LoRA().load(make(other, tiny_folder(other)), out)
+    caplog.clear()
+    LoRA().load(model, out)
+    assert "made on other weights" not in caplog.text
+    LoRA().load(make("pixel", tiny_folder("pixel")), out)  # of the same shapes
+    assert f"{out}: made on other weights than those of {tiny_folder('pixel')}" in caplog.text
+    out.write_bytes(b"no safetensors")
+    with pytest.raises(UserError, match=f"{out}: no LoRA of this model"):
+        LoRA().load(model, out)
+    with pytest.raises(UserError, match="no such file"):
+        LoRA().load(model, tmp_path / "absent.safetensors")
+    with pytest.raises(UserError, match=r"give a name that ends in \.safetensors"):
+        LoRA().check(model, tmp_path / "folder")
+    with pytest.raises(UserError, match="the run trained all weights"):
+        LoRA().check(make("latent", tiny_folder("latent")), out)
+
+
+def test_pictures_are_drawn_with_a_file(tiny_folder: Folder, tmp_path: Path) -> None:
+    """By the command, as the model that wrote it draws them; the folder knows which file it was."""
+    folder = tiny_folder("latent")
+    model = stirred(make("latent", folder, adapter=Adapter(rank=2, alpha=6), sampler={"num_inference_steps": 2}))
+    LoRA().write(model, tmp_path / "style.safetensors", {})
+    (tmp_path / "prompts.txt").write_text(f"{PROMPTS[0]}\n")
+    words = ["sample", str(folder), str(tmp_path / "prompts.txt"), str(tmp_path / "out"), "--seed", str(SEEDS[0])]
+    main([*words, "--sampler", "num_inference_steps=2", "--lora", str(tmp_path / "style.safetensors")])
+    model.resolution = None  # as the folder has it
+    wanted = (drawn(model) * 255).round()
+    pixels = torch.from_numpy(np.asarray(Image.open(tmp_path / "out" / "00000.png")).astype(np.float32))
+    assert (pixels - wanted).abs().max() <= 1
+    assert "with " in runs.read_samples(tmp_path / "out")[0]["model"]

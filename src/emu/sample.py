@@ -1,6 +1,7 @@
 """`emu sample`: prompts -> a folder of pictures, with any pipeline folder or checkpoint.
 
     emu sample runs/sdxl/best.ckpt PartiPrompts.tsv pictures --limit 200
+    emu sample stabilityai/stable-diffusion-xl-base-1.0 PartiPrompts.tsv pictures --lora my-style.safetensors
     torchrun --nproc-per-node 8 -m emu sample runs/sdxl PartiPrompts.tsv pictures    # the devices share the prompts
 
 The folder is like a step's folder of a run: `emu compare` reads it. A second call draws only what is missing.
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from emu import locks, runs
+from emu import adapters, folders, locks, runs
 from emu.data.prompts import load_prompts, prompt_batches, sample_row
 from emu.drawn import black, to_pixels
 from emu.errors import UserError
@@ -39,6 +40,7 @@ def sample(
     seed: int = 0,
     batch_size: int = 16,
     sampler: Sampler | None = None,
+    lora: Path | None = None,
 ) -> None:
     """Draws the prompts of a file into `out`: 00000.png ... and samples.jsonl.
 
@@ -50,6 +52,7 @@ def sample(
         seed: of the file's first prompt; each next has one more.
         batch_size: pictures at a time; a picture does not depend on it, but for its last bits.
         sampler: keyword arguments of the pipeline over the model's own, such as guidance_scale.
+        lora: a LoRA file to draw with, in the names of diffusers or of another program that diffusers reads.
     """
     if batch_size < 1:
         raise UserError(f"--batch-size {batch_size}: give 1 or more")
@@ -58,7 +61,9 @@ def sample(
     drawer.sampler = {**drawer.sampler, **(sampler or {})}
     drawer._check_sampler()
     require_drawable(drawer, planned, where=str(prompts))
-    rows = describe(drawer, planned, model=identity(model))
+    if lora is not None:
+        adapters.load_file(drawer.pipeline, drawer.slot, lora, base=folders.locate(drawer.pretrained))
+    rows = describe(drawer, planned, model=" with ".join(identity(str(part)) for part in (model, lora) if part))
     rank, world, local = (int(os.environ.get(name, default)) for name, default in runs.PROCESS.items())
     if world > 1:
         torch.distributed.init_process_group("gloo")  # to wait for each other; nothing else travels

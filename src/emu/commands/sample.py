@@ -24,6 +24,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         help="the first prompt's seed, the next has one more; a prompt's own goes before it",
     )
     parser.add_argument("--batch-size", type=int, default=16, help="pictures at a time")
+    parser.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA file to draw with, on the model's base")
     parser.add_argument("--sampler", action="append", default=[], metavar="KEY=VALUE", help="guidance_scale=5, ...")
 
 
@@ -40,6 +41,7 @@ def sample(given: argparse.Namespace) -> None:
         seed=given.seed,
         batch_size=given.batch_size,
         sampler=sampler,
+        lora=given.lora,
     )
 
 

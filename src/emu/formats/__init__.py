@@ -1,0 +1,37 @@
+"""What a tuned model is written as, for the programs that draw with it. One file a format; a user's own is one too.
+
+emu export runs/sdxl my-style.safetensors --format lora
+emu export runs/sdxl my-sdxl --format my_formats.Mine
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from emu.module import TextToImageModule
+
+NAMES = {
+    "diffusers": "emu.formats.folder.PipelineFolder",
+    "lora": "emu.formats.lora.LoRA",
+    "lora-kohya": "emu.formats.kohya.KohyaLoRA",
+}
+
+
+class Format(ABC):
+    """One way to write a model, and to draw from what was written without emu."""
+
+    says: ClassVar[str]
+    """What the file or folder is, as a person is told."""
+
+    @abstractmethod
+    def check(self, model: TextToImageModule, out: Path) -> None:
+        """Raise UserError where the model cannot be written so, or not to that place."""
+
+    @abstractmethod
+    def write(self, model: TextToImageModule, out: Path, about: Mapping[str, str]) -> None:
+        """Write the averaged weights, whole or not at all; `about` says where they come from, for the file's header."""
+
+    @abstractmethod
+    def load(self, model: TextToImageModule, out: Path) -> Any:
+        """The pipeline as a user of diffusers loads it, in float32."""
