@@ -21,6 +21,7 @@ from emu.blocks import blocks
 from emu.checkpoints import Durable
 from emu.cli import main
 from emu.errors import UserError
+from emu.formats import find
 from emu.formats.kohya import KohyaLoRA
 from emu.formats.lora import LoRA
 from emu.module import TextToImageModule
@@ -46,10 +47,19 @@ def adapter(request: pytest.FixtureRequest) -> Adapter:
     return Adapter(rank=4, alpha=10, dora=request.param)
 
 
-@pytest.fixture
-def path(tmp_path: Path, tiny_folder: Folder) -> Path:
+GIVEN = ["--model.init_args.adapter", "{rank: 4, alpha: 8}"]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Folder) -> Path:
     """The config of a small run."""
-    return layouts.config(tmp_path, "latent", tiny_folder("latent"))
+    return layouts.config(tmp_path_factory.mktemp("adapters"), "latent", tiny_folder("latent"))
+
+
+@pytest.fixture(scope="module")
+def alone(path: Path) -> Path:
+    """Its run with an adapter in one process."""
+    return layouts.fit(path, "alone", *GIVEN)
 
 
 def stirred(model: TextToImageModule) -> TextToImageModule:
@@ -200,11 +210,9 @@ def one_base(argv: list[str]) -> None:
     main(argv)
 
 
-def test_shards_give_the_weights_that_one_process_gives(path: Path) -> None:
+def test_shards_give_the_weights_that_one_process_gives(path: Path, alone: Path) -> None:
     """Resumed in between, and recomputing; the checkpoint of shards holds the adapter alone, as one process's does."""
-    given = ["--model.init_args.adapter", "{rank: 4, alpha: 8}"]
-    alone = layouts.fit(path, "alone", *given)
-    shards = [*given, *layouts.FLOAT32, "--data.batch_size", "6"]
+    shards = [*GIVEN, *layouts.FLOAT32, "--data.batch_size", "6"]
     layouts.fit(path, "shared", *shards, "--quality.max_steps", "4", world=2)
     more = ["--model.init_args.gradient_checkpointing", "true", "--trainer.devices", "2"]
     argv = ["fit", "-c", str(path), *shards, *more, "--trainer.default_root_dir", str(path.parent / "shared")]
@@ -274,3 +282,27 @@ def test_pictures_are_drawn_with_a_file(tiny_folder: Folder, tmp_path: Path) -> 
     pixels = torch.from_numpy(np.asarray(Image.open(tmp_path / "out" / "00000.png")).astype(np.float32))
     assert (pixels - wanted).abs().max() <= 1
     assert "with " in runs.read_samples(tmp_path / "out")[0]["model"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "out"), [("diffusers", "whole"), ("lora", "a.safetensors"), ("lora-kohya", "b.safetensors")]
+)
+def test_a_run_is_exported_as_what_draws_its_pictures(
+    kind: str, out: str, alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["export", str(alone), str(tmp_path / out), "--format", kind])
+    said = capsys.readouterr().out
+    assert int(said.rpartition(" ")[2]) <= 1
+    assert [path.name for path in tmp_path.iterdir()] == [out]
+
+
+def test_formats_are_named_or_of_ones_own(alone: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--format ckpt: give diffusers, lora, lora-kohya, or the class path of one of"):
+        find("ckpt")
+    with pytest.raises(UserError, match=r"--format emu\.runs\.Row: no emu\.formats\.Format"):
+        find("emu.runs.Row")
+    assert isinstance(find("test_adapters.Mine"), Mine)
+
+
+class Mine(LoRA):
+    """A format from outside the package."""

@@ -1,6 +1,7 @@
-"""Checkpoint -> pipeline folder, and the proof that plain diffusers draws from it what the run drew.
+"""Checkpoint -> what other programs load, and the proof that plain diffusers draws from it what the run drew.
 
 emu export runs/sdxl my-sdxl
+emu export runs/sdxl-lora my-style.safetensors --format lora
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -9,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
 from numpy.typing import NDArray
 from PIL import Image
 
-from emu import components, folders, runs
+from emu import runs
 from emu.drawn import is_black, to_pixels
 from emu.errors import UserError
+from emu.formats import Format
+from emu.formats.folder import PipelineFolder
 from emu.models.loading import find_checkpoint, load_checkpoint, read_checkpoint, read_config
 from emu.module import TextToImageModule
 
@@ -26,26 +28,27 @@ Pixels = NDArray[np.uint8]
 
 
 @torch.no_grad()
-def export(checkpoint_or_run: Path, out: Path) -> int:
-    """Write the averaged weights as a pipeline folder and draw one of the run's pictures with plain diffusers.
+def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None) -> int:
+    """Write the averaged weights and draw one of the run's pictures with them in plain diffusers.
 
     Args:
         checkpoint_or_run: a run folder, whose best checkpoint is taken, or one of its checkpoints.
-        out: the folder to write; one that holds anything but a pipeline is refused.
+        out: the folder or file to write; what is there already goes if it is of the same kind.
+        written_as: the format; a pipeline folder where None.
 
     Returns the largest difference to the run's picture in 8-bit levels; where the run drew none at that step, to what
     the model draws before it is saved. Raises UserError where the mean difference is above LIMIT.
     """
-    if out.exists() and not (out / folders.INDEX).exists():
-        raise UserError(f"{out}: holds something other than a pipeline folder; name another folder")
+    written_as = written_as or PipelineFolder()
     checkpoint = find_checkpoint(checkpoint_or_run)
     model = load_checkpoint(checkpoint)
-    model.save_pipeline(out)
+    written_as.check(model, out)
+    written_as.write(model, out, {"emu.step": str(read_checkpoint(checkpoint)["global_step"])})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = read_config(runs.run_of(checkpoint)).get("trainer", {})
     with autocast(trainer.get("precision"), device):
         row, wanted, origin = reference(model, checkpoint, device, of_the_run=not computed_apart(trainer))
-        drawn = draw_plain(out, row, model, device)
+        drawn = draw_plain(written_as.load(model, out), row, model, device)
     if drawn.max() == 0 and wanted.max() == 0:
         raise UserError(f"{out}: its picture of {row['prompt']!r} is black, as {origin} is, which proves nothing")
     if drawn.shape != wanted.shape:
@@ -77,11 +80,8 @@ def reference(
     return row, pixels, "the model before it was saved"
 
 
-def draw_plain(folder: Path, row: runs.Row, model: TextToImageModule, device: torch.device) -> Pixels:
-    """One picture by diffusers alone, without what would blacken it or mark it: uint8 (h,w,3)."""
-    left_out = components.left_out(model.pipeline_class, folders.read_index(folder))
-    # Without a dtype transformers 5 leaves half-precision text encoders as they are, beside a U-Net in float32.
-    pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, **left_out)
+def draw_plain(pipeline: Any, row: runs.Row, model: TextToImageModule, device: torch.device) -> Pixels:
+    """One picture by diffusers alone: uint8 (h,w,3)."""
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(row["seed"])

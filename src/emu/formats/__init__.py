@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from emu import trust
+from emu.errors import UserError
 from emu.module import TextToImageModule
 
 NAMES = {
@@ -16,6 +18,16 @@ NAMES = {
     "lora": "emu.formats.lora.LoRA",
     "lora-kohya": "emu.formats.kohya.KohyaLoRA",
 }
+
+
+def find(name: str) -> "Format":
+    """The format of a name in `NAMES` or of a class path; UserError where there is none, or where it is not trusted."""
+    if name not in NAMES and "." not in name:
+        raise UserError(f"--format {name}: give {', '.join(NAMES)}, or the class path of one of your own")
+    kind = trust.load(NAMES.get(name, name), where="--format")
+    if not (isinstance(kind, type) and issubclass(kind, Format)):
+        raise UserError(f"--format {name}: no emu.formats.Format")
+    return kind()
 
 
 class Format(ABC):
