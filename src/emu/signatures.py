@@ -1,6 +1,7 @@
 """What the flags of `emu fit` can be: constructors read with `ast`, since to import them costs ten seconds."""
 
 import ast
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,12 +34,7 @@ def model(class_path: str) -> Signature | None:
 
 def constructor(files: list[Path], name: str) -> Signature:
     """The parameters of class `name`, looked for in `files`; through **kwargs those of its bases there too."""
-    classes = {
-        node.name: node
-        for file in files
-        for node in ast.parse(file.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef)
-    }
+    classes = {name: node for file in files for name, node in classes_in(file).items()}
     if name not in classes:
         return {}
     inits = [node for node in classes[name].body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
@@ -47,6 +43,13 @@ def constructor(files: list[Path], name: str) -> Signature:
         for base in classes[name].bases:
             found |= constructor(files, ast.unparse(base))
     return found | (parameters(inits[0].args) if inits else {})
+
+
+@cache  # of a class each base is looked for in the same files
+def classes_in(file: Path) -> dict[str, ast.ClassDef]:
+    """The classes at the top of a file, by name."""
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    return {node.name: node for node in body if isinstance(node, ast.ClassDef)}
 
 
 def parameters(given: ast.arguments) -> Signature:
