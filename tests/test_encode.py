@@ -187,3 +187,14 @@ def test_a_picture_that_cannot_be_decoded_weighs_nothing_from_the_cache_too(tmp_
     for one, other in zip(batches(plain), batches(cached), strict=True):
         assert torch.equal(one["weight"], other["weight"])
         assert torch.equal(one["image"] / 2, other["x"])
+
+
+def test_an_encoding_that_is_not_finite_is_named_and_not_cached(tmp_path: Path) -> None:
+    class Overflowing(Slow):
+        def encode_images(self, images: Tensor) -> Tensor:
+            return images / 0
+
+    root = make_folder(tmp_path, SIZES)
+    with pytest.raises(UserError, match=r"\.\w+: the encoder made numbers that are not finite"):
+        encode(Overflowing(), curated(root), tmp_path / "cache")
+    assert not list(Cache(tmp_path / "cache" / "slow").keys())

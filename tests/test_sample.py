@@ -142,6 +142,15 @@ def test_files_of_others_are_left_alone(model: str, prompts: Path, tmp_path: Pat
     assert (out / "00000.png").read_bytes() == b"mine"
 
 
+def test_a_decoder_that_gives_no_numbers_is_named_by_the_prompt(prompts: Path, tmp_path: Path) -> None:
+    pipeline: Any = pipelines.build("latent")
+    pipeline.vae.post_quant_conv.bias.data.fill_(float("nan"))  # as SDXL's does in float16
+    pipeline.save_pretrained(tmp_path / "model")
+    with pytest.raises(UserError, match=f"the picture of '{pipelines.CAPTIONS[0]}': the model drew numbers"):
+        sample(str(tmp_path / "model"), prompts, tmp_path / "out", sampler=FAST)
+    assert not pictures(tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
