@@ -14,6 +14,7 @@ from emu.curate import curate, ledger, manifest, needles
 from emu.curate.pool import Pool
 from emu.curate.shards import cut
 from emu.curate.sources import read_pictures
+from emu.curate.stages import Readable
 from emu.data.sources import Entry, read_source
 from emu.errors import UserError
 from haystack import BROKEN, ODD, SEEN, config, folder
@@ -202,5 +203,5 @@ def test_a_source_changed_since_is_not_mixed(tmp_path: Path) -> None:
     (source / "good-1.jpg").write_bytes((source / "good-2.jpg").read_bytes())
     entries = read_pictures(str(source), image_column="image", text_column="text")
     with pytest.raises(UserError, match=r"good-1.jpg: another file"):
-        needles.write_pictures(out, manifest.kept(out / "manifest.parquet"), entries, max_bytes=1_000_000)
+        needles.write_pictures(out, manifest.kept(out / "manifest.parquet"), entries, Readable(max_bytes=1_000_000))
     assert not (out / "images" / "00000001.jpg").exists()

@@ -136,3 +136,45 @@ def test_what_the_user_can_mend_ends_the_job_and_claims_no_folder(tmp_path: Path
     assert not (tmp_path / "out").exists()
     assert list((tmp_path / "there").iterdir()) == []
     curate(config(stage()), str(source), tmp_path / "out", engine=Pool(1))
+
+
+def test_limits_are_held_after_a_crop_too(tmp_path: Path) -> None:
+    """A frame makes a small picture large enough, and leaves one that is too small, or too long."""
+    from PIL import Image
+
+    from haystack import pixels
+
+    source = tmp_path / "hay"
+    source.mkdir()
+    for name, size in (("large", (90, 80)), ("small", (60, 30)), ("plain", (90, 80))):
+        image = Image.new("RGB", (100, 90), "black")
+        image.paste(pixels(3, size), (5, 5))
+        (pixels(3, size) if name == "plain" else image).save(source / f"{name}.png")
+    names = ("large", "plain", "small")
+    lines = [json.dumps({"file_name": f"{name}.png", "text": name}) for name in names]
+    (source / "metadata.jsonl").write_text("\n".join(lines))
+    borders = {"class_path": "emu.curate.stages.Borders", "init_args": {"cut": True}}
+    curate(config(SHAPE, borders), str(source), tmp_path / "out", engine=Pool(1))
+    found = {row["source"]: row for row in pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()}
+    assert [found[f"{name}.png"]["status"] for name in names] == ["kept", "kept", "dropped"]
+    assert found["small.png"]["stage"] == "shape"
+    assert found["small.png"]["reason"] == "short_side 30 is below 40 once cut to 60 x 30"
+    assert found["large.png"]["short_side"] == found["large.png"]["height"] == 80
+
+
+def test_what_is_decided_over_all_pictures_is_decided_last(tmp_path: Path) -> None:
+    """The larger twin is dropped by a stage that the config names behind `Duplicates`: the other one stays."""
+    from haystack import pixels
+
+    source = tmp_path / "hay"
+    source.mkdir()
+    pixels(3, (90, 80)).save(source / "a.png")
+    pixels(3, (180, 160)).save(source / "b.png")
+    lines = [json.dumps({"file_name": f"{name}.png", "text": name}) for name in "ab"]
+    (source / "metadata.jsonl").write_text("\n".join(lines))
+    twins = {"class_path": "emu.curate.stages.Duplicates"}
+    small = {"class_path": "emu.curate.stages.Shape", "at_most": {"short_side": 100}}
+    told = curate(config(twins, small), str(source), tmp_path / "out", engine=Pool(1))
+    assert [one["stage"] for one in told["stages"]] == ["readable", "shape", "duplicates"]
+    found = {row["source"]: row["stage"] for row in pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()}
+    assert found == {"a.png": None, "b.png": "shape"}

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from emu.curate import curate
+from emu.curate.counts import table
 from emu.curate.explain import explain
 from emu.curate.pool import Pool
 from emu.errors import UserError
@@ -62,13 +63,15 @@ def test_the_figures_are_the_manifest_s(made: tuple[Path, dict[str, Any]]) -> No
         assert f"{one['came']} came, {one['dropped']} dropped, {one['failed']} failed, {one['stays']} stay" in text
     duplicates = text.split('id="stage-4"')[1].split("</section>")[0]
     assert "the same bytes as row 1" in duplicates
-    assert duplicates.count("<img") == 1 + 8  # the copy, and eight that stayed
+    assert duplicates.count("<img") == 2 + 8  # the copy beside what stays in its place, and eight that stayed
+    assert 'class="pair"' in duplicates
+    assert "for good-1.jpg" in duplicates
     shape = text.split('id="stage-2"')[1].split("</section>")[0]
     assert shape.count('class="histogram"') == 2
     assert "at least 30" in shape
 
 
-@pytest.mark.parametrize("name", ["good-5.jpg", "row 5"])
+@pytest.mark.parametrize("name", ["good-5.jpg", "row 5", "5"])
 def test_the_story_of_one_that_left(made: tuple[Path, dict[str, Any]], name: str) -> None:
     lines = explain(made[0], name)
     assert lines[0] == "row 5, good-5.jpg: dropped"
@@ -98,3 +101,21 @@ def test_a_browser_shows_it_without_a_complaint(made: tuple[Path, dict[str, Any]
     done = browse("--dump-dom", (made[0] / "funnel.html").as_uri(), profile=tmp_path)
     assert done.stdout.count('<section class="stage"') == 5
     assert "CONSOLE" not in done.stderr, done.stderr
+
+
+def test_causes_are_counted_and_each_has_its_row_of_pictures(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good"] * 4 + ["html", "truncated", "truncated"])
+    dark = {**SEEN, "at_least": {"mean": 124}}
+    stages = [dark, {**SHAPE, "at_least": {"short_side": 40}}]
+    told = curate(config(*stages), str(source), tmp_path / "out", engine=Pool(1))
+    readable, seen, shape = told["stages"]
+    assert sum(readable["why"].values()) == readable["failed"] == 3
+    assert readable["why"]["cannot be read"] == 2
+    assert seen["why"].get("mean", 0) == seen["dropped"]
+    assert shape["why"].get("short_side", 0) == shape["dropped"]
+    text = (tmp_path / "out" / "funnel.html").read_text()
+    for one in (seen, shape):
+        for why, many in one["why"].items():
+            assert f"<h4>Left for {why}, {many}</h4>" in text
+    lines = table(told["stages"]).splitlines()
+    assert "cannot be read 2" in lines[2]

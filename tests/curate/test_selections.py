@@ -1,5 +1,6 @@
 """Stages that look at all pictures at once: duplicates, quotas, the best, a budget."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from emu.curate.stage import Choice, Selection
 from emu.curate.stages import Balance, Best, Budget, Duplicates
-from emu.curate.stages.duplicates import Near
+from emu.curate.stages.duplicates import SIDE
 
 
 def chosen(stage: Selection, scores: dict[str, Any], there: Any = None) -> tuple[list[int], Choice]:
@@ -23,11 +24,19 @@ def chosen(stage: Selection, scores: dict[str, Any], there: Any = None) -> tuple
     return np.flatnonzero(here & ~choice.leaves).tolist(), choice
 
 
-def looks(*phashes: int, sizes: list[int] | None = None, names: str | None = None) -> dict[str, Any]:
+def layout(seed: int) -> bytes:
+    """Every seed has colours of its own."""
+    return np.random.default_rng(seed).integers(0, 256, SIDE * SIDE * 3, dtype=np.uint8).tobytes()
+
+
+def looks(
+    *phashes: int, sizes: list[int] | None = None, names: str | None = None, seeds: Sequence[int] = ()
+) -> dict[str, Any]:
     count = len(phashes)
     return {
         "sha256": list(names or map(str, range(count))),
         "phash": np.array(phashes, dtype=np.uint64),
+        "layout": np.array([layout(seed) for seed in seeds or [0] * count], dtype=object),
         "width": sizes or [10] * count,
         "height": [10] * count,
     }
@@ -36,13 +45,24 @@ def looks(*phashes: int, sizes: list[int] | None = None, names: str | None = Non
 def test_of_what_looks_the_same_the_largest_stays() -> None:
     stay, choice = chosen(Duplicates(distance=2), looks(0b1111, 0b1011, 0xFFFF << 40, sizes=[10, 20, 5]))
     assert stay == [1, 2]
-    assert choice.reasons == {0: "looks like row 1 (1 of 64 bits differ)"}
+    assert choice.reasons == {0: "looks like row 1 (1 of 64 bits and 0.00 of the layout differ)"}
+    assert choice.twins == {0: 1}
+
+
+def test_what_is_like_in_light_alone_is_no_copy() -> None:
+    assert chosen(Duplicates(), looks(7, 7, 7, seeds=[0, 1, 0]))[0] == [0, 1]
+
+
+def test_the_best_of_equal_looks_stays_whatever_its_place() -> None:
+    scores = looks(7, 7, 7) | {"blocks": np.array([0.5, 0.1, 0.9])}
+    assert chosen(Duplicates(by={"blocks": -1}), scores)[0] == [1]
+    assert chosen(Duplicates(distance=-1, by={"blocks": -1}), scores | {"sha256": list("aaa")})[0] == [1]
 
 
 def test_the_same_bytes_are_the_same_picture_whatever_the_distance() -> None:
     for distance in (-1, 0, 6):
         stay, choice = chosen(Duplicates(distance=distance), looks(1 << 60, 0xFF, 1 << 60, names="aba"))
-        assert (stay, choice.reasons) == ([0, 1], {2: "the same bytes as row 0"})
+        assert (stay, choice.reasons, choice.twins) == ([0, 1], {2: "the same bytes as row 0"}, {2: 0})
 
 
 def test_chains_do_not_swallow_what_differs() -> None:
@@ -52,25 +72,6 @@ def test_chains_do_not_swallow_what_differs() -> None:
 
 def test_who_left_before_is_nobody_s_original() -> None:
     assert chosen(Duplicates(distance=2), looks(0b0, 0b1, 0b1 << 30), [False, True, True])[0] == [1]
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    hashes=st.lists(st.integers(0, 2**64 - 1), max_size=20),
-    flips=st.lists(st.tuples(st.integers(0, 19), st.sets(st.integers(0, 63), max_size=12)), max_size=20),
-    distance=st.integers(0, 10),
-)
-def test_bands_find_what_comparing_with_all_finds(
-    hashes: list[int], flips: list[tuple[int, set[int]]], distance: int
-) -> None:
-    near, known = Near(distance), hashes
-    for row, one in enumerate(known):
-        near.add(one, row)
-    asked = [hashes[at] ^ sum(1 << bit for bit in bits) for at, bits in flips if at < len(hashes)]
-    for one in asked:
-        ranked = sorted((int(one ^ other).bit_count(), row) for row, other in enumerate(known))
-        wanted = (ranked[0][1], ranked[0][0]) if ranked and ranked[0][0] <= distance else None
-        assert near.find(one) == wanted
 
 
 def test_the_best_by_ranks_of_any_scale() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from emu.curate.picture import Picture, reduced
 from emu.curate.stages import Borders, Caption, Duplicates, Judged, Language, Popularity, Readable, Shape, Technical
@@ -57,12 +57,12 @@ def test_each_fault_moves_its_own_measure() -> None:
     clean = technical(texture())
     rng = np.random.default_rng(1)
     noisy = np.asarray(texture(), dtype=float) + rng.normal(0, 20, (128, 160, 3))
-    assert technical(texture().filter(ImageFilter.GaussianBlur(3)))["blur"] > clean["blur"] + 0.2
+    assert technical(texture().filter(ImageFilter.GaussianBlur(3)))["blur"] > 3 * clean["blur"]
     assert technical(Image.fromarray(noisy.clip(0, 255).astype(np.uint8)))["noise"] > clean["noise"] + 8
-    assert technical(texture(), "JPEG", quality=5)["blocks"] > 1.5 > 1.2 > clean["blocks"]
+    assert technical(texture(), "JPEG", quality=5)["blocks"] > 1 > 0.5 > clean["blocks"]
     dark, bright = (texture().point(lambda v, f=f, o=o: v * f + o) for f, o in ((0.01, 0), (0.01, 253)))
     assert technical(dark)["dark"] > 0.99
-    assert technical(bright)["bright"] > 0.99
+    assert technical(bright)["clipped"] > 0.99 > 0.01 > clean["clipped"]
     assert technical(texture().point(lambda v: v // 4 + 90))["contrast"] < clean["contrast"] / 2
     grey = texture().convert("L").convert("RGB")
     assert technical(grey)["colour"] == pytest.approx(0, abs=1e-6)
@@ -71,7 +71,7 @@ def test_each_fault_moves_its_own_measure() -> None:
 
 def test_the_noise_that_was_put_in_is_measured() -> None:
     levels = 128 + np.random.default_rng(0).normal(0, 10, (200, 200, 1)).repeat(3, axis=2)
-    assert technical(Image.fromarray(levels.round().astype(np.uint8)))["noise"] == pytest.approx(10, rel=0.05)
+    assert technical(Image.fromarray(levels.round().astype(np.uint8)))["noise"] == pytest.approx(10, rel=0.15)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (9, 2), (3, 3)])
@@ -179,10 +179,10 @@ def test_the_language_of_a_caption(text: str, language: str, wanted: bool) -> No
     one = picture(pixels(0), text=text)
     row = Language().measure(one)
     assert row["language"] == language
-    assert (row["language_wanted"] >= 0.1) is wanted
+    assert (row["language_wanted"] >= 0.5) is wanted
     both = Language(["en", language] if language != "en" else ["en"]).measure(one)["language_wanted"]
     assert 1 >= both >= row["language_wanted"]
-    assert both > 0.1
+    assert both > 0.5
 
 
 def test_a_language_that_is_none_is_named_and_no_caption_is_no_trouble() -> None:
@@ -190,3 +190,112 @@ def test_a_language_that_is_none_is_named_and_no_caption_is_no_trouble() -> None
         Language(["english"]).require()
     for text in ("", "1234", "\x00", "\U0001f98a" * 3, "word " * 5000):
         assert 0 <= Language().measure(picture(pixels(0), text=text))["language_wanted"] <= 1
+
+
+def scene(size: tuple[int, int] = (640, 512)) -> Image.Image:
+    """Shapes with sharp edges before a soft ground."""
+    drawn = Image.new("RGB", (size[0] * 2, size[1] * 2), "slategray")
+    pen, rng = ImageDraw.Draw(drawn), np.random.default_rng(1)
+    for _ in range(40):
+        x, y, r = int(rng.integers(drawn.width)), int(rng.integers(drawn.height)), int(rng.integers(20, 120))
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=tuple(int(v) for v in rng.integers(30, 200, 3)))
+    return drawn.resize(size, Image.Resampling.LANCZOS)
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_blur_is_told_in_shares_of_the_picture_at_any_size(times: int) -> None:
+    image = scene((640 * times, 512 * times))
+    assert technical(image)["blur"] < 0.2
+    for percent in (0.4, 0.7):
+        blurred = image.filter(ImageFilter.GaussianBlur(percent / 100 * 512 * times))
+        assert technical(blurred)["blur"] > 0.7 * percent  # where edges become slopes, the widest that is told
+
+
+def test_a_sharp_subject_before_a_soft_ground_is_sharp() -> None:
+    image = scene().filter(ImageFilter.GaussianBlur(8))
+    image.paste(scene().crop((200, 150, 400, 350)), (200, 150))
+    assert technical(image)["blur"] < 0.2
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (3, 5), (7, 1)])
+def test_blocks_are_seen_wherever_their_grid_lies(shift: tuple[int, int]) -> None:
+    image = texture((640, 512)).filter(ImageFilter.GaussianBlur(2))
+    spoilt = decode(lambda: io.BytesIO(stored(image, "JPEG", quality=8)), max_pixels=10**6)
+    again = spoilt.crop((*shift, *spoilt.size))
+    assert technical(again, "JPEG", quality=92)["blocks"] > 1 > 0.3 > technical(image, "JPEG", quality=92)["blocks"]
+
+
+def test_grass_is_no_noise_where_something_is_calm() -> None:
+    image = Image.new("RGB", (640, 512), "teal")
+    image.paste(pixels_of_noise((640, 300)), (0, 212))
+    assert technical(image)["noise"] < 1 < 15 < technical(pixels_of_noise((640, 512)))["noise"]
+
+
+def pixels_of_noise(size: tuple[int, int]) -> Image.Image:
+    levels = 128 + np.random.default_rng(0).normal(0, 30, (size[1], size[0], 3))
+    return Image.fromarray(levels.clip(0, 255).astype(np.uint8))
+
+
+def test_a_white_sky_and_lamps_at_night_are_not_over_exposed() -> None:
+    sky = scene()
+    sky.paste("white", (0, 0, 640, 170))
+    night = Image.new("RGB", (640, 512), (12, 12, 16))
+    night.paste("white", (100, 300, 300, 480))
+    washed = scene().point(lambda v: min(255, v * 3))
+    assert max(technical(sky)["clipped"], technical(night)["clipped"]) < 0.05 < 0.3 < technical(washed)["clipped"]
+
+
+LAMPS = ["#dc3c3c", "#288c28", "#4664f0", "#966432", "#9646be", "#00828c", "#e63c8c", "#6e6e6e"]
+
+
+def drawings() -> list[Image.Image]:
+    """A lamp in eight colours of about equal lightness, and line drawings around a circle."""
+    found = []
+    for colour in LAMPS:
+        image = Image.new("RGB", (256, 256), "white")
+        pen = ImageDraw.Draw(image)
+        pen.ellipse((40, 60, 216, 200), fill=colour)
+        pen.rectangle((110, 20, 146, 120), fill=colour)
+        found.append(image)
+    for more in ([], [(128, 128, 128, 70), (128, 128, 170, 128)], [(128, 48, 128, 208), (48, 128, 208, 128)],
+                 [(116, 118, 116, 130), (124, 118, 124, 130), (124, 118, 130, 118)]):  # fmt: skip
+        image = Image.new("RGB", (256, 256), "white")
+        pen = ImageDraw.Draw(image)
+        pen.ellipse((48, 48, 208, 208), outline="black", width=4)
+        for line in more:
+            pen.line(line, fill="black", width=4)
+        found.append(image)
+    return found
+
+
+def stay_after_duplicates(images: list[Image.Image]) -> list[int]:
+    rows = [Readable().measure(picture(one)) | Duplicates().measure(picture(one)) for one in images]
+    scores = {name: np.array([row[name] for row in rows]) for name in rows[0] if name != "layout"}
+    scores["layout"] = np.array([row["layout"] for row in rows], dtype=object)
+    choice = Duplicates().choose(scores, np.ones(len(rows), dtype=bool))
+    return np.flatnonzero(~choice.leaves).tolist()
+
+
+def test_colours_of_a_thing_and_drawings_that_share_a_circle_are_no_copies() -> None:
+    images = drawings()
+    assert stay_after_duplicates(images) == list(range(len(images)))
+
+
+def test_copies_of_drawings_and_of_photographs_are_found() -> None:
+    originals = [*drawings(), scene(), texture((640, 512))]
+    copies = [one.resize((one.width * 3 // 4, one.height * 3 // 4), Image.Resampling.LANCZOS) for one in originals]
+    for one in [*originals[:8], *originals[-2:]]:  # of a circle, half of the hash's bits are a matter of rounding
+        content = stored(one, "JPEG", quality=60)
+        copies.append(decode(lambda content=content: io.BytesIO(content), max_pixels=10**6))
+    assert stay_after_duplicates([*originals, *copies]) == list(range(len(originals)))
+
+
+def test_a_short_caption_is_judged_by_what_the_source_is_like_and_capitals_do_not_count() -> None:
+    def wanted(text: str, share: float = 0.8) -> float:
+        return float(Language(share=share).measure(picture(pixels(0), text=text))["language_wanted"])
+
+    assert min(map(wanted, ("Taj Mahal", "Red Fox", "Fort Sumter", "A Golden Temple", "two owls"))) > 0.1
+    assert wanted("A Red Fox In The Snow") == wanted("a red fox in the snow") > 0.99
+    assert wanted("Red Fox", 0.01) < 0.5 < wanted("a red fox sleeps in the snow of the old garden", 0.01)
+    with pytest.raises(UserError, match="share 1: between 0 and 1"):
+        Language(share=1)

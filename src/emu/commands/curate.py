@@ -54,9 +54,14 @@ def curate(given: argparse.Namespace) -> None:
     from emu.curate import PAGE, curate
     from emu.curate.counts import table
     from emu.curate.engine import make
+    from emu.curate.optional import without_missing
 
+    document = without_missing(_document(given))
+    if missing := document.get("missing"):
+        lines = [f"without {', '.join(missing)}", *(f"  {name}: {why}" for name, why in missing.items())]
+        print("\n".join(lines), flush=True)
     engine = make(given.engine, workers=given.workers)
-    told = curate(_document(given), source, Path(out), engine=engine, paths=given.paths)
+    told = curate(document, source, Path(out), engine=engine, paths=given.paths)
     print(f"{table(told['stages'])}\n{Path(out) / PAGE}: the funnel, for any browser")
 
 

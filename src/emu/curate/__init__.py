@@ -79,7 +79,7 @@ def _run(funnel: Funnel, source: str, out: Path, engine: Engine, *, paths: bool)
     if not shards:
         raise UserError(f"{source}: holds no picture")
     fates = decide(funnel, shards)
-    counts = count(funnel, fates)
+    counts = count(funnel, fates, shards)
     told = {
         **_identity(funnel, source),
         "document": funnel.document,
@@ -94,7 +94,7 @@ def _run(funnel: Funnel, source: str, out: Path, engine: Engine, *, paths: bool)
     ledger.write_durably(out / PAGE, page(funnel, fates, shards, told).encode())
     require_some(funnel, fates, counts, lambda name: column(shards, name))
     kept = manifest.kept(out / manifest.NAME)
-    needles.write_pictures(out, kept, _source(funnel, source), max_bytes=funnel.readable.max_bytes)
+    needles.write_pictures(out, kept, _source(funnel, source), funnel.readable)
     needles.write_metadata(out, kept)
 
 

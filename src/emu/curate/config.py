@@ -26,17 +26,27 @@ from emu.curate.stages.readable import Readable
 from emu.errors import UserError
 
 SHARD = 256  # pictures: what a killed worker has to do again
-VERSION = 2  # of what a shard holds: shards of another one are not gone on with
-KEYS = {"data", "fetch", "stages", "budget"}
+VERSION = 3  # of what a shard holds: shards of another one are not gone on with
+KEYS = {"data", "fetch", "stages", "budget", "missing"}
 
 
 @dataclass(frozen=True)
 class Step:
-    """A stage with the limits of the config: what leaves, and why."""
+    """A stage with the limits of the config: what leaves, and why.
+
+    Args:
+        stage: what measures.
+        given: what the config says of it.
+        at_least: column -> limit.
+        at_most: column -> limit.
+        optional: it is left out where it cannot run.
+    """
 
     stage: Stage
+    given: dict[str, Any] = field(default_factory=dict)
     at_least: dict[str, float] = field(default_factory=dict)
     at_most: dict[str, float] = field(default_factory=dict)
+    optional: bool = False
 
     def verdict(self, row: Row) -> str | None:
         """Why a picture leaves here, None if it stays. What is no number meets no limit."""
@@ -47,6 +57,12 @@ class Step:
             if row[column] is None or not row[column] <= most:
                 return f"{column} {_shown(row[column])} is above {most:g}"
         return None
+
+
+def cause(reason: str) -> str:
+    """The limit that a reason names, or what went wrong, without what is peculiar to one picture."""
+    limit, _, rest = reason.partition(" ")
+    return limit if " is below " in rest or " is above " in rest else reason.split(" (")[0].split(": ")[0]
 
 
 @dataclass(frozen=True)
@@ -60,15 +76,20 @@ class Data:
 
 
 class Funnel:
-    """The steps of a config, ready to measure. Made again in every worker: models need not travel."""
+    """The steps of a config, ready to measure. Made again in every worker: models need not travel.
+
+    Stages that look at all pictures at once come after those that look at one at a time, wherever the config has them:
+    so whoever wins there is not taken out later, and its twin with it.
+    """
 
     def __init__(self, document: dict[str, Any]) -> None:
         if unknown := set(document) - KEYS:
             raise UserError(f"unknown key {sorted(unknown)[0]}; a curate config has {', '.join(sorted(KEYS))}")
-        self.document = document
         self.data = _made(Data, document.get("data") or {}, "data")
         self.fetch = _made(Fetch, document.get("fetch") or {}, "fetch")
-        self.steps = [_step(given) for given in document.get("stages") or []]
+        steps = [_step(given) for given in document.get("stages") or []]
+        self.steps = sorted(steps, key=lambda step: isinstance(step.stage, Selection))
+        self.document = {**document, "stages": [step.given for step in self.steps]}
         if document.get("budget"):
             self.steps.append(_step({"class_path": "emu.curate.stages.Budget", "init_args": document["budget"]}))
         first = self.steps[0].stage if self.steps else None
@@ -130,13 +151,16 @@ def _step(given: Any) -> Step:
     if not isinstance(given, dict) or "class_path" not in given:
         raise UserError(f"stages: {given!r:.80} has no class_path, such as emu.curate.stages.Shape")
     class_path = str(given["class_path"])
-    if unknown := set(given) - {"class_path", "init_args", "at_least", "at_most"}:
-        raise UserError(f"{class_path}: unknown key {sorted(unknown)[0]}; there are init_args, at_least and at_most")
+    if unknown := set(given) - {"class_path", "init_args", "at_least", "at_most", "optional"}:
+        raise UserError(
+            f"{class_path}: unknown key {sorted(unknown)[0]}; there are init_args, at_least, at_most and optional"
+        )
     kind = trust.load(class_path, where="stages:")
     if not (isinstance(kind, type) and issubclass(kind, Stage)):
         raise UserError(f"stages: {class_path} is no emu.curate.Stage; name a class that subclasses it")
     stage: Stage = _made(kind, given.get("init_args") or {}, class_path)
-    return Step(stage, *(_limits(given.get(side), f"{class_path}: {side}") for side in ("at_least", "at_most")))
+    least, most = (_limits(given.get(side), f"{class_path}: {side}") for side in ("at_least", "at_most"))
+    return Step(stage, given, least, most, optional=given.get("optional") is True)
 
 
 def _made(kind: Any, arguments: Any, where: str) -> Any:

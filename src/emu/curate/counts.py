@@ -1,29 +1,34 @@
 """The funnel in numbers: how many came to each stage, how many left there, how many it could not use."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emu.curate.config import Funnel
-from emu.curate.decide import Fates
+from emu.curate.config import Funnel, cause
+from emu.curate.decide import Fates, read
 from emu.errors import UserError, printable
+
+MOST = 8  # causes of a stage that are told, the commonest first
 
 
 @dataclass(frozen=True)
 class Count:
-    """One stage. `came` = `stays` + `dropped` + `failed`."""
+    """One stage. `came` = `stays` + `dropped` + `failed`; `why`: how many left for which limit, or failed of what."""
 
     stage: str
     came: int
     dropped: int
     failed: int
     stays: int
+    why: dict[str, int]
 
 
-def count(funnel: Funnel, fates: Fates) -> list[Count]:
+def count(funnel: Funnel, fates: Fates, shards: list[Path]) -> list[Count]:
     """A line a stage, in order."""
-    counts = []
+    counts, why = [], _why(funnel, fates, shards)
     for number, step in enumerate(funnel.steps):
         here = fates.left == number
         failed = int((here & fates.failed).sum())
@@ -33,12 +38,24 @@ def count(funnel: Funnel, fates: Fates) -> list[Count]:
             dropped=int(here.sum()) - failed,
             failed=failed,
             stays=int(fates.passed(number).sum()),
+            why=dict(why[number].most_common(MOST)),
         )
         assert told.came == told.stays + told.dropped + told.failed
         counts.append(told)
     total, out = len(fates.left), int(fates.stayed.sum())
     assert total == out + sum(one.dropped + one.failed for one in counts)  # every picture is accounted for
     return counts
+
+
+def _why(funnel: Funnel, fates: Fates, shards: list[Path]) -> list[Counter[str]]:
+    """For each step: limit, or what a failure says -> how many left for it."""
+    found = [Counter[str]() for _ in funnel.steps]
+    for path in shards:
+        told = read(path, ["row", "reason"]).to_pydict()
+        for row, reason in zip(told["row"], told["reason"], strict=True):
+            if reason is not None:
+                found[fates.left[row]][cause(reason)] += 1
+    return found
 
 
 def table(counts: list[dict[str, Any]]) -> str:
@@ -50,6 +67,9 @@ def table(counts: list[dict[str, Any]]) -> str:
         rows.append([one["stage"], *figures, share])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    for number in range(len(counts), 0, -1):  # from the last one, so that what is put in between moves nothing
+        if told := ", ".join(f"{printable(why)} {many:,}" for why, many in counts[number - 1]["why"].items()):
+            lines.insert(number + 1, f"  for {told}")
     first, last = counts[0]["came"], counts[-1]["stays"]
     return "\n".join([*lines, f"{first:,} pictures in, {last:,} out"])
 

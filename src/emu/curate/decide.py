@@ -28,12 +28,14 @@ class Fates:
         failed: bool (n,), whether it left because it could not be used.
         reasons: step -> row -> why, for those that a Selection took out; the others' reasons stand in their rows.
         told: stage -> what it said of its decision.
+        twins: row -> the row that stays in its place.
     """
 
     left: NDArray[np.int16]
     failed: NDArray[np.bool_]
     reasons: dict[int, Mapping[int, str]] = field(default_factory=dict)
     told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    twins: dict[int, int] = field(default_factory=dict)
 
     @property
     def stayed(self) -> NDArray[np.bool_]:
@@ -66,6 +68,7 @@ def decide(funnel: Funnel, shards: list[Path]) -> Fates:
         fates.failed[choice.leaves] = False
         fates.reasons[number] = choice.reasons
         fates.told[step.stage.name] = choice.told
+        fates.twins |= choice.twins
     return fates
 
 

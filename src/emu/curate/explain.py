@@ -13,18 +13,20 @@ from emu.curate.stage import Row
 from emu.errors import UserError, printable
 
 FEWEST = 6  # characters of a sha256 that name a picture
+LONGEST = 19  # digits of a row's number
 
 
 def explain(out: Path, picture: str) -> list[str]:
     """Lines: where it comes from, what each stage measured and asked for, where and why it left.
 
-    `picture` is its name in the source, its file in the curated folder, `row N`, or the beginning of its sha256.
+    `picture` is its name in the source, its file in the curated folder, its row's number, or the beginning of its
+    sha256.
     UserError: there is none, or more than one.
     """
     told = manifest.told(out)
     found = [row for group in manifest.groups(out / manifest.NAME) for row in _matching(group, picture)]
     if not found:
-        raise UserError(f"--explain {picture}: not in {out / manifest.NAME}; give a source, a file, row N or a sha256")
+        raise UserError(f"--explain {picture}: not in {out / manifest.NAME}; give a name, a file, a row or a sha256")
     if len(found) > 1:
         which = ", ".join(f"row {row['row']}" for row in found[:5])
         raise UserError(f"--explain {picture}: {len(found)} pictures are called so; give one of {which}")
@@ -40,8 +42,9 @@ def _matching(group: pa.Table, picture: str) -> list[Row]:
             pc.fill_null(pc.ends_with(group["file"], f"/{name}"), False),
         ),
     )
-    if name.startswith("row ") and name[4:].isdigit():
-        hits = pc.equal(group["row"], int(name[4:]))
+    number = name.removeprefix("row ").replace(",", "")
+    if number.isdecimal() and len(number) < LONGEST:
+        hits = pc.or_(hits, pc.equal(group["row"], int(number)))
     elif len(name) >= FEWEST:
         hits = pc.or_(hits, pc.fill_null(pc.starts_with(group["sha256"], name), False))
     rows: list[Row] = group.filter(hits).to_pylist()

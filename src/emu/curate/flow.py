@@ -36,6 +36,7 @@ class Passenger:
     picture: Picture
     row: Row
     held: int = 0  # bytes, while it waits
+    cut: tuple[int, int] | None = None  # what is left of it, as far as the stages behind it know
 
 
 class Flow:
@@ -127,9 +128,17 @@ class Flow:
         one.row |= found
         verdict = self.steps[number].verdict(one.row)
         if verdict is not None:
-            one.row |= {"left": number, "reason": verdict}
+            cut = f" once cut to {one.cut[0]} x {one.cut[1]}" if one.cut else ""
+            one.row |= {"left": number, "reason": verdict + cut}
             self.leave(one)
-        return verdict is None
+            return False
+        return one.picture.cut == one.cut or self._meets_earlier_limits(one, number)
+
+    def _meets_earlier_limits(self, one: Passenger, number: int) -> bool:
+        """The stages before `number`, which has cut the picture, measure what is left of it."""
+        one.cut = one.picture.cut
+        earlier = enumerate(self.steps[:number])
+        return all(self._take(one, place, self._measured(step.stage, one, place)) for place, step in earlier)
 
 
 def failed(number: int, reason: str) -> Row:

@@ -14,6 +14,7 @@ from pathlib import Path
 from emu.curate.ledger import kept_file, told_of_the_disk, write_durably
 from emu.curate.picture import read
 from emu.curate.stage import Row
+from emu.curate.stages.readable import Readable
 from emu.data.pictures import BadPicture, decode
 from emu.data.sources import Entry, Item
 from emu.data.sources.kinds import METADATA
@@ -22,7 +23,7 @@ from emu.errors import UserError
 from emu.runs import write_atomically
 
 
-def write_pictures(out: Path, kept: list[Row], source: Iterable[Item], *, max_bytes: int) -> None:
+def write_pictures(out: Path, kept: list[Row], source: Iterable[Item], readable: Readable) -> None:
     """Copies what is not there yet. UserError: a file is another one than when it was measured."""
     wanted = {row["row"]: row for row in kept if not (out / row["file"]).exists()}
     if not wanted:
@@ -31,18 +32,18 @@ def write_pictures(out: Path, kept: list[Row], source: Iterable[Item], *, max_by
         row = wanted.pop(number, None)
         if row is not None and isinstance(item, Entry):
             with told_of_the_disk(out / row["file"]):
-                write_atomically(out / row["file"], _content(out, item, row, max_bytes))
+                write_atomically(out / row["file"], _content(out, item, row, readable))
         if not wanted:
             return
     raise UserError("SRC: has fewer pictures than when it was measured; name another DST for what it is now")
 
 
-def _content(out: Path, entry: Entry, row: Row, max_bytes: int) -> bytes:
+def _content(out: Path, entry: Entry, row: Row, readable: Readable) -> bytes:
     try:
         if isinstance(entry.open, Remote):
             content = kept_file(out, row["sha256"]).read_bytes()
         else:
-            content = read(entry, max_bytes=max_bytes)
+            content = read(entry, max_bytes=readable.max_bytes)
     except FileNotFoundError:
         raise UserError(f"{entry.name}: what was fetched is gone; remove {out} and run again") from None
     except BadPicture as reason:
@@ -53,9 +54,8 @@ def _content(out: Path, entry: Entry, row: Row, max_bytes: int) -> bytes:
         return content
     left, top, right, bottom = map(int, row["crop"].split(","))
     stream = io.BytesIO()
-    decode(lambda: io.BytesIO(content), max_pixels=row["width"] * row["height"]).crop((left, top, right, bottom)).save(
-        stream, "PNG"
-    )
+    whole = decode(lambda: io.BytesIO(content), max_pixels=readable.max_pixels)
+    whole.crop((left, top, right, bottom)).save(stream, "PNG")
     return stream.getvalue()
 
 

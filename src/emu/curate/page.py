@@ -6,15 +6,14 @@ As there, the page's policy lets nothing load and no style but its own; what com
 import base64
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
-from numpy.typing import NDArray
 
-from emu.curate.config import Funnel
+from emu.curate.config import Funnel, cause
 from emu.curate.decide import Fates, column, read
 from emu.errors import printable
 
@@ -29,9 +28,14 @@ class Example:
     """A picture on the page."""
 
     row: int
+    name: str
     text: str
     reason: str
     url: str
+    twin: "Example | None" = None  # what stays in its place
+
+
+Walls = dict[str, list[Example]]  # what pictures left for -> some of them
 
 
 @dataclass(frozen=True)
@@ -66,29 +70,45 @@ def page(funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any])
         total=len(fates.left),
         kept=int(fates.stayed.sum()),
         failed=int(fates.failed.sum()),
+        missing=[(name, printable(why)) for name, why in told["document"].get("missing", {}).items()],
         settings=list(_settings(funnel, told["document"])),
         style=style,
         style_hash=f"sha256-{digest}",
     )
 
 
-def examples(funnel: Funnel, fates: Fates, shards: list[Path]) -> tuple[list[list[Example]], list[list[Example]]]:
-    """(left, stayed), a list a stage: spread over the thumbnails that there are."""
-    steps = range(len(funnel.steps))
-    have = [(path, row) for path in shards for row in _with_thumbnail(path)]
-    rows = np.array([row for _, row in have], dtype=np.int64)
-    of = dict(zip(rows.tolist(), (path for path, _ in have), strict=True))
-    chosen_left = [_spread(rows[fates.left[rows] == number]) for number in steps]
-    chosen_stayed = [_spread(rows[fates.passed(number)[rows]]) for number in steps]
-    wanted = {row for chosen in (*chosen_left, *chosen_stayed) for row in chosen}
+def examples(funnel: Funnel, fates: Fates, shards: list[Path]) -> tuple[list[Walls], list[list[Example]]]:
+    """(left, stayed) of each stage, those that left by what they left for: spread over the thumbnails that there are.
+
+    Of those that left for a twin, such as have one whose thumbnail is there too, if there are any.
+    """
+    of, causes = _with_thumbnails(shards)
+    rows = np.array(list(of), dtype=np.int64)
+
+    def walls(number: int) -> dict[str, list[int]]:
+        here = rows[fates.left[rows] == number].tolist()
+        here = [row for row in here if fates.twins.get(row) in of] or here
+        return {
+            why: _spread([row for row in here if causes[row] == why]) for why in sorted({causes[row] for row in here})
+        }
+
+    chosen_left = [walls(number) for number in range(len(funnel.steps))]
+    chosen_stayed = [_spread(rows[fates.passed(number)[rows]].tolist()) for number in range(len(funnel.steps))]
+    wanted = {row for some in chosen_left for chosen in some.values() for row in chosen}
+    wanted |= {row for chosen in chosen_stayed for row in chosen}
+    wanted |= {fates.twins[row] for row in wanted if fates.twins.get(row) in of}
     made = {
         told["row"]: _example(told, fates)
         for path in dict.fromkeys(of[row] for row in sorted(wanted))
-        for told in read(path, ["row", "text", "reason", "thumbnail"]).to_pylist()
+        for told in read(path, ["row", "source", "text", "reason", "thumbnail"]).to_pylist()
         if told["row"] in wanted
     }
-    left, stayed = ([[made[row] for row in chosen] for chosen in side] for side in (chosen_left, chosen_stayed))
-    return left, stayed
+
+    def shown(row: int) -> Example:
+        return replace(made[row], twin=made.get(fates.twins.get(row, -1)))
+
+    left = [{why: [shown(row) for row in chosen] for why, chosen in some.items()} for some in chosen_left]
+    return left, [[made[row] for row in chosen] for chosen in chosen_stayed]
 
 
 def histograms(funnel: Funnel, fates: Fates, shards: list[Path], number: int) -> list[Histogram]:
@@ -114,21 +134,27 @@ def histograms(funnel: Funnel, fates: Fates, shards: list[Path], number: int) ->
     return found
 
 
-def _with_thumbnail(path: Path) -> list[int]:
-    table = read(path, ["row", "thumbnail"])
-    rows: list[int] = table.filter(table.column("thumbnail").is_valid()).column("row").to_pylist()
-    return rows
+def _with_thumbnails(shards: list[Path]) -> tuple[dict[int, Path], dict[int, str]]:
+    """(row -> its shard, row -> what it left for while it was measured) of those that have one."""
+    of, causes = dict[int, Path](), dict[int, str]()
+    for path in shards:
+        table = read(path, ["row", "reason", "thumbnail"])
+        there = table.filter(table.column("thumbnail").is_valid()).select(["row", "reason"]).to_pydict()
+        for row, reason in zip(there["row"], there["reason"], strict=True):
+            of[row], causes[row] = path, cause(reason) if reason else ""
+    return of, causes
 
 
-def _spread(rows: NDArray[np.int64]) -> list[int]:
+def _spread(rows: list[int]) -> list[int]:
     count = min(SHOWN, len(rows))
-    return [int(rows[i * len(rows) // count]) for i in range(count)]
+    return [rows[i * len(rows) // count] for i in range(count)]
 
 
 def _example(told: dict[str, Any], fates: Fates) -> Example:
     reason = fates.reason(told["row"]) or told["reason"] or ""
     url = "data:image/webp;base64," + base64.b64encode(told["thumbnail"]).decode()
-    return Example(told["row"], printable(told["text"])[:LONGEST], printable(reason)[:LONGEST], url)
+    name, text, reason = (printable(one)[:LONGEST] for one in (told["source"], told["text"], reason))
+    return Example(told["row"], name, text, reason, url)
 
 
 def _told(fates: Fates, stage: str) -> list[tuple[str, str]]:

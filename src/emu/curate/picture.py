@@ -29,6 +29,7 @@ class Picture:
         self.name, self.text, self.columns = entry.name, entry.text, entry.columns
         self.content, self.side, self.max_pixels = content, side, max_pixels
         self.kept: dict[int, Image.Image] = {}
+        self.cut: tuple[int, int] | None = None  # (width, height) of what `crop` left
         self.embeddings: dict[str, Any] = {}  # model -> what it saw
 
     @property
@@ -40,6 +41,11 @@ class Picture:
         """Format and size, without decoding. BadPicture: no picture, or too large a one."""
         return read_header(self._open, max_pixels=self.max_pixels)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the picture as it would be kept. BadPicture as for `header`."""
+        return self.cut or (self.header.width, self.header.height)
+
     @cached_property
     def image(self) -> Image.Image:
         """Upright, sRGB, mode RGB. BadPicture: broken."""
@@ -48,6 +54,7 @@ class Picture:
     def crop(self, box: tuple[int, int, int, int]) -> None:
         """Cut the decoded picture to (left, top, right, bottom); later stages see no more than that."""
         self.image = self.image.crop(box)
+        self.cut = self.image.size
         self.kept, self.embeddings = {}, {}
 
     def small(self, side: int) -> Image.Image:

@@ -89,11 +89,13 @@ class Choice:
         leaves: bool (n,), who leaves.
         reasons: row -> why, for those who leave; `Reasons` where they may be many.
         told: what to keep in the manifest: thresholds found, counts before and after.
+        twins: row -> the row that stays in its place, where it left for one.
     """
 
     leaves: NDArray[np.bool_]
     reasons: Mapping[int, str]
     told: dict[str, Any] = field(default_factory=dict)
+    twins: Mapping[int, int] = field(default_factory=dict)
 
 
 class Selection(Stage):

@@ -13,23 +13,22 @@ from emu.curate.picture import Picture
 from emu.data.pictures import BadPicture
 
 SIDE = 144  # pixels
-REMOVED = 6  # a shard and stage
-STAYED = 32  # a shard: some of them leave later, where all pictures are looked at
+REMOVED = 6  # a shard and limit
+STAYED = 96  # a shard: some of them leave later, where all pictures are looked at, or are what others leave for
 
 
 class Thumbnails:
     """Which pictures of a shard get one."""
 
-    def __init__(self, shard: int, *, steps: int) -> None:
+    def __init__(self, shard: int) -> None:
         self.wanted = shard < 4 or shard & (shard - 1) == 0
-        self.seen: Counter[int] = Counter()
-        self.limits = {-1: STAYED, **dict.fromkeys(range(steps), REMOVED)}
+        self.seen: Counter[str | None] = Counter()
 
-    def of(self, picture: Picture, left: int) -> bytes | None:
-        """A WebP, for the first ones that leave at each stage and that stay."""
-        if not self.wanted or self.seen[left] >= self.limits[left]:
+    def of(self, picture: Picture, why: str | None) -> bytes | None:
+        """A WebP, for the first ones that leave for a limit and that stay, whose `why` is None."""
+        if not self.wanted or self.seen[why] >= (STAYED if why is None else REMOVED):
             return None
-        self.seen[left] += 1
+        self.seen[why] += 1
         try:
             small = picture.image.copy()
         except BadPicture:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from emu.curate.config import Funnel, schema
+from emu.curate.config import Funnel, cause, schema
 from emu.curate.contents import Contents
 from emu.curate.flow import Flow, Passenger, Tell, failed
 from emu.curate.ledger import FOLDER, Ledger, write_kept
@@ -57,7 +57,7 @@ class Work:
         Those `quarantined` are not opened: a worker died of them. With `alone`, nothing is measured in batches.
         """
         rows: list[Row] = []
-        thumbnails = Thumbnails(shard.number, steps=len(self.funnel.steps))
+        thumbnails = Thumbnails(shard.number)
         flow = Flow(self.funnel, tell, lambda one: self._leave(one, shard, thumbnails), alone=alone)
         with self._contents(shard) as contents:
             for index, item in enumerate(shard.items):
@@ -102,7 +102,8 @@ class Work:
         return Picture(entry, content, side=self.funnel.side, max_pixels=self.funnel.readable.max_pixels)
 
     def _leave(self, one: Passenger, shard: Shard, thumbnails: Thumbnails) -> None:
-        one.row["thumbnail"] = thumbnails.of(one.picture, one.row["left"])
+        why = None if one.row["left"] == STAYED else f"{one.row['left']} {cause(one.row['reason'])}"
+        one.row["thumbnail"] = thumbnails.of(one.picture, why)
         item = shard.items[one.index]
         if one.row["left"] == STAYED and isinstance(item, Entry) and isinstance(item.open, Remote):
             write_kept(self.out, one.row["sha256"], one.picture.content)  # a server may not give it again

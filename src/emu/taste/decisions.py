@@ -9,7 +9,6 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from emu.curate.curated import Curated, original
-from emu.curate.stages.duplicates import Near
 from emu.errors import UserError
 
 NEAR = 8  # of 64 bits of a perceptual hash
@@ -55,14 +54,13 @@ def _captions(files: list[str], rows: dict[str, dict[str, Any]]) -> Iterable[tup
 def _alike(curated: Curated, files: list[str]) -> Iterable[tuple[int, int]]:
     if "phash" not in curated.columns:
         return
-    hashes, near = curated.column("phash"), Near(NEAR)
-    for i, file in enumerate(files):
-        if hashes.get(file) is None:
-            continue
-        twin = near.find(int(hashes[file]))
-        if twin is not None:
-            yield i, twin[0]
-        near.add(int(hashes[file]), i)
+    found = curated.column("phash")
+    there = [i for i, file in enumerate(files) if found.get(file) is not None]
+    hashes = np.array([int(found[files[i]]) for i in there], dtype=np.uint64)
+    for place in range(1, len(there)):
+        bits = np.bitwise_count(hashes[:place] ^ hashes[place])
+        if bits.min() <= NEAR:
+            yield there[place], there[int(bits.argmin())]
 
 
 def files_of(curated: Curated) -> dict[str, str]:

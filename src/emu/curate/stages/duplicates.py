@@ -1,86 +1,131 @@
-"""Exact and near duplicates: of pictures that look the same, the largest one stays."""
+"""Exact and near duplicates: of pictures that look the same, the best one stays."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from emu.curate.picture import Picture
 from emu.curate.stage import Choice, Row, Scores, Selection
+from emu.curate.stages.best import rank
 from emu.errors import UserError
 
 BITS = 64
-FURTHEST = 10  # bits: beyond, pictures that differ begin to look alike, and bands grow short
-SEEN = 128  # pixels of the short side, or up to twice as many, from which the hash is scaled further
+FURTHEST = 10  # bits: beyond, so much of everything is near that all would be compared by their pixels
+SEEN = 128  # pixels of the short side, or up to twice as many, from which hash and layout are scaled further
+SIDE = 32  # pixels of the layout: colours and light, coarse enough for a copy to keep them
+SLACK = 24  # 8-bit levels: where a picture is even, such a difference is as good as none
+WORST = 4  # of the layout's pixels speak for all: what differs may be small, such as the hands of a clock
+BLOCK = 1024  # pictures whose layouts are compared at once: a few tens of megabytes
+
+Layouts = NDArray[np.int16]  # (n,SIDE,SIDE,3): light and two of colour, in 8-bit levels
 
 
 class Duplicates(Selection):
-    """Same bytes by sha256; same looks by a perceptual hash of 64 bits (pHash, imagehash), at most `distance` apart.
+    """Same bytes by sha256; same looks by a perceptual hash of 64 bits (pHash, imagehash) that differs in at most
+    `distance`, confirmed by the colours and the light of 32 x 32 places.
 
-    A picture leaves for one that stays, never for one that leaves itself: chains of look-alikes do not swallow what
-    differs. Scaled, recompressed and slightly retouched copies are found; cropped, mirrored and turned ones are not.
+    A hash of lightness alone takes a shop's lamps in eight colours, or a circle and a clock, for one picture. A picture
+    leaves for one that stays, never for one that leaves itself: chains of look-alikes do not swallow what differs.
+    Scaled, recompressed and slightly retouched copies are found; cropped, re-graded, mirrored and turned ones are not.
 
     Args:
         distance: bits, 0 to 10; -1 looks at the bytes alone.
+        apart: how far two layouts may be from each other, in what a picture itself changes from place to place.
+        by: column -> weight: who stays, as in `Best`; empty takes the largest. Of equal ones the earlier.
     """
 
     name = "duplicates"
-    columns = {"phash": "uint64"}
-    reads = ("sha256", "phash", "width", "height")
+    columns = {"phash": "uint64", "layout": "binary"}
     side = SEEN
     packages = {"imagehash": "curate"}
 
-    def __init__(self, distance: int = 6) -> None:
+    def __init__(self, distance: int = 6, apart: float = 0.25, by: dict[str, float] | None = None) -> None:
         if not -1 <= distance <= FURTHEST:
             raise UserError(f"stage {self.name}: distance {distance}: -1 to {FURTHEST}; further apart is no copy")
-        self.distance = distance
+        self.distance, self.apart, self.by = distance, apart, by or {}
+        self.reads = ("sha256", "phash", "layout", "width", "height", *self.by)
+        self.numbers = tuple(self.by)
 
     def measure(self, picture: Picture) -> Row:
         import imagehash
 
-        bits = imagehash.phash(picture.small(SEEN)).hash.ravel()
-        return {"phash": int.from_bytes(np.packbits(bits).tobytes(), "big")}
+        small = picture.small(SEEN)
+        bits = imagehash.phash(small).hash.ravel()
+        layout = small.convert("YCbCr").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+        return {"phash": int.from_bytes(np.packbits(bits).tobytes(), "big"), "layout": layout.tobytes()}
 
     def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
         rows = np.flatnonzero(there)
+        leaves = np.zeros(len(there), dtype=bool)
+        if not len(rows):
+            return Choice(leaves, {})
         pixels = scores["width"][rows].astype(np.int64) * scores["height"][rows].astype(np.int64)
-        leaves, reasons = np.zeros(len(there), dtype=bool), {}
-        exact: dict[Any, int] = {}
-        near = Near(self.distance)
-        for row in rows[np.lexsort((rows, -pixels))].tolist():
-            phash = int(scores["phash"][row])
-            if (twin := exact.setdefault(scores["sha256"][row], row)) != row:
-                reasons[row] = f"the same bytes as row {twin}"
-            elif self.distance >= 0 and (found := near.find(phash)) is not None:
-                reasons[row] = f"looks like row {found[0]} ({found[1]} of {BITS} bits differ)"
+        first = rank(scores, rows, self.by) if self.by else pixels
+        rows = rows[np.lexsort((rows, -first))]
+        twins = self._same_bytes(scores["sha256"], rows)
+        if self.distance >= 0:
+            rest = rows[[row not in twins for row in rows.tolist()]]
+            twins |= self._same_looks(scores["phash"][rest], scores["layout"][rest], rest)
+        leaves[list(twins)] = True
+        reasons = {row: words for row, (_, words) in twins.items()}
+        return Choice(leaves, reasons, twins={row: twin for row, (twin, _) in twins.items()})
+
+    @staticmethod
+    def _same_bytes(sha256: NDArray[Any], rows: NDArray[Any]) -> dict[int, tuple[int, str]]:
+        """Row -> (the first row with its bytes, the reason)."""
+        first: dict[Any, int] = {}
+        found = {row: first.setdefault(sha256[row], row) for row in rows.tolist()}
+        return {row: (twin, f"the same bytes as row {twin}") for row, twin in found.items() if twin != row}
+
+    def _same_looks(self, phash: NDArray[Any], layout: NDArray[Any], rows: NDArray[Any]) -> dict[int, tuple[int, str]]:
+        """The same of those that look like an earlier one that stays: the one whose layout is nearest."""
+        found: dict[int, tuple[int, str]] = {}
+        stay, hashes = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.uint64)
+        count = 0  # of those that stay
+        for at, one in enumerate(phash.astype(np.uint64)):
+            bits = np.bitwise_count(hashes[:count] ^ one)
+            near = np.flatnonzero(bits <= self.distance)
+            best, distance = nearest(layout[at], layout[stay[near]])
+            if distance <= self.apart:
+                twin, differ = int(rows[stay[near[best]]]), f"{bits[near[best]]} of {BITS} bits"
+                found[int(rows[at])] = twin, f"looks like row {twin} ({differ} and {distance:.2f} of the layout differ)"
             else:
-                near.add(phash, row)
-        leaves[list(reasons)] = True
-        return Choice(leaves, reasons)
+                stay[count], hashes[count] = at, one
+                count += 1
+        return found
 
 
-class Near:
-    """Hashes to be found again by others that differ in at most `distance` bits.
+def nearest(layout: bytes, others: NDArray[Any]) -> tuple[int, float]:
+    """The place of the nearest of other layouts, and how far it is; infinitely far where there are none."""
+    mine = layouts([layout])
+    found = [apart(mine, layouts(others[start : start + BLOCK].tolist())) for start in range(0, len(others), BLOCK)]
+    distances = np.concatenate([*found, [np.inf]])
+    best = int(distances.argmin())
+    return best, float(distances[best])
 
-    Cut into distance + 1 bands, two such hashes are equal in one of them; so only those are compared.
+
+def layouts(stored: Sequence[bytes]) -> Layouts:
+    """n of bytes -> (n,SIDE,SIDE,3)."""
+    whole = np.frombuffer(b"".join(stored), dtype=np.uint8)
+    return whole.reshape(-1, SIDE, SIDE, 3).astype(np.int16)
+
+
+def apart(one: Layouts, others: Layouts) -> NDArray[np.float64]:
+    """(1,...) and (n,...) -> (n,): the mean of the WORST places' differences, each in units of SLACK and of what either
+    picture changes between there and the places around: edges move when a picture is scaled, and even ground does not.
     """
+    change = np.maximum(changes(one), changes(others))
+    differences = (np.abs(others - one) / (SLACK + change)).max(axis=3).reshape(len(others), -1)
+    worst: NDArray[np.float64] = np.partition(differences, -WORST, axis=1)[:, -WORST:].mean(axis=1)
+    return worst
 
-    def __init__(self, distance: int) -> None:
-        self.distance = distance
-        edges = [BITS * i // (distance + 1) for i in range(distance + 2)] if distance >= 0 else []
-        self.bands = [(low, (1 << (high - low)) - 1) for low, high in zip(edges, edges[1:], strict=False)]
-        self.known: list[dict[int, list[tuple[int, int]]]] = [{} for _ in self.bands]
 
-    def find(self, phash: int) -> tuple[int, int] | None:
-        """(row, bits apart) of the nearest known hash, the earliest of equally near ones."""
-        best: tuple[int, int] | None = None
-        for (low, mask), known in zip(self.bands, self.known, strict=True):
-            for other, row in known.get(phash >> low & mask, ()):
-                apart = (phash ^ other).bit_count()
-                if apart <= self.distance and (best is None or (apart, row) < (best[1], best[0])):
-                    best = row, apart
-        return best
-
-    def add(self, phash: int, row: int) -> None:
-        for (low, mask), known in zip(self.bands, self.known, strict=True):
-            known.setdefault(phash >> low & mask, []).append((phash, row))
+def changes(layouts: Layouts) -> Layouts:
+    """For each place and channel: the range of the 3 x 3 places around."""
+    padded = np.pad(layouts, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    around = [padded[:, i : i + SIDE, j : j + SIDE] for i in range(3) for j in range(3)]
+    found: Layouts = np.max(around, axis=0) - np.min(around, axis=0)
+    return found

@@ -10,10 +10,14 @@ from emu.curate.picture import Picture
 from emu.curate.stage import Row, Stage
 
 SHORTEST = 4  # letters of a line that others can be like
+SLOPE = 0.02  # a degree
 
 
 class Overlaid(Stage):
     """What OCR reads (rapidocr, its models come with the package): words, and their boxes' share of the area.
+
+    One word alone is no overlay, whatever it covers: detectors see one in a pattern now and then, and a sign has one. A
+    line counts where it lies level, as what is laid over a picture does; signs and books lie as they were seen.
 
     `repeats` is how often a line is read whose letters, four or more, are those of others or part of them: a text laid
     over a picture again and again is a watermark as a rule.
@@ -42,10 +46,17 @@ class Overlaid(Stage):
         if found.boxes is None:
             return {"words": 0, "text_area": 0.0, "repeats": 0}
         read = [i for i, score in enumerate(found.scores) if score >= self.confidence]
-        area = sum(polygon(np.asarray(found.boxes[i], dtype=float)) for i in read)
-        words = sum(len(found.txts[i].split()) for i in read)
+        boxes = {i: np.asarray(found.boxes[i], dtype=float) for i in read}
+        words = {i: len(found.txts[i].split()) for i in read if level(boxes[i])}
+        area = sum(polygon(boxes[i]) for i in words) if sum(words.values()) > 1 else 0.0
         share = min(1.0, area / (pixels.shape[0] * pixels.shape[1]))
-        return {"words": words, "text_area": share, "repeats": repeats([found.txts[i] for i in read])}
+        return {"words": sum(words.values()), "text_area": share, "repeats": repeats([found.txts[i] for i in read])}
+
+
+def level(corners: "np.typing.NDArray[np.float64]") -> bool:
+    """Whether the upper and the lower edge of a line, (4,2) from its upper left corner on, run along the picture's."""
+    upper, lower = corners[1] - corners[0], corners[2] - corners[3]
+    return all(abs(y) <= max(abs(x) * SLOPE, 2.0) for x, y in (upper, lower))
 
 
 def repeats(lines: Sequence[str]) -> int:

@@ -26,12 +26,12 @@ class Readable(Stage):
         self.max_pixels, self.max_bytes = max_pixels, max_bytes
 
     def measure(self, picture: Picture) -> Row:
-        header = picture.header
+        header, (width, height) = picture.header, picture.size
         return {
             "sha256": picture.sha256,
             "bytes": len(picture.content),
             "format": header.format,
-            "width": header.width,
-            "height": header.height,
+            "width": width,
+            "height": height,
             "animated": header.animated,
         }

@@ -1,4 +1,4 @@
-"""Size and aspect ratio, from the header."""
+"""Size and aspect ratio, from the header or of what a crop left."""
 
 from emu.curate.picture import Picture
 from emu.curate.stage import Row, Stage
@@ -11,5 +11,5 @@ class Shape(Stage):
     columns = {"short_side": "int64", "aspect": "float64"}
 
     def measure(self, picture: Picture) -> Row:
-        short, long = sorted((picture.header.height, picture.header.width))
+        short, long = sorted(picture.size)
         return {"short_side": short, "aspect": long / short}

@@ -1,0 +1,77 @@
+"""Stages that may be missing: left out by name, and what ranks by their columns goes on without."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from emu.cli import main
+from emu.curate.config import Funnel
+from emu.curate.optional import without_missing
+from emu.curate.stage import Stage
+from emu.errors import UserError
+from haystack import config, folder
+
+PAPER = Path(__file__).parents[2] / "configs" / "curate" / "paper.yaml"
+
+
+class Absent(Stage):
+    """Needs a package that nobody has."""
+
+    name = "absent"
+    columns = {"beauty": "float64", "concept": "string"}
+    packages = {"no_such_module": "nothing"}
+
+
+ABSENT = {"class_path": "test_optional.Absent"}
+SEEN = {"class_path": "haystack.Seen"}
+BALANCE = {"class_path": "emu.curate.stages.Balance", "init_args": {"most": 5}, "optional": True}
+BEST = {"class_path": "emu.curate.stages.Best", "init_args": {"number": 5, "by": {"mean": 1, "beauty": 1}}}
+
+
+def test_what_is_missing_is_left_out_with_what_cannot_do_without_it() -> None:
+    document = config({**ABSENT, "optional": True}, SEEN, BEST, BALANCE, budget={"by": ["beauty", "mean"]})
+    found = without_missing(document)
+    assert [step.stage.name for step in Funnel(found).steps] == ["readable", "seen", "best", "budget"]
+    assert Funnel(found).steps[2].given["init_args"]["by"] == {"mean": 1}
+    assert found["budget"]["by"] == ["mean"]
+    assert set(found["missing"]) == {"absent", "balance"}
+    assert found["missing"]["absent"].startswith("needs no_such_module; pip install")
+    assert found["missing"]["balance"] == "no stage measures concept"
+
+
+def test_what_is_not_optional_ends_the_job_and_what_is_whole_stays_as_it_is() -> None:
+    with pytest.raises(UserError, match="stage absent: needs no_such_module"):
+        without_missing(config(ABSENT))
+    whole = config({**SEEN, "optional": True})
+    assert without_missing(whole) is whole
+
+
+def test_a_budget_that_has_nothing_to_cut_by_says_so() -> None:
+    with pytest.raises(UserError, match="cuts by beauty"):
+        without_missing(config({**ABSENT, "optional": True}, budget={"by": ["beauty"], "number": 3}))
+
+
+def test_the_command_says_first_what_it_does_without(tmp_path: Path, capsys: Any) -> None:
+    source, written = folder(tmp_path / "hay", ["good"] * 2), tmp_path / "funnel.yaml"
+    written.write_text(yaml.safe_dump(config({**ABSENT, "optional": True}, SEEN)))
+    assert main(["curate", "-c", str(written), str(source), str(tmp_path / "out"), "--workers", "1"]) in (0, None)
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert (first, second.split(";")[0]) == ("without absent", "  absent: needs no_such_module")
+
+
+def test_the_papers_funnel_is_a_config_and_no_more_than_pixels_are_needed() -> None:
+    document = yaml.safe_load(PAPER.read_text())
+    optional = {step.stage.name for step in Funnel(document).steps if step.optional}
+    assert optional == {
+        "language",
+        "offensive",
+        "overlaid",
+        "alignment",
+        "aesthetic",
+        "concepts",
+        "same scene",
+        "balance",
+    }
+    assert max(map(len, PAPER.read_text().splitlines())) <= 120
