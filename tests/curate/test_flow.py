@@ -158,8 +158,8 @@ def test_limits_are_held_after_a_crop_too(tmp_path: Path) -> None:
     found = {row["source"]: row for row in pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()}
     assert [found[f"{name}.png"]["status"] for name in names] == ["kept", "kept", "dropped"]
     assert found["small.png"]["stage"] == "shape"
-    assert found["small.png"]["reason"] == "short_side 30 is below 40 once cut to 60 x 30"
-    assert found["large.png"]["short_side"] == found["large.png"]["height"] == 80
+    assert found["small.png"]["reason"] == "short_side 26 is below 40 once cut to 56 x 26"
+    assert found["large.png"]["short_side"] == found["large.png"]["height"] == 76
 
 
 def test_what_is_decided_over_all_pictures_is_decided_last(tmp_path: Path) -> None:

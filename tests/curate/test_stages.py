@@ -91,8 +91,10 @@ def test_borders_are_found_and_cut(colour: str, box: tuple[int, int, int, int]) 
     assert inside(np.asarray(framed(colour, box))) == box
     one = picture(framed(colour, box))
     row = Borders(cut=True).measure(one)
-    assert one.image.size == (box[2] - box[0], box[3] - box[1])
-    assert row["crop"] == (None if row["border"] == 0 else ",".join(map(str, box)))
+    left, top, right, bottom = box  # and two lines more where there is a border
+    bitten = left + 2 * (left > 0), top + 2 * (top > 0), right - 2 * (right < 160), bottom - 2 * (bottom < 128)
+    assert one.image.size == (bitten[2] - bitten[0], bitten[3] - bitten[1])
+    assert row["crop"] == (None if row["border"] == 0 else ",".join(map(str, bitten)))
 
 
 def test_an_even_sky_and_a_plain_ground_are_no_borders() -> None:
@@ -299,3 +301,15 @@ def test_a_short_caption_is_judged_by_what_the_source_is_like_and_capitals_do_no
     assert wanted("Red Fox", 0.01) < 0.5 < wanted("a red fox sleeps in the snow of the old garden", 0.01)
     with pytest.raises(UserError, match="share 1: between 0 and 1"):
         Language(share=1)
+
+
+@pytest.mark.parametrize("colour", ["black", "white", "darkslategray"])
+@pytest.mark.parametrize("quality", [92, 60])
+def test_nothing_of_a_border_is_left_in_a_jpeg(colour: str, quality: int) -> None:
+    whole = framed(colour, (37, 29, 603, 483), (640, 512))
+    content = stored(whole, "JPEG", quality=quality)
+    left, top, right, bottom = inside(np.asarray(decode(lambda: io.BytesIO(content), max_pixels=10**6)))
+    assert 36 <= left <= 45  # `cut` takes two lines more
+    assert 28 <= top <= 37
+    assert 595 <= right <= 604
+    assert 475 <= bottom <= 484
