@@ -101,7 +101,7 @@ def foreign_captions(found: list[Real]) -> list[str]:
 
 
 def told(manifest: Path) -> Rows:
-    columns = ["row", "source", "status", "stage", "reason", "source_columns"]
+    columns = ["row", "source", "text", "status", "stage", "reason", "crop", "source_columns"]
     return [row | json.loads(row["source_columns"]) for row in pq.read_table(manifest, columns=columns).to_pylist()]
 
 
@@ -122,18 +122,26 @@ def whole(rows: Rows) -> Iterator[str]:
     kept = [row for row in rows if row["status"] == "kept"]
     there = {row["subject"] for row in kept}
     gone = [row for row in clean if row["subject"] not in there]
-    good = [row for row in kept if not row["fault"] or row["fault"].endswith("copy")]
+    good = [row for row in kept if not row["fault"] or row["fault"].endswith("copy") or is_cut(row)]
     yield f"- good photographs wrongly rejected: {share(len(lost), len(clean))}, {len(lost)} of {len(clean)}"
     yield f"- good photographs that left for a copy: {len(copied)}: {', '.join(row['reason'] for row in copied)}"
     yield f"- subjects with no version left: {len(gone)} of {len(clean)}"
     yield f"- of what is kept of photographs, without a planted fault: {share(len(good), len(kept))}"
 
 
+def is_cut(row: dict[str, Any]) -> bool:
+    """Whether a frame is gone from what is kept."""
+    return row["fault"] == "frame" and row["crop"] is not None
+
+
 def faults(rows: Rows) -> Iterator[str]:
     yield "\n| fault | its stage | weak | middle | strong | all |\n|---|---|---|---|---|---|"
     for kind, fault in FAULTS.items():
         mine = [row for row in rows if row["fault"] == kind]
-        gone = [[row["status"] != "kept" for row in mine if row["strength"] == strength] for strength in range(3)]
+        gone = [
+            [row["status"] != "kept" or is_cut(row) for row in mine if row["strength"] == strength]
+            for strength in range(3)
+        ]
         each = " | ".join(f"{sum(one)} of {len(one)} ({at:g})" for one, at in zip(gone, fault.strengths, strict=True))
         yield f"| {kind} | {fault.stage} | {each} | {share(sum(map(sum, gone)), sum(map(len, gone)))} |"
 
