@@ -117,5 +117,6 @@ def test_causes_are_counted_and_each_has_its_row_of_pictures(tmp_path: Path) -> 
     for one in (seen, shape):
         for why, many in one["why"].items():
             assert f"<h4>Left for {why}, {many}</h4>" in text
+    assert "left for cannot be read 2, not a picture, or none of" in text
     lines = table(told["stages"]).splitlines()
     assert "cannot be read 2" in lines[2]
