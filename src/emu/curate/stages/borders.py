@@ -9,6 +9,7 @@ from emu.curate.stage import Row, Stage
 SAME = 10  # 8-bit levels from the border's own colour, as compression moves it
 LEAST = 0.98  # of a line has that colour
 SEAM = 2  # lines more are cut off: scaling and compression mix the border with the picture
+MIXED = 8  # lines of a JPEG's block, which has colours of both; fewer where the picture is small
 
 
 class Borders(Stage):
@@ -56,14 +57,16 @@ def _edges(pixels: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _run(pixels: NDArray[np.uint8]) -> int:
-    """How many lines at the start have the colour of the very first one and end abruptly.
+    """How many lines at the start have the colour of the very first one and end abruptly, those that compression has
+    mixed with the picture included.
 
     An even sky ends here and there, or little by little; a border ends at once over half of the line and more.
     """
     colour = np.median(pixels[0], axis=0)
+    mixed = max(2, min(MIXED, len(pixels) // 64))
     for number, line in enumerate(pixels):
         if (np.abs(line - colour).max(axis=-1) <= SAME).mean() < LEAST:
-            beyond = pixels[min(number + 1, len(pixels) - 1)]  # the line itself may be half of either
-            abrupt = (np.abs(beyond - colour).max(axis=-1) > 2 * SAME).mean() > 0.5
-            return number if abrupt else 0
+            beyond = np.abs(pixels[number : number + mixed] - colour).max(axis=-1)
+            begins = np.flatnonzero((beyond > 2 * SAME).mean(axis=1) > 0.5)
+            return number + int(begins[0]) if number and len(begins) else 0
     return len(pixels)
