@@ -4,11 +4,14 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from emu import runs
 from emu.cli import main
+from emu.commands.compare import judge
+from emu.errors import UserError
 
 MakeRun = Callable[..., Path]
 
@@ -65,3 +68,18 @@ def test_what_is_no_judge_is_answered_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
     assert not Path("report.html").exists()
+
+
+def test_numbers_of_a_judge_are_read_as_everywhere_and_text_stays_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "counting_eye.py").write_text(
+        "import lamp\n\n\nclass Numbers(lamp.Brightness):\n"
+        "    def __init__(self, model: str, *, tie_at: float = 0.1, times: int | None = None):\n"
+        "        super().__init__()\n        self.model, self.tie_at, self.times = model, tie_at, times\n"
+    )
+    made: Any = judge("counting_eye.Numbers:12345678,tie_at=2e-2,times=3", flag="--appeal")
+    assert (made.model, made.tie_at, made.times) == ("12345678", 0.02, 3)
+    with pytest.raises(UserError, match="--appeal .*: times is 'many', which is no"):
+        judge("counting_eye.Numbers:x,times=many", flag="--appeal")

@@ -185,6 +185,7 @@ REFUSED = [
     ("p.csv", "prompt,sampler\na cat,k_lms\n", "line 2: sampler 'k_lms': the scheduler is the one in the"),
     ("p.csv", "prompt,cfg,scale\na,7,8\n", "line 2: cfg_scale is given twice"),
     ("p.json", {"samples": [{"prompt": "a"}], "cfgs": [7, 4]}, "item 1: cfgs"),
+    ("p.json", {"boat": {"prompt": "a", "adapter_strength": 0.5}}, "boat: adapter_strength 0.5: the model draws"),
     ("p.json", [{"prompt": "a", "random_seed": True}], "item 1: random_seed True"),
     ("p.json", [{"prompt": "a", "seed": True}], "item 1: seed True"),
     ("p.json", [{"prompt": "a", "seed": 2**80}], "item 1: seed 1208"),

@@ -7,9 +7,9 @@ import re
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from emu import trust
+from emu import documents, trust
 from emu.commands.parser import Parser
 from emu.errors import UserError
 
@@ -108,10 +108,24 @@ def _made(given: str, *, kind: type | None, flag: str, like: str) -> Any:
         chosen = getattr(import_module(module), name)
         if kind and not issubclass(chosen, kind):
             raise UserError(f"{flag} {given}: no emu.judges.Judge; name a class that subclasses it")
-        inspect.signature(chosen).bind(*arguments, **by_name)
+        bound = inspect.signature(chosen, eval_str=True).bind(*arguments, **by_name)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UserError(f"{flag} {given}: {error}; give a class such as {like}") from error
-    return chosen(*arguments, **by_name)
+    for key, parameter in bound.signature.parameters.items():
+        if key in bound.arguments:
+            bound.arguments[key] = _value(bound.arguments[key], parameter, where=f"{flag} {given}")
+    return chosen(*bound.args, **bound.kwargs)
+
+
+def _value(text: Any, parameter: inspect.Parameter, *, where: str) -> Any:
+    """What was typed, read as YAML where numbers are taken; where text is, a model or a hash may look like one."""
+    kinds = {parameter.annotation, *get_args(parameter.annotation)}
+    if not kinds & {int, float, bool} or str in kinds:
+        return text
+    value = documents.parse(text, where=where)
+    if not isinstance(value, tuple(kind for kind in kinds if isinstance(kind, type)) + (int,) * (float in kinds)):
+        raise UserError(f"{where}: {parameter.name} is {text!r}, which is no {parameter.annotation}")
+    return value
 
 
 def _bench(given: argparse.Namespace) -> "Bench":

@@ -28,6 +28,7 @@ SCHEDULER = "the scheduler is the one in the model's folder"
 REFUSED = {  # what others take beside a prompt and emu does not -> why
     **dict.fromkeys(("sampler", "sampler_name", "scheduler", "sample_sampler", "noise_scheduler"), SCHEDULER),
     **dict.fromkeys(("cfgs", "size"), "one number a setting: cfg_scale, width, height"),
+    **dict.fromkeys(("adapter_strength", "lora", "loras"), "the model draws as it is"),
     "random_seed": "a check draws one seed again and again",
     "random_caption": "a check draws one prompt again and again",
     **dict.fromkeys(("controlnet_image", "ctrl_img", "image_path", "base_image_path"), "prompts are drawn from noise"),
