@@ -199,9 +199,11 @@ BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
 
 def build(name: str) -> DiffusionPipeline:
     """The same weights each time."""
-    import flow_pipelines  # which takes parts from here
+    builder = BUILDERS.get(name)
+    if builder is None:
+        import flow_pipelines  # which takes parts from here; this file alone can be loaded from anywhere
 
-    builders = {**BUILDERS, **flow_pipelines.BUILDERS, "own_sana": flow_pipelines.sana}
+        builder = {**flow_pipelines.BUILDERS, "own_sana": flow_pipelines.sana}[name]
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        return builders[name]()
+        return builder()
