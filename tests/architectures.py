@@ -1,6 +1,7 @@
 """The architectures under test: those of the package, and one from a user's own file outside of it."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def load_example(path: Path) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # where Python looks up the file of a class
     spec.loader.exec_module(module)
     return module
 

@@ -3,10 +3,11 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from architectures import CLASSES
+from architectures import CLASSES, load_example
 from emu import folders
 from emu.errors import UserError
 
@@ -71,3 +72,32 @@ def test_a_failed_save_leaves_the_earlier_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     fill("anew")
     assert (tmp_path / "out" / "part").read_text() == "anew"
+
+
+def test_a_fingerprint_is_of_a_class_by_its_code_and_its_arguments(tiny_folder: Folder, tmp_path: Path) -> None:
+    """A template that changed, in the code or by an argument, is another encoder; a comment is not."""
+    text = (
+        "from emu.models import LatentDiffusion\n"
+        "class Mine(LatentDiffusion):\n"
+        "    def __init__(self, pretrained, *, before='', **kwargs):\n"
+        "        super().__init__(pretrained, **kwargs)\n"
+        "        self.before = before\n"
+        "    def encode_prompts(self, prompts):\n"
+        "        return super().encode_prompts([self.before + prompt for prompt in prompts])\n"
+    )
+
+    def fingerprint(source: str, number: int, **settings: Any) -> str:
+        file = tmp_path / f"mine_{number}.py"
+        file.write_text(source)
+        return str(load_example(file).Mine(str(tiny_folder("latent")), **settings).fingerprint())
+
+    first = fingerprint(text, 1)
+    assert fingerprint(text + "# a comment\n", 2) == first
+    assert fingerprint(text.replace("self.before + prompt", "prompt + self.before"), 3) != first
+    assert fingerprint(text, 4, before="a photo of ") != first
+
+
+def test_a_fingerprint_is_of_how_much_is_read(tiny_folder: Folder) -> None:
+    folder = str(tiny_folder("chroma"))
+    settings: list[Any] = [{}, {"sampler": {"max_sequence_length": 64}}]
+    assert len({CLASSES["chroma"](folder, **given).fingerprint() for given in settings}) == 2

@@ -4,6 +4,7 @@ Notable: the pipeline is held, not registered. Lightning sees two children: `bac
 average, which sits in the pipeline's slot, so that whatever the pipeline draws or saves is the average's.
 """
 
+import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from transformers import AutoTokenizer
 
 from emu import adapters, components, folders
 from emu.adapters import Adapter
+from emu.code import code_of, own_arguments
 from emu.errors import UserError
 
 Cond = dict[str, Tensor]
@@ -244,11 +246,15 @@ class Architecture(L.LightningModule, ABC):
         return [len(ids) for ids in self.tokenizer(text=texts, truncation=False, verbose=False)["input_ids"]]
 
     def fingerprint(self) -> str:
-        """A short name of what `encode_*` depend on: class, frozen parts by content, dtype; not the picture size."""
+        """A short name of what `encode_*` depend on; not the picture size.
+
+        The class, its code, how many tokens it reads, arguments of a user's own; frozen parts by content; the dtype.
+        """
         folder = folders.locate(self.pretrained)
         named = components.used(folders.read_index(folder)).keys() - {self.slot, "scheduler"}
         parts = [folder / name for name in named if (folder / name).is_dir()]
-        return f"{type(self).__name__.lower()}-float32-{folders.content_hash(parts)[:16]}"
+        how = repr((code_of(type(self)), self.max_tokens, own_arguments(self), folders.content_hash(parts)))
+        return f"{type(self).__name__.lower()}-float32-{hashlib.sha256(how.encode()).hexdigest()[:16]}"
 
     @torch.no_grad()
     def empty_prompt(self) -> Cond:

@@ -4,6 +4,7 @@ emu export runs/sdxl my-sdxl
 emu export runs/sdxl-lora my-style.safetensors --format lora
 """
 
+import json
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from emu import runs
+from emu import folders, runs
 from emu.drawn import is_black, to_pixels
 from emu.errors import UserError
 from emu.formats import Format
 from emu.formats.folder import PipelineFolder
-from emu.models.loading import find_checkpoint, load_checkpoint, read_checkpoint, read_config
+from emu.models.loading import describe, find_checkpoint, load_checkpoint, read_checkpoint, read_config
 from emu.module import TextToImageModule
 
 LIMIT = 2.0
@@ -45,7 +46,10 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     written_as.check(model, out)
     written_as.write(model, out, {"emu.step": str(read_checkpoint(checkpoint)["global_step"])})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = read_config(runs.run_of(checkpoint)).get("trainer", {})
+    config = read_config(runs.run_of(checkpoint))
+    if out.is_dir():
+        runs.write_atomically(out / folders.MODEL, json.dumps(describe(config, model), indent=2).encode())
+    trainer = config.get("trainer", {})
     with autocast(trainer.get("precision"), device):
         row, wanted, origin = reference(model, checkpoint, device, of_the_run=not computed_apart(trainer))
         drawn = draw_plain(written_as.load(model, out), row, model, device)

@@ -17,6 +17,7 @@ from emu.records import read_json
 
 INDEX = "model_index.json"
 SAVED = "not a pipeline folder: name one made by save_pretrained"
+MODEL = "emu.json"  # in an exported folder: the class of emu or of the user's that made it, and its arguments
 
 
 def locate(pretrained: str) -> Path:

@@ -64,10 +64,10 @@ def footprint(outline: Outline, *, batch: int, size: tuple[int, int], autocast: 
     """
     model = outline.model
     precision: AbstractContextManager[Any] = torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext()
-    with outline.shapes, Peak() as encoding, torch.no_grad():
+    with outline.shapes(), Peak() as encoding, torch.no_grad():
         x = model.encode_images(torch.zeros(batch, 3, *size))
-        cond = model.encode_prompts([""] * batch)
-    with outline.shapes, Peak() as step:
+        cond = model.encode_prompts([outline.caption] * batch)
+    with outline.shapes(), Peak() as step:
         cond["size"] = torch.zeros(batch, 6, dtype=torch.int64)
         for _ in range(2):  # the gradients of the last batch are there on the way forward: they add up, or go later
             with precision:

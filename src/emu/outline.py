@@ -1,5 +1,7 @@
 """A pipeline without its weights: every network has its shapes and no storage, so that sizes are known in seconds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +9,12 @@ import torch
 import transformers
 from huggingface_hub import snapshot_download
 from torch import Tensor, nn
-
-# Tensors that know their shape alone. Plain meta tensors do not do: transformers asks a mask of them for its values.
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from emu import adapters, components, folders
 from emu.errors import UserError
 from emu.module import TextToImageModule
+from emu.weightless import WholeNumbers
 
 # Of a hub model only what describes it is fetched: configs, tokenizers, schedulers.
 DESCRIPTION = ["*.json", "*.txt", "*.model", "*/*.json", "*/*.txt", "*/*.model"]
@@ -33,14 +34,25 @@ class Outline:
         self.model = model
         folder = Path(model.pretrained)
         model.check_class(folder)
-        self.shapes = FakeTensorMode(allow_non_fake_inputs=True)
-        with self.shapes:
+        self.fakes = FakeTensorMode(allow_non_fake_inputs=True)
+        with self.shapes():
             self.parts = networks(folder)
         # Outside: a scheduler computes with the values of its tensors.
         model.pipeline = model.build_pipeline(self.parts)
         model.backbone = model.ema = getattr(model.pipeline, model.slot)
         if model.adapter is not None:  # outside too: peft moves an adapter to its layer's device, which shapes cannot
             adapters.attach(model.backbone, model.adapter)
+
+    @contextmanager
+    def shapes(self) -> Iterator[None]:
+        """Inside, new tensors have no storage, but for whole numbers."""
+        with self.fakes, WholeNumbers():  # type: ignore[no-untyped-call]
+            yield
+
+    @property
+    def caption(self) -> str:
+        """One that fills all the tokens that the model reads: a step that hides padding takes most with it."""
+        return " ".join(["a"] * self.model.max_tokens)
 
     def trained(self) -> int:
         """Parameters that train."""
@@ -55,7 +67,7 @@ class Outline:
     @torch.no_grad()
     def cached(self, height: int, width: int) -> tuple[int, int]:
         """Bytes that a picture and a caption take in the cache."""
-        with self.shapes:
+        with self.shapes():
             x = self.model.encode_images(torch.zeros(1, 3, height, width))
             cond = self.model.encode_prompts([""])
         return size(x), sum(size(tensor) for tensor in cond.values())

@@ -41,6 +41,7 @@ def sample(
     batch_size: int = 16,
     sampler: Sampler | None = None,
     lora: Path | None = None,
+    architecture: str | None = None,
 ) -> None:
     """Draws the prompts of a file into `out`: 00000.png ... and samples.jsonl.
 
@@ -53,11 +54,12 @@ def sample(
         batch_size: pictures at a time; a picture does not depend on it, but for its last bits.
         sampler: keyword arguments of the pipeline over the model's own, such as guidance_scale.
         lora: a LoRA file to draw with, in the names of diffusers or of another program that diffusers reads.
+        architecture: the class of a pipeline folder that no run made, as "my_models.Mine".
     """
     if batch_size < 1:
         raise UserError(f"--batch-size {batch_size}: give 1 or more")
     planned = load_prompts(prompts, limit=limit, seed=seed)
-    drawer = load_model(model)
+    drawer = load_model(model, architecture=architecture)
     drawer.sampler = {**drawer.sampler, **(sampler or {})}
     drawer._check_sampler()
     require_drawable(drawer, planned, where=str(prompts))

@@ -23,6 +23,9 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         default=0,
         help="the first prompt's seed, the next has one more; a prompt's own goes before it",
     )
+    parser.add_argument(
+        "--architecture", metavar="CLASS_PATH", help="the class of a folder that no run made, such as my_models.Mine"
+    )
     parser.add_argument("--batch-size", type=int, default=16, help="pictures at a time")
     parser.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA file to draw with, on the model's base")
     parser.add_argument("--sampler", action="append", default=[], metavar="KEY=VALUE", help="guidance_scale=5, ...")
@@ -40,6 +43,7 @@ def sample(given: argparse.Namespace) -> None:
         limit=given.limit,
         seed=given.seed,
         batch_size=given.batch_size,
+        architecture=given.architecture,
         sampler=sampler,
         lora=given.lora,
     )

@@ -51,23 +51,44 @@ ARCHITECTURES: dict[str, type[TextToImageModule]] = {
 OPTIMIZER = "optimizer"  # the one argument of a model that names a class, and no picture needs it
 
 
-def load_model(path: str | Path) -> TextToImageModule:
+def load_model(path: str | Path, *, architecture: str | None = None) -> TextToImageModule:
     """The model with its weights, in evaluation mode, ready to encode and sample.
 
     Args:
-        path: a pipeline folder, `emu://NAME` or hub name of an architecture in `emu.models`; or a checkpoint in a run
-            folder, or the run folder for its best one, of any architecture.
+        path: a pipeline folder, `emu://NAME` or hub name; or a checkpoint in a run folder, or the run folder for its
+            best one.
+        architecture: a pipeline folder's class, as "my_models.Mine"; None for the one that exported it or, where no
+            run did, the one of `emu.models` for its kind of pipeline.
 
     Raises UserError where there is none, or where it does not fit.
     """
     if _is_checkpoint(Path(path)) or (Path(path) / runs.CONFIG).is_file():
         return load_checkpoint(find_checkpoint(Path(path)))
-    name = folders.read_index(folders.locate(str(path)))["_class_name"]
-    if name not in ARCHITECTURES:
-        raise UserError(f"{path}: holds a {name}; emu.models knows {', '.join(ARCHITECTURES)}")
-    model = ARCHITECTURES[name](str(path))
+    folder = folders.locate(str(path))
+    name = folders.read_index(folder)["_class_name"]
+    if architecture is not None:
+        described: dict[str, Any] = {"class_path": architecture}
+    elif (folder / folders.MODEL).is_file():
+        described = documents.read_mapping(folder / folders.MODEL, keys="class_path and init_args")
+    elif name in ARCHITECTURES:
+        described = {"class_path": f"emu.models.{ARCHITECTURES[name].__name__}"}
+    else:
+        raise UserError(
+            f"{path}: holds a {name}; emu.models knows {', '.join(ARCHITECTURES)}; name a class of your own by "
+            "--architecture CLASS_PATH"
+        )
+    given = (described.get("init_args") or {}) | {"pretrained": str(path)}
+    model = from_config({"model": {**described, "init_args": given}}, origin=str(folder / folders.MODEL))
     model.configure_model()
     return model.eval()
+
+
+def describe(config: dict[str, Any], model: TextToImageModule) -> dict[str, Any]:
+    """What `load_model` reads in an exported folder: the run's class, and how it draws."""
+    section = config["model"]
+    apart = {OPTIMIZER, "pretrained", "adapter"}  # what was trained lies in the folder, merged
+    given = {key: value for key, value in (section.get("init_args") or {}).items() if key not in apart}
+    return {"class_path": section["class_path"], "init_args": given | {"resolution": model.resolution}}
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -110,15 +131,17 @@ def read_config(run: Path) -> dict[str, Any]:
     return documents.read_mapping(path, keys="model and data")
 
 
-def from_config(config: dict[str, Any]) -> TextToImageModule:
+def from_config(config: dict[str, Any], *, origin: str = runs.CONFIG) -> TextToImageModule:
     """The model of a run's configuration, without weights; of what else the config names nothing is built.
+
+    `origin`: the file that it is from, for messages.
 
     UserError: it names no model, or one whose code the user has not trusted (`emu.trust`).
     """
     if wrong := fault(config, shapes.RunConfig):
-        raise UserError(f"{runs.CONFIG}: {wrong}; give the config of a run that `emu fit` made")
+        raise UserError(f"{origin}: {wrong}; give the config of a run that `emu fit` made")
     model = config["model"]
-    trust.require(model["class_path"], where=f"{runs.CONFIG}:")
+    trust.require(model["class_path"], where=f"{origin}:")
     trust.restrict()
     given = {name: value for name, value in (model.get("init_args") or {}).items() if name != OPTIMIZER}
     if given.get("resolution") is None:  # `emu fit` links it to the data's, and does not save it twice
@@ -128,6 +151,6 @@ def from_config(config: dict[str, Any]) -> TextToImageModule:
     try:
         parsed = parser.parse_object({"model": {"class_path": model["class_path"], "init_args": given}})
     except ArgumentError as error:
-        raise UserError(f"{runs.CONFIG}: model does not fit ({' '.join(str(error).split())[:300]})") from error
+        raise UserError(f"{origin}: model does not fit ({' '.join(str(error).split())[:300]})") from error
     built: TextToImageModule = parser.instantiate(parsed).model
     return built
