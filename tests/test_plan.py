@@ -1,6 +1,7 @@
 """`emu plan` says what `emu fit` would do, and reads no weight for it."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 import yaml
 
 import pipelines
+from architectures import make
 from emu import flags, models
 from emu.blocks import recompute
 from emu.errors import UserError
@@ -24,6 +26,9 @@ CLASSES: dict[str, type[TextToImageModule]] = {
     "muse": models.Muse,
     "flow": models.FlowMatching,
 }
+# Encoders whose shapes depend on data: masks that pick rows, texts cut to the longest, lengths that a transformer asks.
+VARYING = ["flux2_klein", "lumina2"]
+REST = ["z_image", "qwen_image", "ernie_image", "krea2", "flux", "chroma", "sana", "prx", "prx_pixel", "auraflow"]
 
 
 @pytest.fixture(scope="module", params=CLASSES)
@@ -171,3 +176,20 @@ def test_a_step_without_storage_takes_what_a_real_one_takes(
 def test_a_plan_leaves_no_run_behind(config: Path) -> None:
     planned(config)
     assert not (config.parent / "out").exists()
+
+
+@pytest.mark.parametrize("name", [*VARYING, *(pytest.param(name, marks=pytest.mark.slow) for name in REST)])
+def test_a_plan_is_that_of_the_real_encoders_and_network(name: str, tiny_folder: Callable[[str], Path]) -> None:
+    """Bytes in the cache, and of a step whose captions fill all the tokens."""
+    real = make(name, tiny_folder(name))
+    outline = Outline(type(real)(str(tiny_folder(name)), resolution=32, sampler=real.sampler))
+    with torch.no_grad():
+        x, cond = real.encode_images(torch.zeros(2, 3, 32, 32)), real.encode_prompts([outline.caption] * 2)
+    assert outline.cached(32, 32) == (size(x) // 2, sum(size(tensor) for tensor in cond.values()) // 2)
+    cond["size"] = torch.zeros(2, 6, dtype=torch.int64)
+    real.loss(x, cond).mean().backward()
+    real.backbone.zero_grad()
+    with Peak() as peak:
+        for _ in range(2):
+            real.loss(x, cond).mean().backward()
+    assert footprint(outline, batch=2, size=(32, 32), autocast=False).step == pytest.approx(peak.most, rel=0.05)

@@ -13,7 +13,7 @@ def pad(rows: Sequence[Tensor], length: int) -> tuple[Tensor, Tensor]:
     ends = [(0, 0) * (row.ndim - 1) + (0, length - len(row)) for row in kept]
     padded = torch.stack([F.pad(row, end) for row, end in zip(kept, ends, strict=True)])
     lengths = torch.tensor([len(row) for row in kept], device=padded.device)
-    return padded, torch.arange(length, device=padded.device) < lengths[:, None]
+    return padded, torch.arange(length, device=padded.device, dtype=torch.int64) < lengths[:, None]
 
 
 def lengths(mask: Tensor) -> list[int]:
