@@ -14,7 +14,19 @@ from PIL import Image
 from torch import Tensor, nn
 
 import test_layouts as layouts
-from architectures import OLDER, PROMPTS, SEEDS, encoded, loader, make, prompt_batch, side, trainer, training_batch
+from architectures import (
+    FLOW,
+    OLDER,
+    PROMPTS,
+    SEEDS,
+    encoded,
+    loader,
+    make,
+    prompt_batch,
+    side,
+    trainer,
+    training_batch,
+)
 from emu import adapters, averaging, runs, sharding
 from emu.adapters import Adapter
 from emu.blocks import blocks
@@ -36,7 +48,7 @@ WITHOUT_EFFECT = {"flow": {"transformer_blocks.1.attn.add_q_proj"}}
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-@pytest.fixture(params=list(OLDER))
+@pytest.fixture(params=[*OLDER, *(pytest.param(name, marks=pytest.mark.slow) for name in FLOW)])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -72,7 +84,7 @@ def stirred(model: TextToImageModule) -> TextToImageModule:
 
 @torch.no_grad()
 def drawn(model: TextToImageModule) -> Tensor:
-    return model.sample(model.encode_prompts(PROMPTS[:1]), model.empty_prompt(), SEEDS[:1])[0].permute(1, 2, 0)
+    return model.sample(model.encode_prompts(PROMPTS[:1]), model.negative_prompt(), SEEDS[:1])[0].permute(1, 2, 0)
 
 
 def plain(pipeline: Any, name: str, model: TextToImageModule) -> Tensor:
@@ -80,15 +92,15 @@ def plain(pipeline: Any, name: str, model: TextToImageModule) -> Tensor:
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(SEEDS[0])
     size = {"height": side(name), "width": side(name)}
-    return torch.from_numpy(
-        pipeline(PROMPTS[0], generator=generator, output_type="np", **size, **model.sampler).images[0]
-    )
+    arguments = model.plain_arguments(PROMPTS[0])
+    return torch.from_numpy(pipeline(**arguments, generator=generator, output_type="np", **size)[0][0])
 
 
 def test_at_step_0_it_changes_nothing(name: str, tiny_folder: Folder, adapter: Adapter) -> None:
     base, model = make(name, tiny_folder(name)), make(name, tiny_folder(name), adapter=adapter)
-    # DoRA divides by a norm and multiplies by it again, which may cost the last bit.
-    torch.testing.assert_close(drawn(model), drawn(base), rtol=0, atol=1e-5 if adapter.dora else 0)
+    # DoRA divides by a norm and multiplies by it again, which may cost the last bit; so may weights that lie elsewhere
+    # in memory, as those of an average that is shared with the file's.
+    torch.testing.assert_close(drawn(model), drawn(base), rtol=0, atol=1e-5 if adapter.dora else 1e-6)
 
 
 def test_it_trains_and_the_base_stays(name: str, tiny_folder: Folder, adapter: Adapter, tmp_path: Path) -> None:

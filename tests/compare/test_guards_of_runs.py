@@ -79,7 +79,7 @@ def test_a_curated_set_by_flag_and_one_that_is_gone(make_run: MakeRun, curated: 
     said = (tmp_path / "report.html").read_text().count("as near as a copy;")
     assert said == sum(part["copied"] for part in found["parts"]) < 6
     (run / runs.CONFIG).write_text(yaml.safe_dump({"data": {"root": "/gone/needles"}}))
-    assert "/gone/needles, are not here" in guards_of(compared(run, tmp_path))["memorisation"]["sentence"]
+    assert "of the run, needles, are not here" in guards_of(compared(run, tmp_path))["memorisation"]["sentence"]
     with pytest.raises(UserError, match="no such folder or file"):
         compared(run, tmp_path, training="/gone/needles")
 
