@@ -89,9 +89,9 @@ CHECKER = {"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"
 BROKEN: dict[str, tuple[Damage, str]] = {
     "no index": (remove(INDEX), "not a pipeline folder"),
     "an index that is cut off": (cut(INDEX), "not a pipeline folder"),
-    "an index that is a list": (write(INDEX, "[]"), "names no pipeline class"),
+    "an index that is a list": (write(INDEX, "[]"), "not a pipeline folder"),
     "an index of bytes": (write(INDEX, b"\xff\xfe\x00"), "not a pipeline folder"),
-    "an index without a class": (forget("_class_name"), "names no pipeline class"),
+    "an index without a class": (forget("_class_name"), "not a pipeline folder"),
     "a component without a class": (edit(INDEX, unet=["diffusers"]), "unet is no library and class"),
     "a component that is a number": (edit(INDEX, unet=["diffusers", 4]), "unet is no library and class"),
     "a class that nobody has": (edit(INDEX, unet=["diffusers", "UNet9"]), "no class `UNet9`"),

@@ -17,8 +17,14 @@ os.environ["EMU_TRUST"] = ",".join(sorted({path.stem for path in MODULES}))
 # A minute or more each: they come first, so that at the end no worker is left alone with one of them.
 LONG = ["test_checkpoints.py", "test_tour.py", "test_layouts.py", "test_kills.py", "test_study.py", "test_hostile.py"]
 
-# With --no-skips, what may be skipped still, by a part of the reason: no registry has it.
-NOT_TO_BE_HAD = ("EMU_JUDGE_WEIGHTS", "not at hand", "not beside this checkout", "disks may not be mounted here")
+# With --no-skips, what may be skipped still, by a part of the reason: what no registry has, or what brings torchvision.
+NOT_TO_BE_HAD = (
+    "EMU_JUDGE_WEIGHTS",
+    "not at hand",
+    "not beside this checkout",
+    "disks may not be mounted",
+    "open_clip",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,7 +9,7 @@ import torch
 import transformers
 from huggingface_hub import snapshot_download
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from emu import adapters, components, folders
 from emu.errors import UserError
@@ -42,12 +42,21 @@ class Outline:
         model.backbone = model.ema = getattr(model.pipeline, model.slot)
         if model.adapter is not None:  # outside too: peft moves an adapter to its layer's device, which shapes cannot
             adapters.attach(model.backbone, model.adapter)
+            self._forget_values(model.backbone)
 
     @contextmanager
     def shapes(self) -> Iterator[None]:
         """Inside, new tensors have no storage, but for whole numbers."""
         with self.fakes, WholeNumbers():  # type: ignore[no-untyped-call]
             yield
+
+    def _forget_values(self, network: nn.Module) -> None:
+        """Make shapes of the parameters that have storage."""
+        for module in network.modules():
+            for name, weight in list(module.named_parameters(recurse=False)):
+                if not isinstance(weight, FakeTensor):
+                    shape = nn.Parameter(self.fakes.from_tensor(weight.detach()), requires_grad=weight.requires_grad)
+                    module.register_parameter(name, shape)
 
     @property
     def caption(self) -> str:

@@ -78,7 +78,8 @@ def test_a_worker_that_dies_costs_at_most_the_picture(tmp_path: Path, once: bool
 def test_what_a_stage_raises_costs_the_picture_and_what_the_user_can_mend_ends_the_job(tmp_path: Path) -> None:
     source = folder(tmp_path / "hay", ["good"] * 4)
     told = curate(config(stage("Faulty")), str(source), tmp_path / "out", engine=Pool(1))
-    assert told["stages"][-1] == {"stage": "faulty", "came": 4, "dropped": 0, "failed": 1, "stays": 3}
+    counts = {"stage": "faulty", "came": 4, "dropped": 0, "failed": 1, "stays": 3}
+    assert told["stages"][-1] == {**counts, "why": {"ZeroDivisionError": 1}}
     found = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
     assert found[2]["reason"] == "ZeroDivisionError: of this one"
     with pytest.raises(UserError, match="no such model"):
