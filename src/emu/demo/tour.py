@@ -36,6 +36,7 @@ def main(out: Path, *, quick: bool = False) -> None:
     draw_prompts(out / "prompts.jsonl", prompts)
     tune(out, steps)
     from emu.compare import compare
+    from emu.demo import attributes
     from emu.judges.photo_rules import PhotoRules
     from emu.judges.world import WorldAppeal, WorldFaithfulness
 
@@ -43,7 +44,8 @@ def main(out: Path, *, quick: bool = False) -> None:
     appeal = [WorldAppeal(), PhotoRules()]  # the first has scored while tuning; the second is of another family
     table = compare(runs, out=out / "report.html", appeal=appeal, faithfulness=WorldFaithfulness())
     took = time.monotonic() - begun
-    print(f"\n{table}\n\n{out / 'report.html'}: before | after, for any browser ({took:.0f} s)")
+    print(f"\n{table}\n\n{attributes.table(runs)}")
+    print(f"\n{out / 'report.html'}: before | after, for any browser ({took:.0f} s)")
 
 
 def draw_needles(folder: Path, number: int) -> None:

@@ -113,17 +113,26 @@ class WorldFaithfulness(_WorldJudge):
     def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
         return self._shares(self._logits_many(images), prompts)
 
-    def _shares(self, together: Tensor, prompts: Sequence[str]) -> Tensor:
-        logits = together.cpu().split([len(values) for values in ATTRIBUTES.values()], 1)
-        read = {name: part.argmax(1).tolist() for (name, _), part in zip(ATTRIBUTES.items(), logits, strict=True)}
-        return torch.tensor(
-            [self._share(prompt, {name: read[name][i] for name in read}) for i, prompt in enumerate(prompts)]
-        )
+    def read(self, images: Tensor) -> list[dict[str, str]]:
+        """float (b,3,h,w) in [0,1] -> for each picture, attribute -> the value that is read in it."""
+        return self._values(self._logits(images))
 
     @staticmethod
-    def _share(prompt: str, read: dict[str, int]) -> float:
-        asked = named(prompt)
-        right = [ATTRIBUTES[name][read[name]] == value for name, value in asked.items()]
+    def _values(together: Tensor) -> list[dict[str, str]]:
+        logits = together.cpu().split([len(values) for values in ATTRIBUTES.values()], 1)
+        places = torch.stack([part.argmax(1) for part in logits], dim=1).tolist()
+        return [
+            {name: values[place] for (name, values), place in zip(ATTRIBUTES.items(), row, strict=True)}
+            for row in places
+        ]
+
+    def _shares(self, together: Tensor, prompts: Sequence[str]) -> Tensor:
+        read = self._values(together)
+        return torch.tensor([self._share(prompt, values) for prompt, values in zip(prompts, read, strict=True)])
+
+    @staticmethod
+    def _share(prompt: str, read: dict[str, str]) -> float:
+        right = [read[name] == value for name, value in named(prompt).items()]
         return sum(right) / len(right) if right else 1.0
 
 
