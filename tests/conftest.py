@@ -21,6 +21,7 @@ LONG = ["test_checkpoints.py", "test_tour.py", "test_layouts.py", "test_kills.py
 NOT_TO_BE_HAD = (
     "EMU_JUDGE_WEIGHTS",
     "not at hand",
+    "not beside the checkout",
     "not beside this checkout",
     "disks may not be mounted",
     "open_clip",
