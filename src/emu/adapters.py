@@ -36,7 +36,8 @@ class Adapter:
         alpha: the update is scaled by alpha / rank; None for alpha = rank, a scale of 1.
         targets: ends of the names of the linear layers that get one, such as "to_q" or "attn1.to_out.0"; None for all
             linear layers of the network's blocks.
-        dora: direction and magnitude of each layer's weights train apart (Liu et al. 2024, arXiv 2402.09353).
+        dora: direction and magnitude of each layer's weights train apart (Liu et al. 2024, arXiv 2402.09353); not for
+            networks with rows of zeros, as untrained ones may have, which have no direction.
     """
 
     rank: int = 16
@@ -160,7 +161,7 @@ def load_file(pipeline: Any, slot: str, path: Path, *, base: Path) -> None:
         if made_on not in (None, identity(base, slot)):
             log.warning("%s: made on other weights than those of %s; it may draw worse here", path, base)
         state = read_file(pipeline, slot, path)
-        if hasattr(pipeline, "load_lora_weights"):
+        if reads_lora(pipeline, slot):
             pipeline.load_lora_weights(str(path.parent), weight_name=path.name)
         else:
             inject(network, state)
@@ -179,9 +180,14 @@ def identity(base: Path, slot: str) -> str:
     return folders.content_hash([base / slot])
 
 
+def reads_lora(pipeline: Any, slot: str) -> bool:
+    """Whether the pipeline itself reads LoRA files; some have the reader of another kind, which looks for a U-Net."""
+    return slot in getattr(pipeline, "_lora_loadable_modules", ())
+
+
 def read_file(pipeline: Any, slot: str, path: Path) -> dict[str, Tensor]:
     """What of a LoRA file is for the pipeline's component `slot`, in the names of diffusers."""
-    if hasattr(pipeline, "lora_state_dict"):
+    if reads_lora(pipeline, slot):
         blocks_of = {"unet_config": pipeline.unet.config} if slot == "unet" else {}
         found = pipeline.lora_state_dict(str(path.parent), weight_name=path.name, **blocks_of)
         state = found[0] if isinstance(found, tuple) else found
