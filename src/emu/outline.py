@@ -114,7 +114,10 @@ def from_config(folder: Path, kind: type[Any]) -> nn.Module:
     """A network with new weights."""
     if issubclass(kind, transformers.PreTrainedModel):
         config_class: Any = kind.config_class
-        return kind(config_class.from_pretrained(folder))
+        config: Any = config_class.from_pretrained(folder)
+        part: Any = getattr(config, "encoder", None)  # of T5Gemma's, which is of an encoder and a decoder
+        alone = kind.__name__.endswith("Encoder") and isinstance(part, transformers.PreTrainedConfig)
+        return kind(part if alone else config)
     network: nn.Module = kind.from_config(kind.load_config(folder))
     return network
 
