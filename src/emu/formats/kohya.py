@@ -1,4 +1,4 @@
-"""The adapter alone, under the names of kohya's sd-scripts, which ComfyUI, A1111 and Forge read.
+"""The adapter alone, under the names of kohya's sd-scripts, which ComfyUI, A1111 and Forge use.
 
 `lora_unet_LAYER.lora_down.weight` (rank, in), `.lora_up.weight` (out, rank) and `.alpha`, which is the rank here, where
 LAYER is diffusers' name with "_" for ".".
@@ -19,7 +19,7 @@ ENDS = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
 class KohyaLoRA(LoRA):
     """For U-Nets; of transformers these programs read the names of diffusers."""
 
-    says = "a LoRA file that ComfyUI, A1111, Forge and diffusers load on the run's base"
+    says = "a LoRA file in kohya's names, which diffusers loads on the run's base"
 
     def check(self, model: TextToImageModule, out: Path) -> None:
         super().check(model, out)

@@ -1,4 +1,4 @@
-"""The adapter alone, under the names of diffusers and peft, which ComfyUI reads too.
+"""The adapter alone, under the names of diffusers and peft.
 
 `COMPONENT.LAYER.lora_A.weight` (rank, in) and `.lora_B.weight` (out, rank). Notable: alpha is folded into B, so every
 reader gives it the strength it was trained with, whether it knows of an alpha or takes it to be the rank.
@@ -23,7 +23,7 @@ ENDING = ".safetensors"
 class LoRA(Format):
     """One .safetensors file, to be loaded on the base that the run began with."""
 
-    says = "a LoRA file that diffusers and ComfyUI load on the run's base"
+    says = "a LoRA file that diffusers loads on the run's base"
 
     def check(self, model: TextToImageModule, out: Path) -> None:
         if model.adapter is None:
