@@ -4,6 +4,7 @@ Of an absolute path its last part stays, which is what a reader wants to know: `
 """
 
 import re
+from dataclasses import fields, is_dataclass, replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -13,7 +14,7 @@ WITHIN = re.compile(rf"(?<![^\s='\",(\[]){START}[^\s'\",)\]]+")
 
 
 def without_places(value: Any) -> Any:
-    """The same settings, with the last part of every absolute path in them; mappings and lists to any depth.
+    """The same, with the last part of every absolute path in it; mappings, lists and dataclasses to any depth.
 
     For settings and what a program says of itself. Captions and prompts are not to go through here: they are as they
     were written, and one may begin with a slash.
@@ -25,6 +26,8 @@ def without_places(value: Any) -> Any:
         found = {without_places(key): without_places(inner) for key, inner in value.items()}
     elif isinstance(value, list | tuple):
         found = type(value)(map(without_places, value))
+    elif is_dataclass(value) and not isinstance(value, type):
+        found = replace(value, **{one.name: without_places(getattr(value, one.name)) for one in fields(value)})
     return found
 
 

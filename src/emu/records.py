@@ -1,12 +1,17 @@
 """JSON files, read at the edge: what comes out is of the shape that was asked for, or the user is told what is wrong.
 
-A shape is a type: what `typing` spells (`dict[str, float]`, a union, a `TypedDict`) and no class of ours. Keys that a
-TypedDict does not name are let through: a newer emu may write more.
+A shape is a type: a frozen dataclass, whose fields with a default may be absent, or what `typing` spells
+(`dict[str, float]`, a union, a `TypedDict`). Keys that a shape does not name are ignored, and a TypedDict keeps them: a
+newer emu may write more. A document that changes its meaning says so in a field `schema: Literal[2] = 2`; files of
+another schema are then refused in one line, and files without one are read as they are.
 """
 
 import json
 import math
 import types
+from collections.abc import Mapping
+from dataclasses import MISSING, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -47,12 +52,48 @@ def parse(text: str | bytes, shape: Any, *, where: str, remedy: str) -> Any:
         raise UserError(f"{where}: not JSON that is read (lists lie too deep in each other); {remedy}") from None
     if wrong := fault(value, shape):
         raise UserError(f"{where}: {wrong}; {remedy}")
+    return build(value, shape)
+
+
+def to_json(value: Any) -> bytes:
+    """Dataclasses, lists and mappings as the text of a JSON file. ValueError: a number in them is not finite."""
+    return json.dumps(_plain(value), indent=2, allow_nan=False).encode()
+
+
+def left_out() -> Any:
+    """The default of a dataclass's field that is None, and is then absent from the JSON rather than null."""
+    return field(default=None, metadata={"left out": True})
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        shown = [one for one in fields(value) if not ("left out" in one.metadata and getattr(value, one.name) is None)]
+        return {one.name: _plain(getattr(value, one.name)) for one in shown}
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def build(value: Any, shape: Any) -> Any:
+    """A value of JSON without a `fault`, with dataclasses and tuples where its shape has them."""
+    origin, arguments = get_origin(shape), get_args(shape)
+    if is_dataclass(shape) or is_typeddict(shape):
+        known = {name: build(value[name], kind) for name, (kind, _) in _keys(shape).items() if name in value}
+        return {**value, **known} if is_typeddict(shape) else shape(**known)
+    if origin in (Union, types.UnionType):
+        return build(value, next(one for one in arguments if fault(value, one) is None))
+    if origin is NotRequired:
+        return build(value, arguments[0])
+    if origin is dict:
+        return {key: build(one, arguments[1]) for key, one in value.items()}
+    if origin in (list, tuple):
+        return origin(build(one, kind) for one, kind in zip(value, _kinds(value, arguments), strict=True))
     return value
 
 
 def fault(value: Any, shape: Any, at: str = "") -> str | None:
     """What keeps a value of JSON from being of a shape, as `checks[2].step is "x", not a whole number`; or None."""
-    if is_typeddict(shape):
+    if is_typeddict(shape) or is_dataclass(shape):
         return _fault_of_object(value, shape, at)
     origin, arguments = get_origin(shape), get_args(shape)
     if origin in (Union, types.UnionType):
@@ -62,7 +103,8 @@ def fault(value: Any, shape: Any, at: str = "") -> str | None:
     if origin is NotRequired:
         return fault(value, arguments[0], at)
     if origin is Literal:
-        return None if value in arguments else _not(value, f"one of {', '.join(map(str, arguments))}", at)
+        words = "one of " * (len(arguments) > 1) + ", ".join(map(str, arguments))
+        return None if value in arguments else _not(value, words, at)
     if origin in (list, tuple, dict):
         return _fault_of_many(value, origin, arguments, at)
     return None if _is_plain(value, shape) else _not(value, "null" if shape is type(None) else WORDS[shape], at)
@@ -86,13 +128,24 @@ def _is_writable(text: str) -> bool:
 def _fault_of_object(value: Any, shape: Any, at: str) -> str | None:
     if not isinstance(value, dict):
         return _not(value, "a JSON object", at)
-    for name, kind in get_type_hints(shape, include_extras=True).items():
+    for name, (kind, required) in _keys(shape).items():
         if name in value:
             if wrong := fault(value[name], kind, f"{at}.{name}".lstrip(".")):
                 return wrong
-        elif get_origin(kind) is not NotRequired:
+        elif required:
             return f"no {name!r}" + (f" in {at}" if at else "")
     return None
+
+
+@cache
+def _keys(shape: Any) -> dict[str, tuple[Any, bool]]:
+    """Of a dataclass or a TypedDict: key -> the shape of its value, and whether it has to be there."""
+    kinds = get_type_hints(shape, include_extras=True)
+    if is_typeddict(shape):
+        return {name: (kind, get_origin(kind) is not NotRequired) for name, kind in kinds.items()}
+    return {
+        one.name: (kinds[one.name], one.default is MISSING and one.default_factory is MISSING) for one in fields(shape)
+    }
 
 
 def _fault_of_many(value: Any, origin: Any, kinds: tuple[Any, ...], at: str) -> str | None:
@@ -101,11 +154,17 @@ def _fault_of_many(value: Any, origin: Any, kinds: tuple[Any, ...], at: str) -> 
             return _not(value, WORDS[dict], at)
         parts = [(f"{at}.{key}".lstrip("."), one, kinds[1]) for key, one in value.items()]
     else:
-        if not isinstance(value, list) or (origin is tuple and len(value) != len(kinds)):
-            return _not(value, f"a list of {len(kinds)}" if origin is tuple else "a list", at)
-        each = kinds if origin is tuple else kinds * len(value)
+        fixed = origin is tuple and ... not in kinds
+        if not isinstance(value, list) or (fixed and len(value) != len(kinds)):
+            return _not(value, f"a list of {len(kinds)}" if fixed else "a list", at)
+        each = _kinds(value, kinds)
         parts = [(f"{at}[{i}]", one, kind) for i, (one, kind) in enumerate(zip(value, each, strict=True))]
     return next((wrong for name, one, kind in parts if (wrong := fault(one, kind, name))), None)
+
+
+def _kinds(value: list[Any], kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The shape of each member, by the arguments of `list[T]`, `tuple[T, ...]` or `tuple[T, U]`."""
+    return kinds if len(kinds) > 1 and ... not in kinds else kinds[:1] * len(value)
 
 
 def _not(value: Any, wanted: str, at: str) -> str:
