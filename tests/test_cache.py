@@ -101,7 +101,7 @@ def test_a_foreign_shard_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_what_a_killed_writer_left_beside_is_not_read(tmp_path: Path) -> None:
     Cache(tmp_path).put_many(entries(0, 3))
-    shards(tmp_path)[0].rename(tmp_path / "shard-1.tmp")
+    shards(tmp_path)[0].rename(tmp_path / ".shard-1.safetensors.4711.tmp")
     assert Cache(tmp_path).keys() == []
 
 

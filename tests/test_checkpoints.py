@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 
-from emu import runs
+from emu import files, runs
 from emu.checkpoints import Checkpoints, Durable, newest, sums_of
 from emu.checkpoints.saving import _io as durable
 from emu.checkpoints.sums import Summed
@@ -70,7 +70,7 @@ def test_a_file_written_over_is_whole_at_every_moment(tmp_path: Path, monkeypatc
     best = tmp_path / runs.BEST
     Durable().save_checkpoint(state(5, 5), best)
     with monkeypatch.context() as killed:
-        killed.setattr(runs, "write_atomically", lambda path, content: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr(files, "write", lambda *args, **how: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             Durable().save_checkpoint(state(7, 7), best)
     torch.testing.assert_close(Durable().load_checkpoint(best), state(7, 7), rtol=0, atol=0)
@@ -224,12 +224,12 @@ MOMENTS = {
     "while step 0 is drawn": (runs, "save_picture", partial(ends, "step-000000/00001.png")),
     "before anything is saved": (Durable, "save_checkpoint", partial(ends, "step-000002.ckpt")),
     "in the middle of a save": (Summed, "write", amid),
-    "between a checkpoint and its sum": (runs, "write_atomically", partial(ends, "step-000002.ckpt.json")),
+    "between a checkpoint and its sum": (files, "write", partial(ends, "step-000002.ckpt.json")),
     "while it draws a check": (runs, "save_picture", partial(ends, "step-000002/00001.png")),
-    "while the best is saved": (runs, "write_atomically", partial(ends, "best.ckpt.json")),
+    "while the best is saved": (files, "write", partial(ends, "best.ckpt.json")),
     "before a verdict is written": (runs, "write_quality", second_verdict),
     "before the last state is saved": (Durable, "save_checkpoint", partial(ends, "step-000006.ckpt")),
-    "before the last state has its sum": (runs, "write_atomically", partial(ends, "step-000006.ckpt.json")),
+    "before the last state has its sum": (files, "write", partial(ends, "step-000006.ckpt.json")),
 }
 
 

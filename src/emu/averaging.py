@@ -3,8 +3,6 @@
 It works on whatever part of the weights this process holds, so the twin may be sharded as the network is.
 """
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -35,9 +33,9 @@ def trained(average: nn.Module, live: nn.Module) -> tuple[list[Tensor], list[Ten
     """The average of each weight that trains, and the weight itself; of sharded ones this process's part."""
     both = zip(average.parameters(), live.parameters(), strict=True)
     means, weights = zip(*((mean, weight) for mean, weight in both if weight.requires_grad), strict=True)
-    return local(means), local(weights)
+    return [local(one) for one in means], [local(one) for one in weights]
 
 
-def local(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """The tensors, of sharded ones this process's part."""
-    return [one.to_local() if isinstance(one, DTensor) else one for one in tensors]
+def local(tensor: Tensor) -> Tensor:
+    """The tensor, of a sharded one this process's part."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor

@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from emu import files
 from emu.errors import UserError
 from emu.records import parse
-from emu.runs import to_disk
 
 FORMAT = {"emu-cache": "1"}  # the metadata by which a shard is known as ours
 
@@ -85,18 +85,14 @@ class Cache:
             for name, tensor in tensors.items()
         }
         path = self.folder / f"shard-{uuid.uuid4().hex}.safetensors"
-        beside = path.with_suffix(".tmp")
         sums = {name: crc32(tensor) for name, tensor in flat.items()}
-        save_file(flat, beside, metadata=FORMAT | {SUMS: json.dumps(sums)})
-        to_disk(beside)
-        beside.rename(path)
-        to_disk(self.folder)
+        with files.replacing(path, durable=True) as beside:
+            save_file(flat, beside, metadata=FORMAT | {SUMS: json.dumps(sums)})
         self._entries().update({key: (path, list(tensors)) for key, tensors in items.items()})
 
     def sweep(self) -> None:
         """Remove what killed writers left half-written; for who knows that nobody else writes."""
-        for left in self.folder.glob("shard-*.tmp"):
-            left.unlink(missing_ok=True)
+        files.sweep(self.folder)
 
     def _entries(self) -> dict[str, tuple[Path, list[str]]]:
         if self._index is None:

@@ -4,7 +4,6 @@ emu export runs/sdxl my-sdxl
 emu export runs/sdxl-lora my-style.safetensors --format lora
 """
 
-import json
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from emu import folders, runs
+from emu import files, folders, runs
 from emu.drawn import is_black, to_pixels
 from emu.errors import UserError
 from emu.formats import Format
@@ -48,7 +47,7 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     config = read_config(runs.run_of(checkpoint))
     if out.is_dir():
-        runs.write_atomically(out / folders.MODEL, json.dumps(describe(config, model), indent=2).encode())
+        files.write_json(out / folders.MODEL, describe(config, model), indent=2)
     trainer = config.get("trainer", {})
     with autocast(trainer.get("precision"), device):
         row, wanted, origin = reference(model, checkpoint, device, of_the_run=not computed_apart(trainer))

@@ -18,7 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
-from emu import documents, locks, runs, trust
+from emu import documents, files, locks, runs, trust
 from emu.captions import CutCaptions
 from emu.checkpoints import Checkpoints, Durable, is_sharded, newest, verify
 from emu.data import CuratedData
@@ -58,7 +58,7 @@ class RunConfig(SaveConfigCallback):
             # Not the parser's own `save`, which may leave half a file: the next command would read another run in it.
             written = self.parser.dump(config, skip_unset=False)
             head = origin(path, self.config.ckpt_path, documents.parse(written, where=str(path)))
-            runs.write_atomically(path, "".join([*head, written]).encode())
+            files.write(path, "".join([*head, written]))
 
 
 def origin(path: Path, checkpoint: str | None, config: dict[str, Any]) -> list[str]:

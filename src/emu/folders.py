@@ -10,7 +10,7 @@ from typing import Any
 
 from diffusers import DiffusionPipeline
 
-from emu import components, shapes
+from emu import components, files, shapes
 from emu.bundled import resolve
 from emu.errors import UserError
 from emu.records import read_json
@@ -58,9 +58,7 @@ def content_hash(folders: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for folder in sorted(folders):
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            digest.update(f"{folder.name}/{path.relative_to(folder)} {content}\n".encode())
+            digest.update(f"{folder.name}/{path.relative_to(folder)} {files.sha256(path)}\n".encode())
     return digest.hexdigest()
 
 

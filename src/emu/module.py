@@ -108,7 +108,7 @@ class TextToImageModule(Architecture):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Skip the step on all devices where a loss or a gradient is not finite on one. UserError: once too often."""
         mean = torch.stack([loss for _, _, loss in self._step]).mean()
-        gradients = averaging.local(p.grad for p in self.trained_parameters() if p.grad is not None)
+        gradients = [averaging.local(p.grad) for p in self.trained_parameters() if p.grad is not None]
         norm = torch.stack(torch._foreach_norm(gradients)).norm() if self._looks_at_gradients else mean
         self._loss, norm = self.trainer.strategy.reduce(torch.stack([mean, norm]), reduce_op="mean")
         if bool((self._loss + norm).isfinite()):  # the one number a step that the host waits for

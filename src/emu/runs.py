@@ -1,13 +1,9 @@
 """The layout of a run folder: the one place that knows its file names (docs/architecture.md, "A run folder").
 
 A step folder counts as complete when it has its `samples.jsonl`, so whoever draws writes that file last.
-Every file is written beside its place and renamed into it: a reader never meets half a file.
 """
 
 import io
-import json
-import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from emu import shapes
+from emu import files, shapes
 from emu.errors import UserError
 from emu.records import read_json, read_lines
 
@@ -71,7 +67,7 @@ def save_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write `pixels`, uint8 (h,w,3), as a PNG."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
-    write_atomically(path, buffer.getvalue())
+    files.write(path, buffer.getvalue())
 
 
 def write_samples(folder: Path, rows: Iterable[Row]) -> None:
@@ -79,7 +75,7 @@ def write_samples(folder: Path, rows: Iterable[Row]) -> None:
 
     Each row has `file`, `prompt`, `seed`, `index`, `sampler` and whatever other columns the prompt came with.
     """
-    _write_rows(folder / SAMPLES, rows)
+    files.write_lines(folder / SAMPLES, rows)
 
 
 def read_samples(folder: Path) -> list[Row]:
@@ -96,7 +92,7 @@ def read_samples(folder: Path) -> list[Row]:
 
 def write_scores(folder: Path, scores: dict[str, dict[str, float]]) -> None:
     """Write `scores.jsonl`: file name -> {"appeal": 0.81, "faithfulness": 0.75}."""
-    _write_rows(folder / SCORES, ({"file": file, **values} for file, values in scores.items()))
+    files.write_lines(folder / SCORES, ({"file": file, **values} for file, values in scores.items()))
 
 
 def read_scores(folder: Path) -> dict[str, dict[str, float]]:
@@ -110,7 +106,7 @@ def read_scores(folder: Path) -> dict[str, dict[str, float]]:
 
 def write_judges(folder: Path, cards: Mapping[str, Row]) -> None:
     """Write `judges.json`: criterion -> the description of the judge that gave the folder's scores."""
-    write_atomically(folder / JUDGES, json.dumps(cards, indent=2, allow_nan=False).encode())
+    files.write_json(folder / JUDGES, cards, indent=2)
 
 
 def read_judges(folder: Path) -> dict[str, Row]:
@@ -138,7 +134,7 @@ def other_judges(first: Mapping[str, Row], second: Mapping[str, Row]) -> list[st
 
 def write_quality(run: Path, quality: Row) -> None:
     """Write `quality.json`: how the tuning went, check by check, and why it stopped."""
-    write_atomically(run / QUALITY, json.dumps(quality, indent=2, allow_nan=False).encode())
+    files.write_json(run / QUALITY, quality, indent=2)
 
 
 def read_quality(run: Path) -> Row:
@@ -152,7 +148,7 @@ def read_quality(run: Path) -> Row:
 
 def write_votes(run: Path, votes: Row) -> None:
     """Write `votes.json`: what people said of this run's pairs (`emu vote RUN --results`)."""
-    write_atomically(run / VOTES, json.dumps(votes, indent=2, allow_nan=False).encode())
+    files.write_json(run / VOTES, votes, indent=2)
 
 
 def read_votes(run: Path) -> Row:
@@ -162,43 +158,3 @@ def read_votes(run: Path) -> Row:
         return {}
     votes: Row = read_json(path, shapes.Votes, remedy="count the votes again with `emu vote --results`")
     return votes
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside `path`, then rename into place; makes the folder where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        error.filename = str(path)  # of a full disk the system names none
-        raise
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def write_alone(path: Path, content: bytes) -> None:
-    """As `write_atomically`, of a file that nobody else writes: what a killed writer left beside it goes."""
-    sweep(path.parent, path.name)
-    write_atomically(path, content)
-
-
-def sweep(folder: Path, name: str = "*") -> None:
-    """Remove what writers that were killed left beside their files; for who alone writes those of that name."""
-    for left in folder.glob(f".{name}.*.tmp"):
-        if re.fullmatch(r"\..+\.\d+\.tmp", left.name) and left.is_file():
-            left.unlink(missing_ok=True)
-
-
-def to_disk(path: Path) -> None:
-    """Wait until a file, or what a folder lists, would outlive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_rows(path: Path, rows: Iterable[Row]) -> None:
-    write_atomically(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode())

@@ -15,7 +15,7 @@ from typing import Any, NotRequired, TypedDict
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_warn
 
-from emu import runs
+from emu import files, runs
 from emu.data.pictures import Opener
 from emu.data.sources.openers import stamp
 from emu.data.survey import Picture
@@ -64,7 +64,7 @@ class SameSet(L.Callback):
         if then:
             now["pictures"] = [{**row, **known} for known, row in zip(then["pictures"], now["pictures"], strict=True)]
         if trainer.is_global_zero:
-            runs.write_atomically(path, json.dumps(now).encode())
+            files.write_json(path, now)
             self._sums = Sums(now, [one.entry.open for one in pictures], path, root=data.root)
 
     def on_train_batch_start(self, *args: Any) -> None:
@@ -106,7 +106,7 @@ class Sums:
             self._look(rows[i], self.openers[i])
         try:
             if not self._changed and self.path.exists():
-                runs.write_atomically(self.path, json.dumps(self.document).encode())
+                files.write_json(self.path, self.document)
         except OSError as error:
             rank_zero_warn(f"{self.path}: not kept ({error.strerror}); the set will be read again")
 
@@ -116,7 +116,7 @@ class Sums:
             if touched and touched == row.get("touched") and "content" in row:
                 return
             with opener() as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
+                content = files.sha256(stream)
         except (OSError, ValueError):  # gone or damaged by now: whoever decodes it says so
             return
         if row.get("content", content) != content:

@@ -20,6 +20,7 @@ from emu import adapters, folders, locks, runs
 from emu.data.prompts import load_prompts, prompt_batches, sample_row
 from emu.drawn import black, to_pixels
 from emu.errors import UserError
+from emu.files import sweep
 from emu.models.loading import find_checkpoint, load_model
 from emu.module import TextToImageModule
 from emu.settings import draw, drawn_with, require_drawable
@@ -108,7 +109,7 @@ def identity(model: str) -> str:
 def claim(out: Path, rows: list[Row]) -> set[str]:
     """The files still to draw; pictures that an earlier call drew otherwise are removed."""
     for folder in (out, out / PLANNED):
-        runs.sweep(folder)
+        sweep(folder)
     recorded = [folder for folder in (out, out / PLANNED) if (folder / runs.SAMPLES).exists()]
     if not recorded and out.exists() and any(one.name not in (PLANNED, locks.NAME) for one in out.iterdir()):
         raise UserError(f"{out}: holds files that `emu sample` did not draw; name another folder")

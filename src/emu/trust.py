@@ -6,7 +6,6 @@ with the sum of its source: it asks again when that has changed, though not when
 """
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
+from emu import files
 from emu.errors import UserError
 from emu.records import read_json
 
@@ -127,6 +127,4 @@ def _remember(root: str) -> None:
     os.environ[VARIABLE] = ",".join(filter(None, [os.environ.get(VARIABLE), root]))
     kept = _kept() | {str(place): _sum(place)}
     if kept != _kept():
-        from emu.runs import write_atomically  # with which NumPy comes
-
-        write_atomically(_store(), json.dumps(kept, indent=1).encode())
+        files.write_json(_store(), kept, indent=1)

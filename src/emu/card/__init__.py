@@ -14,8 +14,8 @@ from emu.card.blocks import Card, Pictures, Section, Told, count
 from emu.card.markdown import markdown
 from emu.curate.curated import Curated, read_curated, read_review
 from emu.errors import UserError
+from emu.files import write
 from emu.places import without_places
-from emu.runs import write_alone
 
 README = "README.md"
 PAGE = "card.html"
@@ -39,7 +39,7 @@ def write_card(folder: Path, *, paths: bool = False) -> list[Path]:
         _require_ours(path)
     card = make_card(curated, review)
     for path, text in zip(files, (markdown(card), html.page(card, folder)), strict=True):
-        write_alone(path, marked(text).encode())
+        write(path, marked(text), alone=True)
     return files
 
 

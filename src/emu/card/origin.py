@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from emu import files
 from emu.card.blocks import Block, Cell, Section, Table, Told, Verbatim
 from emu.curate import manifest
 from emu.curate.curated import REVIEW, Curated
@@ -20,8 +21,7 @@ PACKAGES = ("emu-quality-tuning", "pillow", "numpy", "pyarrow")
 def file_sha256(path: Path) -> str:
     """UserError: a picture that metadata.jsonl names is not there."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return files.sha256(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); mend it, or take it out of {METADATA}") from None
 

@@ -7,6 +7,8 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from emu.averaging import local
+
 
 class Copies:
     """Copies into the same memory time and again: to be given new pages takes longer than to copy.
@@ -23,10 +25,10 @@ class Copies:
 
         def copy(tensor: Tensor) -> Tensor:
             nonlocal used
-            local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
-            buffer = self._buffer(used, local.detach())
+            share = local(tensor).detach()
+            buffer = self._buffer(used, share)
             used += 1
-            buffer.copy_(local.detach(), non_blocking=True)
+            buffer.copy_(share, non_blocking=True)
             if isinstance(tensor, DTensor):
                 mesh, placements = tensor.device_mesh, tensor.placements
                 return DTensor.from_local(buffer, mesh, placements, shape=tensor.shape, stride=tensor.stride())

@@ -1,6 +1,5 @@
 """Checkpoints in one file: written beside, synced, renamed, summed up; in the background where that is asked for."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
@@ -14,6 +13,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from torch import Tensor
 
+from emu import files
 from emu.checkpoints import gathered
 from emu.checkpoints.copies import Copies
 from emu.checkpoints.sums import Summed, commit, remove, require_finite, require_space, verify
@@ -118,15 +118,14 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
     """Write one file and its sum. UserError as for `Durable.save_checkpoint`."""
     tensors = dict(tensors_in(checkpoint))
     require_finite(path, tensors)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = files.beside_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         require_space(path.parent, sum(tensor.nbytes for tensor in tensors.values()))
         with beside.open("wb") as file:
             summed = Summed(file)
             torch.save(checkpoint, cast(BinaryIO, summed))
-            file.flush()
-            os.fsync(file.fileno())
+        files.to_disk(beside)
         commit(beside, path, {**summed.told(), "step": checkpoint["global_step"]})
     except OSError as error:
         raise UserError(f"{path}: not saved ({error.strerror}); the last good one stays") from error

@@ -4,7 +4,6 @@ Notable: no process ever holds the whole. The tensors are torch's (`torch.distri
 process and `.metadata`), what is no tensor lies in `rest.pt`, and nothing of it is unpickled without an allow-list.
 """
 
-import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -17,11 +16,12 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystem, FileSystemWriter
 from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.state_dict_saver import _save_state_dict
-from torch.distributed.tensor import DTensor
 from torch.futures import Future
 
+from emu.averaging import local
 from emu.checkpoints.sums import Summed, commit, require_finite, require_space
 from emu.errors import UserError
+from emu.files import to_disk
 
 METADATA, REST = ".metadata", "rest.pt"
 
@@ -122,15 +122,9 @@ class Writer(FileSystemWriter):
         super().finish(metadata, [of_one[:-1] for of_one in results])
         with self.fs.create_stream(self.beside / REST, "wb") as file:
             torch.save(self.rest, file)
-            file.flush()
-            os.fsync(file.fileno())
+        to_disk(self.beside / REST)
         files = {name: told for of_one in results for name, told in of_one[-1].items()} | self.fs.sums
         commit(self.beside, self.final, {"files": dict(sorted(files.items())), "step": self.step})
-
-
-def local(value: Tensor) -> Tensor:
-    """What of a tensor this process holds."""
-    return value.to_local() if isinstance(value, DTensor) else value
 
 
 def _flat(tree: dict[str, Any]) -> Generator[tuple[str, Tensor], None, None]:

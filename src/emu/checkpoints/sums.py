@@ -11,6 +11,7 @@ from torch import Tensor
 
 from emu import runs
 from emu.errors import UserError
+from emu.files import sha256, sweep, write_json
 
 
 class Summed:
@@ -58,9 +59,7 @@ def commit(beside: Path, path: Path, told: dict[str, Any]) -> None:
     if path.is_dir() or (beside.is_dir() and path.exists()):  # of these a rename makes no single step
         path.rename(aside(path))
     beside.rename(path)
-    runs.write_atomically(sums_of(path), json.dumps(told).encode())
-    for one in (sums_of(path), path.parent):
-        runs.to_disk(one)
+    write_json(sums_of(path), told, durable=True)
     remove(aside(path))
 
 
@@ -75,7 +74,7 @@ def remove(path: Path) -> None:
 def clear(run: Path) -> None:
     """Remove what a run that was killed left beside its files; what a save had put aside comes back."""
     for folder in (run, *run.glob("step-[0-9]*")):
-        runs.sweep(folder)
+        sweep(folder)
     for folder in (run, run / runs.CHECKPOINTS):
         for left in folder.glob(".*.ckpt.old"):
             place = left.with_name(left.name.removeprefix(".").removesuffix(".old"))
@@ -109,10 +108,7 @@ def verify(path: Path, *, share: tuple[int, int] = (0, 1)) -> None:
 
 
 def _sha256(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(path) if path.is_file() else None
 
 
 def newest(run: Path) -> Path | None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emu import files
 from emu.compare.curated import read_config
 from emu.compare.folders import are_folders, read_folders
 from emu.compare.guarding import guarded, look
@@ -18,7 +19,6 @@ from emu.compare.report import report
 from emu.compare.table import table
 from emu.compare.verdict import verdict
 from emu.places import without_places
-from emu.runs import write_alone
 
 if TYPE_CHECKING:
     from emu.compare.judging import Bench
@@ -88,7 +88,7 @@ def compare(
         (out, page),
         (out.with_name("verdict.json"), json.dumps(document, indent=2, allow_nan=False)),
     ):
-        write_alone(path, content.encode())
+        files.write(path, content, alone=True)
     return table(verdicts)
 
 

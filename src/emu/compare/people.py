@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emu import runs
+from emu import files, runs
 from emu.compare.agreement import kappa
 from emu.compare.pairs import CRITERIA, Pair, Run
 from emu.errors import UserError
@@ -90,7 +90,7 @@ def _key(pair: Pair) -> Key:
 
 
 def _sum(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return files.sha256(path) if path.is_file() else None
 
 
 def _said(run: Run, name: str, document: dict[str, Any], counted: list[tuple[Pair, Votes]]) -> dict[str, Any]:

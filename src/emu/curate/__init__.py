@@ -56,7 +56,7 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine, 
     existed = out.exists()
     with locks.alone(out, "emu curate", name=ledger.LOCK):
         ledger.sweep(out)
-        ledger.write_durably(out / ledger.FOLDER / RUN, json.dumps(_identity(funnel, source)).encode())
+        ledger.write_durably(out / ledger.FOLDER / RUN, json.dumps(_identity(funnel, source)))
         try:
             if not (out / METADATA).exists():
                 _run(funnel, source, out, engine, paths=paths)
@@ -91,7 +91,7 @@ def _run(funnel: Funnel, source: str, out: Path, engine: Engine, *, paths: bool)
     manifest.write(out, funnel, fates, shards, told)
     from emu.curate.page import page
 
-    ledger.write_durably(out / PAGE, page(funnel, fates, shards, told).encode())
+    ledger.write_durably(out / PAGE, page(funnel, fates, shards, told))
     require_some(funnel, fates, counts, lambda name: column(shards, name))
     kept = manifest.kept(out / manifest.NAME)
     needles.write_pictures(out, kept, _source(funnel, source), funnel.readable)

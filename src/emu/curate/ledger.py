@@ -14,10 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emu import runs
+from emu import files
 from emu.errors import UserError, of_the_system
 from emu.records import parse
-from emu.runs import to_disk, write_atomically
 
 FOLDER = ".curate"
 LOCK = f"{FOLDER}/lock"
@@ -56,7 +55,7 @@ def write_kept(out: Path, sha256: str, content: bytes) -> None:
     path = kept_file(out, sha256)
     if not path.exists():
         with told_of_the_disk(path):
-            write_atomically(path, content)
+            files.write(path, content)
 
 
 def write_table(path: Path, table: pa.Table, told: dict[str, Any]) -> None:
@@ -66,12 +65,10 @@ def write_table(path: Path, table: pa.Table, told: dict[str, Any]) -> None:
     write_durably(path, buffer.getvalue())
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes | str) -> None:
     """Beside, synced, renamed. UserError where the disk does not take it."""
     with told_of_the_disk(path):
-        write_atomically(path, content)
-        to_disk(path)
-        to_disk(path.parent)
+        files.write(path, content, durable=True)
 
 
 @contextmanager
@@ -87,8 +84,8 @@ def sweep(out: Path) -> None:
     """Remove what jobs that were killed had half written, wherever it lies in a curated folder."""
     for pattern in ("images", "upsampled", FOLDER, f"{FOLDER}/shards", f"{FOLDER}/fetched/*"):
         for folder in out.glob(pattern):
-            runs.sweep(folder)
-    runs.sweep(out)
+            files.sweep(folder)
+    files.sweep(out)
 
 
 def marked(table: pa.Table, told: dict[str, Any]) -> pa.Table:

@@ -4,7 +4,6 @@
 kept, every score, the source's own columns; in the footer the config, the counts and what the thresholds became.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from emu import shapes
+from emu import files, shapes
 from emu.curate import ledger
 from emu.curate.config import Funnel
 from emu.curate.decide import Fates, tables
@@ -21,7 +20,6 @@ from emu.curate.work import STAYED
 from emu.data.sources.kinds import METADATA
 from emu.errors import UserError
 from emu.records import fault
-from emu.runs import to_disk
 
 NAME = "manifest.parquet"
 IMAGES = "images"
@@ -31,16 +29,8 @@ EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}  # the other formats are their own
 
 def write(out: Path, funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any]) -> None:
     """From the shards, one in memory at a time; whole or not there."""
-    path = out / NAME
-    beside = path.with_name(f".{NAME}.{os.getpid()}.tmp")
-    try:
-        with ledger.told_of_the_disk(path):
-            _stream(beside, funnel, fates, shards, told)
-            to_disk(beside)
-            beside.replace(path)
-            to_disk(out)
-    finally:
-        beside.unlink(missing_ok=True)
+    with ledger.told_of_the_disk(out / NAME), files.replacing(out / NAME, durable=True) as beside:
+        _stream(beside, funnel, fates, shards, told)
 
 
 def _stream(beside: Path, funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from emu import files
 from emu.curate.ledger import kept_file, told_of_the_disk, write_durably
 from emu.curate.picture import read
 from emu.curate.stage import Row
@@ -20,7 +21,6 @@ from emu.data.sources import Entry, Item
 from emu.data.sources.kinds import METADATA
 from emu.data.sources.openers import Remote
 from emu.errors import UserError
-from emu.runs import write_atomically
 
 
 def write_pictures(out: Path, kept: list[Row], source: Iterable[Item], readable: Readable) -> None:
@@ -32,7 +32,7 @@ def write_pictures(out: Path, kept: list[Row], source: Iterable[Item], readable:
         row = wanted.pop(number, None)
         if row is not None and isinstance(item, Entry):
             with told_of_the_disk(out / row["file"]):
-                write_atomically(out / row["file"], _content(out, item, row, readable))
+                files.write(out / row["file"], _content(out, item, row, readable))
         if not wanted:
             return
     raise UserError("SRC: has fewer pictures than when it was measured; name another DST for what it is now")
@@ -67,8 +67,7 @@ def damaged(out: Path, kept: list[Row]) -> list[str]:
 def _is_whole(path: Path, row: Row) -> bool:
     if not path.is_file() or row.get("crop") is not None:
         return path.is_file()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == str(row["sha256"])
+    return files.sha256(path) == str(row["sha256"])
 
 
 def write_metadata(out: Path, kept: list[Row]) -> None:
@@ -79,4 +78,4 @@ def write_metadata(out: Path, kept: list[Row]) -> None:
         own = {"file_name": row["file"], "text": row["text"]}
         where = {"source": row["source"], "sha256": row["sha256"]}
         lines.append(json.dumps({**json.loads(row["source_columns"]), **own, **where}) + "\n")
-    write_durably(out / METADATA, "".join(lines).encode())
+    write_durably(out / METADATA, "".join(lines))

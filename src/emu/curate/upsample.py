@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from emu import locks
+from emu import files, locks
 from emu.curate import ledger
 from emu.curate.curated import original, read_curated
 from emu.curate.upsamplers import LARGEST, Upsampler
@@ -23,7 +23,6 @@ from emu.data.pictures import BadPicture, decode, read_size
 from emu.data.sources.columns import Row
 from emu.data.sources.kinds import METADATA
 from emu.errors import UserError
-from emu.runs import write_atomically
 
 FOLDER = "upsampled"
 MADE = "emu"  # the text of a PNG by which it is known what it was made from
@@ -57,7 +56,7 @@ def upsample(folder: Path, size: int, by: Upsampler | None = None) -> list[Small
         concepts = curated.concepts()
         rows = [_upsampled(folder, row, size, by) for row in _watched(curated.rows)] if by else curated.rows
         marked = [{**row, "upsample": _factor(folder, row["file_name"], size)} for row in rows]
-        ledger.write_durably(folder / METADATA, "".join(json.dumps(row) + "\n" for row in marked).encode())
+        ledger.write_durably(folder / METADATA, "".join(json.dumps(row) + "\n" for row in marked))
     return _counted(list(zip((concepts[row["file_name"]] for row in curated.rows), marked, strict=True)))
 
 
@@ -90,8 +89,8 @@ def _upsampled(folder: Path, row: Row, size: int, by: Upsampler) -> Row:
             return row
         large = by(image, str(row.get("text") or ""), short=size, seed=int(made["seed"]))
         with ledger.told_of_the_disk(folder / file):
-            write_atomically(folder / file, _png(large, text))
-    made["made_sha256"] = hashlib.sha256((folder / file).read_bytes()).hexdigest()
+            files.write(folder / file, _png(large, text))
+    made["made_sha256"] = files.sha256(folder / file)
     return {**row, "file_name": file, "upsampled_from": made}
 
 

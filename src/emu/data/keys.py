@@ -2,6 +2,7 @@
 
 import hashlib
 
+from emu import files
 from emu.data.buckets import Bucket
 from emu.data.fitting import PREPROCESSING
 from emu.data.pictures import Opener
@@ -16,7 +17,7 @@ class Digests:
     def __call__(self, file: Opener) -> str:
         if file not in self.known:
             with file() as stream:
-                self.known[file] = hashlib.file_digest(stream, "sha256").hexdigest()
+                self.known[file] = files.sha256(stream)
         return self.known[file]
 
 

@@ -4,7 +4,6 @@ The set is drawn by the simulated web; everything after that is what a user runs
 `emu fit` with the config of each architecture, `emu compare`. A second call goes on where the first one stopped.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from emu import files
 from emu.errors import UserError
 from emu.records import read_json
 from emu.runs import read_quality
@@ -58,12 +58,12 @@ def draw_needles(folder: Path, number: int) -> None:
         scene = world.needle(i)
         scene.render().save(folder / f"{i:05d}.png")
         rows.append({"file_name": f"{i:05d}.png", "text": scene.caption})
-    _write_lines(folder / "metadata.jsonl", rows)
+    files.write_lines(folder / "metadata.jsonl", rows)
 
 
 def draw_prompts(path: Path, number: int) -> None:
     """Prompts with their group: a quarter is of kinds that no needle shows."""
-    _write_lines(path, World(PROMPTS_SEED).prompts(number, unseen=number // 4))
+    files.write_lines(path, World(PROMPTS_SEED).prompts(number, unseen=number // 4))
 
 
 def tune(out: Path, steps: int) -> None:
@@ -115,16 +115,10 @@ def _last_words(log: Path) -> str:
     return spoken[-1][:110] if spoken else "waiting"
 
 
-def _write_lines(path: Path, rows: list[dict[str, str]]) -> None:
-    beside = path.with_suffix(".part")
-    beside.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    beside.replace(path)
-
-
 def _refuse_another(out: Path, asked: dict[str, int]) -> None:
     """A folder holds one tour: pictures of two sizes of it would not compare."""
     path = out / "demo.json"
     if path.exists() and read_json(path, dict[str, int], remedy="remove it") != asked:
         raise UserError(f"--out {out}: holds a demo of another size; name another folder, or remove this one")
     out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asked))
+    files.write_json(path, asked)

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from emu import adapters, folders, runs
+from emu import adapters, files, folders
 from emu.errors import UserError
 from emu.formats import Format
 from emu.formats.folder import plain
@@ -43,7 +43,7 @@ class LoRA(Format):
             **about,
         }
         content = save({name: weight.contiguous() for name, weight in weights.items()}, header)
-        runs.write_atomically(out, content)
+        files.write(out, content)
 
     def load(self, model: TextToImageModule, out: Path) -> Any:
         base = folders.locate(model.pretrained)

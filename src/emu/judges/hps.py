@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, CLIPModel
 
+from emu import files
 from emu.errors import UserError
 from emu.judges.embedding import Embedder
 from emu.judges.judge import Card, Judge
-from emu.judges.weights import file_sha256, loaded, read_tensors, require_sha256
+from emu.judges.weights import loaded, read_tensors, require_sha256
 
 BASE = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 
@@ -96,7 +97,7 @@ class OpenClipEmbedder(Embedder):
     @cached_property
     def sha256(self) -> str:
         """Of the published file."""
-        return file_sha256(self.checkpoint)
+        return files.sha256(self.checkpoint)
 
 
 def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

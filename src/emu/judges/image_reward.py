@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, BlipTextConfig, BlipVisionConfig, BlipVisionModel
 from transformers.models.blip.modeling_blip_text import BlipTextModel
 
+from emu import files
 from emu.errors import UserError
 from emu.judges.embedding import Preprocessing
 from emu.judges.judge import Card, Judge, versions
-from emu.judges.weights import file_sha256, loaded, read_tensors, require_sha256
+from emu.judges.weights import loaded, read_tensors, require_sha256
 
 TOKENS = 35  # the longest prompt that it learned from
 HEAD_WIDTH = 64  # of each attention head, in both of BLIP's encoders
@@ -92,7 +93,7 @@ class ImageReward(Judge):
     @cached_property
     def sha256(self) -> str:
         """Of the published file."""
-        return file_sha256(self.path)
+        return files.sha256(self.path)
 
     @cached_property
     def preprocessing(self) -> Preprocessing:

@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from emu import files
 from emu.errors import UserError
 from emu.judges.embedding import Embedder
 from emu.judges.judge import Card, Judge
-from emu.judges.weights import file_sha256, read_tensors, require_sha256
+from emu.judges.weights import read_tensors, require_sha256
 
 Layouts = Mapping[str, Callable[[int], nn.Module]]
 
@@ -65,7 +66,7 @@ class LaionAesthetic(Judge):
     ) -> None:
         self.path = Path(head)
         self.head = read_head(self.path, self.layouts, wanted=self.wanted)
-        self.sha256 = file_sha256(self.path)
+        self.sha256 = files.sha256(self.path)
         require_sha256(self.sha256, sha256, of=head)
         self.embedder = Embedder(model, sha256=model_sha256)
 

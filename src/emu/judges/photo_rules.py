@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from emu import files
 from emu.bundled import resolve
 from emu.judges.judge import Card, Judge, versions
-from emu.judges.weights import file_sha256
 
 LONGEST = 256  # pixels of the longer side: what is sharp depends on how large it is shown
 LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709, on the stored values
@@ -44,7 +44,7 @@ class PhotoRules(Judge):
     def describe(self) -> Card:
         accuracy = json.loads(Path(resolve(ACCURACY)).read_text())
         return {
-            "sha256": file_sha256(Path(__file__)),  # the rules are their own weights
+            "sha256": files.sha256(Path(__file__)),  # the rules are their own weights
             "preprocessing": f"antialiased bilinear to at most {LONGEST} pixels a side, RGB in [0, 1]",
             "score": "mean of exposure, contrast, colourfulness and sharpness",
             "sources": "Mertens 2007; Peli 1990; Hasler and Suesstrunk 2003; Crete 2007",

@@ -27,12 +27,6 @@ def read_tensors(path: Path, *, wanted: str) -> Any:
         raise UserError(f"{path}: not read as weights ({said}); name {wanted}") from error
 
 
-def file_sha256(path: Path) -> str:
-    """Of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def weights_sha256(model: nn.Module) -> str:
     """Of a model's tensors in the order of their names: the same for a hub name and for a copy in a folder."""
     digest = hashlib.sha256()

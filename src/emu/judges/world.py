@@ -13,9 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from emu import files
 from emu.bundled import resolve
 from emu.judges.judge import Card, Judge, versions
-from emu.judges.weights import file_sha256
 from emu.world import COLOURS, KINDS, PLACES, QUALITIES, TIMES, named
 
 SIDE = 32  # pixels
@@ -61,7 +61,7 @@ class _WorldJudge(Judge):
         self.reader.load_state_dict(
             {k: v.float() for k, v in load_file(weights).items() if "num_batches" not in k}, strict=False
         )
-        self.sha256 = file_sha256(weights)
+        self.sha256 = files.sha256(weights)
         self.accuracy = json.loads(weights.with_suffix(".json").read_text())
 
     def describe(self) -> Card:

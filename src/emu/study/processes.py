@@ -5,7 +5,6 @@ its runs live on, the same command waits for each and goes on from there, and tw
 """
 
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -19,8 +18,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from emu import files
 from emu.records import read_json
-from emu.runs import read_quality, write_atomically
+from emu.runs import read_quality
 
 FLAGS = "flags.json"  # in a run folder: what it was made with, written when it has ended well
 
@@ -107,7 +107,7 @@ class Runner:
                 self._started.append(process)
             code = process.wait()
             if code == 0 and job.run is not None:
-                write_atomically(job.run / FLAGS, json.dumps(job.flags).encode())
+                files.write_json(job.run / FLAGS, job.flags)
             with self._guard:
                 self._started.remove(process)
                 self._slots.append(slot)

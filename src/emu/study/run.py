@@ -1,10 +1,9 @@
 """A study from its file to its table: sets, encoders, runs, results. What is done already is not done again."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from emu import runs
+from emu import files
 from emu.errors import UserError
 from emu.study.outcome import read
 from emu.study.plan import WORLD as PLACE
@@ -34,7 +33,7 @@ def run(study: Study, *, out: Path, jobs: int = 1) -> str:
     failed = runner.run(fits)
     told = _results(study, out)
     if told["arms"]:
-        runs.write_alone(out / "study.json", json.dumps(told, indent=1, allow_nan=False).encode())
+        files.write_json(out / "study.json", told, indent=1, alone=True)
     _raise(failed)
     return f"{table(told)}\n\n{_plotted(told, out / 'study.svg')}"
 
@@ -79,7 +78,7 @@ def _results(study: Study, out: Path) -> dict[str, Any]:
 
 def _plotted(told: dict[str, Any], path: Path) -> str:
     try:
-        runs.write_alone(path, plot(told))
+        files.write(path, plot(told), alone=True)
     except UserError as error:
         return str(error)
     return f"{path}: the same as a picture"

@@ -4,15 +4,14 @@ A set is a folder as `emu fit` takes it. What is there already is not drawn agai
 set as complete.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from emu import files
 from emu.errors import UserError
-from emu.runs import write_atomically
 from emu.world import World
 from emu.world.scene import Scene
 
@@ -28,7 +27,7 @@ def draw_sets(folder: Path, asked: Mapping[str, Any]) -> None:
     for name, amount in asked.items():
         if name == "prompts":
             rows = World(PROMPTS_SEED).prompts(amount, unseen=amount // 4)
-            _write_lines(folder / "prompts.jsonl", [row for row in rows for _ in range(asked.get("draws", 1))])
+            files.write_lines(folder / "prompts.jsonl", [row for row in rows for _ in range(asked.get("draws", 1))])
         elif name != "draws":
             draw_set(folder / name, amount)
 
@@ -45,7 +44,7 @@ def draw_set(folder: Path, amount: Mapping[str, int]) -> None:
     for i, scene in enumerate(scenes):
         scene.render().save(folder / f"{i:05d}.png")
         rows.append({"file_name": f"{i:05d}.png", "text": scene.caption})
-    _write_lines(folder / "metadata.jsonl", rows)
+    files.write_lines(folder / "metadata.jsonl", rows)
 
 
 def _scenes(amount: Mapping[str, int]) -> Iterator[Scene]:
@@ -53,7 +52,3 @@ def _scenes(amount: Mapping[str, int]) -> Iterator[Scene]:
     for stream in STREAMS:
         draw = world.needle if stream == "needles" else world.haystack
         yield from map(draw, range(amount.get(stream, 0)))
-
-
-def _write_lines(path: Path, rows: list[dict[str, str]]) -> None:
-    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows).encode())

@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from emu.curate.curated import Curated, read_curated, read_review
 from emu.errors import UserError
-from emu.runs import write_alone
+from emu.files import write
 from emu.taste.decisions import decisions, files_of, groups
 from emu.taste.embeddings import Embeddings, Matrix, load_eye
 from emu.taste.head import HEAD, write_head
@@ -131,4 +131,4 @@ def _write_table(path: Path, files: list[str], score: Matrix, spread: Matrix, pl
     table = pa.table({"file": files, "score": score, "uncertainty": spread, "order": place}).sort_by("order")
     stream = io.BytesIO()
     pq.write_table(table, stream)
-    write_alone(path, stream.getvalue())
+    write(path, stream.getvalue(), alone=True)

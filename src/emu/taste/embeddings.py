@@ -19,6 +19,7 @@ from emu.cache import Cache
 from emu.curate.picture import reduced
 from emu.data.pictures import BadPicture, decode
 from emu.errors import UserError
+from emu.files import sha256
 
 EMBEDDER = "emu.judges.embedding.Embedder"
 CLASS_PATH = re.compile(r"([a-z_]\w*(?:\.\w+)*\.[A-Z]\w*)(?::(.*))?")
@@ -107,7 +108,6 @@ class Embeddings:
 
     def _key(self, path: Path) -> str | None:
         try:
-            with path.open("rb") as file:
-                return f"{hashlib.file_digest(file, 'sha256').hexdigest()}-{self.identity}"
+            return f"{sha256(path)}-{self.identity}"
         except OSError:
             return None

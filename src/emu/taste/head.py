@@ -11,9 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from scipy.special import expit
 
+from emu import files
 from emu.errors import UserError
 from emu.records import parse
-from emu.runs import write_alone
 from emu.taste.logistic import Logistic
 
 HEAD = "taste.safetensors"
@@ -41,7 +41,7 @@ class Head:
 def write_head(path: Path, fitted: Logistic, card: dict[str, Any]) -> None:
     """Whole or not there."""
     tensors = {"weight": fitted.weight, "bias": np.array([fitted.bias])}
-    write_alone(path, save(tensors, metadata={CARD: json.dumps(card, sort_keys=True)}))
+    files.write(path, save(tensors, metadata={CARD: json.dumps(card, sort_keys=True)}), alone=True)
 
 
 def read_head(path: Path) -> Head:

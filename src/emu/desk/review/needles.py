@@ -11,12 +11,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from emu import files
 from emu.data.sources.kinds import METADATA
 from emu.desk.review.results import NAME, results
 from emu.desk.review.study import Review
 from emu.desk.review.waiting import by_pass
 from emu.errors import UserError
-from emu.runs import sweep, to_disk, write_atomically
 
 MARK = ".reviewed.json"  # what the folder is made from
 
@@ -38,9 +38,8 @@ def write_needles(review: Review, out: Path) -> str:
             _bring(review.folder / file, out / file)
         _drop_others(out, set(kept))
         os.sync()  # once for all pictures, before the file that says that they are there
-        write_atomically(out / NAME, json.dumps(told, indent=1, allow_nan=False).encode())
-        write_atomically(out / METADATA, _metadata(review, kept).encode())
-        to_disk(out)
+        files.write_json(out / NAME, told, indent=1)
+        files.write(out / METADATA, _metadata(review, kept), durable=True)
     except OSError as error:
         raise UserError(f"--out {out}: {error.strerror}; make room there and give the same command again") from error
     return f"{out}: {len(kept):,} of {len(review.pictures):,} pictures{'; ' if waits else ''}{waits}"
@@ -66,22 +65,17 @@ def _claim(out: Path, mark: dict[str, str]) -> None:
             ours = False
         if not ours:
             raise UserError(f"--out {out}: holds something else; name a new folder")
-    write_atomically(out / MARK, json.dumps(mark).encode())
+    files.write_json(out / MARK, mark)
     (out / METADATA).unlink(missing_ok=True)  # until all is there
     for folder in {out, *(path.parent for path in out.rglob(".*.tmp"))}:
-        sweep(folder)
+        files.sweep(folder)
 
 
 def _bring(source: Path, to: Path) -> None:
     if to.exists() and to.stat().st_size == source.stat().st_size:
         return
-    to.parent.mkdir(parents=True, exist_ok=True)
-    beside = to.with_name(f".{to.name}.{os.getpid()}.tmp")
-    try:
+    with files.replacing(to) as beside:
         shutil.copyfile(source, beside)
-        beside.replace(to)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _drop_others(out: Path, kept: set[str]) -> None:

@@ -18,7 +18,7 @@ from emu.data.sources import Entry, Wanted
 from emu.data.sources.kinds import METADATA
 from emu.data.sources.rows import read_rows
 from emu.errors import UserError, printable
-from emu.runs import write_atomically
+from emu.files import sha256, write_json
 
 HIDDEN = ".review"  # a folder in the folder: sums and thumbnails
 SUMS = "sums.json"
@@ -86,13 +86,13 @@ def _sums(folder: Path, files: list[str]) -> dict[str, str]:
         before = known.get(file)
         if before and before[:2] == [stat.st_size, stat.st_mtime_ns]:
             return before
-        return [stat.st_size, stat.st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()]
+        return [stat.st_size, stat.st_mtime_ns, sha256(path)]
 
     try:
         with ThreadPoolExecutor() as pool:
             found = dict(zip(files, pool.map(one, files), strict=True))
         if found != known:
-            write_atomically(place, json.dumps(found).encode())
+            write_json(place, found)
     except OSError as error:
         raise UserError(f"{folder}: {error}; the review keeps sums and thumbnails in {HIDDEN}") from error
     return {file: told[2] for file, told in found.items()}

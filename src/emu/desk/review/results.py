@@ -4,7 +4,6 @@
 its end and the caption that stands.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from emu import files
 from emu.desk.review.plan import RULES, Pass
 from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing
 from emu.desk.review.study import Review
@@ -20,7 +20,6 @@ from emu.desk.review.tables import guidelines, look_events, looks
 from emu.desk.review.telling import captions
 from emu.desk.review.waiting import words
 from emu.errors import UserError
-from emu.runs import write_alone
 from emu.statistics.agreement import krippendorff_alpha
 
 NAME = "review.json"
@@ -49,7 +48,7 @@ def results(review: Review) -> dict[str, Any]:
 def write_results(review: Review) -> str:
     """Write `review.json` into the folder; return the table."""
     told = results(review)
-    write_alone(review.folder / NAME, json.dumps(told, indent=1, allow_nan=False).encode())
+    files.write_json(review.folder / NAME, told, indent=1, alone=True)
     return table(told)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from emu import files
 from emu.data.pictures import BadPicture, decode
 from emu.desk.review.pictures import HIDDEN, Shown
 from emu.errors import UserError
-from emu.runs import write_atomically
 
 SIDE = 360  # pixels of the longer side: sharp on a dense screen
 MAX_PIXELS = 200_000_000
@@ -29,7 +29,7 @@ def thumbnail(folder: Path, picture: Shown) -> bytes:
         small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         small.save(buffer, "WEBP", quality=82, method=2)
-        write_atomically(place, buffer.getvalue())
+        files.write(place, buffer.getvalue())
         return buffer.getvalue()
 
 

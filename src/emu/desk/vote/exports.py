@@ -3,20 +3,19 @@
 Pictures are named relative to the file that names them, so that both may move together.
 """
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from emu import files
 from emu.desk.vote.attention import kept
 from emu.desk.vote.matches import Match
 from emu.desk.vote.questions import APPEAL, MATCH
 from emu.desk.vote.study import Study
 from emu.desk.vote.tally import majority, sign
 from emu.desk.vote.votes import Vote, read_votes
-from emu.runs import write_alone
 
 
 def write_votes(study: Study, path: Path) -> int:
@@ -80,6 +79,6 @@ def _relative(picture: Path, to: Path) -> str:
 
 
 def _write(path: Path, rows: Iterable[dict[str, Any]]) -> int:
-    lines = [json.dumps(row) for row in rows]
-    write_alone(path, "".join(f"{line}\n" for line in lines).encode())
+    lines = list(rows)
+    files.write_lines(path, lines, alone=True)
     return len(lines)
