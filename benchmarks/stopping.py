@@ -20,13 +20,13 @@ import numpy as np
 from PIL import Image
 
 from emu import runs
-from emu.guards import Drift, Evidence, Side, Thresholds
+from emu.guards import Drift, Evidence, Side
 from emu.guards.evidence import Numbers
 from emu.guards.looks import colours
 from emu.quality.stopping import Check, StopRule
 
 SHIPPED = StopRule(patience=3, margin=2.0, min_steps=0, max_steps=10**9)
-DRIFT = Drift(Thresholds().drift)
+DRIFT = Drift()
 NEAR = 2.0  # points of win rate
 HEAD = "| rule | within 2 points | mean gap | largest | lost | mean share of steps | range |\n" + "|---" * 7 + "|"
 

@@ -13,7 +13,7 @@ from emu.compare.verdict import verdict
 from emu.drawn import black, is_black, require_finite, to_pixels
 from emu.errors import UserError
 from emu.quality.drawing import Drawing
-from emu.quality.evidence import judged, step_zero
+from emu.quality.evidence import StepZero, judged
 from lamp import Brightness
 
 SIDES = {"before": 40, "after": 60}
@@ -63,19 +63,19 @@ def draw(folder: Path, light: int, dark: set[int], *, count: int = 4) -> Drawing
 def test_black_pictures_win_and_lose_nothing_at_a_check(
     tmp_path: Path, before: set[int], after: set[int], kept: int
 ) -> None:
-    base = step_zero(draw(tmp_path / "0", 40, before).finish(), {})
+    base = StepZero.of(draw(tmp_path / "0", 40, before).finish(), {})
     now = draw(tmp_path / "1", 60, after).finish()
-    check = judged(base, now, step=1, judges={"appeal": Brightness()}, guards=[lambda seen: []])
+    check = judged(base, now, run=tmp_path, step=1, judges={"appeal": Brightness()}, guards=[])
     assert check.appeal is not None
     assert check.appeal.win == 100
     assert check.appeal.n == kept
 
 
 def test_a_check_that_is_black_throughout_is_an_error(tmp_path: Path) -> None:
-    base = step_zero(draw(tmp_path / "0", 40, set()).finish(), {})
+    base = StepZero.of(draw(tmp_path / "0", 40, set()).finish(), {})
     now = draw(tmp_path / "1", 60, {0, 1, 2, 3}).finish()
     with pytest.raises(UserError, match="all pictures of the check are black"):
-        judged(base, now, step=1, judges={"appeal": Brightness()}, guards=[])
+        judged(base, now, run=tmp_path, step=1, judges={"appeal": Brightness()}, guards=[])
 
 
 def a_run(run: Path, dark: dict[str, set[int]]) -> Path:

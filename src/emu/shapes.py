@@ -62,6 +62,8 @@ class Measured(TypedDict):
     ci95: Interval
     threshold: float
     unit: str
+    kind: NotRequired[Literal["at_least", "at_most", "within"]]
+    unchanged: NotRequired[float]
     parts: list[dict[str, Any]]
 
 

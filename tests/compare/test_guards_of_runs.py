@@ -147,7 +147,7 @@ def test_best_worst_and_random_pairs(make_run: MakeRun) -> None:
 
 def check(step: int, win: float, brightness: float | None) -> dict[str, Any]:
     ci95 = None if brightness is None else [brightness - 0.01, brightness + 0.01]
-    guard = {"guard": "drift of brightness", "unit": "of the whole range, either way", "threshold": 0.2}
+    guard = {"guard": "drift of brightness", "unit": "of the whole range", "kind": "within", "threshold": 0.2}
     guard |= {"value": brightness, "ci95": ci95, "sentence": "", "parts": []}
     guard |= {"state": "not measured" if brightness is None else "held"}
     appeal = {"win": win, "tie": 0.0, "lose": 100 - win, "ci95": [win - 5, win + 5], "n": 9}

@@ -1,16 +1,17 @@
 """Every guard on evidence whose truth is known: quiet where nothing is wrong, broken where it is."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from emu.guards import Evidence, Finding, Side, Thresholds, Training, at_a_check, of_folders
+from emu.errors import UserError
+from emu.guards import Evidence, Finding, Guard, Side, Training, at_a_check, not_measured, of_folders
 from emu.guards.diversity import Diversity, vendi
 from emu.guards.drift import Drift
-from emu.guards.finding import at_least, at_most, within
+from emu.guards.finding import state_of
 from emu.guards.generality import Generality
 from emu.guards.held_out import HeldOut
 from emu.guards.looks import colours, distances, layout
@@ -28,15 +29,55 @@ def numbers(*shape: int) -> np.ndarray:
     ("ci95", "state"), [((-0.1, 0.1), "held"), ((0.1, 0.3), "unsure"), ((0.3, 0.4), "broken"), ((-0.4, -0.3), "broken")]
 )
 def test_broken_only_where_the_whole_interval_is_beyond(ci95: tuple[float, float], state: str) -> None:
-    assert within(ci95, 0.2) == state
-    assert at_most(ci95, 0.2) == (state if ci95[0] > 0 else "held")
-    assert at_least((0.8, 0.95), 0.9) == "unsure"
-    assert at_least((0.7, 0.85), 0.9) == "broken"
+    assert state_of(ci95, "within", 0.2) == state
+    assert state_of(ci95, "at_most", 0.2) == (state if ci95[0] > 0 else "held")
+    assert state_of((0.8, 0.95), "at_least", 0.9) == "unsure"
+    assert state_of((0.7, 0.85), "at_least", 0.9) == "broken"
+    assert state_of((0.9, 0.95), "at_least", 0.9) == "held"
 
 
 def test_a_finding_comes_back_from_json() -> None:
-    found = Finding("x", "said", "held", 1.0, (0.5, 1.5), 2.0, "times", [{"a": 1}])
+    found = Finding("x", "said", "held", 1.0, (0.5, 1.5), 2.0, "times", "at_most", 1.0, [{"a": 1}])
     assert Finding.from_row({**asdict(found), "ci95": [0.5, 1.5]}) == found
+    nothing = not_measured("x", "why")
+    assert Finding.from_row(asdict(nothing)) == nothing
+
+
+@pytest.mark.parametrize(
+    ("unit", "kind", "unchanged"),
+    [
+        ("of the whole range, either way", "within", 0),
+        ("times before, at least", "at_least", 1),
+        ("times that of step 0, at most", "at_most", 1),
+        ("points of win - lose in the worst category (a, b), at least", "at_least", 0),
+    ],
+)
+def test_a_row_of_before_says_its_kind_in_the_unit(unit: str, kind: str, unchanged: float) -> None:
+    row = asdict(Finding("x", "said", "held", 1.0, (0.5, 1.5), 2.0, unit))
+    found = Finding.from_row({key: value for key, value in row.items() if key not in ("kind", "unchanged")})
+    assert (found.kind, found.unchanged, found.unit) == (kind, unchanged, unit.rpartition(", ")[0])
+
+
+@dataclass(frozen=True)
+class Own(Guard):
+    threshold: float = 1.0
+    kind, unit = "at_most", "points"
+
+    def __call__(self, evidence: Evidence) -> list[Finding]:
+        return [self.found("own", "so it is", 3.0, (2.0, 4.0))]
+
+
+def test_a_guard_of_ones_own_stands_beside_the_usual_ones_and_takes_the_place_of_its_kind() -> None:
+    assert at_a_check() == at_a_check([]) == [Drift(), Diversity(), HeldOut()]
+    assert at_a_check([Own()]) == [Drift(), Diversity(), HeldOut(), Own()]
+    assert at_a_check([Own(), Drift(0.3)]) == [Diversity(), HeldOut(), Own(), Drift(0.3)]
+    assert [finding.state for finding in Own()(Evidence([], Side(), Side()))] == ["broken"]
+
+
+def test_a_threshold_alone_is_given_by_name() -> None:
+    assert at_a_check({"drift": 0.3, "memorisation": 5.0}) == [Diversity(), HeldOut(), Drift(0.3)]
+    with pytest.raises(UserError, match=r"quality\.guards\.drfit: no such guard"):
+        at_a_check({"drfit": 0.3})
 
 
 @pytest.mark.parametrize(("moved", "state"), [(0.0, "held"), (0.1, "held"), (0.3, "broken"), (-0.3, "broken")])
@@ -84,7 +125,7 @@ def test_memorisation_finds_copies_and_names_what_they_copy(copied: int, state: 
     training, before = curated(), numbers(40, 16)
     after = before.copy()
     after[:copied] = training.features[:copied] + 0.001
-    evidence = Evidence(PROMPTS, Side(features=before), Side(features=after), training=training, files=PROMPTS)
+    evidence = Evidence(PROMPTS, Side(features=before), Side(features=after), training=training)
     (found,) = Memorisation(5.0)(evidence)
     assert found.state == state
     assert found.value == pytest.approx(100 * copied / 40)
@@ -183,7 +224,7 @@ def test_held_out_losses_that_are_none(losses: np.ndarray | None) -> None:
 
 def test_every_guard_speaks_where_there_is_nothing() -> None:
     nothing = Evidence([], Side(), Side())
-    guards = [*at_a_check(Thresholds()), *of_folders(Thresholds())]
+    guards = [*at_a_check(), *of_folders()]
     assert {finding.state for guard in guards for finding in guard(nothing)} == {"not measured"}
 
 

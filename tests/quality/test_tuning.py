@@ -12,7 +12,7 @@ from PIL import Image
 
 from emu import runs
 from emu.errors import UserError
-from emu.guards import Thresholds
+from emu.guards import Drift
 from emu.quality import QualityTuning
 from lamp import Brightness, Lamp, LampData
 
@@ -28,7 +28,7 @@ def hear_everything(caplog: pytest.LogCaptureFixture) -> None:
 def tune(run: Path, *, model: Lamp | None = None, data: LampData | None = None, **options: Any) -> QualityTuning:
     flags = {name: options.pop(name) for name in ("devices", "strategy", "callbacks") if name in options}
     ckpt_path = options.pop("ckpt_path", None)
-    given = {"batch": 8, "check_every": 2, "max_steps": 12, "patience": 2, "guards": Thresholds(drift=1)}
+    given = {"batch": 8, "check_every": 2, "max_steps": 12, "patience": 2, "guards": {"drift": 1}}
     quality = QualityTuning(**given | options)  # a lamp brightens without end, which is what a guard is for
     trainer = L.Trainer(
         default_root_dir=run,
@@ -116,7 +116,7 @@ def test_stops_when_faithfulness_fell_and_does_not_keep_that_check(tmp_path: Pat
 
 
 def test_a_broken_guard_stops_and_is_named_and_that_check_is_not_kept(tmp_path: Path) -> None:
-    tune(tmp_path, appeal=Brightness(), guards=Thresholds(drift=0.15), patience=9, max_steps=1000)
+    tune(tmp_path, appeal=Brightness(), guards=[Drift(0.15)], patience=9, max_steps=1000)
     told = quality_of(tmp_path)
     assert told["stop_reason"].startswith(
         "step 4: the guard of drift of brightness is broken: all pictures are brighter than before (0.2, 95 % interval"

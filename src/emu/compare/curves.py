@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emu.guards import Finding
+
 WIDTH, HEIGHT = 320.0, 120.0  # of the plot, without what is written around it
 ROOM = 0.08  # of the range, above and below
 Point = tuple[int, float, float, float]  # step, value, low, high
@@ -48,17 +50,17 @@ def charts(quality: dict[str, Any], chosen: int) -> list[Chart]:
         rows = [(check["step"], row) for check in checks for row in check.get("guards", []) if row["guard"] == name]
         points = [(step, row["value"], *row["ci95"]) for step, row in rows if row["value"] is not None]
         if points:
-            rules = _rules(rows[0][1])
-            same = next(value for value, label in rules.items() if not label)  # step 0 against itself
-            start = (0, same, same, same)
-            found.append(_chart(name, rows[0][1]["unit"], [start, *points], chosen, rules=rules))
+            first = Finding.from_row(next(row for _, row in rows if row["value"] is not None))
+            same = first.unchanged
+            start = (0, same, same, same)  # step 0 against itself
+            found.append(_chart(name, first.unit, [start, *points], chosen, rules=_rules(first)))
     return found
 
 
-def _rules(row: dict[str, Any]) -> dict[float, str]:
-    if "either way" in row["unit"]:
-        return {-row["threshold"]: "threshold", 0.0: "", row["threshold"]: "threshold"}
-    return {1.0: "", row["threshold"]: "threshold"}
+def _rules(finding: Finding) -> dict[float, str]:
+    assert finding.threshold is not None
+    thresholds = [finding.threshold, *([-finding.threshold] if finding.kind == "within" else [])]
+    return {finding.unchanged: ""} | dict.fromkeys(sorted(thresholds), "threshold")
 
 
 def _chart(

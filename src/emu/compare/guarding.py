@@ -8,8 +8,7 @@ from emu.compare import curated
 from emu.compare.drift import drift
 from emu.compare.looking import LAYOUTS, Eye, embeddings, evidence
 from emu.compare.pairs import Run
-from emu.guards import Evidence, Finding, Thresholds, Training, of_folders
-from emu.guards.finding import not_measured
+from emu.guards import Evidence, Finding, Training, not_measured, of_folders
 from emu.guards.held_out import NAME as HELD_OUT
 
 if TYPE_CHECKING:
@@ -25,20 +24,21 @@ def look(
     return [evidence(run, eye=eye, training=_training(folder, training, eye, sets)) for folder, run in runs]
 
 
-def guarded(run: Run, seen: Evidence, thresholds: Thresholds = Thresholds()) -> dict[str, Any]:  # noqa: B008
+def guarded(run: Run, seen: Evidence) -> dict[str, Any]:
     """{"drift": as `drift.drift` has it, "guards": a row for every number that is watched, "features": what saw}."""
-    found = [finding for guard in of_folders(thresholds) for finding in guard(seen)]
-    rows = [asdict(finding) for finding in [*found, held_out(run)]]
+    found = [finding for guard in of_folders() for finding in guard(seen)]
+    known = {finding.guard for finding in found}
+    kept = [finding for finding in of_the_check(run) if finding.guard not in known]
+    if not any(finding.guard == HELD_OUT for finding in kept):
+        kept.append(not_measured(HELD_OUT, "the run kept no held-out losses of this step"))
+    rows = [asdict(finding) for finding in [*found, *kept]]
     return {"drift": drift(seen), "guards": rows, "features": seen.features}
 
 
-def held_out(run: Run) -> Finding:
-    """What the kept check found of the held-out loss: pictures alone do not tell it."""
-    for check in run.quality.get("checks", []):
-        for row in check.get("guards", []):
-            if check["step"] == run.after_step and row["guard"] == HELD_OUT:
-                return Finding.from_row(row)
-    return not_measured(HELD_OUT, "the run kept no held-out losses of this step")
+def of_the_check(run: Run) -> list[Finding]:
+    """What the kept check found, by the guards of the run's config: held-out loss, and those of a user's own."""
+    checks = [check for check in run.quality.get("checks", []) if check["step"] == run.after_step]
+    return [Finding.from_row(row) for check in checks for row in check.get("guards", [])]
 
 
 def _training(folder: Path, given: str | None, eye: Eye, sets: dict[str, Training]) -> Training | str:

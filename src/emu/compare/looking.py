@@ -53,14 +53,14 @@ def evidence(run: Run, *, eye: Eye, training: Training | str) -> Evidence:
         training=None if isinstance(training, str) else training,
         without_training=training if isinstance(training, str) else "",
         features=eye.name,
-        files=[pair.after.name for pair in run.pairs],
     )
 
 
 def _side(run: Run, side: int, eye: Eye) -> Side:
-    found = [_look((pair.before, pair.after)[side], eye) for pair in run.pairs]
+    files = [(pair.before, pair.after)[side] for pair in run.pairs]
+    found = [_look(file, eye) for file in files]
     scores = {name: [pair.scores[name][side] for pair in run.pairs] for name in run.criteria}
-    return Side(np.stack([colour for colour, _ in found]), np.stack([seen for _, seen in found]), scores)
+    return Side(np.stack([colour for colour, _ in found]), np.stack([seen for _, seen in found]), scores, files=files)
 
 
 def _look(path: Path, eye: Eye) -> tuple[Numbers, Numbers]:

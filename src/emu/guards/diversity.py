@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from emu.guards.evidence import Evidence, Numbers
-from emu.guards.finding import Finding, at_least, not_measured
+from emu.guards.finding import Finding, Part, not_measured
+from emu.guards.guard import Guard
 from emu.guards.looks import distances
 from emu.statistics import ratio_interval
 
@@ -20,10 +21,11 @@ NAMES = ("diversity over seeds", "effective number of pictures a prompt")
 
 
 @dataclass(frozen=True)
-class Diversity:
-    """Broken where a ratio is below `threshold`."""
+class Diversity(Guard):
+    """Broken where a ratio is below `threshold`: with a tenth lost, seeds begin to repeat."""
 
-    threshold: float
+    threshold: float = 0.9
+    kind, unit, unchanged = "at_least", "times before", 1.0
 
     def __call__(self, evidence: Evidence) -> list[Finding]:
         before, after = evidence.before.features, evidence.after.features
@@ -42,17 +44,11 @@ class Diversity:
 
     def _finding(self, name: str, before: list[float], after: list[float]) -> Finding:
         ratio, ci95 = sum(after) / sum(before), ratio_interval(after, before)
-        said = "pictures of one prompt differ" if name == NAMES[0] else "the different pictures a prompt are"
-        return Finding(
-            guard=name,
-            sentence=f"{said} {ratio:.2f} times as {'much' if name == NAMES[0] else 'many'} as before",
-            state=at_least(ci95, self.threshold),
-            value=ratio,
-            ci95=ci95,
-            threshold=self.threshold,
-            unit="times before, at least",
-            parts=[{"before": float(np.mean(before)), "after": float(np.mean(after)), "prompts": len(before)}],
-        )
+        words = "pictures of one prompt differ {} times as much"
+        if name != NAMES[0]:
+            words = "the different pictures a prompt are {} times as many"
+        means: Part = {"before": float(np.mean(before)), "after": float(np.mean(after)), "prompts": len(before)}
+        return self.found(name, f"{words.format(f'{ratio:.2f}')} as before", ratio, ci95, parts=[means])
 
 
 def members_of(prompts: Sequence[str]) -> list[list[int]]:

@@ -6,7 +6,8 @@ Tuning is known to do this beyond what a prompt asks for, noise offset above all
 from dataclasses import dataclass
 
 from emu.guards.evidence import Evidence
-from emu.guards.finding import Finding, not_measured, within
+from emu.guards.finding import Finding, not_measured
+from emu.guards.guard import Guard
 from emu.guards.looks import COLOURS
 from emu.statistics import MeanDifference, mean_difference
 
@@ -19,27 +20,25 @@ WORDS = {  # measure -> what more of it is called, and less of it
 
 
 @dataclass(frozen=True)
-class Drift:
-    """Broken where a mean moved by more than `threshold` of the whole range, up or down."""
+class Drift(Guard):
+    """Broken where a mean moved by more than `threshold` of the whole range, up or down.
 
-    threshold: float
+    A curated set of clear light moved the demo's hazy bases by 0.17 at most (docs/compare.md); a quarter of all there
+    is, no taste asks for.
+    """
+
+    threshold: float = 0.25
+    kind, unit = "within", "of the whole range"
 
     def __call__(self, evidence: Evidence) -> list[Finding]:
         if evidence.before.colours is None or evidence.after.colours is None:
             return [not_measured("drift", "nobody has looked at the pictures")]
-        return [self._finding(name, told) for name, told in moved(evidence).items()]
-
-    def _finding(self, name: str, told: MeanDifference) -> Finding:
-        found = noted(name, told)
-        return Finding(
-            guard=f"drift of {name}",
-            sentence=f"all pictures are {found} than before" if found else f"{name} stayed where one would not notice",
-            state=within(told.ci95, self.threshold),
-            value=told.difference,
-            ci95=told.ci95,
-            threshold=self.threshold,
-            unit="of the whole range, either way",
-        )
+        findings = []
+        for name, move in moved(evidence).items():
+            seen = noted(name, move)
+            sentence = f"all pictures are {seen} than before" if seen else f"{name} stayed where one would not notice"
+            findings.append(self.found(f"drift of {name}", sentence, move.difference, move.ci95))
+        return findings
 
 
 def moved(evidence: Evidence) -> dict[str, MeanDifference]:
@@ -51,8 +50,8 @@ def moved(evidence: Evidence) -> dict[str, MeanDifference]:
     return {name: mean_difference(sides[0][i], sides[1][i], prompts=evidence.prompts) for i, name in enumerate(COLOURS)}
 
 
-def noted(measure: str, told: MeanDifference) -> str | None:
+def noted(measure: str, move: MeanDifference) -> str | None:
     """A word for a difference above NOTED whose interval excludes no change."""
     more, less = WORDS[measure]
-    sure = told.ci95[0] > 0 or told.ci95[1] < 0
-    return (more if told.difference > 0 else less) if sure and abs(told.difference) > NOTED else None
+    sure = move.ci95[0] > 0 or move.ci95[1] < 0
+    return (more if move.difference > 0 else less) if sure and abs(move.difference) > NOTED else None

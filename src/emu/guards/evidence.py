@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-from emu.guards.finding import Finding
 
 Numbers = NDArray[np.float32]
 
@@ -22,12 +20,14 @@ class Side:
         features: float32 (n,d); the Euclidean distance of two is how far the pictures are apart.
         scores: criterion -> n scores.
         losses: float32 (m,) of the held-out pictures, in the order of their times.
+        files: the n pictures; empty where they are not at hand.
     """
 
     colours: Numbers | None = None
     features: Numbers | None = None
     scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
     losses: Numbers | None = None
+    files: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,6 @@ class Evidence:
         times: float32 (m,) in [0,1) of the held-out pictures.
         training: None where the curated set is not at hand.
         without_training: why it is not.
-        files: of each pair, the name of the picture after tuning.
         features: what the features are, in words.
     """
 
@@ -63,11 +62,4 @@ class Evidence:
     times: Numbers | None = None
     training: Training | None = None
     without_training: str = "no folder of training pictures was named"
-    files: Sequence[str] = ()
     features: str = ""
-
-
-class Guard(Protocol):
-    """Reads the evidence and says what it found, once for each number that it watches."""
-
-    def __call__(self, evidence: Evidence) -> list[Finding]: ...

@@ -1,25 +1,29 @@
-"""What a guard says: a number with its interval, the threshold it is held against, and a sentence in plain words."""
+"""What a guard finds: a number with its interval, the threshold it is held against, and a sentence in plain words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from emu.statistics.bootstrap import Interval
 
 State = Literal["held", "unsure", "broken", "not measured"]
+Kind = Literal["at_least", "at_most", "within"]
+Part = dict[str, str | float | Interval | None]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One guard's word on one side against the other.
+    """What one guard finds on one side against the other; a row of `quality.json` and `verdict.json`.
 
     Args:
         guard: its name, as reports and stop reasons call it.
         sentence: what was found, without a full stop.
         state: "broken" only where the whole interval is beyond the threshold, "held" where it is wholly within, else
-            "unsure"; "not measured" where something that it needs is absent, and the sentence says what.
+            "unsure"; "not measured" where something that the guard needs is absent, and the sentence says what.
         value, ci95, threshold: in `unit`; None where nothing was measured.
         unit: what the number is, in words.
+        kind: whether the number should be at least or at most the threshold, or within -threshold and threshold.
+        unchanged: the number where both sides are alike: 0 of a difference, 1 of a ratio.
         parts: further figures behind the number, such as those of each category.
     """
 
@@ -30,30 +34,30 @@ class Finding:
     ci95: Interval | None = None
     threshold: float | None = None
     unit: str = ""
-    parts: list[dict[str, Any]] = field(default_factory=list)
+    kind: Kind | None = None
+    unchanged: float = 0.0
+    parts: list[Part] = field(default_factory=list)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Finding":
-        """The inverse of `dataclasses.asdict`, also by way of JSON."""
-        return cls(**{**row, "ci95": tuple(row["ci95"]) if row["ci95"] else None})
+        """The inverse of `dataclasses.asdict`, also by way of JSON, and for rows that say their kind in the unit."""
+        known = {one.name: row[one.name] for one in fields(cls) if one.name in row}
+        if row.get("unit") and "kind" not in row:
+            unit, _, words = row["unit"].rpartition(", ")
+            kind = "within" if words == "either way" else words.replace(" ", "_")
+            known |= {"unit": unit, "kind": kind, "unchanged": float(unit.startswith("times"))}
+        return cls(**known | {"ci95": tuple(row["ci95"]) if row["ci95"] else None})
 
 
 def not_measured(guard: str, why: str) -> Finding:
-    """A guard that has nothing to go by."""
+    """Of a guard that has nothing to go by."""
     return Finding(guard, f"not measured: {why}", "not measured")
 
 
-def at_least(ci95: Interval, threshold: float) -> State:
-    """The state of a number that must not fall below `threshold`."""
-    return "broken" if ci95[1] < threshold else "held" if ci95[0] >= threshold else "unsure"
-
-
-def at_most(ci95: Interval, threshold: float) -> State:
-    """The state of a number that must not rise above `threshold`."""
-    return "broken" if ci95[0] > threshold else "held" if ci95[1] <= threshold else "unsure"
-
-
-def within(ci95: Interval, threshold: float) -> State:
-    """The state of a number that must stay between -threshold and threshold."""
-    states = at_most(ci95, threshold), at_least(ci95, -threshold)
-    return "broken" if "broken" in states else "held" if states == ("held", "held") else "unsure"
+def state_of(ci95: Interval, kind: Kind, threshold: float) -> State:
+    """What an interval says of the number that it is of."""
+    low, high = ci95
+    least = -threshold if kind == "within" else threshold
+    if (kind != "at_least" and low > threshold) or (kind != "at_most" and high < least):
+        return "broken"
+    return "held" if (kind == "at_least" or high <= threshold) and (kind == "at_most" or low >= least) else "unsure"

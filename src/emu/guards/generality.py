@@ -7,12 +7,13 @@ alarm, so the exact sign tests are corrected.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 from emu.guards.evidence import Evidence
 from emu.guards.finding import Finding, not_measured
+from emu.guards.guard import Guard
 from emu.statistics import corrected, net_rate, outcomes, sign_test
+from emu.statistics.bootstrap import Interval
 
 NAME = "generality"
 ALARM = 0.05  # the chance of a false alarm among all categories
@@ -20,47 +21,61 @@ SEEN = "curated set"  # the column of prompts whose words its captions have, or 
 
 
 @dataclass(frozen=True)
-class Generality:
-    """Broken where faithfulness (win - lose) in a category is below -threshold points, and the corrected test sure."""
+class Generality(Guard):
+    """Broken where faithfulness (win - lose) in a category is below -threshold points, and the corrected test sure.
 
-    threshold: float
+    The default is that of `quality.margin`, which holds for all prompts together.
+    """
+
+    threshold: float = 2.0
+    kind, unit = "at_least", "points of win - lose in the worst category"
 
     def __call__(self, evidence: Evidence) -> list[Finding]:
         if "faithfulness" not in evidence.before.scores or "faithfulness" not in evidence.after.scores:
             return [not_measured(NAME, "no judge of faithfulness has scored the pictures")]
-        categories = categories_of(evidence)
-        if not categories:
+        found = categories_of(evidence)
+        if not found:
             return [not_measured(NAME, "the prompts name no group, category or challenge")]
-        parts = [{"column": key[0], "category": key[1], **figures(evidence, rows)} for key, rows in categories.items()]
-        for part, p in zip(parts, corrected([part["p"] for part in parts]), strict=True):
-            part["p_corrected"] = p
-        return [self._finding(parts)]
+        alone = [category_of(evidence, key, rows) for key, rows in found.items()]
+        p_values = corrected([category.p for category in alone])
+        return [self._finding([replace(one, p_corrected=p) for one, p in zip(alone, p_values, strict=True)])]
 
-    def _finding(self, parts: list[dict[str, Any]]) -> Finding:
-        fallen = [part for part in parts if part["net"] < -self.threshold and part["p_corrected"] < ALARM]
-        worst = min(fallen or parts, key=lambda part: float(part["net"]))
-        held = all(part["ci95"][0] >= -self.threshold for part in parts)
-        where = ", ".join(str(part["category"]) for part in fallen)
-        number = f"{len(parts)} categories" if len(parts) > 1 else "1 category"
-        return Finding(
-            guard=NAME,
-            sentence=f"faithfulness fell in {where}" if fallen else f"faithfulness fell for sure in none of {number}",
+    def _finding(self, categories: list["Category"]) -> Finding:
+        fallen = [one for one in categories if one.net < -self.threshold and one.p_corrected < ALARM]
+        worst = min(fallen or categories, key=lambda one: one.net)
+        held = all(one.ci95[0] >= -self.threshold for one in categories)
+        number = f"{len(categories)} categories" if len(categories) > 1 else "1 category"
+        sentence = f"faithfulness fell for sure in none of {number}"
+        if fallen:
+            sentence = f"faithfulness fell in {', '.join(one.category for one in fallen)}"
+        return replace(
+            self.found(NAME, sentence, worst.net, worst.ci95, parts=[asdict(one) for one in categories]),
             state="broken" if fallen else "held" if held else "unsure",
-            value=worst["net"],
-            ci95=worst["ci95"],
             threshold=-self.threshold,
-            unit=f"points of win - lose in the worst category ({worst['category']}), at least",
-            parts=parts,
+            unit=f"{self.unit} ({worst.category})",
         )
 
 
-def figures(evidence: Evidence, rows: list[int]) -> dict[str, Any]:
-    """Of the pairs in `rows`: how many, win - lose of faithfulness in points, its interval and the sign test's p."""
+@dataclass(frozen=True)
+class Category:
+    """Faithfulness in a category of a column: win - lose in points, its interval, and the sign test's p."""
+
+    column: str
+    category: str
+    prompts: int
+    net: float
+    ci95: Interval
+    p: float
+    p_corrected: float = 1.0
+
+
+def category_of(evidence: Evidence, key: tuple[str, str], rows: list[int]) -> Category:
+    """What the pairs in `rows` say of the category `key`, alone."""
     before, after = ([side.scores["faithfulness"][i] for i in rows] for side in (evidence.before, evidence.after))
     prompts, tie = [evidence.prompts[i] for i in rows], evidence.ties["faithfulness"]
     net = net_rate(before, after, tie=tie, prompts=prompts)
     p = sign_test(outcomes(before, after, tie=tie), prompts).p
-    return {"prompts": len(set(prompts)), "net": net.net, "ci95": net.ci95, "p": p}
+    return Category(*key, prompts=len(set(prompts)), net=net.net, ci95=net.ci95, p=p)
 
 
 def categories_of(evidence: Evidence) -> dict[tuple[str, str], list[int]]:
@@ -68,9 +83,8 @@ def categories_of(evidence: Evidence) -> dict[tuple[str, str], list[int]]:
     groups: Sequence[Mapping[str, str]] = evidence.groups or [{} for _ in evidence.prompts]
     if evidence.training is not None:
         known = {word for caption in evidence.training.captions for word in words(caption)}
-        told = ("words seen", "words unseen")
         groups = [
-            {**group, SEEN: told[not words(prompt) <= known]}
+            {**group, SEEN: "words seen" if words(prompt) <= known else "words unseen"}
             for group, prompt in zip(groups, evidence.prompts, strict=True)
         ]
     found: dict[tuple[str, str], list[int]] = {}

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from emu.guards.evidence import Evidence, Numbers, Training
-from emu.guards.finding import Finding, at_most, not_measured
+from emu.guards.finding import Finding, Part, not_measured
+from emu.guards.guard import Guard
 from emu.guards.looks import distances
 from emu.statistics import net_rate
 
@@ -21,10 +22,11 @@ AT_ONCE = 512
 
 
 @dataclass(frozen=True)
-class Memorisation:
+class Memorisation(Guard):
     """Broken where the share of copies grew by more than `threshold` percentage points."""
 
-    threshold: float
+    threshold: float = 5.0
+    kind, unit = "at_most", "points more copies"
 
     def __call__(self, evidence: Evidence) -> list[Finding]:
         training, before, after = evidence.training, evidence.before.features, evidence.after.features
@@ -34,40 +36,37 @@ class Memorisation:
             return [not_measured(NAME, "nobody has looked at the pictures")]
         if len(training.names) < 2:
             return [not_measured(NAME, "one training picture has no neighbour to compare with")]
-        found = [nearest(side, training.features) for side in (before, after)]
-        return [self._finding(evidence, training, found)]
-
-    def _finding(self, evidence: Evidence, training: Training, found: list[tuple[Numbers, Numbers]]) -> Finding:
-        (was, _), (now, which) = found
+        (was, _), (now, which) = (nearest(side, training.features) for side in (before, after))
         limit = copy_distance(training.features)
         copies = [(apart < limit).astype(float).tolist() for apart in (was, now)]
-        told = net_rate(*copies, tie=0, prompts=evidence.prompts)  # not a mean's: of no copies at all it has a width
-        worst = np.argsort(now, kind="stable")[:SHOWN].tolist()
-        return Finding(
-            guard=NAME,
-            sentence=(
-                f"{100 * np.mean(copies[1]):.1f} % of the pictures are as near to a training picture as a copy, "
-                f"{100 * np.mean(copies[0]):.1f} % "
-                f"before; the typical distance to the nearest went from {np.median(was):.3g} to {np.median(now):.3g}"
-            ),
-            state=at_most(told.ci95, self.threshold),
-            value=told.net,
-            ci95=told.ci95,
-            threshold=self.threshold,
-            unit="points more copies, at most",
-            parts=[
-                {
-                    "pair": i,
-                    "file": evidence.files[i] if evidence.files else None,
-                    "training": training.names[int(which[i])],
-                    "row": int(which[i]),
-                    "distance": float(now[i]),
-                    "before": float(was[i]),
-                    "copied": bool(now[i] < limit),
-                }
-                for i in worst
-            ],
+        more = net_rate(*copies, tie=0, prompts=evidence.prompts)  # not a mean's: of no copies at all it has a width
+        sentence = (
+            f"{100 * np.mean(copies[1]):.1f} % of the pictures are as near to a training picture as a copy, "
+            f"{100 * np.mean(copies[0]):.1f} % before; "
+            f"the typical distance to the nearest went from {np.median(was):.3g} to {np.median(now):.3g}"
         )
+        worst = np.argsort(now, kind="stable")[:SHOWN].tolist()
+        files = {i: evidence.after.files[i].name for i in worst} if evidence.after.files else {}
+        parts = [
+            nearest_part(i, files.get(i), int(which[i]), training, (float(was[i]), float(now[i])), limit=limit)
+            for i in worst
+        ]
+        return [self.found(NAME, sentence, more.net, more.ci95, parts=parts)]
+
+
+def nearest_part(
+    pair: int, file: str | None, row: int, training: Training, distances: tuple[float, float], *, limit: float
+) -> Part:
+    """A picture and the training picture that it is nearest to, with the distances before and after."""
+    return {
+        "pair": pair,
+        "file": file,
+        "training": training.names[row],
+        "row": row,
+        "distance": distances[1],
+        "before": distances[0],
+        "copied": distances[1] < limit,
+    }
 
 
 def nearest(pictures: Numbers, training: Numbers) -> tuple[Numbers, Numbers]:

@@ -58,7 +58,7 @@ class Check:
         )
 
     @classmethod
-    def from_row(cls, row: dict[str, Any]) -> "Check":
+    def from_row(cls, row: Mapping[str, Any]) -> "Check":
         """The inverse of `dataclasses.asdict`."""
         appeal, faithfulness, net = row["appeal"], row["faithfulness"], row["faithfulness_net"]
         return cls(

@@ -17,12 +17,12 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from emu import runs
 from emu.errors import UserError
-from emu.guards import Thresholds, at_a_check
+from emu.guards import Guard, at_a_check
 from emu.judges import Judge
 from emu.quality.drawing import Drawing
-from emu.quality.evidence import Base, cards, judged, step_zero
+from emu.quality.evidence import StepZero, cards, judged
 from emu.quality.recipe import RECIPE_BATCH, batch_warning, passes_warning
-from emu.quality.record import record
+from emu.quality.record import Quality
 from emu.quality.stopping import Check, StopRule
 
 
@@ -44,7 +44,8 @@ class QualityTuning(L.Callback):
         patience: stop after so many checks without a new best appeal win rate.
         margin: stop when faithfulness (win - lose, percentage points) is below -margin with its whole 95 % interval.
         min_steps: no such stop before this step.
-        guards: where drift, diversity and held-out loss stop the run (`emu.guards.Thresholds`).
+        guards: stop the run where they are broken, beside drift, diversity and held-out loss or in their place
+            (`emu.guards.at_a_check`); of those three also their thresholds by name, as in `--quality.guards.drift 0.3`.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class QualityTuning(L.Callback):
         patience: int = 3,
         margin: float = 2.0,
         min_steps: int = 0,
-        guards: Thresholds = Thresholds(),  # noqa: B008  (frozen)
+        guards: list[Guard] | dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         self.judges = {n: j for n, j in (("appeal", appeal), ("faithfulness", faithfulness)) if j is not None}
@@ -69,7 +70,7 @@ class QualityTuning(L.Callback):
         self.stop_reason: str | None = None
         self._accumulate = 1
         self.guards = at_a_check(guards)
-        self._base: Base = {}
+        self._base: StepZero | None = None
 
     # ---- the Trainer's settings
 
@@ -92,11 +93,12 @@ class QualityTuning(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuse to tune without a step 0; say so where the passes over each picture are far from the recipe."""
-        if not self._base.get("scores") and getattr(pl_module, "reads_captions", True):
+        base = self._base.drawn if self._base else None
+        if not (base and base.scores) and getattr(pl_module, "reads_captions", True):
             raise UserError(
                 "data.prompts: no prompts were drawn at step 0; name a file of prompts, such as a .txt of one a line"
             )
-        if not (self._base.get("scores") or self._base.get("held_out")):
+        if not (base and (base.scores or base.held_out)):
             raise UserError("data.held_out: nothing is there to watch; keep some pictures from training, such as 256")
         self._schedule(trainer)
         if trainer.val_check_batch == 1:
@@ -108,7 +110,7 @@ class QualityTuning(L.Callback):
             trainer.training = True
             self._schedule(trainer)
         steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        if not self._base["scores"]:  # no prompts: an encoder's training, of which the recipe says nothing
+        if not base.scores:  # no prompts: an encoder's training, of which the recipe says nothing
             return
         if warning := passes_warning(trainer.estimated_stepping_batches, steps_an_epoch=steps_an_epoch):
             rank_zero_info(f"warning: {warning}")
@@ -156,20 +158,19 @@ class QualityTuning(L.Callback):
         if not _tuning(trainer):
             return
         drawn = self._drawing.finish()
-        told = cards(self.judges)
+        judges = cards(self.judges)
         if trainer.is_global_zero and drawn.rows:
             runs.write_scores(self._drawing.folder, drawn.scores)
-            runs.write_judges(self._drawing.folder, told)
+            runs.write_judges(self._drawing.folder, judges)
             runs.write_samples(self._drawing.folder, drawn.rows)
         if trainer.sanity_checking:
-            self._base = step_zero(drawn, told)
+            self._base = StepZero.of(drawn, judges)
             return
-        if self._base["digest"] != drawn.digest:
-            raise UserError("data.prompts: not the prompts and sampler that drew step 0; start a new run folder")
-        for criterion in runs.other_judges(self._base["judges"], told):
-            raise UserError(f"quality.{criterion}: not the judge that scored step 0; start a new run folder")
-        step = trainer.global_step
-        self.checks.append(judged(self._base, drawn, step=step, judges=self.judges, guards=self.guards))
+        assert self._base is not None
+        self._base.require_same(drawn, judges)
+        run, step = Path(trainer.default_root_dir), trainer.global_step
+        check = judged(self._base, drawn, run=run, step=step, judges=self.judges, guards=self.guards)
+        self.checks.append(check)
         self._log_check(pl_module)
         self.stop_reason = self.rule.reason(self.checks)
         trainer.should_stop = trainer.should_stop or self.stop_reason is not None
@@ -205,25 +206,26 @@ class QualityTuning(L.Callback):
         if not trainer.is_global_zero:
             return
         best = self.rule.best(self.checks)
-        told = {
-            "model": type(pl_module).__name__,
-            "best_step": best.step if best else None,
-            "stop_reason": self.stop_reason,
-            "checks": [dataclasses.asdict(check) for check in self.checks],
-            "judges": cards(self.judges),
-        }
-        record(Path(trainer.default_root_dir), told)
+        run = Path(trainer.default_root_dir)
+        Quality(
+            name=run.resolve().name,
+            model=type(pl_module).__name__,
+            best_step=best.step if best else None,
+            stop_reason=self.stop_reason,
+            checks=self.checks,
+            judges=cards(self.judges),
+        ).write(run)
 
     # ---- resume
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers, texts and tensors, so that checkpoints load with `weights_only=True`."""
         checks = [dataclasses.asdict(check) for check in self.checks]
-        return {"base": self._base, "checks": checks, "accumulate": self._accumulate}
+        return {"base": self._base.state() if self._base else {}, "checks": checks, "accumulate": self._accumulate}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the verdicts so far; step 0 is not drawn again."""
-        self._base = state_dict["base"]
+        self._base = StepZero.from_state(state_dict["base"]) if state_dict["base"] else None
         self.checks = [Check.from_row(row) for row in state_dict["checks"]]
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:

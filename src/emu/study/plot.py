@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from emu.errors import UserError
-from emu.guards import Thresholds
+from emu.guards import Diversity, HeldOut
 from emu.guards.diversity import NAMES as DIVERSITY
 from emu.guards.held_out import NAME as HELD_OUT
 
@@ -115,7 +115,7 @@ def _drift(axes: "Axes", told: dict[str, Any]) -> None:
 def _guards(told: dict[str, Any]) -> "list[Panel]":
     """A panel for each of the guards on diversity and held-out loss that all arms have measured."""
     measured = [check["guards"].keys() for figures in told["arms"].values() for check in figures["curve"]]
-    shown = {DIVERSITY[0]: Thresholds().diversity, HELD_OUT: Thresholds().held_out}
+    shown = {DIVERSITY[0]: Diversity().threshold, HELD_OUT: HeldOut().threshold}
     return [partial(_guard, name=name, threshold=at) for name, at in shown.items() if all(name in m for m in measured)]
 
 
