@@ -9,7 +9,7 @@ another schema are then refused in one line, and files without one are read as t
 import json
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -155,14 +155,14 @@ def _fault_of_many(value: Any, origin: Any, kinds: tuple[Any, ...], at: str) -> 
         parts = [(f"{at}.{key}".lstrip("."), one, kinds[1]) for key, one in value.items()]
     else:
         fixed = origin is tuple and ... not in kinds
-        if not isinstance(value, list) or (fixed and len(value) != len(kinds)):
+        if not isinstance(value, list | tuple) or (fixed and len(value) != len(kinds)):
             return _not(value, f"a list of {len(kinds)}" if fixed else "a list", at)
         each = _kinds(value, kinds)
         parts = [(f"{at}[{i}]", one, kind) for i, (one, kind) in enumerate(zip(value, each, strict=True))]
     return next((wrong for name, one, kind in parts if (wrong := fault(one, kind, name))), None)
 
 
-def _kinds(value: list[Any], kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+def _kinds(value: Sequence[Any], kinds: tuple[Any, ...]) -> tuple[Any, ...]:
     """The shape of each member, by the arguments of `list[T]`, `tuple[T, ...]` or `tuple[T, U]`."""
     return kinds if len(kinds) > 1 and ... not in kinds else kinds[:1] * len(value)
 

@@ -5,10 +5,11 @@ paired verdicts against step 0 and never the loss.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emu.guards import Finding
+from emu.records import build
 from emu.statistics import NetRate, WinRate, net_rate, win_rate
 
 Scores = Mapping[str, Mapping[str, float]]
@@ -24,7 +25,7 @@ class Check:
     faithfulness_net: NetRate | None
     held_out_ratio: float | None
     """The held-out loss divided by that of step 0."""
-    guards: Sequence[Finding] = ()
+    guards: list[Finding] = field(default_factory=list)
 
     @classmethod
     def against(
@@ -60,15 +61,8 @@ class Check:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> "Check":
         """The inverse of `dataclasses.asdict`."""
-        appeal, faithfulness, net = row["appeal"], row["faithfulness"], row["faithfulness_net"]
-        return cls(
-            step=row["step"],
-            appeal=WinRate(**appeal) if appeal else None,
-            faithfulness=WinRate(**faithfulness) if faithfulness else None,
-            faithfulness_net=NetRate(**net) if net else None,
-            held_out_ratio=row["held_out_ratio"],
-            guards=[Finding.from_row(finding) for finding in row.get("guards", [])],  # none before there were any
-        )
+        check: Check = build({**row, "guards": []}, cls)
+        return replace(check, guards=[Finding.from_row(finding) for finding in row.get("guards", [])])
 
     @property
     def broken(self) -> list[Finding]:
