@@ -26,8 +26,9 @@ from curate_haystack import SEED, haystack
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from emu.judges.world import WorldFeatures
 from emu.taste import EXPLORE, FEWEST, order
-from emu.taste.embeddings import Embeddings, load_eye
+from emu.taste.embeddings import Embeddings
 from emu.taste.held_out import auc
 from emu.taste.logistic import fit
 from emu.world import World
@@ -57,8 +58,7 @@ class Pool:
         self.seen = {name: np.hstack([self._seen(eye, source, work) for eye in eyes]) for name, eyes in EYES.items()}
 
     def _seen(self, name: str, source: Path, work: Path) -> Array:
-        eye = load_eye(f"emu.judges.world_features.WorldFeatures:{name}")
-        return Embeddings(eye, work / "seen")(source, self.files)[1]
+        return Embeddings(WorldFeatures(name), work / "seen")(source, self.files)[1]
 
 
 def looks(pool: Pool, choose: Next, *, seed: int) -> list[int | None]:

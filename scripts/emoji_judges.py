@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from emu.judges import Judge
-from emu.judges.world import SIDE, Reader
+from emu.judges.world import SIDE, WorldReader
 from emu.parts.text_encoder import words_of
 
 WIDTH = 128  # of what pictures and captions are compared in
@@ -31,7 +31,7 @@ class Matcher(nn.Module):
     def __init__(self, words: list[str]) -> None:
         super().__init__()
         self.index = {word: i for i, word in enumerate(words)}
-        self.pictures = Reader(WIDTH)
+        self.pictures = WorldReader(WIDTH)
         self.words = nn.EmbeddingBag(len(words), WIDTH, mode="mean")
         self.log_scale = nn.Parameter(torch.tensor(2.0))
 
@@ -73,7 +73,7 @@ class Look(_Learned):
     tie = 0.05
 
     def build(self) -> nn.Module:
-        return Reader(1)
+        return WorldReader(1)
 
     @torch.inference_mode()
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from emu.judges.world import Reader
+from emu.judges.world import WorldReader
 from emu.parts.text_encoder import words_of
 
 FINE = "fluent-3d"
@@ -31,7 +31,7 @@ def learn_look(pictures: Pictures, prompts: list[str], vae: AutoencoderKL, folde
     """A fine render against anything else, learned on half of the captions, told on the other half."""
     learned = [zlib.crc32(c.encode()) % 2 == 0 and c not in prompts for c in pictures.captions]
     seen, unseen = pictures.where(learned), pictures.where([not known for known in learned])
-    network, images = Reader(1), seen.tensor()
+    network, images = WorldReader(1), seen.tensor()
     goal = torch.tensor([float(source == FINE) for source in seen.sources])
     balance = (len(goal) - goal.sum()) / goal.sum()
 

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from untrained import CODES, LATENT_CHANNELS, RECIPES, TOKENS, VAE_WIDTHS, WIDTH
 
-from emu.judges.world import ATTRIBUTES, Reader
+from emu.judges.world import ATTRIBUTES, WorldReader
 from emu.parts.autoencoder import kl_autoencoder, train_kl, train_vq, vq_from
 from emu.parts.text_encoder import clip_text_model, learn_words, pooled, t5_encoder
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
@@ -115,7 +115,7 @@ def stage_judges(work: Path, number: int = 24_000, epochs: int = 8) -> None:
     seen, unseen = (to_tensor(pictures(work, seed, n)) / 2 + 0.5 for seed, n in ((2, number), (3, 4000)))
     sizes = [len(values) for values in ATTRIBUTES.values()]
     for name, target in targets.items():
-        reader = Reader(len(QUALITIES) if name == "world-appeal" else sum(sizes))
+        reader = WorldReader(len(QUALITIES) if name == "world-appeal" else sum(sizes))
         optimizer = torch.optim.AdamW(reader.parameters(), lr=3e-3, weight_decay=0.05)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=epochs * (number // 64))
         goal = target(truth)

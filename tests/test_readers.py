@@ -31,6 +31,7 @@ from emu.data.prompts import load_prompts
 from emu.data.sources import Fault, read_source
 from emu.desk.review.plan import read_plan
 from emu.errors import UserError
+from emu.judges.head import read_head, write_head
 from emu.models.loading import from_config, read_checkpoint, read_config
 from emu.quality.stopping import StopRule
 from emu.resume import changed, finished
@@ -38,7 +39,6 @@ from emu.study.outcome import read as read_outcome
 from emu.study.plan import Study
 from emu.study.processes import Job
 from emu.taste.decisions import decisions
-from emu.taste.head import read_head, write_head
 from emu.taste.logistic import Logistic
 from needles import make_folder
 

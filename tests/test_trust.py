@@ -15,8 +15,8 @@ from emu.cli import main
 from emu.curate.config import Funnel
 from emu.errors import UserError
 from emu.fit import EmuCLI
+from emu.judges.embedder import load
 from emu.models.loading import from_config
-from emu.taste.embeddings import load_eye
 
 MARK = "from pathlib import Path\nPath('ran').touch()\n"
 OWN = f"{MARK}from emu.models import Muse\n\n\nclass Mine(Muse):\n    pass\n"
@@ -94,7 +94,7 @@ def test_a_funnel_and_a_head_run_nothing(class_path: str, elsewhere: Path) -> No
     with pytest.raises(UserError):
         Funnel({"stages": [{"class_path": "emu.curate.stages.Readable"}, stage]})
     with suppress(UserError):
-        load_eye(f"{class_path}:touch ran")
+        load(f"{class_path}:touch ran", where="--embedder")
     assert not (elsewhere / "ran").exists()
 
 

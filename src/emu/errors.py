@@ -21,3 +21,8 @@ def of_the_system(error: OSError, path: object = None) -> str:
 def printable(text: str) -> str:
     """One line that a terminal shows as it stands: what moves the cursor or turns text around is spelled out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+
+
+def first_line(error: Exception) -> str:
+    """Of what a library says, without a full stop: for the middle of a sentence."""
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -3,14 +3,16 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
+from torch import Tensor
 
 from emu import runs
 from emu.compare import compare
@@ -21,6 +23,7 @@ from emu.compare.picks import picks
 from emu.compare.pictures import LONGEST_SIDE, SMALLER, longest_side
 from emu.compare.recipe import recipe, seeds
 from emu.errors import UserError
+from emu.judges import Card, Embedder
 
 MakeRun = Callable[..., Path]
 RNG = np.random.default_rng(0)
@@ -199,17 +202,17 @@ def test_the_curve_of_a_tuned_run_is_on_the_page(make_run: MakeRun, tmp_path: Pa
     assert re.search(r'<circle class="chosen" cx="320.0"', page)
 
 
-def test_features_by_option_tell_the_guards(make_run: MakeRun, curated: Path, tmp_path: Path) -> None:
-    class Mean:
-        def describe(self) -> dict[str, str]:
+def test_an_embedder_by_option_tells_the_guards(make_run: MakeRun, curated: Path, tmp_path: Path) -> None:
+    class Mean(Embedder):
+        def describe(self) -> Card:
             return {"model": "mean colour"}
 
-        def image(self, pixels: Any) -> Any:
-            return pixels.mean(dim=(1, 2))
+        def images(self, images: Sequence[Tensor]) -> Tensor:
+            return torch.stack([image.mean(dim=(1, 2)) for image in images])
 
     run = make_run(count=30)
     noise(run, copies=curated)
-    told = compared(run, tmp_path, training=str(curated), features=Mean())
+    told = compared(run, tmp_path, training=str(curated), embedder=Mean())
     assert told["features"] == "embeddings of mean colour"
     assert "embeddings of mean colour" in (tmp_path / "report.html").read_text()
     parts = guards_of(told)["memorisation"]["parts"]

@@ -1,4 +1,4 @@
-"""`emu compare --reference FOLDER --features CLASS_PATH` as a user types it."""
+"""`emu compare --reference FOLDER --embedder CLASS_PATH` as a user types it."""
 
 import json
 from collections.abc import Callable
@@ -17,16 +17,18 @@ MakeRun = Callable[..., Path]
 EYE = '''
 import torch
 
+from emu.judges import Embedder
 
-class Eye:
+
+class Eye(Embedder):
     """Sees the mean of each channel, times a thousand."""
 
     def __init__(self, scale="1000"):
         self.scale = float(scale)
 
-    def image(self, image):
-        assert image.shape[0] == 3 and image.min() >= 0 and image.max() <= 1
-        return self.scale * image.mean((1, 2))
+    def images(self, images):
+        assert all(image.shape[0] == 3 and image.min() >= 0 and image.max() <= 1 for image in images)
+        return self.scale * torch.stack([image.mean((1, 2)) for image in images])
 
     def describe(self):
         return {"model": "the mean colour"}
@@ -55,7 +57,7 @@ def noisy(make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_side_that_looks_like_the_pictures_is_nearer(noisy: Path) -> None:
-    main(["compare", str(noisy), "--out", "a.html", "--reference", "pictures", "--features", "my_features.Eye"])
+    main(["compare", str(noisy), "--out", "a.html", "--reference", "pictures", "--embedder", "my_features.Eye"])
     (told,) = json.loads(Path("verdict.json").read_text())["runs"]
     sets = told["sets"]
     assert (sets["reference"], sets["features"]) == (
@@ -94,7 +96,7 @@ def test_a_set_of_odd_files_is_like_itself(noisy: Path) -> None:
                 turned.save(path)
         pixels = np.asarray(decode(partial(path.open, "rb"), max_pixels=1000))
         runs.save_picture(runs.step_folder(noisy, 20) / runs.picture_name(i), pixels)
-    main(["compare", str(noisy), "--out", "a.html", "--reference", "odd", "--features", "my_features.Eye"])
+    main(["compare", str(noisy), "--out", "a.html", "--reference", "odd", "--embedder", "my_features.Eye"])
     after = json.loads(Path("verdict.json").read_text())["runs"][0]["sets"]["after"]
     assert abs(after["fid"]) < 1e-2
     assert (after["precision"], after["recall"]) == (1, 1)
@@ -103,11 +105,14 @@ def test_a_set_of_odd_files_is_like_itself(noisy: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--reference", "pictures"], "--reference: give --features too"),
-        (["--reference", "nowhere", "--features", "my_features.Eye"], "--reference nowhere: holds 0 pictures"),
-        (["--reference", "pictures", "--features", "my_features.Blind"], "my_features.Blind: has no `image`"),
-        (["--reference", "pictures", "--features", "my_features.Nobody"], "no attribute 'Nobody'"),
-        (["--reference", "pictures", "--features", "my_features.Eye", "--device", "tpu9"], "--device tpu9: "),
+        (["--reference", "pictures"], "--reference: give --embedder too"),
+        (["--reference", "nowhere", "--embedder", "my_features.Eye"], "--reference nowhere: holds 0 pictures"),
+        (
+            ["--reference", "pictures", "--embedder", "my_features.Blind"],
+            "my_features.Blind: no emu.judges.Embedder; name a class that subclasses it",
+        ),
+        (["--reference", "pictures", "--embedder", "my_features.Nobody"], "no attribute 'Nobody'"),
+        (["--reference", "pictures", "--embedder", "my_features.Eye", "--device", "tpu9"], "--device tpu9: "),
         (["--appeal", "emu.judges.photo_rules.PhotoRules", "--device", "cuda:99"], "--device cuda:99: "),
         (["--appeal", "emu.judges.clip.ClipScore:x,sha=1"], "got an unexpected keyword argument 'sha'"),
         (["--appeal", "emu.judges.photo_rules.PhotoRules", "--cache", "a.file"], "no cache of scores"),

@@ -11,13 +11,14 @@ from test_stages import picture, texture
 
 from emu.curate import curate
 from emu.curate.picture import Picture
-from emu.curate.pixels import embedder, embeddings
+from emu.curate.pixels import embeddings
 from emu.curate.shards import cut
 from emu.curate.sources import read_pictures
 from emu.curate.stages import Classified, Concepts, Judged, Offensive, Overlaid, SameScene, Watermark
 from emu.curate.stages.overlaid import polygon, repeats
 from emu.curate.work import Work
 from emu.errors import UserError
+from emu.judges.clip import Clip
 from haystack import Here, config, folder
 
 
@@ -87,7 +88,7 @@ def test_a_model_of_the_wrong_kind_is_named_before_anything_is_measured(
     stages = "emu.curate.stages."
     clip, vit = str(clip_folder), str(vit_folder)
     for kind in ("SameScene", "Concepts"):
-        said = ends(source, {"class_path": stages + kind, "init_args": {"model": vit}}, out=out)
+        said = ends(source, {"class_path": stages + kind, "init_args": {"embedder": vit}}, out=out)
         assert "a vit; name a CLIP or a SigLIP" in said
     judge = {"judge": f"emu.judges.clip.ClipScore:{vit}", "column": "alignment"}
     assert "a vit; name a CLIP" in ends(source, {"class_path": stages + "Judged", "init_args": judge}, out=out)
@@ -97,7 +98,7 @@ def test_a_model_of_the_wrong_kind_is_named_before_anything_is_measured(
     assert "has no label porn; it has normal, NSFW, watermark" in ends(source, labels, out=out)
     absent = {"class_path": stages + "Offensive", "init_args": {"model": "no/such/model"}}
     assert "classifier no/such/model" in ends(source, absent, out=out)
-    bundled = {"class_path": stages + "Concepts", "init_args": {"model": "emu://judges"}}
+    bundled = {"class_path": stages + "Concepts", "init_args": {"embedder": "emu.judges.world.WorldFeatures"}}
     assert "reads no texts" in ends(source, bundled, out=out)
 
 
@@ -134,7 +135,7 @@ def test_concepts_are_those_of_transformers_zero_shot_pipeline(clip_folder: Path
     classes, shown = ["red boat", "blue bird", "snow"], [texture((24, 24)), Image.new("RGB", (24, 24), "teal")]
     stage = Concepts(str(clip_folder), classes, ["a {}"])
     zero_shot = pipeline("zero-shot-image-classification", model=str(clip_folder), device="cpu")
-    scale = embedder(str(clip_folder)).scale  # type: ignore[attr-defined]
+    scale = Clip(str(clip_folder)).scale
     for image in shown:
         theirs = zero_shot(image, candidate_labels=classes, hypothesis_template="a {}")
         cosines = (embeddings(str(clip_folder), [picture(image)]) @ stage.texts.T)[0]

@@ -120,7 +120,7 @@ def test_from_end_to_end_a_scene_s_rows_are_in_the_manifest_and_its_embedding_is
     lines = [json.dumps({"file_name": f"{i}.png", "text": "a text"}) for i in range(5)]
     (source / "metadata.jsonl").write_text("\n".join(lines))
     stage = {"class_path": "emu.curate.stages.SameScene",
-             "init_args": {"model": str(clip_folder), "cosine": 0.99, "views": 2, "batch": 2}}  # fmt: skip
+             "init_args": {"embedder": str(clip_folder), "cosine": 0.99, "views": 2, "batch": 2}}  # fmt: skip
     told = curate(config(stage), str(source), tmp_path / "out", engine=Here())
     rows = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
     assert [row["status"] for row in rows] == ["dropped", "kept", "kept", "dropped", "dropped"]

@@ -74,7 +74,7 @@ def test_hps_is_what_open_clip_says(hps: tuple[Hps, dict[str, Tensor]]) -> None:
 @torch.inference_mode()
 def test_image_reward_is_the_model_by_hand(image_reward: tuple[ImageReward, dict[str, Tensor]]) -> None:
     judge, tensors = image_reward
-    images, tokenizer = tensor(pictures(40, 32)), AutoTokenizer.from_pretrained(judge.tokenizer_name)
+    images, tokenizer = tensor(pictures(40, 32)), AutoTokenizer.from_pretrained(judge.words.name)
     wanted = []
     for image, prompt in zip(images, PROMPTS, strict=True):
         words = tokenizer(prompt, padding="max_length", max_length=35, truncation=True, return_tensors="pt")
@@ -120,6 +120,6 @@ def test_files_of_another_layout_are_named(clip_folder: Path, tmp_path: Path) ->
 
 
 def test_a_tokenizer_that_is_not_there_is_named(image_reward: tuple[ImageReward, dict[str, Tensor]]) -> None:
-    judge = ImageReward(str(image_reward[0].path), "nowhere/at/all")
+    judge = ImageReward(str(image_reward[0].file.path), "nowhere/at/all")
     with pytest.raises(UserError, match="judge's tokenizer nowhere/at/all: .*; name a folder of BERT's"):
         judge.score(tensor(pictures(SIDE, SIDE, count=1)), [""])

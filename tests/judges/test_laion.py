@@ -12,6 +12,7 @@ from embedders import save_clip
 from emu.errors import UserError
 from emu.judges import judge_card
 from emu.judges.laion import LaionAesthetic, read_head
+from emu.judges.weights import WeightsFile
 from emu.statistics import win_rate
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "laion_aesthetic_heads"
@@ -85,7 +86,7 @@ def test_making_a_judge_moves_no_seed(saved: tuple[Path, dict[str, Tensor]]) -> 
 def test_the_published_heads_are_read(name: str, tmp_path: Path) -> None:
     if not PUBLISHED.is_dir():
         pytest.skip("the published heads are not beside this checkout")
-    head = read_head(PUBLISHED / name)
+    head = read_head(WeightsFile(PUBLISHED / name, None))
     weights = torch.load(PUBLISHED / name, weights_only=True)
     embedding = torch.nn.functional.normalize(torch.randn(WIDTHS[name]), dim=0)
     torch.testing.assert_close(head(embedding), weights["weight"] @ embedding + weights["bias"])

@@ -100,7 +100,7 @@ def test_version_2_5_is_its_layers_on_siglip(tmp_path: Path, siglip_folder: Path
     tensors = version_2_5()
     torch.save(tensors, tmp_path / "head.pth")
     judge, images = AestheticV25(str(tmp_path / "head.pth"), str(siglip_folder)), tensor(pictures(40, 32))
-    x = torch.stack([judge.embedder.image(image) for image in images])
+    x = judge.embedder.images(list(images))
     for number in V25:
         x = x @ tensors[f"scoring_head.{number}.weight"].float().T + tensors[f"scoring_head.{number}.bias"].float()
     scores = judge.score(images, [""] * 4)

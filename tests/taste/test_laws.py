@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emu.errors import UserError
+from emu.judges.head import Head, HeadCard, read_head, write_head
 from emu.taste import order
-from emu.taste.head import read_head, write_head
 from emu.taste.held_out import auc, held_out
 from emu.taste.logistic import PENALTIES, Span, fit, folds, path
 
@@ -120,10 +120,11 @@ def test_every_fifth_is_the_one_that_it_knows_least_of() -> None:
 def test_a_head_comes_back_from_its_file_with_its_card(tmp_path: Path) -> None:
     x, y = decided(6)
     fitted = fit(x, y, ALONE)
-    write_head(tmp_path / "taste.safetensors", fitted, {"embedder": "one"})
+    card: HeadCard = {"embedder": "one", "identity": "1", "eye": {}, "pass": None, "held out": {}, "penalty": 1.0}
+    write_head(tmp_path / "taste.safetensors", Head(fitted.weight, fitted.bias, card))
     head = read_head(tmp_path / "taste.safetensors")
     np.testing.assert_allclose(head(x), 1 / (1 + np.exp(-fitted.log_odds(x))))
-    assert head.card == {"embedder": "one"}
+    assert head.card == card
 
 
 def test_what_is_no_head_is_refused(tmp_path: Path) -> None:

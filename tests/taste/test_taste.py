@@ -14,16 +14,15 @@ from emu.curate import curate
 from emu.curate.curated import read_curated
 from emu.curate.pool import Pool
 from emu.errors import UserError
-from emu.judges.world_features import WorldFeatures
+from emu.judges.head import read_head
+from emu.judges.world import WorldFeatures
 from emu.taste import Ranked, taste, told
 from emu.taste.decisions import decisions, groups
-from emu.taste.embeddings import identity
-from emu.taste.head import read_head
 from emu.world import World
 from haystack import config
 from reviewed import review
 
-EYE = "emu.judges.world_features.WorldFeatures"
+EYE = "emu.judges.world.WorldFeatures"
 APPEAL = f"{EYE}:world-appeal"
 PICTURES, LOOKED = 80, 60
 
@@ -133,18 +132,21 @@ def test_a_picture_s_features_have_length_one_and_are_its_own() -> None:
     images = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
     for judge in ("world-appeal", "world-faithfulness"):
         eye = WorldFeatures(judge)
-        first, second = (eye.image(image) for image in images)
+        first, second = eye.images(list(images))
         assert float(first.norm()) == pytest.approx(1, abs=1e-5)
         assert not torch.allclose(first, second)
-    assert identity(WorldFeatures()) != identity(WorldFeatures("world-appeal"))
+    assert WorldFeatures().fingerprint != WorldFeatures("world-appeal").fingerprint
 
 
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--embedder", "emu.judges.world_features.WorldFeatures:eagle"], "no judge eagle; there are"),
+        (["--embedder", "emu.judges.world.WorldFeatures:eagle"], "no judge eagle; there are"),
         (["--embedder", "emu.nothing.Eye"], "--embedder emu.nothing.Eye: "),
-        (["--embedder", "emu.judges.photo_rules.PhotoRules"], "does not embed pictures"),
+        (
+            ["--embedder", "emu.judges.photo_rules.PhotoRules"],
+            "no emu.judges.Embedder; give a folder or hub name of CLIP or SigLIP",
+        ),
         (["--embedder", "./nothing"], "judge's model ./nothing"),
         (["--embedder", EYE, "--pass", "third"], "--pass third: no such pass; there are generalists"),
         (["--embedder", EYE, "--explore", "1.5"], "--explore 1.5: a share"),

@@ -16,7 +16,7 @@ from emu.errors import UserError
 if TYPE_CHECKING:
     from emu.compare.judging import Bench
     from emu.compare.reference import Reference
-    from emu.judges import Judge
+    from emu.judges import Embedder, Judge
 
 MADE = "CLASS_PATH[:ARG]"
 NEXT = re.compile(r",(?=\w+=)")  # a comma that begins NAME=VALUE; any other belongs to the value
@@ -45,10 +45,10 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument("--reference", metavar="FOLDER", type=Path, help="pictures that both sides are held against")
     parser.add_argument(
-        "--features",
-        metavar=MADE,
-        help="tells near pictures from far ones, for the reference and for the guards; such as "
-        "emu.judges.embedding.Embedder:MODEL",
+        "--embedder",
+        metavar=f"MODEL|{MADE}",
+        help="tells near pictures from far ones, for the reference and for the guards: a folder or hub name of CLIP or "
+        "SigLIP, or a class of emu.judges.Embedder",
     )
     parser.add_argument(
         "--training",
@@ -66,8 +66,8 @@ def compare(given: argparse.Namespace) -> None:
         [judge(one, flag=flag) for one in judges]
         for flag, judges in (("--appeal", given.appeal), ("--faithfulness", given.faithfulness))
     )
-    features = _features(given.features)
-    reference = _reference(given, features)
+    embedder = _embedder(given.embedder)
+    reference = _reference(given, embedder)
     bench = _bench(given) if appeal or faithfulness else None
     with ExitStack() as opened:
         if bench and bench.cache:
@@ -80,7 +80,7 @@ def compare(given: argparse.Namespace) -> None:
             bench=bench,
             reference=reference,
             training=given.training,
-            features=features,
+            embedder=embedder,
             paths=given.paths,
         )
     print(told)
@@ -98,7 +98,7 @@ def judge(given: str, *, flag: str) -> "Judge":
     return made
 
 
-def _made(given: str, *, kind: type | None, flag: str, like: str) -> Any:
+def _made(given: str, *, kind: type, flag: str, like: str) -> Any:
     class_path, *named = NEXT.split(given)
     class_path, colon, argument = class_path.partition(":")
     module, _, name = class_path.rpartition(".")
@@ -106,8 +106,8 @@ def _made(given: str, *, kind: type | None, flag: str, like: str) -> Any:
     trust.look_here()  # the command line is the user's own word
     try:
         chosen = getattr(import_module(module), name)
-        if kind and not issubclass(chosen, kind):
-            raise UserError(f"{flag} {given}: no emu.judges.Judge; name a class that subclasses it")
+        if not issubclass(chosen, kind):
+            raise UserError(f"{flag} {given}: no emu.judges.{kind.__name__}; name a class that subclasses it")
         bound = inspect.signature(chosen, eval_str=True).bind(*arguments, **by_name)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UserError(f"{flag} {given}: {error}; give a class such as {like}") from error
@@ -136,21 +136,24 @@ def _bench(given: argparse.Namespace) -> "Bench":
     return Bench(usable_device(given.device), ScoreCache(given.cache or Path(caches) / "emu"))
 
 
-def _features(given: str | None) -> Any:
+def _embedder(given: str | None) -> "Embedder | None":
     if given is None:
         return None
-    features = _made(given, kind=None, flag="--features", like="emu.judges.embedding.Embedder:MODEL")
-    if not callable(getattr(features, "image", None)):
-        raise UserError(f"--features {given}: has no `image`; give a class such as emu.judges.embedding.Embedder")
-    return features
+    from emu.judges import Embedder
+    from emu.judges.embedder import CLASS_PATH, load
+
+    if not CLASS_PATH.fullmatch(given):
+        return load(given, where="--embedder")
+    made: Embedder = _made(given, kind=Embedder, flag="--embedder", like="emu.judges.clip.Clip:MODEL")
+    return made
 
 
-def _reference(given: argparse.Namespace, features: Any) -> "Reference | None":
+def _reference(given: argparse.Namespace, embedder: "Embedder | None") -> "Reference | None":
     if given.reference is None:
         return None
-    if features is None:
-        raise UserError("--reference: give --features too, what sees the pictures")
+    if embedder is None:
+        raise UserError("--reference: give --embedder too, what sees the pictures")
     from emu.compare.judging import usable_device
     from emu.compare.reference import Reference
 
-    return Reference(given.reference, features, device=usable_device(given.device))
+    return Reference(given.reference, embedder, device=usable_device(given.device))

@@ -23,8 +23,7 @@ from emu.places import without_places
 if TYPE_CHECKING:
     from emu.compare.judging import Bench
     from emu.compare.reference import Reference
-    from emu.judges import Judge
-    from emu.judges.embedding import Embedder
+    from emu.judges import Embedder, Judge
 
 __all__ = ["compare"]
 
@@ -38,7 +37,7 @@ def compare(
     bench: "Bench | None" = None,
     reference: "Reference | None" = None,
     training: str | None = None,
-    features: "Embedder | None" = None,
+    embedder: "Embedder | None" = None,
     pairs_shown: int = 300,
     paths: bool = False,
 ) -> str:
@@ -55,7 +54,7 @@ def compare(
         bench: where judges sit, a device and a cache of scores; without it the CPU and none.
         reference: pictures that both sides are held against as sets.
         training: the curated set, as `data.root` takes it; by default what the config of each run names, if it is here.
-        features: what tells near pictures from far ones; by default where light and dark lie (`emu.guards.looks`).
+        embedder: tells near pictures from far ones; by default where light and dark lie (`emu.guards.looks`).
         pairs_shown: at most so many prompts on the page, evenly spread; every prompt counts in the verdict.
         paths: keep absolute paths of configs and judges in both files; without it their last part alone stays.
 
@@ -70,7 +69,7 @@ def compare(
     else:
         read = _judged_runs(runs, judges, bench)
     require_shared(read)
-    seen = look(list(zip(runs, read, strict=True)), training=training, features=features)
+    seen = look(list(zip(runs, read, strict=True)), training=training, embedder=embedder)
     people = [read_people(*each) for each in zip(runs, read, strict=True)]
     verdicts = [
         {**verdict(run), "people": said.told, "unheard": said.unheard, **guarded(run, found)}

@@ -2,14 +2,17 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from emu import documents, runs
-from emu.compare.looking import Eye
+from emu.compare.looking import see
 from emu.errors import UserError
 from emu.guards import Training
+
+if TYPE_CHECKING:
+    from emu.judges import Embedder
 
 COLUMNS = ("image_column", "text_column")  # of `CuratedData`
 MAX_PIXELS = 100_000_000
@@ -40,7 +43,7 @@ def find(run: Path, given: str | None) -> tuple[str | None, str]:
     return root, ""
 
 
-def read(root: str, config: dict[str, Any], *, eye: Eye) -> Training:
+def read(root: str, config: dict[str, Any], *, embedder: "Embedder | None") -> Training:
     """Every picture of a curated set that `data.root` may name; those that cannot be read are left out.
 
     Raises UserError where there is none at all.
@@ -53,7 +56,7 @@ def read(root: str, config: dict[str, Any], *, eye: Eye) -> Training:
     for entry in read_source(root, **columns):
         if isinstance(entry, Entry):
             try:
-                features.append(eye.see(decode(entry.open, max_pixels=MAX_PIXELS)))
+                features.append(see(decode(entry.open, max_pixels=MAX_PIXELS), embedder))
                 entries.append(entry)
             except BadPicture:
                 continue

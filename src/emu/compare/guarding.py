@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from emu.compare import curated
 from emu.compare.drift import drift
-from emu.compare.looking import LAYOUTS, Eye, embeddings, evidence
+from emu.compare.looking import evidence
 from emu.compare.pairs import Run
 from emu.guards import Evidence, Finding, Training, not_measured, of_folders
 from emu.guards.held_out import NAME as HELD_OUT
 
 if TYPE_CHECKING:
-    from emu.judges.embedding import Embedder
+    from emu.judges import Embedder
 
 
 def look(
-    runs: list[tuple[Path, Run]], *, training: str | None = None, features: "Embedder | None" = None
+    runs: list[tuple[Path, Run]], *, training: str | None = None, embedder: "Embedder | None" = None
 ) -> list[Evidence]:
     """What there is to see of each run; a curated set that several share is read once."""
-    eye = embeddings(features) if features is not None else LAYOUTS
     sets: dict[str, Training] = {}
-    return [evidence(run, eye=eye, training=_training(folder, training, eye, sets)) for folder, run in runs]
+    return [
+        evidence(run, embedder=embedder, training=_training(folder, training, embedder, sets)) for folder, run in runs
+    ]
 
 
 def guarded(run: Run, seen: Evidence) -> dict[str, Any]:
@@ -41,10 +42,12 @@ def of_the_check(run: Run) -> list[Finding]:
     return [Finding.from_row(row) for check in checks for row in check.get("guards", [])]
 
 
-def _training(folder: Path, given: str | None, eye: Eye, sets: dict[str, Training]) -> Training | str:
+def _training(
+    folder: Path, given: str | None, embedder: "Embedder | None", sets: dict[str, Training]
+) -> Training | str:
     root, why = curated.find(folder, given)
     if root is None:
         return why
     if root not in sets:
-        sets[root] = curated.read(root, curated.read_config(folder), eye=eye)
+        sets[root] = curated.read(root, curated.read_config(folder), embedder=embedder)
     return sets[root]

@@ -1,7 +1,5 @@
 """Looks at both sides of a run, once: every picture is decoded here for all guards together."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,34 +14,17 @@ from emu.guards.evidence import Numbers
 from emu.guards.looks import LAYOUT, colours, layout
 
 if TYPE_CHECKING:
-    from emu.judges.embedding import Embedder
+    from emu.judges import Embedder
 
 
-@dataclass(frozen=True)
-class Eye:
-    """What turns a picture into numbers whose distances the guards read, and how reports call it."""
-
-    name: str
-    see: Callable[[Image.Image], Numbers]
+def see(picture: Image.Image, embedder: "Embedder | None") -> Numbers:
+    """(d,), whose distances the guards read: an embedder's vector, or without one where light and dark lie."""
+    return layout(picture) if embedder is None else embedder.see(picture)
 
 
-LAYOUTS = Eye(LAYOUT, layout)
-
-
-def embeddings(embedder: "Embedder") -> Eye:
-    """The eye of CLIP or SigLIP: it knows what a picture shows, at the cost of a pass through the model each."""
-    import torch
-
-    def see(picture: Image.Image) -> Numbers:
-        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
-        return embedder.image(pixels).numpy()
-
-    return Eye(f"embeddings of {embedder.describe().get('model', type(embedder).__name__)}", see)
-
-
-def evidence(run: Run, *, eye: Eye, training: Training | str) -> Evidence:
+def evidence(run: Run, *, embedder: "Embedder | None", training: Training | str) -> Evidence:
     """What the guards see of a run; `training` is the curated set, or why it is not at hand."""
-    before, after = (_side(run, side, eye) for side in (0, 1))
+    before, after = (_side(run, side, embedder) for side in (0, 1))
     return Evidence(
         prompts=[pair.prompt for pair in run.pairs],
         before=before,
@@ -52,17 +33,17 @@ def evidence(run: Run, *, eye: Eye, training: Training | str) -> Evidence:
         ties={name: judge_of(run, name)["tie"] for name in run.criteria},
         training=None if isinstance(training, str) else training,
         without_training=training if isinstance(training, str) else "",
-        features=eye.name,
+        features=LAYOUT if embedder is None else embedder.name,
     )
 
 
-def _side(run: Run, side: int, eye: Eye) -> Side:
+def _side(run: Run, side: int, embedder: "Embedder | None") -> Side:
     files = [(pair.before, pair.after)[side] for pair in run.pairs]
-    found = [_look(file, eye) for file in files]
+    found = [_look(file, embedder) for file in files]
     scores = {name: [pair.scores[name][side] for pair in run.pairs] for name in run.criteria}
     return Side(np.stack([colour for colour, _ in found]), np.stack([seen for _, seen in found]), scores, files=files)
 
 
-def _look(path: Path, eye: Eye) -> tuple[Numbers, Numbers]:
+def _look(path: Path, embedder: "Embedder | None") -> tuple[Numbers, Numbers]:
     picture = open_picture(path)
-    return colours(np.asarray(picture)), eye.see(picture)
+    return colours(np.asarray(picture)), see(picture, embedder)

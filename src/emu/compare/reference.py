@@ -19,7 +19,8 @@ from emu.data.pictures import BadPicture, decode
 from emu.data.sources.kinds import PICTURES, suffix
 from emu.data.sources.openers import File
 from emu.errors import UserError
-from emu.judges.sets import NEIGHBOURS, Features, set_measures
+from emu.judges import Embedder
+from emu.judges.sets import NEIGHBOURS, set_measures
 
 ENOUGH = 10_000  # pictures on either side, below which FID's bias is known to mislead
 FEW = (
@@ -34,12 +35,12 @@ class Reference:
 
     Args:
         folder: searched with all folders below it, for pictures of every kind that can be trained on.
-        features: what sees the pictures; its space gives the measures their meaning.
+        embedder: sees the pictures; its space gives the measures their meaning.
         device: where it computes.
     """
 
-    def __init__(self, folder: Path, features: Features, *, device: str = "cpu") -> None:
-        self.folder, self.features, self.device = folder, features, device
+    def __init__(self, folder: Path, embedder: Embedder, *, device: str = "cpu") -> None:
+        self.folder, self.embedder, self.device = folder, embedder, device
         self.paths = sorted(path for path in folder.rglob("*") if _is_picture(path.relative_to(folder)))
         if len(self.paths) <= NEIGHBOURS:
             raise UserError(f"--reference {folder}: holds {len(self.paths)} pictures; name a folder with more of them")
@@ -61,7 +62,7 @@ class Reference:
         few = min(len(run.pairs), len(self.paths)) < ENOUGH
         return {
             "reference": {"folder": self.folder.name, "pictures": len(self.paths)},
-            "features": self.features.describe(),
+            "features": self.embedder.describe(),
             **{
                 side: {"pictures": len(paths), **asdict(set_measures(self._see(map(open_picture, paths)), self._seen))}
                 for side, paths in sides.items()
@@ -76,14 +77,9 @@ class Reference:
         except BadPicture as reason:
             raise UserError(f"--reference {self.folder}: {path.name}: {reason}; remove it there") from None
 
-    @torch.inference_mode()
     def _see(self, pictures: Iterable[Image.Image]) -> Tensor:
         """(n,d) on the CPU; one picture in memory at a time."""
-        seen = []
-        for picture in pictures:
-            pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
-            seen.append(self.features.image(pixels.to(self.device).float() / 255).cpu())
-        return torch.stack(seen)
+        return torch.from_numpy(np.stack([self.embedder.see(picture, device=self.device) for picture in pictures]))
 
 
 def _is_picture(path: Path) -> bool:

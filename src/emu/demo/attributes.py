@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
 from emu import runs
+from emu.judges.preprocessing import to_tensor
 from emu.judges.world import ATTRIBUTES, WorldFaithfulness
 from emu.world import named
 
@@ -34,7 +33,7 @@ def table(folders: list[Path]) -> str:
 def read_right(folder: Path, judge: WorldFaithfulness) -> dict[str, float]:
     """Attribute -> the share of the folder's pictures in which it is read as asked; "unseen": kinds of that group."""
     rows = runs.read_samples(folder)
-    read = judge.read(torch.stack([pixels(folder / row["file"]) for row in rows]))
+    read = [judge.read([pixels(folder / row["file"])])[0] for row in rows]
     right: dict[str, list[bool]] = {name: [] for name in (*ATTRIBUTES, "unseen")}
     for row, values in zip(rows, read, strict=True):
         for name, asked in named(row["prompt"]).items():
@@ -47,4 +46,4 @@ def read_right(folder: Path, judge: WorldFaithfulness) -> dict[str, float]:
 def pixels(path: Path) -> Tensor:
     """float (3,h,w) in [0,1]"""
     with Image.open(path) as picture:
-        return torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1).float() / 255
+        return to_tensor(picture.convert("RGB"))

@@ -1,5 +1,6 @@
-"""Judges: a picture and its prompt -> a number. Each judge is one small file; `Judge` is what they share."""
+"""Judges: a picture and its prompt -> a number; and embedders, pictures or texts -> vectors. Each is one file."""
 
-from emu.judges.judge import Card, Judge, judge_card, judge_pixels, versions
+from emu.judges.embedder import Embedder, TextEmbedder
+from emu.judges.judge import BatchedJudge, Card, Judge, judge_card, judge_pixels, versions
 
-__all__ = ["Card", "Judge", "judge_card", "judge_pixels", "versions"]
+__all__ = ["BatchedJudge", "Card", "Embedder", "Judge", "TextEmbedder", "judge_card", "judge_pixels", "versions"]

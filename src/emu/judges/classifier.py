@@ -3,9 +3,8 @@
 Pictures are prepared by the model's own processor, since every family has its own ways.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
 from emu.errors import UserError
+from emu.judges.pretrained import Pretrained
 
 EITHER = "multi_label_classification"  # transformers' word for labels that do not exclude each other
 
@@ -26,7 +26,7 @@ class Classifier:
     """
 
     def __init__(self, model: str) -> None:
-        self.name = model
+        self.files = Pretrained(model, "a folder or hub name of one", "classifier")
 
     @torch.inference_mode()
     def probabilities(self, images: Sequence[Image.Image]) -> Tensor:
@@ -49,34 +49,27 @@ class Classifier:
         for label in labels:
             if label.lower() not in known:
                 has = ", ".join(self.labels[:12])
-                raise UserError(f"classifier {self.name}: has no label {label}; it has {has}")
+                raise UserError(f"{self.files}: has no label {label}; it has {has}")
         return [known.index(label.lower()) for label in labels]
 
     def require(self) -> None:
         """UserError where there is no such model, or no classifier of pictures, by its config alone."""
         if not any("ImageClassification" in name for name in self.config.architectures or []):
             raise UserError(
-                f"classifier {self.name}: a {self.config.model_type} without a classifier's head; name a model for "
+                f"{self.files}: a {self.config.model_type} without a classifier's head; name a model for "
                 "image classification"
             )
 
     @cached_property
     def config(self) -> Any:
-        return self._load(AutoConfig.from_pretrained)
+        return self.files.read(AutoConfig)
 
     @cached_property
     def model(self) -> Any:
-        """In float32 and evaluation mode. UserError where there is none, or one that is no classifier of pictures."""
+        """In float32 and evaluation mode. UserError: absent, or no classifier of pictures."""
         self.require()
-        return self._load(AutoModelForImageClassification.from_pretrained, dtype=torch.float32).eval()
+        return self.files.model(AutoModelForImageClassification, dtype=torch.float32)
 
     @cached_property
     def processor(self) -> Any:
-        return self._load(AutoImageProcessor.from_pretrained)
-
-    def _load(self, load: Callable[..., Any], **how: Any) -> Any:
-        try:
-            return load(self.name, **how)
-        except (OSError, ValueError, UnpicklingError) as error:  # of transformers, for what is absent or damaged
-            said = str(error).partition("\n")[0].rstrip(".")
-            raise UserError(f"classifier {self.name}: {said}; name a folder or hub name of one") from error
+        return self.files.read(AutoImageProcessor)

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from emu.judges.embedding import Embedder
-from emu.judges.judge import Card, Judge
+from emu.judges.clip import Clip
+from emu.judges.judge import BatchedJudge, Card
 
 
-class ClipIqa(Judge):
+class ClipIqa(BatchedJudge):
     """How much more a picture is like "Good photo." than "Bad photo.", 0 to 1 (Wang et al. 2022, arXiv 2207.12396).
 
     The prompt does not count. Noise, blur and bad light are seen; taste hardly is. It may reject, never select alone.
@@ -33,13 +32,7 @@ class ClipIqa(Judge):
         sha256: str | None = None,
     ) -> None:
         self.good, self.bad = good, bad
-        self.embedder = Embedder(model, sha256=sha256)
-
-    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
-        seen = torch.stack([self.embedder.image(image) for image in images])
-        texts = torch.stack([self.embedder.text(text) for text in (self.good, self.bad)])
-        logits = torch.stack([texts @ one for one in seen])  # one by one: the last bits depend on how many go together
-        return (self.embedder.scale * logits).softmax(1)[:, 0]
+        self.embedder = Clip(model, sha256=sha256)
 
     def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
         logits = self.embedder.images(images) @ self.embedder.texts([self.good, self.bad]).T

@@ -5,20 +5,18 @@ renaming its tensors, so that it needs no further package and sees pictures as t
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import AutoConfig, CLIPModel
 
-from emu import files
 from emu.errors import UserError
-from emu.judges.embedding import Embedder
-from emu.judges.judge import Card, Judge
-from emu.judges.weights import loaded, read_tensors, require_sha256
+from emu.judges.clip import Clip, CosineJudge
+from emu.judges.judge import Card
+from emu.judges.weights import WeightsFile, loaded
 
 BASE = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 
@@ -43,7 +41,7 @@ IN_BLOCK = {
 BLOCK = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.(.+)")
 
 
-class Hps(Judge):
+class Hps(CosineJudge):
     """How well people would like a picture for its prompt (Wu et al. 2023, arXiv 2306.09341).
 
     A CLIP that learned from choices between pictures of one prompt: the score is 100 times its cosine. Scores compare
@@ -57,47 +55,43 @@ class Hps(Judge):
     """
 
     name = "hps"
-    family = "clip"
     tie = 0.1  # the chance that one is preferred is then between 47.5 and 52.5 %
 
     def __init__(self, checkpoint: str, base: str = BASE, *, sha256: str | None = None) -> None:
-        self.embedder = OpenClipEmbedder(Path(checkpoint), base, sha256=sha256)
+        super().__init__(OpenClip(Path(checkpoint), base, sha256=sha256))
 
-    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
-        cosines = [
-            self.embedder.image(image) @ self.embedder.text(prompt)
-            for image, prompt in zip(images, prompts, strict=True)
-        ]
-        return 100 * torch.stack(cosines)
+    def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
+        return 100 * self.cosines(images, prompts)
 
     def describe(self) -> Card:
-        text = f"the prompt as it is, cut at {self.embedder.tokens} tokens"
-        base = {"base": self.embedder.processor, "text": text}
-        return {**self.embedder.describe(), **base, "score": "100 cosine, arXiv 2306.09341"}
+        base = self.embedder.prepares.name
+        return {**super().describe(), "base": base, "score": "100 cosine, arXiv 2306.09341"}
 
 
-class OpenClipEmbedder(Embedder):
+class OpenClip(Clip):
     """A CLIP whose weights lie in a file of open_clip, and everything else with the model that it was tuned from."""
 
     def __init__(self, checkpoint: Path, base: str, *, sha256: str | None = None) -> None:
         super().__init__(checkpoint.name, base)
-        self.checkpoint = checkpoint
-        self.pinned = sha256
+        self.checkpoint = WeightsFile(checkpoint, sha256)
 
-    def load_model(self) -> Any:
-        require_sha256(self.sha256, self.pinned, of=str(self.checkpoint))
-        config = self._load(AutoConfig.from_pretrained, self.processor)
-        held = read_tensors(self.checkpoint, wanted="a checkpoint of HPS v2")
+    @cached_property
+    def model(self) -> Any:
+        path = self.checkpoint.path
+        held = self.checkpoint.read(wanted="a checkpoint of HPS v2")
         if not isinstance(held, dict) or not isinstance(held.get("state_dict"), dict):
-            raise UserError(
-                f"{self.checkpoint}: no state_dict in it; name HPS_v2_compressed.pt or HPS_v2.1_compressed.pt"
-            )
-        return loaded(CLIPModel, config, renamed(held["state_dict"]), of=f"{self.checkpoint} for {self.processor}")
+            raise UserError(f"{path}: no state_dict in it; name HPS_v2_compressed.pt or HPS_v2.1_compressed.pt")
+        config = self.prepares.read(AutoConfig)
+        return loaded(CLIPModel, config, renamed(held["state_dict"]), of=f"{path} for {self.prepares.name}")
 
     @cached_property
     def sha256(self) -> str:
         """Of the published file."""
-        return files.sha256(self.checkpoint)
+        return self.checkpoint.sha256
+
+    def require(self) -> None:
+        """UserError where there is no model that it was tuned from; the file is read with the first picture."""
+        self.prepares.read(AutoConfig)
 
 
 def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

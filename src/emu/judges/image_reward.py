@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, BlipTextConfig, BlipVisionConfig, BlipVisionModel
 from transformers.models.blip.modeling_blip_text import BlipTextModel
 
-from emu import files
 from emu.errors import UserError
-from emu.judges.embedding import Preprocessing
 from emu.judges.judge import Card, Judge, versions
-from emu.judges.weights import loaded, read_tensors, require_sha256
+from emu.judges.preprocessing import Preprocessing
+from emu.judges.pretrained import Pretrained
+from emu.judges.weights import WeightsFile, loaded
 
 TOKENS = 35  # the longest prompt that it learned from
 HEAD_WIDTH = 64  # of each attention head, in both of BLIP's encoders
@@ -61,9 +61,8 @@ class ImageReward(Judge):
     def __init__(
         self, checkpoint: str, tokenizer: str = "google-bert/bert-base-uncased", *, sha256: str | None = None
     ) -> None:
-        self.path = Path(checkpoint)
-        self.tokenizer_name = tokenizer
-        self.pinned = sha256
+        self.file = WeightsFile(Path(checkpoint), sha256)
+        self.words = Pretrained(tokenizer, "a folder of BERT's", "judge's tokenizer")
 
     @torch.inference_mode()
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:
@@ -82,18 +81,13 @@ class ImageReward(Judge):
 
     def describe(self) -> Card:
         return {
-            "model": self.path.name,
-            "sha256": self.sha256,
+            "model": self.file.path.name,
+            "sha256": self.file.sha256,
             "preprocessing": str(self.preprocessing),
-            "text": f"the prompt as it is, cut at {TOKENS} tokens of {self.tokenizer_name}",
+            "text": f"the prompt as it is, cut at {TOKENS} tokens of {self.words.name}",
             "score": f"(reward - {MEAN:.4g}) / {STD:.4g}, arXiv 2304.05977",
             "versions": versions("torch", "transformers"),
         }
-
-    @cached_property
-    def sha256(self) -> str:
-        """Of the published file."""
-        return files.sha256(self.path)
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -102,33 +96,25 @@ class ImageReward(Judge):
 
     @cached_property
     def tokenizer(self) -> Any:
-        try:
-            return AutoTokenizer.from_pretrained(self.tokenizer_name)
-        except (OSError, ValueError) as error:
-            said = str(error).partition("\n")[0].rstrip(".")
-            raise UserError(f"judge's tokenizer {self.tokenizer_name}: {said}; name a folder of BERT's") from error
+        return self.words.read(AutoTokenizer)
 
     @cached_property
     def parts(self) -> tuple[Any, Any, nn.Module]:
-        """Sight, reading and head, in float32. Raises UserError for any other file."""
-        held = read_tensors(self.path, wanted="ImageReward.pt")
-        require_sha256(self.sha256, self.pinned, of=str(self.path))
+        """Sight, reading and head, in float32. UserError: any other file."""
+        path, held = self.file.path, self.file.read(wanted="ImageReward.pt")
         try:
             sight, reading, layers = (_under(prefix, held) for prefix in PREFIXES)
             configs = vision_config(sight), text_config(reading)
             renamed = {_rename(name): tensor for name, tensor in sight.items()}
             head = read_layers(layers)
         except (KeyError, IndexError, AttributeError, TypeError, RuntimeError) as error:
-            raise UserError(f"{self.path}: not the layout of ImageReward.pt ({error})") from error
+            raise UserError(f"{path}: not the layout of ImageReward.pt ({error})") from error
         reading = {name: tensor for name, tensor in reading.items() if name != "embeddings.position_ids"}
-        parts = (
-            loaded(BlipVisionModel, configs[0], renamed, of=str(self.path)),
-            loaded(_Reading, configs[1], reading, of=str(self.path)),
+        return (
+            loaded(BlipVisionModel, configs[0], renamed, of=str(path)),
+            loaded(_Reading, configs[1], reading, of=str(path)),
             head,
         )
-        for part in parts:
-            part.eval().requires_grad_(False)
-        return parts
 
 
 class _Reading(BlipTextModel):
@@ -178,7 +164,7 @@ def read_layers(tensors: Mapping[str, Tensor]) -> nn.Module:
         weights = {kind: tensors[f"layers.{number}.{kind}"].float() for kind in ("weight", "bias")}
         layer.load_state_dict(weights, assign=True)
         layers.append(layer)
-    return nn.Sequential(*layers)
+    return nn.Sequential(*layers).eval().requires_grad_(False)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

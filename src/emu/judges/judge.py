@@ -56,6 +56,18 @@ class Judge(ABC):
         """
 
 
+class BatchedJudge(Judge):
+    """A judge that takes many pictures in one forward pass: a subclass gives `score_many` in place of `score`."""
+
+    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
+        # One by one: the last bits depend on how many go together.
+        one_by_one = [self.score_many([image], [text]) for image, text in zip(images, prompts, strict=True)]
+        return torch.cat(one_by_one)
+
+    @abstractmethod
+    def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor: ...
+
+
 def judge_pixels(
     pixels: Tensor, prompts: list[str], *, judges: Mapping[str, Judge], names: Sequence[object] = ()
 ) -> list[dict[str, float]]:

@@ -11,11 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from emu import files
 from emu.errors import UserError
-from emu.judges.embedding import Embedder
-from emu.judges.judge import Card, Judge
-from emu.judges.weights import read_tensors, require_sha256
+from emu.judges.clip import Clip
+from emu.judges.judge import BatchedJudge, Card
+from emu.judges.weights import WeightsFile
 
 Layouts = Mapping[str, Callable[[int], nn.Module]]
 
@@ -36,7 +35,7 @@ VERSIONS: Layouts = {"weight": version_1, "layers.0.weight": version_2}  # told 
 WANTED = "version 1 (weight, bias) nor version 2 (layers.0.weight, ...) of LAION-Aesthetics"
 
 
-class LaionAesthetic(Judge):
+class LaionAesthetic(BatchedJudge):
     """How high people would rate a picture, about 1 to 10, whatever its prompt.
 
     It may reject, and must never select alone: heads of this kind are known to prefer women, blurred backgrounds,
@@ -64,26 +63,18 @@ class LaionAesthetic(Judge):
         sha256: str | None = None,
         model_sha256: str | None = None,
     ) -> None:
-        self.path = Path(head)
-        self.head = read_head(self.path, self.layouts, wanted=self.wanted)
-        self.sha256 = files.sha256(self.path)
-        require_sha256(self.sha256, sha256, of=head)
-        self.embedder = Embedder(model, sha256=model_sha256)
-
-    @torch.inference_mode()
-    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
-        head = self.head.to(images.device)
-        ratings: list[Tensor] = []
-        for image in images:
-            embedding = self.embedder.image(image)
-            self._require_width(len(embedding))
-            ratings.append(head(embedding)[0])
-        return torch.stack(ratings)
+        self.file = WeightsFile(Path(head), sha256)
+        self.head = read_head(self.file, self.layouts, wanted=self.wanted)
+        self.embedder = Clip(model, sha256=model_sha256)
 
     @torch.inference_mode()
     def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
         seen = self.embedder.images(images)
-        self._require_width(seen.shape[1])
+        if (width := seen.shape[1]) != self.width:
+            raise UserError(
+                f"{self.file.path}: reads {self.width} numbers a picture, {self.embedder.files.name} gives {width}; "
+                "name as `model` the one that the head was made for"
+            )
         ratings: Tensor = self.head.to(seen.device)(seen)[:, 0]
         return ratings
 
@@ -91,25 +82,22 @@ class LaionAesthetic(Judge):
         self.embedder.require()
 
     def describe(self) -> Card:
-        return {**self.embedder.describe(), "head": self.path.name, "sha256 of the head": self.sha256}
+        return {**self.embedder.describe(), "head": self.file.path.name, "sha256 of the head": self.file.sha256}
 
-    def _require_width(self, width: int) -> None:
-        wanted = next(self.head.parameters()).shape[1]
-        if width != wanted:
-            raise UserError(
-                f"{self.path}: reads {wanted} numbers a picture, {self.embedder.name} gives {width}; "
-                "name as `model` the one that the head was made for"
-            )
+    @property
+    def width(self) -> int:
+        """How many numbers of a picture the head reads."""
+        return int(next(self.head.parameters()).shape[1])
 
 
-def read_head(path: Path, layouts: Layouts = VERSIONS, *, wanted: str = WANTED) -> nn.Module:
+def read_head(file: WeightsFile, layouts: Layouts = VERSIONS, *, wanted: str = WANTED) -> nn.Module:
     """A head of one of the layouts: (d,) of length 1 -> (1,). Raises UserError for any other file."""
-    tensors = read_tensors(path, wanted="the head's own file")
+    tensors = file.read(wanted="the head's own file")
     try:
         first, made = next((key, made) for key, made in layouts.items() if key in tensors)
         with torch.device("meta"):  # no weights are drawn: that would move the seed of whatever is drawn next
             head = made(tensors[first].shape[1])
         head.load_state_dict(tensors, assign=True)
     except (StopIteration, TypeError, AttributeError, IndexError, RuntimeError) as error:
-        raise UserError(f"{path}: neither {wanted}") from error
+        raise UserError(f"{file.path}: neither {wanted}") from error
     return head.float().eval().requires_grad_(False)

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from emu.judges.embedding import Embedder
-from emu.judges.judge import Card, Judge
+from emu.judges.clip import Clip, CosineJudge
+from emu.judges.judge import Card
 
 
-class PickScore(Judge):
+class PickScore(CosineJudge):
     """How well people would like a picture for its prompt (Kirstain et al. 2023, arXiv 2305.01569).
 
     A CLIP that learned from half a million choices between two pictures: the score is its scaled cosine, and the
@@ -23,7 +22,6 @@ class PickScore(Judge):
     """
 
     name = "pick-score"
-    family = "clip"
     tie = 0.1  # the chance that one is picked is then between 47.5 and 52.5 %
 
     def __init__(
@@ -33,22 +31,11 @@ class PickScore(Judge):
         *,
         sha256: str | None = None,
     ) -> None:
-        self.embedder = Embedder(model, processor, sha256=sha256)
-
-    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
-        cosines = [
-            self.embedder.image(image) @ self.embedder.text(prompt)
-            for image, prompt in zip(images, prompts, strict=True)
-        ]
-        return self.embedder.scale * torch.stack(cosines)
+        super().__init__(Clip(model, processor, sha256=sha256))
 
     def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
-        return self.embedder.scale * (self.embedder.images(images) * self.embedder.texts(prompts)).sum(1)
-
-    def require(self) -> None:
-        self.embedder.require()
+        return self.embedder.scale * self.cosines(images, prompts)
 
     def describe(self) -> Card:
-        text = f"the prompt as it is, cut at {self.embedder.tokens} tokens"
         score = f"{self.embedder.scale:.4g} cosine, arXiv 2305.01569"
-        return {**self.embedder.describe(), "processor": self.embedder.processor, "text": text, "score": score}
+        return {**super().describe(), "processor": self.embedder.prepares.name, "score": score}

@@ -6,27 +6,14 @@ figures compare with others only at the same embedder, the same preprocessing an
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from emu.judges.judge import Card
-
 CMMD_SIGMA, CMMD_SCALE = 10.0, 1000.0  # of Jayasumana et al. 2024, for CLIP embeddings of length 1
 NEIGHBOURS = 3  # k of Kynkaanniemi et al. 2019
 BLOCK = 1024  # rows of a distance matrix in memory at once
-
-
-class Features(Protocol):
-    """What sees a picture, such as `emu.judges.embedding.Embedder`."""
-
-    def image(self, image: Tensor) -> Tensor:
-        """float (3,h,w) in [0,1] on any device -> (d,)."""
-
-    def describe(self) -> Card:
-        """Weights, preprocessing, versions."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import hashlib
 import pickle
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +12,41 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from emu.errors import UserError
+from emu import files
+from emu.errors import UserError, first_line
 
 
-def read_tensors(path: Path, *, wanted: str) -> Any:
-    """What a `.safetensors` file, or one of torch, holds; no code in it is run.
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of weights as somebody published it.
 
-    Raises UserError, saying what is `wanted`, for a file that is absent, damaged, or holds more than plain values.
+    Args:
+        path: a `.safetensors` file, or one of torch.
+        expected: its sha256, or the first 8 digits or more; None takes any file.
     """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        said = str(error).partition("\n")[0]
-        raise UserError(f"{path}: not read as weights ({said}); name {wanted}") from error
+
+    path: Path
+    expected: str | None
+
+    def read(self, *, wanted: str) -> Any:
+        """What the file holds; no code in it is run.
+
+        UserError, which says what is `wanted`: absent, damaged, holds more than plain values, or another file.
+        """
+        try:
+            held = load_file(self.path) if self.path.suffix == ".safetensors" else self._read_torch()
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
+            raise UserError(f"{self.path}: not read as weights ({first_line(error)}); name {wanted}") from error
+        require_sha256(self.sha256, self.expected, of=str(self.path))
+        return held
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file's bytes."""
+        return files.sha256(self.path)
+
+    def _read_torch(self) -> Any:
+        return torch.load(self.path, map_location="cpu", weights_only=True)
 
 
 def weights_sha256(model: nn.Module) -> str:
@@ -43,9 +65,9 @@ def require_sha256(found: str, expected: str | None, *, of: str) -> None:
 
 
 def loaded(kind: Any, config: Any, tensors: dict[str, Tensor], *, of: str) -> Any:
-    """A transformers model of `kind` in float32 with exactly these tensors; UserError where one misses or is left.
+    """A transformers model of `kind`, in float32 and evaluation mode, with exactly these tensors.
 
-    No weights are drawn on the way, so no seed moves.
+    UserError: one is missing or left over. No weights are drawn on the way, so no seed moves.
     """
     with torch.device("meta"):
         wanted = {name: tuple(tensor.shape) for name, tensor in kind(config).state_dict().items()}
@@ -55,4 +77,5 @@ def loaded(kind: Any, config: Any, tensors: dict[str, Tensor], *, of: str) -> An
         raise UserError(
             f"{of}: {len(wrong)} weights do not fit, such as {wrong[0]}: {found} where the model has {asked}"
         )
-    return kind.from_pretrained(None, config=config, state_dict=tensors, dtype=torch.float32)
+    model = kind.from_pretrained(None, config=config, state_dict=tensors, dtype=torch.float32)
+    return model.eval().requires_grad_(False)

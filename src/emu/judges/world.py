@@ -15,15 +15,18 @@ from torch.nn import functional as F
 
 from emu import files
 from emu.bundled import resolve
-from emu.judges.judge import Card, Judge, versions
+from emu.errors import UserError
+from emu.judges.embedder import Embedder
+from emu.judges.judge import BatchedJudge, Card, versions
 from emu.world import COLOURS, KINDS, PLACES, QUALITIES, TIMES, named
 
 SIDE = 32  # pixels
+PREPROCESSING = f"antialiased bilinear to {SIDE} x {SIDE}, RGB in [-1, 1]"
 ATTRIBUTES = {"kind": KINDS, "colour": tuple(COLOURS), "place": tuple(PLACES), "time": tuple(TIMES)}
 
 
-class Reader(nn.Sequential):
-    """(b,3,h,w) in [0,1] -> logits (b, outputs)."""
+class WorldReader(nn.Sequential):
+    """Pictures in [0,1] -> logits (b, outputs)."""
 
     def __init__(self, outputs: int, *, width: int = 20) -> None:
         def block(before: int, after: int, stride: int) -> nn.Sequential:
@@ -39,8 +42,16 @@ class Reader(nn.Sequential):
         blocks = [block(*step) for step in [*steps, (4 * width, 4 * width, 2)]]
         super().__init__(*blocks, nn.Flatten(), nn.Dropout(0.2), nn.Linear(4 * width * 16, outputs))
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = super().forward(_small(images) * 2 - 1)  # type: ignore[no-untyped-call]
+    def features(self, images: Tensor | Sequence[Tensor]) -> Tensor:
+        """(b,3,h,w) in [0,1], or b pictures (3,h,w) of any sizes -> (b,1280), what the last layer decides by."""
+        seen = _small(images) if isinstance(images, Tensor) else torch.cat([_small(image[None]) for image in images])
+        seen = seen * 2 - 1
+        for layer in list(self)[:-1]:
+            seen = layer(seen)
+        return seen
+
+    def forward(self, images: Tensor | Sequence[Tensor]) -> Tensor:
+        logits: Tensor = self[-1](self.features(images))
         return logits
 
 
@@ -49,7 +60,7 @@ def _small(images: Tensor) -> Tensor:
     return F.interpolate(images.float(), size=(SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
 
 
-class _WorldJudge(Judge):
+class _WorldJudge(BatchedJudge):
     """A reader with the weights and the held-out accuracy that ship beside it."""
 
     family = "world"
@@ -57,7 +68,7 @@ class _WorldJudge(Judge):
 
     def __init__(self, folder: str = "emu://judges") -> None:
         weights = Path(resolve(folder)) / f"{self.name}.safetensors"
-        self.reader = Reader(self.outputs).eval().requires_grad_(False)
+        self.reader = WorldReader(self.outputs).eval().requires_grad_(False)
         self.reader.load_state_dict(
             {k: v.float() for k, v in load_file(weights).items() if "num_batches" not in k}, strict=False
         )
@@ -68,21 +79,16 @@ class _WorldJudge(Judge):
         return {
             "name": self.name,
             "sha256": self.sha256,
-            "preprocessing": f"antialiased bilinear to {SIDE} x {SIDE}, RGB in [-1, 1]",
+            "preprocessing": PREPROCESSING,
             "versions": versions("torch"),
             "tie": self.tie,
             **{f"held-out accuracy: {name}": value for name, value in self.accuracy.items()},
         }
 
     @torch.inference_mode()
-    def _logits(self, images: Tensor) -> Tensor:
-        # One by one: the last bits depend on how many go together.
-        reader = self.reader.to(images.device)
-        return torch.cat([reader(image[None]) for image in images])
-
-    @torch.inference_mode()
-    def _logits_many(self, images: Sequence[Tensor]) -> Tensor:
-        logits: Tensor = self.reader.to(images[0].device)(torch.cat([_small(image[None]) for image in images]))
+    def logits(self, images: Sequence[Tensor]) -> Tensor:
+        """b pictures, float (3,h,w) in [0,1] -> (b, outputs), in one forward pass."""
+        logits: Tensor = self.reader.to(images[0].device)(images)
         return logits
 
 
@@ -93,11 +99,8 @@ class WorldAppeal(_WorldJudge):
     tie = 0.01
     outputs = len(QUALITIES)
 
-    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
-        return self._logits(images).sigmoid().mean(1)
-
     def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
-        return self._logits_many(images).sigmoid().mean(1)
+        return self.logits(images).sigmoid().mean(1)
 
 
 class WorldFaithfulness(_WorldJudge):
@@ -107,28 +110,18 @@ class WorldFaithfulness(_WorldJudge):
     tie = 0.0
     outputs = sum(len(values) for values in ATTRIBUTES.values())
 
-    def score(self, images: Tensor, prompts: list[str]) -> Tensor:
-        return self._shares(self._logits(images), prompts)
-
     def score_many(self, images: Sequence[Tensor], prompts: Sequence[str]) -> Tensor:
-        return self._shares(self._logits_many(images), prompts)
+        read = self.read(images)
+        return torch.tensor([self._share(prompt, values) for prompt, values in zip(prompts, read, strict=True)])
 
-    def read(self, images: Tensor) -> list[dict[str, str]]:
-        """float (b,3,h,w) in [0,1] -> for each picture, attribute -> the value that is read in it."""
-        return self._values(self._logits(images))
-
-    @staticmethod
-    def _values(together: Tensor) -> list[dict[str, str]]:
-        logits = together.cpu().split([len(values) for values in ATTRIBUTES.values()], 1)
+    def read(self, images: Sequence[Tensor]) -> list[dict[str, str]]:
+        """float (3,h,w) in [0,1] each -> for each picture, attribute -> the value that is read in it."""
+        logits = self.logits(images).cpu().split([len(values) for values in ATTRIBUTES.values()], 1)
         places = torch.stack([part.argmax(1) for part in logits], dim=1).tolist()
         return [
             {name: values[place] for (name, values), place in zip(ATTRIBUTES.items(), row, strict=True)}
             for row in places
         ]
-
-    def _shares(self, together: Tensor, prompts: Sequence[str]) -> Tensor:
-        read = self._values(together)
-        return torch.tensor([self._share(prompt, values) for prompt, values in zip(prompts, read, strict=True)])
 
     @staticmethod
     def _share(prompt: str, read: dict[str, str]) -> float:
@@ -136,24 +129,29 @@ class WorldFaithfulness(_WorldJudge):
         return sum(right) / len(right) if right else 1.0
 
 
-class WorldLooks:
-    """What the network of `WorldFaithfulness` sees before it names anything, as a vector: for copies of one scene.
+JUDGES = {kind.name: kind for kind in (WorldFaithfulness, WorldAppeal)}
+
+
+class WorldFeatures(Embedder):
+    """What the network of a world's judge sees before it decides, of length 1: an embedder without further weights.
+
+    It knows the simulated web and nothing of photographs.
 
     Args:
-        folder: of the judges; `emu://judges` for those that ship.
+        judge: `world-faithfulness`, which learned what is shown and not how well, or `world-appeal`.
     """
 
-    def __init__(self, folder: str = "emu://judges") -> None:
-        self.reader = WorldFaithfulness(folder).reader
+    def __init__(self, judge: str = WorldFaithfulness.name) -> None:
+        if judge not in JUDGES:
+            raise UserError(f"WorldFeatures: no judge {judge}; there are {', '.join(JUDGES)}")
+        self.judge = JUDGES[judge]()
 
     @torch.inference_mode()
     def images(self, images: Sequence[Tensor]) -> Tensor:
-        """float (3,h,w) in [0,1] each -> (b,1280) of length 1 each."""
-        reader = self.reader.to(images[0].device)
-        seen = torch.cat([_small(image[None]) for image in images]) * 2 - 1
-        for layer in list(reader)[:-1]:
-            seen = layer(seen)
-        return F.normalize(seen, dim=1)
+        """float (3,h,w) in [0,1] each -> (b,1280)."""
+        reader = self.judge.reader.to(images[0].device)
+        return F.normalize(reader.features(images), dim=1)
 
-    def require(self) -> None:
-        """It is there once it is made."""
+    def describe(self) -> Card:
+        card: Card = {"model": self.judge.name, "sha256": self.judge.sha256}
+        return {**card, "preprocessing": PREPROCESSING, "versions": versions("torch")}

@@ -18,9 +18,10 @@ from scipy.special import expit
 from emu.curate.curated import Curated, read_curated, read_review
 from emu.errors import UserError
 from emu.files import write
+from emu.judges.embedder import load
+from emu.judges.head import HEAD, Head, HeadCard, write_head
 from emu.taste.decisions import decisions, files_of, groups
-from emu.taste.embeddings import Embeddings, Matrix, load_eye
-from emu.taste.head import HEAD, write_head
+from emu.taste.embeddings import Embeddings, Matrix
 from emu.taste.held_out import HeldOut, held_out
 from emu.taste.logistic import Labels, Logistic, fit
 
@@ -50,16 +51,17 @@ def taste(folder: Path, embedder: str, *, name: str | None = None, explore: floa
         raise UserError(f"--explore {explore:g}: a share, 0 or more and less than 1")
     curated = read_curated(folder)
     decided = _decided(curated, name)
-    embeddings = Embeddings(load_eye(embedder), folder / CACHE)
+    eye = load(embedder, where="--embedder")
+    embeddings = Embeddings(eye, folder / CACHE)
     files, x = embeddings(folder, [row["file_name"] for row in curated.rows])
     known = np.array([file in decided for file in files])
     y = np.array([decided.get(file, False) for file in files])
     _require_enough(folder, y[known])
     fitted, figures = _fitted(curated, [file for file in files if file in decided], x[known], y[known])
     score, spread = expit(fitted.log_odds(x)), fitted.spread(x)
-    card = {"embedder": embedder, "identity": embeddings.identity, "eye": embeddings.eye.describe(), "pass": name,
+    card: HeadCard = {"embedder": embedder, "identity": eye.fingerprint, "eye": eye.describe(), "pass": name,
             "held out": asdict(figures), "penalty": fitted.penalty}  # fmt: skip
-    write_head(folder / HEAD, fitted, card)
+    write_head(folder / HEAD, Head(fitted.weight, fitted.bias, card))
     _write_table(folder / TABLE, files, score, spread, order(score, spread, known, explore=explore))
     return Ranked(figures, len(files), int((~known).sum()), len(curated.rows) - len(files), embeddings.made)
 

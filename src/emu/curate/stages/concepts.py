@@ -5,12 +5,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from emu.curate.picture import Picture
-from emu.curate.pixels import SIDE, embedder, embeddings
+from emu.curate.pixels import SIDE, embeddings, load_embedder
 from emu.curate.stage import Row, Stage
 from emu.errors import UserError
 
 if TYPE_CHECKING:
-    from emu.judges.embedding import Embedder
+    from emu.judges import TextEmbedder
 
 CLASSES = ["portrait", "food", "animal", "landscape", "car", "plant", "building", "interior", "object", "drawing"]
 TEMPLATES = ["a photo of {}"]
@@ -23,10 +23,10 @@ class Concepts(Stage):
     2103.00020, sec. 3.1.4).
 
     Args:
-        model: a CLIP or SigLIP model, by hub name or folder.
+        embedder: a CLIP or SigLIP by hub name or folder, or CLASS_PATH[:ARG] of another that reads texts.
         classes: their names.
         templates: what is embedded of a class.
-        batch: pictures that the model is shown together.
+        batch: pictures that the embedder is shown together.
     """
 
     name = "concepts"
@@ -35,12 +35,12 @@ class Concepts(Stage):
 
     def __init__(
         self,
-        model: str = "openai/clip-vit-large-patch14",
+        embedder: str = "openai/clip-vit-large-patch14",
         classes: list[str] | None = None,
         templates: list[str] | None = None,
         batch: int = 16,
     ) -> None:
-        self.model, self.batch = model, batch
+        self.embedder, self.batch = embedder, batch
         self.classes, self.templates = classes or CLASSES, templates or TEMPLATES
 
     @cached_property
@@ -51,12 +51,12 @@ class Concepts(Stage):
         return torch.nn.functional.normalize(torch.stack([texts.mean(0) for texts in found]).cpu(), dim=1)
 
     @property
-    def reader(self) -> "Embedder":
-        from emu.judges.embedding import Embedder
+    def reader(self) -> "TextEmbedder":
+        from emu.judges import TextEmbedder
 
-        reader = embedder(self.model)
-        if not isinstance(reader, Embedder):
-            raise UserError(f"stage {self.name}: {self.model} reads no texts; name a CLIP or SigLIP model")
+        reader = load_embedder(self.embedder)
+        if not isinstance(reader, TextEmbedder):
+            raise UserError(f"stage {self.name}: {self.embedder} reads no texts; name a CLIP or SigLIP model")
         return reader
 
     def require(self) -> None:
@@ -67,7 +67,7 @@ class Concepts(Stage):
         return self.measure_many([picture])[0]
 
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
-        cosines = embeddings(self.model, pictures) @ self.texts.T
+        cosines = embeddings(self.embedder, pictures) @ self.texts.T
         best = cosines.max(1)
         return [
             {"concept": self.classes[which], "concept_cosine": cosine}

@@ -1,4 +1,4 @@
-"""Near duplicates that a perceptual hash does not know, by what CLIP or SigLIP sees: crops, re-graded, turned ones."""
+"""Near duplicates that a perceptual hash does not know, by what an embedder sees: crops, re-graded, turned ones."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.curate.picture import Picture
-from emu.curate.pixels import SIDE, embedder, embeddings
+from emu.curate.pixels import SIDE, embeddings, load_embedder
 from emu.curate.stage import Choice, Row, Scores, Selection
 from emu.curate.stages.best import rank
 from emu.errors import UserError
@@ -29,12 +29,12 @@ class SameScene(Selection):
     picture for embeddings of d numbers.
 
     Args:
-        model: by hub name or folder, or emu://judges for the simulated web's own.
-        cosine: how near is the same; it depends on the model, so look at the pairs that it finds.
+        embedder: a CLIP or SigLIP by hub name or folder, or CLASS_PATH[:ARG] of any other.
+        cosine: how near is the same; it depends on the embedder, so look at the pairs that it finds.
         by: column -> weight: who stays, as in `Best`; empty takes the largest.
         views: 1; 2 embeds the mean of a picture and its mirror image; 8 that of all turns by right angles and mirrors,
             so that none of them hides a copy, at so many times the cost.
-        batch: pictures that the model is shown together.
+        batch: pictures that the embedder is shown together.
     """
 
     name = "same scene"
@@ -43,7 +43,7 @@ class SameScene(Selection):
 
     def __init__(
         self,
-        model: str = "openai/clip-vit-large-patch14",
+        embedder: str = "openai/clip-vit-large-patch14",
         cosine: float = 0.95,
         by: dict[str, float] | None = None,
         views: int = 1,
@@ -51,18 +51,18 @@ class SameScene(Selection):
     ) -> None:
         if views not in VIEWS:
             raise UserError(f"stage {self.name}: views {views}: one of {', '.join(map(str, VIEWS))}")
-        self.model, self.cosine, self.by, self.views, self.batch = model, cosine, by or {}, views, batch
+        self.embedder, self.cosine, self.by, self.views, self.batch = embedder, cosine, by or {}, views, batch
         self.reads, self.numbers = ("embedding", "width", "height", *self.by), tuple(self.by)
 
     def require(self) -> None:
         super().require()
-        embedder(self.model).require()
+        load_embedder(self.embedder).require()
 
     def measure(self, picture: Picture) -> Row:
         return self.measure_many([picture])[0]
 
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
-        found = embeddings(self.model, pictures, views=self.views).numpy().astype("<f2")
+        found = embeddings(self.embedder, pictures, views=self.views).numpy().astype("<f2")
         return [{"embedding": one.tobytes()} for one in found]
 
     def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:

@@ -4,8 +4,6 @@ Resumable: a picture that has a draft of this model is not looked at again. What
 shown to the model, since a caption may hold instructions.
 """
 
-from typing import Any
-
 import torch
 from PIL import Image
 from sqlalchemy import delete, insert, select
@@ -15,7 +13,7 @@ from emu.desk.review.standing import standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts
 from emu.desk.review.thumbnails import decoded
-from emu.errors import UserError
+from emu.judges.chat import ChatModel
 
 ASKED = "Describe this picture in one factual sentence of at most 40 words. Name no person and no brand."
 TOKENS = 80
@@ -26,31 +24,15 @@ class Drafter:
     """Any transformers image-text-to-text model with a chat template, by hub name or folder; no code of it is run."""
 
     def __init__(self, name: str) -> None:
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
-        self.name = name
-        try:
-            self.processor: Any = AutoProcessor.from_pretrained(name)
-            self.model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype="auto").eval()
-        except (OSError, ValueError) as error:
-            said = str(error).strip().partition("\n")[0].rstrip(".")
-            raise UserError(f"--draft {name}: {said}; name a model that takes pictures and text") from error
-        if not getattr(self.processor, "chat_template", None):
-            raise UserError(f"--draft {name}: has no chat template; name one that answers questions")
-        self.model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self.chat = ChatModel(name, where="--draft")
+        self.chat.model.to("cuda" if torch.cuda.is_available() else "cpu")
 
     @torch.inference_mode()
     def caption(self, picture: Image.Image) -> str:
         """The likeliest words, one after the other: the same picture gets the same caption."""
-        content = [{"type": "image"}, {"type": "text", "text": ASKED}]
-        asked = self.processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
-        given = self.processor(text=[asked], images=[picture], return_tensors="pt")
-        drawn = self.model.generate(
-            **given.to(self.model.device, self.model.dtype), max_new_tokens=TOKENS, do_sample=False
-        )
-        words = self.processor.tokenizer.decode(drawn[0, given["input_ids"].shape[1] :], skip_special_tokens=True)
+        given = self.chat.inputs(picture, ASKED)
+        drawn = self.chat.model.generate(**given, max_new_tokens=TOKENS, do_sample=False)
+        words = self.chat.decode(drawn[0, given["input_ids"].shape[1] :])
         return " ".join(words.split())
 
 

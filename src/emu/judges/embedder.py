@@ -1,0 +1,86 @@
+"""What turns pictures, and with some models texts, into vectors: the nearer two are, the more alike what they show.
+
+Everything that compares pictures by what is in them takes one: near duplicates, concepts, sets against sets, copies of
+the training set, taste. `--embedder` and `embedder:` name it everywhere, as `load` reads it.
+"""
+
+import hashlib
+import inspect
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from emu import trust
+from emu.errors import UserError
+from emu.judges.judge import Card
+from emu.judges.preprocessing import to_tensor
+
+CLIP = "emu.judges.clip.Clip"
+CLASS_PATH = re.compile(r"([a-z_]\w*(?:\.\w+)*\.[A-Z]\w*)(?::(.*))?")
+SIDE = 448  # pixels: larger pictures of a haystack are scaled down before an embedder prepares them
+
+
+class Embedder(ABC):
+    """Pictures -> vectors. A subclass gives `images` and `describe`."""
+
+    @abstractmethod
+    def images(self, images: Sequence[Tensor]) -> Tensor:
+        """b pictures, float (3,h,w) in [0,1], of any sizes but on one device -> float (b,d) there.
+
+        The last bits of a vector may depend on what goes together: where verdicts are made, pictures come alone.
+        """
+
+    @abstractmethod
+    def describe(self) -> Card:
+        """What decides the vectors: `model`, the `sha256` of its weights, `preprocessing`, `versions`."""
+
+    def require(self) -> None:  # noqa: B027 - many have all that they need once they are made
+        """UserError where a model that is loaded later is not there, or of another kind; weights are not looked at."""
+
+    @property
+    def name(self) -> str:
+        """How reports call its vectors."""
+        return f"embeddings of {self.describe().get('model', type(self).__name__)}"
+
+    @property
+    def fingerprint(self) -> str:
+        """16 digits that change with the weights or the preprocessing, and not with the versions that ran them."""
+        card = {key: value for key, value in self.describe().items() if key in ("sha256", "preprocessing")}
+        return hashlib.sha256(json.dumps([card, SIDE], sort_keys=True).encode()).hexdigest()[:16]
+
+    def see(self, picture: Image.Image, *, device: str = "cpu") -> NDArray[np.float32]:
+        """An RGB picture by itself -> (d,)."""
+        seen: NDArray[np.float32] = self.images([to_tensor(picture, device)])[0].float().cpu().numpy()
+        return seen
+
+
+class TextEmbedder(Embedder):
+    """Pictures and texts -> vectors of length 1 in one space: the more a text fits a picture, the larger the cosine."""
+
+    @abstractmethod
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        """b texts -> float (b,d), on the device of the last pictures."""
+
+
+def load(given: str, *, where: str) -> Embedder:
+    """CLASS_PATH[:ARG] of an `Embedder`, or a hub name or folder of CLIP or SigLIP. UserError: neither.
+
+    where: what it was given to, as the message begins.
+    """
+    found = CLASS_PATH.fullmatch(given)
+    class_path, argument = found.groups() if found else (CLIP, given)
+    arguments = [] if argument is None else [argument]
+    kind = trust.load(class_path, where=where)
+    if not (isinstance(kind, type) and issubclass(kind, Embedder)):
+        raise UserError(f"{where} {given}: no emu.judges.Embedder; give a folder or hub name of CLIP or SigLIP")
+    try:
+        inspect.signature(kind).bind(*arguments)
+        return kind(*arguments)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{where} {given}: {error}; give a folder or hub name of CLIP or SigLIP") from None

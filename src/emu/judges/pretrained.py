@@ -1,0 +1,42 @@
+"""Models of transformers by hub name or folder, loaded without running any code that comes with them."""
+
+from dataclasses import dataclass
+from pickle import UnpicklingError
+from typing import Any
+
+from emu.errors import UserError, first_line
+from emu.judges.weights import require_sha256, weights_sha256
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model's files, and how messages speak of them.
+
+    Args:
+        name: a hub name, or a folder.
+        wanted: what may be named here, for who named something else.
+        where: what asks for the model.
+        sha256: what its weights must have, or the first 8 digits or more; None takes any.
+    """
+
+    name: str
+    wanted: str
+    where: str = "judge's model"
+    sha256: str | None = None
+
+    def read(self, kind: Any, **how: Any) -> Any:
+        """What `kind.from_pretrained` makes of it, `how` its further arguments. UserError: absent, damaged, or code."""
+        try:
+            return kind.from_pretrained(self.name, **how)
+        except (OSError, ValueError, UnpicklingError) as error:
+            raise UserError(f"{self}: {first_line(error)}; name {self.wanted}") from error
+
+    def model(self, kind: Any, **how: Any) -> Any:
+        """The same as a network in evaluation mode. UserError: its weights are not those of `sha256`."""
+        model = self.read(kind, **how).eval().requires_grad_(False)
+        if self.sha256 is not None:
+            require_sha256(weights_sha256(model), self.sha256, of=str(self))
+        return model
+
+    def __str__(self) -> str:
+        return f"{self.where} {self.name}"
