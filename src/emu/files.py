@@ -5,15 +5,15 @@ killed left beside ends in `.tmp`; whoever knows that nobody else writes in a fo
 """
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
+
+from emu.records import to_json
 
 
 @contextmanager
@@ -62,18 +62,13 @@ def write(path: Path, content: bytes | str, *, durable: bool = False, alone: boo
 def write_json(
     path: Path, value: Any, *, indent: int | None = None, durable: bool = False, alone: bool = False
 ) -> None:
-    """`write` what `to_json` makes of a value."""
+    """`write` what `emu.records.to_json` makes of a value."""
     write(path, to_json(value, indent=indent), durable=durable, alone=alone)
 
 
 def write_lines(path: Path, rows: Iterable[Any], *, durable: bool = False, alone: bool = False) -> None:
-    """`write` a `.jsonl` file, what `to_json` makes of a row on each line."""
-    write(path, "".join(f"{to_json(row)}\n" for row in rows), durable=durable, alone=alone)
-
-
-def to_json(value: Any, *, indent: int | None = None) -> str:
-    """JSON of what it can hold, and of dataclasses. ValueError: a number is not finite."""
-    return json.dumps(value, indent=indent, allow_nan=False, default=asdict)
+    """`write` a `.jsonl` file, what `emu.records.to_json` makes of a row on each line."""
+    write(path, b"".join(to_json(row, indent=None) + b"\n" for row in rows), durable=durable, alone=alone)
 
 
 def sweep(folder: Path, name: str = "*") -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from emu import captions
+from emu import captions, named
 from emu.blocks import recompute
 from emu.data import CuratedData
 from emu.fit import Settings
@@ -18,7 +18,7 @@ from emu.footprint import footprint, gathered
 from emu.outline import Outline, count
 from emu.quality.recipe import RECIPE_PASSES
 from emu.resume import rule_of
-from emu.sharding import LARGE
+from emu.sharding import FSDP2, LARGE
 
 FLOAT32 = 4  # bytes
 PNG = 1.5  # bytes a pixel, about, of a photograph
@@ -118,7 +118,7 @@ def reshards(network: nn.Module, strategy: Any) -> bool:
 def shards(config: Any) -> int:
     """Devices that hold one copy of the weights together, as `emu.sharding` parts them; 0 where each has its own."""
     strategy = config.trainer.strategy
-    if not str(getattr(strategy, "class_path", "")).endswith("FSDP2"):
+    if not named.leads_to(getattr(strategy, "class_path", ""), FSDP2):
         return 0
     return int(strategy.init_args.shard or number_of_devices(config) // int(config.trainer.num_nodes))
 

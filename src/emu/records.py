@@ -55,9 +55,9 @@ def parse(text: str | bytes, shape: Any, *, where: str, remedy: str) -> Any:
     return build(value, shape)
 
 
-def to_json(value: Any) -> bytes:
+def to_json(value: Any, *, indent: int | None = 2) -> bytes:
     """Dataclasses, lists and mappings as the text of a JSON file. ValueError: a number in them is not finite."""
-    return json.dumps(_plain(value), indent=2, allow_nan=False).encode()
+    return json.dumps(_plain(value), indent=indent, allow_nan=False).encode()
 
 
 def left_out() -> Any:

@@ -3,11 +3,10 @@
 import inspect
 import os
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from emu import documents, runs
+from emu import documents, named, runs
 from emu.bundled import resolve
 from emu.quality.stopping import Check, StopRule
 
@@ -114,8 +113,8 @@ def _default(config: dict[str, Any], key: str) -> Any:
     class_path = class_path or CLASSES.get(".".join(inside))
     if class_path is None:
         return None
-    module, _, kind = str(class_path).rpartition(".")
-    for each in getattr(import_module(module), kind).__mro__:
+    kind: Any = named.find(str(class_path), object, where=f"{key}:", like="emu.models.LatentDiffusion")
+    for each in kind.__mro__:
         parameter = inspect.signature(each.__init__).parameters.get(name)
         if parameter is not None:
             return None if parameter.default is parameter.empty else parameter.default

@@ -9,10 +9,8 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
 
 from emu import files
 from emu.errors import UserError
@@ -36,17 +34,6 @@ def take(argv: list[str]) -> list[str]:
             raise UserError(f"{FLAG} {name}: give the name of a module, such as my_models")
         _remember(name)
     return left
-
-
-def load(class_path: str, *, where: str) -> Any:
-    """What a class path of a file leads to. UserError, which begins with `where`: not trusted, or not there."""
-    module, _, name = class_path.rpartition(".")
-    if module not in sys.modules:  # else it runs already, imported by who uses emu as a library
-        require(class_path, where=where)
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{where} {class_path}: {error}") from None
 
 
 def require(class_path: str, *, where: str) -> None:

@@ -141,7 +141,7 @@ def test_limits_columns_and_classes_that_are_none_are_named(tmp_path: Path) -> N
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"stages": []}, "the first one is emu.curate.stages.Readable"),
         (config({"class_path": "emu.curate.stages.Nothing"}), "Nothing"),
-        (config({"class_path": "pathlib.Path"}), "is no emu.curate.Stage"),
+        (config({"class_path": "pathlib.Path"}), "no Stage; give a class such as emu.curate.stages.Shape"),
         (config({**SHAPE, "at_least": {"short": 4}}), "no column short up to there"),
         (config({**SHAPE, "at_least": {"short_side": "4"}}), "short_side is '4', which is no number"),
         (config({**SHAPE, "init_args": {"x": 1}}), "unexpected keyword argument 'x'"),

@@ -145,7 +145,7 @@ def test_a_picture_s_features_have_length_one_and_are_its_own() -> None:
         (["--embedder", "emu.nothing.Eye"], "--embedder emu.nothing.Eye: "),
         (
             ["--embedder", "emu.judges.photo_rules.PhotoRules"],
-            "no emu.judges.Embedder; give a folder or hub name of CLIP or SigLIP",
+            "no Embedder; give a class such as emu.judges.clip.Clip:MODEL",
         ),
         (["--embedder", "./nothing"], "judge's model ./nothing"),
         (["--embedder", EYE, "--pass", "third"], "--pass third: no such pass; there are generalists"),

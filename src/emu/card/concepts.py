@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from emu import named
 from emu.card.blocks import Block, Cell, Section, Table, Told, count, share
 from emu.curate import manifest
 from emu.curate.curated import Curated
+from emu.curate.stages.judged import Judged
 from emu.statistics import simultaneous_level
 
 FEWEST = 5  # expected pictures: with fewer, a share says nothing
@@ -111,7 +113,7 @@ def judged(document: dict[str, Any]) -> list[str]:
     return [
         str((stage.get("init_args") or {}).get("column"))
         for stage in document.get("stages") or []
-        if str(stage.get("class_path", "")).endswith(".Judged")
+        if named.leads_to(stage.get("class_path"), Judged)
     ]
 
 

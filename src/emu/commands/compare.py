@@ -1,15 +1,12 @@
 """`emu compare`: before against after, as one page and one table."""
 
 import argparse
-import inspect
 import os
-import re
 from contextlib import ExitStack
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING
 
-from emu import documents, trust
+from emu import named
 from emu.commands.parser import Parser
 from emu.errors import UserError
 
@@ -17,9 +14,6 @@ if TYPE_CHECKING:
     from emu.compare.judging import Bench
     from emu.compare.reference import Reference
     from emu.judges import Embedder, Judge
-
-MADE = "CLASS_PATH[:ARG]"
-NEXT = re.compile(r",(?=\w+=)")  # a comma that begins NAME=VALUE; any other belongs to the value
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -31,7 +25,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     for criterion in ("appeal", "faithfulness"):
         parser.add_argument(
             f"--{criterion}",
-            metavar=f"{MADE}[,NAME=VALUE]",
+            metavar=named.FORM,
             action="append",
             default=[],
             help=f"judges the {criterion} of pictures that it has not scored yet; ARG is its first argument, such as a "
@@ -46,7 +40,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--reference", metavar="FOLDER", type=Path, help="pictures that both sides are held against")
     parser.add_argument(
         "--embedder",
-        metavar=f"MODEL|{MADE}",
+        metavar=f"MODEL|{named.FORM}",
         help="tells near pictures from far ones, for the reference and for the guards: a folder or hub name of CLIP or "
         "SigLIP, or a class of emu.judges.Embedder",
     )
@@ -87,45 +81,10 @@ def compare(given: argparse.Namespace) -> None:
 
 
 def judge(given: str, *, flag: str) -> "Judge":
-    """`my_judges.Sharp` -> the judge of that class with its defaults; `my_judges.Sharp:ARG` with its first argument.
-
-    Further arguments by name follow a comma: `...:ARG,sha256=0f3a99c1`. Raises UserError, naming the flag, for what is
-    no judge or takes other arguments.
-    """
+    """The judge that a flag names. UserError: no judge, or one that takes other arguments."""
     from emu.judges import Judge
 
-    made: Judge = _made(given, kind=Judge, flag=flag, like="emu.judges.clip.ClipScore")
-    return made
-
-
-def _made(given: str, *, kind: type, flag: str, like: str) -> Any:
-    class_path, *named = NEXT.split(given)
-    class_path, colon, argument = class_path.partition(":")
-    module, _, name = class_path.rpartition(".")
-    arguments, by_name = [argument] if colon else [], dict(one.split("=", 1) for one in named)
-    trust.look_here()  # the command line is the user's own word
-    try:
-        chosen = getattr(import_module(module), name)
-        if not issubclass(chosen, kind):
-            raise UserError(f"{flag} {given}: no emu.judges.{kind.__name__}; name a class that subclasses it")
-        bound = inspect.signature(chosen, eval_str=True).bind(*arguments, **by_name)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise UserError(f"{flag} {given}: {error}; give a class such as {like}") from error
-    for key, parameter in bound.signature.parameters.items():
-        if key in bound.arguments:
-            bound.arguments[key] = _value(bound.arguments[key], parameter, where=f"{flag} {given}")
-    return chosen(*bound.args, **bound.kwargs)
-
-
-def _value(text: Any, parameter: inspect.Parameter, *, where: str) -> Any:
-    """What was typed, read as YAML where numbers are taken; where text is, a model or a hash may look like one."""
-    kinds = {parameter.annotation, *get_args(parameter.annotation)}
-    if not kinds & {int, float, bool} or str in kinds:
-        return text
-    value = documents.parse(text, where=where)
-    if not isinstance(value, tuple(kind for kind in kinds if isinstance(kind, type)) + (int,) * (float in kinds)):
-        raise UserError(f"{where}: {parameter.name} is {text!r}, which is no {parameter.annotation}")
-    return value
+    return named.make(given, Judge, where=flag, like="emu.judges.clip.ClipScore", typed=True)
 
 
 def _bench(given: argparse.Namespace) -> "Bench":
@@ -139,13 +98,9 @@ def _bench(given: argparse.Namespace) -> "Bench":
 def _embedder(given: str | None) -> "Embedder | None":
     if given is None:
         return None
-    from emu.judges import Embedder
-    from emu.judges.embedder import CLASS_PATH, load
+    from emu.judges.embedder import load
 
-    if not CLASS_PATH.fullmatch(given):
-        return load(given, where="--embedder")
-    made: Embedder = _made(given, kind=Embedder, flag="--embedder", like="emu.judges.clip.Clip:MODEL")
-    return made
+    return load(given, where="--embedder", typed=True)
 
 
 def _reference(given: argparse.Namespace, embedder: "Embedder | None") -> "Reference | None":

@@ -70,11 +70,11 @@ def upsample(given: argparse.Namespace) -> None:
     (out,) = _folders(given.folders, "FOLDER")
     if given.sampler and not given.upsampler:
         raise UserError("--sampler: of which pipeline? add --upsampler PIPELINE")
-    from emu.commands.sample import setting
+    from emu.commands.sample import settings
     from emu.curate.upsample import table, upsample
     from emu.curate.upsamplers import upsampler
 
-    by = upsampler(given.upsampler, **dict(map(setting, given.sampler))) if given.upsampler else None
+    by = upsampler(given.upsampler, **settings(given.sampler)) if given.upsampler else None
     print(table(upsample(Path(out), given.upsample, by), given.upsample))
 
 

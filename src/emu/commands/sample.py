@@ -4,9 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from emu import documents
+from emu import documents, named
 from emu.commands.parser import Parser
-from emu.errors import UserError
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -35,7 +34,6 @@ def sample(given: argparse.Namespace) -> None:
     """Draws the prompts."""
     from emu.sample import sample
 
-    sampler = dict(setting(pair) for pair in given.sampler)
     sample(
         given.model,
         given.prompts,
@@ -44,14 +42,12 @@ def sample(given: argparse.Namespace) -> None:
         seed=given.seed,
         batch_size=given.batch_size,
         architecture=given.architecture,
-        sampler=sampler,
+        sampler=settings(given.sampler),
         lora=given.lora,
     )
 
 
-def setting(pair: str) -> tuple[str, Any]:
-    """`guidance_scale=5` -> ("guidance_scale", 5)."""
-    name, equals, value = pair.partition("=")
-    if not equals:
-        raise UserError(f"--sampler {pair}: give KEY=VALUE, such as guidance_scale=5")
-    return name, documents.parse(value, where=f"--sampler {pair}")
+def settings(pairs: list[str]) -> dict[str, Any]:
+    """`["guidance_scale=5"]` -> {"guidance_scale": 5}."""
+    texts = dict(named.setting(pair, flag="--sampler", like="guidance_scale=5") for pair in pairs)
+    return {key: documents.parse(text, where=f"--sampler {key}={text}") for key, text in texts.items()}

@@ -4,8 +4,8 @@ import argparse
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
+from emu import named
 from emu.commands.parser import Parser
 from emu.errors import UserError
 
@@ -29,15 +29,7 @@ def study(given: argparse.Namespace) -> None:
 
     if given.jobs < 1:
         raise UserError(f"--jobs {given.jobs}: give 1 or more")
-    settings = dict(setting(pair) for pair in given.set)
+    settings = dict(named.setting(pair, flag="--set", like="data.root=my/needles") for pair in given.set)
     asked = Study.read(given.study, base=given.base, seeds=given.seeds, settings=settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its runs save and leave first
     print(run(asked, out=given.out, jobs=given.jobs))
-
-
-def setting(pair: str) -> tuple[str, Any]:
-    """`data.num_pictures=100` -> ("data.num_pictures", "100")."""
-    name, equals, value = pair.partition("=")
-    if not equals:
-        raise UserError(f"--set {pair}: give KEY=VALUE, such as data.root=my/needles")
-    return name, value

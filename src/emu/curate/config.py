@@ -8,18 +8,15 @@ stages:
 """
 
 import hashlib
-import inspect
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, get_origin
+from typing import Any
 
 import pyarrow as pa
 
-from emu import documents, trust
+from emu import documents, named
 from emu.curate.fetch import Fetch
 from emu.curate.stage import Row, Selection, Stage
 from emu.curate.stages.readable import Readable
@@ -85,8 +82,8 @@ class Funnel:
     def __init__(self, document: dict[str, Any]) -> None:
         if unknown := set(document) - KEYS:
             raise UserError(f"unknown key {sorted(unknown)[0]}; a curate config has {', '.join(sorted(KEYS))}")
-        self.data = _made(Data, document.get("data") or {}, "data")
-        self.fetch = _made(Fetch, document.get("fetch") or {}, "fetch")
+        self.data = named.construct(Data, document.get("data") or {}, where="data")
+        self.fetch = named.construct(Fetch, document.get("fetch") or {}, where="fetch")
         steps = [_step(given) for given in document.get("stages") or []]
         self.steps = sorted(steps, key=lambda step: isinstance(step.stage, Selection))
         self.document = {**document, "stages": [step.given for step in self.steps]}
@@ -155,39 +152,10 @@ def _step(given: Any) -> Step:
         raise UserError(
             f"{class_path}: unknown key {sorted(unknown)[0]}; there are init_args, at_least, at_most and optional"
         )
-    kind = trust.load(class_path, where="stages:")
-    if not (isinstance(kind, type) and issubclass(kind, Stage)):
-        raise UserError(f"stages: {class_path} is no emu.curate.Stage; name a class that subclasses it")
-    stage: Stage = _made(kind, given.get("init_args") or {}, class_path)
+    kind = named.find(class_path, Stage, where="stages:", like="emu.curate.stages.Shape")
+    stage = named.construct(kind, given.get("init_args") or {}, where=class_path)
     least, most = (_limits(given.get(side), f"{class_path}: {side}") for side in ("at_least", "at_most"))
     return Step(stage, given, least, most, optional=given.get("optional") is True)
-
-
-def _made(kind: Any, arguments: Any, where: str) -> Any:
-    signature = inspect.signature(kind)
-    if not isinstance(arguments, dict):
-        raise UserError(f"{where}: {arguments!r:.80} is no mapping; it takes {', '.join(signature.parameters)}")
-    try:
-        signature.bind(**arguments)
-    except TypeError as error:
-        raise UserError(f"{where}: {error}; it takes {', '.join(signature.parameters)}") from None
-    for name, value in arguments.items():
-        wanted = signature.parameters[name].annotation if name in signature.parameters else Any
-        if not _is_a(value, wanted):
-            raise UserError(f"{where}: {name} is {value!r:.80}, which is no {getattr(wanted, '__name__', wanted)}")
-    return kind(**arguments)
-
-
-def _is_a(value: Any, wanted: Any) -> bool:
-    """Whether a value of a YAML file is of a parameter's type, as far as plain types tell."""
-    if isinstance(wanted, UnionType):
-        return any(_is_a(value, one) for one in wanted.__args__)
-    kind = get_origin(wanted) or wanted
-    if kind in (int, float):
-        return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
-    if kind is Sequence:
-        return isinstance(value, list | tuple)
-    return isinstance(value, kind) if kind in (str, bool, list, dict, NoneType) else True
 
 
 def _limits(given: Any, where: str) -> dict[str, float]:
@@ -195,7 +163,7 @@ def _limits(given: Any, where: str) -> dict[str, float]:
     if not isinstance(limits, dict):
         raise UserError(f"{where}: {given!r:.80} is no mapping of columns to numbers")
     for column, limit in limits.items():
-        if not _is_a(limit, float) or math.isnan(limit):
+        if not named.is_a(limit, float) or math.isnan(limit):
             raise UserError(f"{where}: {column} is {limit!r:.80}, which is no number")
     return {column: float(limit) for column, limit in limits.items()}
 

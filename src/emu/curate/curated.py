@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emu import shapes
+from emu import named, shapes
 from emu.curate import manifest
+from emu.curate.stages.balance import Balance
 from emu.data.sources import Fault
 from emu.data.sources.below import below
 from emu.data.sources.columns import Row
@@ -103,7 +104,7 @@ def read_review(folder: Path) -> dict[str, Any]:
 
 
 def _balances(stage: Any) -> bool:
-    return isinstance(stage, dict) and str(stage.get("class_path", "")).endswith(".Balance")
+    return isinstance(stage, dict) and named.leads_to(stage.get("class_path"), Balance)
 
 
 def _told(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from emu import trust
+from emu import named
 from emu.errors import UserError
 from emu.module import TextToImageModule
 
@@ -24,10 +24,7 @@ def find(name: str) -> "Format":
     """The format of a name in `NAMES` or of a class path; UserError where there is none, or where it is not trusted."""
     if name not in NAMES and "." not in name:
         raise UserError(f"--format {name}: give {', '.join(NAMES)}, or the class path of one of your own")
-    kind = trust.load(NAMES.get(name, name), where="--format")
-    if not (isinstance(kind, type) and issubclass(kind, Format)):
-        raise UserError(f"--format {name}: no emu.formats.Format")
-    return kind()
+    return named.find(NAMES.get(name, name), Format, where="--format", like=NAMES["lora"])()
 
 
 class Format(ABC):

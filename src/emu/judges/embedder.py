@@ -5,9 +5,7 @@ the training set, taste. `--embedder` and `embedder:` name it everywhere, as `lo
 """
 
 import hashlib
-import inspect
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -16,13 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from emu import trust
-from emu.errors import UserError
+from emu import named
 from emu.judges.judge import Card
 from emu.judges.preprocessing import to_tensor
 
 CLIP = "emu.judges.clip.Clip"
-CLASS_PATH = re.compile(r"([a-z_]\w*(?:\.\w+)*\.[A-Z]\w*)(?::(.*))?")
 SIDE = 448  # pixels: larger pictures of a haystack are scaled down before an embedder prepares them
 
 
@@ -68,19 +64,9 @@ class TextEmbedder(Embedder):
         """b texts -> float (b,d), on the device of the last pictures."""
 
 
-def load(given: str, *, where: str) -> Embedder:
-    """CLASS_PATH[:ARG] of an `Embedder`, or a hub name or folder of CLIP or SigLIP. UserError: neither.
+def load(given: str, *, where: str, typed: bool = False) -> Embedder:
+    """CLASS_PATH[:ARG][,NAME=VALUE] of an `Embedder`, or a hub name or folder of CLIP or SigLIP. UserError: neither.
 
-    where: what it was given to, as the message begins.
+    where, typed: as for `emu.named.make`.
     """
-    found = CLASS_PATH.fullmatch(given)
-    class_path, argument = found.groups() if found else (CLIP, given)
-    arguments = [] if argument is None else [argument]
-    kind = trust.load(class_path, where=where)
-    if not (isinstance(kind, type) and issubclass(kind, Embedder)):
-        raise UserError(f"{where} {given}: no emu.judges.Embedder; give a folder or hub name of CLIP or SigLIP")
-    try:
-        inspect.signature(kind).bind(*arguments)
-        return kind(*arguments)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"{where} {given}: {error}; give a folder or hub name of CLIP or SigLIP") from None
+    return named.make(given, Embedder, where=where, like=f"{CLIP}:MODEL", bare=CLIP, typed=typed)

@@ -10,7 +10,7 @@ from diffusers.configuration_utils import ConfigMixin
 from torch import nn
 from transformers import CLIPTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, T5Tokenizer
 
-from emu import folders, trust
+from emu import folders, named
 from emu.bundled import resolve
 from emu.errors import UserError
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
@@ -84,7 +84,7 @@ def _class(name: str, class_name: str | None, kinds: tuple[Any, ...]) -> Any:
     libraries = {"diffusers": diffusers, "transformers": transformers}
     kind = next((found for one in libraries.values() if (found := getattr(one, class_name, None))), None)
     if "." in class_name:
-        kind = trust.load(class_name, where=f"components.{name}.{CLASS}")
+        kind = named.find(class_name, object, where=f"components.{name}.{CLASS}", like="DDIMScheduler")
     if not (isinstance(kind, type) and issubclass(kind, (ConfigMixin, PreTrainedModel))):
         raise UserError(f"components.{name}.{CLASS} {class_name}: no component of {' or '.join(libraries)}")
     return kind

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emu import documents, trust
+from emu import documents, named
 from emu.errors import UserError
 from emu.module import TextToImageModule
 
@@ -46,7 +46,9 @@ def read(path: Path) -> Plan:
         raise UserError(f"{path}: resolution {resolution}: give the side of a picture in pixels")
     if not isinstance(components, dict):
         raise UserError(f"{path}: components: give a mapping from the pipeline's components to their configs")
-    architecture = _architecture(str(document["model"]), path)
+    architecture = named.find(
+        str(document["model"]), TextToImageModule, where=f"{path}: model", like="emu.models.LatentDiffusion"
+    )
     types = architecture.pipeline_class._get_signature_types()
     if unknown := [name for name in components if name not in types]:
         raise UserError(f"{path}: components.{unknown[0]}: {_name(architecture)} has {', '.join(types)}")
@@ -54,13 +56,6 @@ def read(path: Path) -> Plan:
     if absent := [name for name in needed if name not in _optional(architecture)]:
         raise UserError(f"{path}: components.{absent[0]} is missing; {_name(architecture)} needs it")
     return Plan(architecture, resolution, {**dict.fromkeys(needed), **components}, types)
-
-
-def _architecture(class_path: str, path: Path) -> type[TextToImageModule]:
-    found = trust.load(class_path, where=f"{path}: model")
-    if not (isinstance(found, type) and issubclass(found, TextToImageModule)):
-        raise UserError(f"{path}: model {class_path}: no TextToImageModule; one is emu.models.LatentDiffusion")
-    return found
 
 
 def _components(architecture: type[TextToImageModule]) -> list[str]:

@@ -1,15 +1,13 @@
 """A judge of the project as a stage: appeal, alignment of picture and caption, whatever it is a judge of."""
 
-import inspect
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from emu import trust
+from emu import named
 from emu.curate.picture import Picture
 from emu.curate.pixels import SIDE, tensors
 from emu.curate.stage import Row, Stage
-from emu.errors import UserError
 
 if TYPE_CHECKING:
     from emu.judges import Judge
@@ -21,7 +19,8 @@ class Judged(Stage):
     Judges that can take many pictures in one forward pass do (`Judge.score_many`).
 
     Args:
-        judge: CLASS_PATH or CLASS_PATH:ARG, as `emu compare` takes it; ARG is its first argument.
+        judge: CLASS_PATH[:ARG][,NAME=VALUE], as `emu compare` takes it; ARG is its first argument, such as a model, and
+            `sha256=` pins its weights.
         column: what the score is called, and the stage.
         side: the least length of the sides that the judge is shown; larger pictures are scaled down.
         batch: pictures that it is shown together.
@@ -35,17 +34,7 @@ class Judged(Stage):
     def judge(self) -> "Judge":
         from emu.judges import Judge
 
-        class_path, colon, argument = self.given.partition(":")
-        arguments = [argument] if colon else []
-        chosen = trust.load(class_path, where=f"stage {self.name}: judge")
-        if not (isinstance(chosen, type) and issubclass(chosen, Judge)):
-            raise UserError(f"stage {self.name}: {self.given} is no emu.judges.Judge; name a class that is one")
-        try:
-            inspect.signature(chosen).bind(*arguments)
-            made: Judge = chosen(*arguments)
-        except (ImportError, AttributeError, ValueError, TypeError, OSError) as error:
-            raise UserError(f"stage {self.name}: judge {self.given}: {error}; give one such as {EXAMPLE}") from None
-        return made
+        return named.make(self.given, Judge, where=f"stage {self.name}: judge", like=EXAMPLE)
 
     def require(self) -> None:
         super().require()
