@@ -3,15 +3,6 @@
 Names are imported when they are asked for: who reads sources alone needs neither torch nor lightning.
 """
 
-from importlib import import_module
-from typing import Any
+import lazy_loader
 
-_HOMES = {"CuratedData": "emu.data.datamodule", "load_prompts": "emu.data.prompts"}
-
-__all__ = ["CuratedData", "load_prompts"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'emu.data' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

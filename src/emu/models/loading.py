@@ -5,48 +5,12 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from emu import documents, folders, runs, shapes, trust
+from emu import documents, folders, models, runs, shapes, trust
 from emu.checkpoints import gathered, is_sharded, verify
 from emu.checkpoints.durable import read_file
 from emu.errors import UserError
-from emu.models.auraflow import AuraFlow
-from emu.models.ernie_image import ErnieImage
-from emu.models.flow import FlowMatching
-from emu.models.flux import Chroma, Flux
-from emu.models.flux2 import Flux2, Flux2Klein
-from emu.models.latent import LatentDiffusion, LatentDiffusionXL
-from emu.models.lumina2 import Lumina2
-from emu.models.muse import Muse
-from emu.models.pixel import PixelDiffusion
-from emu.models.prx import PRX, PRXPixel
-from emu.models.qwen_image import Krea2, QwenImage
-from emu.models.sana import Sana
-from emu.models.z_image import ZImage
 from emu.module import TextToImageModule
 from emu.records import fault
-
-ARCHITECTURES: dict[str, type[TextToImageModule]] = {
-    architecture.pipeline_class.__name__: architecture
-    for architecture in (
-        *(LatentDiffusion, LatentDiffusionXL, PixelDiffusion, Muse, FlowMatching),
-        *(
-            AuraFlow,
-            Chroma,
-            ErnieImage,
-            Flux,
-            Flux2,
-            Flux2Klein,
-            Krea2,
-            Lumina2,
-            PRX,
-            PRXPixel,
-            QwenImage,
-            Sana,
-            ZImage,
-        ),
-    )
-}
-
 
 OPTIMIZER = "optimizer"  # the one argument of a model that names a class, and no picture needs it
 
@@ -70,17 +34,24 @@ def load_model(path: str | Path, *, architecture: str | None = None) -> TextToIm
         described: dict[str, Any] = {"class_path": architecture}
     elif (folder / folders.MODEL).is_file():
         described = documents.read_mapping(folder / folders.MODEL, keys="class_path and init_args")
-    elif name in ARCHITECTURES:
-        described = {"class_path": f"emu.models.{ARCHITECTURES[name].__name__}"}
     else:
-        raise UserError(
-            f"{path}: holds a {name}; emu.models knows {', '.join(ARCHITECTURES)}; name a class of your own by "
-            "--architecture CLASS_PATH"
-        )
+        described = {"class_path": _architecture_of(name, where=str(path))}
     given = (described.get("init_args") or {}) | {"pretrained": str(path)}
     model = from_config({"model": {**described, "init_args": given}}, origin=str(folder / folders.MODEL))
     model.configure_model()
     return model.eval()
+
+
+def _architecture_of(pipeline: str, *, where: str) -> str:
+    """The class path of emu's architecture for a class of pipelines: the one that names that class itself."""
+    classes = {name: vars(getattr(models, name)) for name in models.__all__}
+    known = {own["pipeline_class"].__name__: name for name, own in classes.items() if "pipeline_class" in own}
+    if pipeline not in known:
+        raise UserError(
+            f"{where}: holds a {pipeline}; emu.models knows {', '.join(known)}; name a class of your own by "
+            "--architecture CLASS_PATH"
+        )
+    return f"emu.models.{known[pipeline]}"
 
 
 def describe(config: dict[str, Any], model: TextToImageModule) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from statsmodels.stats.multitest import multipletests
-
 
 def corrected(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down: below 0.05 with a chance of at most 5 % that any of them is a false alarm.
@@ -12,6 +10,8 @@ def corrected(p_values: Sequence[float]) -> list[float]:
     """
     if not p_values:
         return []
+    from statsmodels.stats.multitest import multipletests  # brings pandas: no run should wait for it at its start
+
     return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 

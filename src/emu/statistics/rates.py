@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 from emu.statistics.bootstrap import Interval, mean_interval
 from emu.statistics.effective import effective_number
@@ -107,5 +106,7 @@ def _independent(values: NDArray[np.generic], prompts: Prompts) -> float:
 
 
 def _wilson(share: float, n: float) -> Interval:
+    from statsmodels.stats.proportion import proportion_confint  # brings pandas: no run should wait for it at its start
+
     low, high = proportion_confint(share * n, n, method="wilson")
     return 100 * float(low), 100 * float(high)
