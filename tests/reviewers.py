@@ -12,13 +12,14 @@ from sqlalchemy import select
 
 from emu.desk.database import Database
 from emu.desk.database import raters as known
-from emu.desk.presence import Presence
-from emu.desk.review.answers import Answer, Status, store
-from emu.desk.review.app import review_app
-from emu.desk.review.dealing import Filter, Hand, Look, deal
-from emu.desk.review.invitations import invite
+from emu.desk.dealing import Presence
+from emu.desk.deck import Card, Status
+from emu.desk.pages import app
+from emu.desk.review.app import ReviewPage
+from emu.desk.review.dealing import Answer, Filter, Hand, deal, store
 from emu.desk.review.pictures import read_pictures
 from emu.desk.review.plan import Pass, Plan
+from emu.desk.review.raters import invite
 from emu.desk.review.standing import CAPTION, KEEP, REJECT, Standing, standing
 from emu.desk.review.study import FILE, Review, open_review
 from voters import served_app
@@ -66,8 +67,8 @@ class Desk:
         with self.review.database.writing() as connection:
             return deal(self.review, connection, rater, one, self.presence, chosen=chosen, ruling=ruling)
 
-    def answer(self, name: str, of: str, look: Look, choice: str = KEEP, **more: Any) -> Status:
-        given = Answer(**{"look": look.id, "turn": look.turn, "choice": choice} | more)
+    def answer(self, name: str, of: str, look: Card, choice: str = KEEP, **more: Any) -> Status:
+        given = Answer(**{"id": look.id, "turn": look.turn, "choice": choice} | more)
         with self.review.database.writing() as connection:
             return store(connection, self.raters[name], self.review.named(of), given)
 
@@ -90,7 +91,7 @@ class Desk:
 @contextmanager
 def served_review(review: Review) -> Iterator[int]:
     """The review's page, in a thread of this process; yields its port."""
-    with served_app(lambda names: review_app(review, hosts=names)) as port:
+    with served_app(lambda names: app(ReviewPage(review), hosts=names)) as port:
         yield port
 
 

@@ -23,11 +23,15 @@ from starlette.routing import Mount
 from emu import runs
 from emu.compare.pairs import read_run
 from emu.desk import raters
-from emu.desk.database import Database, cards, events
+from emu.desk.database import Database
+from emu.desk.dealing import Presence
+from emu.desk.deck import Answer, Status
+from emu.desk.pages import app
 from emu.desk.serving import Address, listen, server
-from emu.desk.vote.app import vote_app
-from emu.desk.vote.assignment import Hand, Presence, deal
-from emu.desk.vote.ballots import Status, answer, begin, question_of
+from emu.desk.vote.app import VotePage
+from emu.desk.vote.assignment import Hand, deal
+from emu.desk.vote.ballots import answer, begin, question_of
+from emu.desk.vote.cards import cards, events
 from emu.desk.vote.study import Study, open_study
 
 OURS = {"Content-Type": "application/json", "X-Emu-Desk": "1"}
@@ -99,14 +103,14 @@ class Voter:
         return told
 
     def answer(self, shown: Any, chosen: str, **changes: Any) -> tuple[int, Any]:
-        own = {"card": shown["id"], "turn": shown["turn"], "choice": chosen, "reason": "", "milliseconds": 900}
+        own = {"id": shown["id"], "turn": shown["turn"], "choice": chosen, "reason": "", "milliseconds": 900}
         return self.post("/answer", **own | changes)
 
 
 @contextmanager
 def served(study: Study) -> Iterator[int]:
     """The study's page, in a thread of this process; yields its port."""
-    with served_app(lambda names: vote_app(study, hosts=names)) as port:
+    with served_app(lambda names: app(VotePage(study), hosts=names)) as port:
         yield port
 
 
@@ -176,9 +180,9 @@ class Table:
             return deal(self.study, connection, rater, asked, self.presence)
 
     def answer(self, rater: int, shown: Any, choice: str, **changes: Any) -> Status:
-        given = {"card": shown.id, "turn": shown.turn, "choice": choice, "reason": "", "milliseconds": 1} | changes
+        given = {"id": shown.id, "turn": shown.turn, "choice": choice, "reason": "", "milliseconds": 1} | changes
         with self.study.database.writing() as connection:
-            return answer(self.study, connection, rater, **given)
+            return answer(self.study, connection, rater, Answer(**given))[0]
 
     def begin(self, rater: int) -> Hand:
         with self.study.database.writing() as connection:

@@ -12,12 +12,12 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 from sqlalchemy import select
 
 from emu.data.sources.entry import LONGEST_CAPTION
-from emu.desk.database import events
-from emu.desk.review.invitations import invite
 from emu.desk.review.plan import Pass
+from emu.desk.review.raters import invite
 from emu.desk.review.study import Review
 from emu.desk.review.tables import look_events
 from emu.desk.vote.ballots import LONGEST_REASON
+from emu.desk.vote.cards import events
 from emu.desk.vote.study import Study
 from reviewers import make_review, plan, served_review, write_folder
 from tabs import CHROMIUM, Page, Tab, eventually

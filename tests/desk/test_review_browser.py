@@ -10,8 +10,8 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 from sqlalchemy import select
 
-from emu.desk.review.invitations import invite
 from emu.desk.review.plan import Pass
+from emu.desk.review.raters import invite
 from emu.desk.review.study import Review
 from emu.desk.review.tables import look_events
 from reviewers import Desk, make_review, plan, served_review, write_folder

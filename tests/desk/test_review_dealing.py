@@ -13,12 +13,12 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 
-from emu.desk.presence import AWAY
+from emu.desk.dealing import AWAY
 from emu.desk.raters import revoke
 from emu.desk.review.dealing import Filter
 from emu.desk.review.plan import Pass, read_plan
 from emu.desk.review.results import results
-from emu.desk.review.waiting import words
+from emu.desk.review.standing import waiting_words
 from emu.flags import find_config
 from reviewers import CAPTION, KEEP, REJECT, Desk, make_review, plan, write_folder
 
@@ -51,7 +51,7 @@ def test_who_reviews_alone_decides_alone(tmp_path: Path) -> None:
         assert desk.standing().waiting(one) == {1: 24}
         assert len(desk.all("me", one.name, CAPTION if one.page == "captions" else KEEP)) == 24
         assert desk.standing().waiting(one) == {}
-    assert all(row["kept"] for row in results(desk.review)["pictures"])
+    assert all(row.kept for row in results(desk.review).pictures)
 
 
 def test_pictures_wait_for_as_many_looks_as_there_are_raters(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_pictures_wait_for_as_many_looks_as_there_are_raters(tmp_path: Path) -> 
     first, *_ = both.hand("Bo", "first").open
     both.answer("Bo", "first", first, REJECT)
     assert both.standing().waiting(one) == {1: 5}
-    assert words(both.standing().waiting(one), one.page) == "5 wait for 1 look"
+    assert waiting_words(both.standing().waiting(one), one.page) == "5 wait for 1 look"
     revoke(both.review.database, "Bo")
     stands = both.standing()
     assert stands.waiting(one) == {}

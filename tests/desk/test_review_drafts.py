@@ -37,11 +37,11 @@ def test_those_that_stayed_are_drafted_once(tmp_path: Path, model: str, monkeypa
     assert rows.keys() == desk.review.pictures.keys() - {gone}
     assert {of for _, of in rows.values()} == {model}
     assert draft(desk.review, model) == 0
-    told = {row["file"]: row for row in results(desk.review)["pictures"]}
+    found = {row.file: row for row in results(desk.review).pictures}
     for key, (text, _) in rows.items():
-        row = told[desk.review.pictures[key].file]
-        assert (row["text"], row["caption_source"]) == (text, "model")
-    assert told[desk.review.pictures[gone].file]["caption_source"] == "source"
+        row = found[desk.review.pictures[key].file]
+        assert (row.text, row.caption_source) == (text, "model")
+    assert found[desk.review.pictures[gone].file].caption_source == "source"
 
 
 def test_the_same_picture_gets_the_same_caption(model: str, monkeypatch: pytest.MonkeyPatch) -> None:

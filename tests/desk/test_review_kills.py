@@ -16,8 +16,8 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.async_api import Error, async_playwright
 
-from emu.desk.review.invitations import invite
 from emu.desk.review.plan import read_plan
+from emu.desk.review.raters import invite
 from processes import free_port
 from reviewers import make_review, write_folder
 from voters import CHROMIUM_FLAGS, Command, kill
@@ -49,7 +49,7 @@ class Rater:
             except Error:  # a kill cut the answer off; the page does not take it for one either
                 return
             stored = [one for one, status in zip(sent, statuses, strict=True) if status == "stored"]
-            self.acknowledged |= {(one["look"], one["turn"], one["choice"]) for one in stored}
+            self.acknowledged |= {(one["id"], one["turn"], one["choice"]) for one in stored}
 
     async def vote(self) -> None:
         """Until nothing was left in either pass six times: others may have to be done first."""

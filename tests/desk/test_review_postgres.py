@@ -41,9 +41,9 @@ def test_raters_at_once_decide_every_picture(review: Review) -> None:
     for thread in threads:
         thread.join()
     desk.all("Ada", "captions", CAPTION)
-    told = results(review)
-    assert [(one["entered"], one["kept"], one["open"]) for one in told["passes"]] == [(30, 20, 0), (20, 20, 0)]
-    assert {
-        picture["votes"]["first"]["keep"] + picture["votes"]["first"]["reject"] for picture in told["pictures"]
-    } <= {2, 3}
-    assert told["passes"][0]["alpha"] == 1
+    assert [(one.entered, one.kept, one.open) for one in results(review).passes] == [(30, 20, 0), (20, 20, 0)]
+    assert {picture.votes["first"].keep + picture.votes["first"].reject for picture in results(review).pictures} <= {
+        2,
+        3,
+    }
+    assert results(review).passes[0].alpha == 1

@@ -11,6 +11,7 @@ pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 from sqlalchemy import insert
 
 from emu.card import people
+from emu.curate.curated import read_review
 from emu.data.sources import Entry, read_source
 from emu.desk.review import needles
 from emu.desk.review.needles import write_needles
@@ -19,6 +20,7 @@ from emu.desk.review.results import results, write_results
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts
 from emu.errors import UserError
+from emu.records import to_json
 from emu.taste.decisions import decisions
 from reviewers import CAPTION, KEEP, REJECT, Desk, make_review, plan, write_folder
 
@@ -39,22 +41,22 @@ def reviewed(folder: Path, count: int = 10) -> Desk:
 
 
 def test_figures_add_up(tmp_path: Path) -> None:
-    told = results(reviewed(tmp_path).review)
-    first, second, third = told["passes"]
-    assert [first["entered"], second["entered"], third["entered"]] == [10, 6, 5]
-    for one in told["passes"]:
-        assert one["kept"] + one["rejected"] + one["open"] == one["entered"]
-        assert one["began"] <= one["ended"]
-    assert first["alpha"] == 1
-    assert second["alpha"] is None  # one rater a picture
-    assert first["votes"] == 20
-    assert sum(row["kept"] for row in told["pictures"]) == 5
-    assert sum(row["left"] == "generalists" for row in told["pictures"]) == 4
-    assert {row["rater"] for row in told["raters"]} == {1, 2}
-    assert "Ada" not in json.dumps(told)
-    assert [row["caption_source"] for row in told["pictures"] if row["text"] == "a new caption"] == ["human"]
-    assert [row["caption_source"] for row in told["pictures"]].count("source") == 9
-    assert told["guideline"]["text"].startswith("# Light")
+    outcome = results(reviewed(tmp_path).review)
+    first, second, third = outcome.passes
+    assert [first.entered, second.entered, third.entered] == [10, 6, 5]
+    for one in outcome.passes:
+        assert one.kept + one.rejected + one.open == one.entered
+        assert one.began <= one.ended
+    assert first.alpha == 1
+    assert second.alpha is None  # one rater a picture
+    assert first.votes == 20
+    assert sum(row.kept for row in outcome.pictures) == 5
+    assert sum(row.left == "generalists" for row in outcome.pictures) == 4
+    assert {row["rater"] for row in outcome.raters} == {1, 2}
+    assert "Ada" not in to_json(outcome).decode()
+    assert [row.caption_source for row in outcome.pictures if row.text == "a new caption"] == ["human"]
+    assert [row.caption_source for row in outcome.pictures].count("source") == 9
+    assert outcome.guideline.text.startswith("# Light")
 
 
 def test_the_table_says_it_in_lines(tmp_path: Path) -> None:
@@ -76,8 +78,8 @@ def test_what_is_written_on_the_way_says_what_is_waited_for(tmp_path: Path) -> N
     desk.answer("Bo", "captions", captioned, CAPTION, text="one")
     said = write_needles(desk.review, tmp_path / "to")
     assert said.endswith("1 of 9 pictures; first: 5 wait for 1 look; captions: 2 wait for 1 caption")
-    told = results(desk.review)
-    ends = [(row["kept"], row["left"], row["waits"]) for row in told["pictures"]]
+    outcome = results(desk.review)
+    ends = [(row.kept, row.left, row.waits) for row in outcome.pictures]
     assert sorted(map(str, ends)) == sorted(
         map(
             str,
@@ -86,10 +88,11 @@ def test_what_is_written_on_the_way_says_what_is_waited_for(tmp_path: Path) -> N
             + [(False, None, "captions")] * 2,
         )
     )
-    (desk.review.folder / "review.json").write_text(json.dumps(told))
-    assert "1 were kept (11.1 %), 1 rejected, 7 are not decided yet" in people.section(told).blocks[0]
-    assert sum(decisions(told).values()) == 1
-    assert len(decisions(told)) == 2
+    write_results(desk.review)
+    written = read_review(desk.review.folder)
+    assert "1 were kept (11.1 %), 1 rejected, 7 are not decided yet" in people.section(written).blocks[0]
+    assert sum(decisions(written).values()) == 1
+    assert len(decisions(written)) == 2
 
 
 def test_a_draft_is_a_models_until_a_person_writes(tmp_path: Path) -> None:
@@ -101,7 +104,7 @@ def test_a_draft_is_a_models_until_a_person_writes(tmp_path: Path) -> None:
             connection.execute(insert(drafts).values(row))
     desk.answer("Ada", "captions", first, CAPTION, text="a drafted one")
     desk.answer("Ada", "captions", second, CAPTION, text="one of my own")
-    source = {row["file"]: (row["text"], row["caption_source"]) for row in results(desk.review)["pictures"]}
+    source = {row.file: (row.text, row.caption_source) for row in results(desk.review).pictures}
     files = [desk.review.pictures[look.picture].file for look in (first, second, third)]
     assert [source[file] for file in files] == [
         ("a drafted one", "model"), ("one of my own", "human"), ("a drafted one", "model")
@@ -124,11 +127,11 @@ def test_what_stayed_is_a_folder_and_the_first_one_is_as_it_was(tmp_path: Path) 
     assert said == f"{tmp_path / 'to'}: 5 of 10 pictures"
     after = entries(tmp_path / "to")
     assert entries(tmp_path / "from") == before
-    kept = {row["file"]: row for row in results(review)["pictures"] if row["kept"]}
+    kept = {row.file: row for row in results(review).pictures if row.kept}
     assert after.keys() == kept.keys()
     for name, (text, columns, content) in after.items():
         assert content == before[name][2]
-        assert text == kept[name]["text"]
+        assert text == kept[name].text
         assert columns["license"] == "CC0"
         assert columns.get("source_text", text) == before[name][0]
     assert json.loads((tmp_path / "to" / "review.json").read_text())["passes"][0]["kept"] == 6

@@ -9,19 +9,20 @@ import pytest
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 
 from emu.data.sources.entry import LONGEST_CAPTION
-from emu.desk.bodies import LONGEST
 from emu.desk.guard import HEADERS
+from emu.desk.messages import LONGEST
+from emu.desk.pages import app
 from emu.desk.raters import revoke
-from emu.desk.review.app import MOST_ANSWERS, review_app
-from emu.desk.review.invitations import invite
+from emu.desk.review.app import MOST_ANSWERS, ReviewPage
 from emu.desk.review.plan import LONGEST_REASON
+from emu.desk.review.raters import invite
 from emu.desk.review.study import Review
 from reviewers import make_review, served_review, write_folder
 from voters import OURS, Voter, declared
 
 ROUTES = [  # (path as declared, method): the test below holds this against the app itself
     ("/", "GET"), ("/join/{link}", "GET"), ("/review.css", "GET"), ("/review.js", "GET"), ("/review.svg", "GET"),
-    ("/desk.css", "GET"), ("/desk.js", "GET"), ("/small/{look}", "GET"), ("/picture/{look}", "GET"),
+    ("/desk.css", "GET"), ("/desk.js", "GET"), ("/small/{card}", "GET"), ("/picture/{card}", "GET"),
     ("/desk", "POST"), ("/hand", "POST"), ("/answer", "POST"), ("/tokens", "POST"),
 ]  # fmt: skip
 CLOSED = [(path, method) for path, method in ROUTES if path != "/join/{link}"]
@@ -61,12 +62,15 @@ def looks(rater: Voter, of: str = "generalists", **more: Any) -> Any:
 
 
 def answer(look: Any, **changes: Any) -> dict[str, Any]:
-    own = {"look": look["id"], "turn": look["turn"], "choice": "keep", "reason": "", "text": "", "milliseconds": 9}
+    own = {"id": look["id"], "turn": look["turn"], "choice": "keep", "reason": "", "text": "", "milliseconds": 9}
     return own | changes
 
 
 def test_the_list_of_routes_is_the_apps(review: Review) -> None:
-    assert declared(review_app(review)) == {*ROUTES, *((path, "HEAD") for path, method in ROUTES if method == "GET")}
+    assert declared(app(ReviewPage(review))) == {
+        *ROUTES,
+        *((path, "HEAD") for path, method in ROUTES if method == "GET"),
+    }
 
 
 @pytest.mark.parametrize(("path", "method"), CLOSED)
@@ -74,7 +78,7 @@ def test_without_a_session_every_route_is_closed(port: int, raters: list[Voter],
     look = looks(raters[0])[0]["id"]
     for cookie in ("", "x", "a" * 43, "../../etc/passwd"):
         guest = Voter(port, cookie, jar=raters[0].jar)
-        status, headers, _ = guest.send(method, path.replace("{look}", look), "{}", **OURS)
+        status, headers, _ = guest.send(method, path.replace("{card}", look), "{}", **OURS)
         assert status == 401
         assert headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
 

@@ -11,12 +11,12 @@ pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 import numpy as np
 from PIL import Image
 
-from emu.desk.review.pictures import Shown, read_pictures
+from emu.desk.review.pictures import Candidate, read_pictures
 from emu.desk.review.thumbnails import thumbnail, whole
 from emu.errors import UserError
 
 
-def picture(folder: Path, file: str, image: Image.Image) -> Shown:
+def picture(folder: Path, file: str, image: Image.Image) -> Candidate:
     """The one picture of a folder."""
     (folder / "images").mkdir()
     image.save(folder / file)

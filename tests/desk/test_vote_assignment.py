@@ -11,7 +11,8 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 
-from emu.desk.vote.assignment import AHEAD, AWAY, Deal, Presence
+from emu.desk.dealing import AWAY, Presence
+from emu.desk.vote.assignment import AHEAD, Deal
 from emu.desk.vote.questions import CHOICES, MATCH, REPEAT
 from emu.desk.vote.slots import slots
 from voters import Table, make_study, write_run

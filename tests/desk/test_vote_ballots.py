@@ -14,8 +14,10 @@ pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 import sqlalchemy
 from sqlalchemy import select
 
-from emu.desk.database import Database, cards, events
+from emu.desk.database import Database
+from emu.desk.deck import Answer
 from emu.desk.vote.ballots import answer
+from emu.desk.vote.cards import cards, events
 from emu.desk.vote.study import Study
 from emu.errors import UserError
 from voters import Table, make_study, write_run
@@ -73,7 +75,7 @@ def test_a_card_is_its_own_raters_alone(table: Table) -> None:
     one, other = table.raters
     card = table.hand(one).open[0]
     assert table.answer(other, card, "a") == "unknown"
-    assert table.answer(one, card, "a", card="0" * 32) == "unknown"
+    assert table.answer(one, card, "a", id="0" * 32) == "unknown"
     assert table.stored() == []
 
 
@@ -145,7 +147,7 @@ def test_a_full_disk_stores_nothing_and_goes_on_after(table: Table) -> None:
     limited.engine.dispose()
     study = Study(limited, table.study.matches, table.study.options, table.study.secret)
     with pytest.raises(sqlalchemy.exc.OperationalError, match="full"), limited.writing() as connection:
-        answer(study, connection, rater, card=card.id, turn=0, choice="a", reason=long, milliseconds=1)
+        answer(study, connection, rater, Answer(id=card.id, turn=0, choice="a", reason=long))
     limited.close()
     assert table.stored() == []
     assert table.answer(rater, card, "a") == "stored"

@@ -11,7 +11,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 from sqlalchemy import select
 
-from emu.desk.database import cards, events
+from emu.desk.vote.cards import cards, events
 from emu.desk.vote.study import Study
 from tabs import CHROMIUM, Page, eventually
 from voters import HOSTILE, invite, make_study, served, write_run

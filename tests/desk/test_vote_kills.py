@@ -45,7 +45,7 @@ class Rater:
             except Error:  # a kill cut the answer off; the page does not take it for one either
                 return
             if told["status"] == "stored":
-                self.acknowledged.add((sent["card"], sent["turn"], sent["choice"]))
+                self.acknowledged.add((sent["id"], sent["turn"], sent["choice"]))
 
     async def vote(self) -> None:
         while (screen := await self.page.get_attribute("body", "data-screen")) != "done":

@@ -57,7 +57,7 @@ def test_pooled_and_majority_differ_and_both_and_neither_are_ties() -> None:
         vote(1, "neither"),
         vote(1, "first"),
     ]
-    told = tally(votes)
+    told = tally(votes, "appeal")
     assert told is not None
     assert (told.pairs, told.votes) == (2, 6)
     assert (told.majority.win, told.majority.tie, told.majority.lose) == (50, 50, 0)
@@ -81,11 +81,11 @@ def test_the_pooled_interval_covers_the_truth_though_votes_on_a_prompt_agree() -
 
 
 def test_one_prompt_has_no_pooled_interval_and_no_votes_no_tally() -> None:
-    told = tally([vote(0, "second"), vote(0, "second")])
+    told = tally([vote(0, "second"), vote(0, "second")], "appeal")
     assert told is not None
     assert told.pooled is None
     assert told.alpha is None
-    assert tally([]) is None
+    assert tally([], "appeal") is None
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,12 @@ pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 from PIL import Image
 
 from emu import runs
-from emu.desk.bodies import LONGEST
 from emu.desk.guard import HEADERS, host_name
+from emu.desk.messages import LONGEST
+from emu.desk.pages import app
 from emu.desk.raters import invite as invite_one
 from emu.desk.raters import revoke
-from emu.desk.vote.app import vote_app
+from emu.desk.vote.app import VotePage
 from emu.desk.vote.study import Study
 from voters import OURS, Voter, declared, invite, make_study, served, served_app, write_run
 
@@ -63,7 +64,7 @@ def filled(path: str, card: str = "0" * 32) -> str:
 
 
 def test_the_list_of_routes_is_the_apps(study: Study) -> None:
-    assert declared(vote_app(study)) == {*ROUTES, *((path, "HEAD") for path, method in ROUTES if method == "GET")}
+    assert declared(app(VotePage(study))) == {*ROUTES, *((path, "HEAD") for path, method in ROUTES if method == "GET")}
 
 
 @pytest.mark.parametrize(("path", "method"), CLOSED)
@@ -140,7 +141,7 @@ DOORS = ["127.0.0.1:1/join/", "127.0.0.1/join/x?", "127.0.0.1:1/join/#", "a@127.
 @pytest.mark.parametrize("host", DOORS)
 @pytest.mark.parametrize("hosts", [(), ("127.0.0.1",)])
 def test_a_host_header_that_ends_in_the_door_opens_nothing(study: Study, host: str, hosts: tuple[str, ...]) -> None:
-    with served_app(lambda names: vote_app(study, hosts=hosts)) as port:
+    with served_app(lambda names: app(VotePage(study), hosts=hosts)) as port:
         for path, method in CLOSED:
             status, _, body = Voter(port).send(method, filled(path), "{}", **OURS, Host=host)
             assert status in (400, 401, 421)
@@ -170,7 +171,7 @@ def test_a_server_below_a_path_closes_the_same_routes(study: Study, root: str, p
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(vote_app(study)(scope, receive, send))
+    asyncio.run(app(VotePage(study))(scope, receive, send))
     assert sent[0]["status"] == 401
 
 
@@ -196,7 +197,7 @@ def test_two_studies_on_one_host_keep_their_raters_apart(study: Study, voters: l
 
 
 def test_over_tls_the_cookie_is_for_tls_and_this_host_alone(study: Study) -> None:
-    with served_app(lambda names: vote_app(study, secure=True)) as port:
+    with served_app(lambda names: app(VotePage(study), secure=True)) as port:
         _, headers, _ = Voter(port).send("GET", f"/join/{invite(study, 'Tess')[0]}")
     name, _, attributes = headers["set-cookie"].partition("=")
     assert name.startswith("__Host-")
@@ -216,7 +217,7 @@ def test_a_new_invitation_ends_what_the_old_one_opened(study: Study, port: int) 
     ("body", "status"),
     [
         (b"", 400), (b"[]", 400), (b"{", 400), (b"null", 400), (b"[" * 10_000, 400), (b"\xff\xfe", 400),
-        (b"x" * (LONGEST + 1), 413), (b'{"card": 1}', 400),
+        (b"x" * (LONGEST + 1), 413), (b'{"id": 1}', 400),
     ],
 )  # fmt: skip
 def test_bodies_that_are_none(voters: list[Voter], body: bytes, status: int) -> None:
@@ -227,7 +228,7 @@ def test_bodies_that_are_none(voters: list[Voter], body: bytes, status: int) -> 
     "changes",
     [
         {"turn": True}, {"turn": "0"}, {"turn": -1}, {"turn": 2**40}, {"turn": 0.0}, {"choice": None},
-        {"choice": ["a"]}, {"reason": "x" * 1001}, {"card": "\ud800"}, {"more": 1}, {"milliseconds": None},
+        {"choice": ["a"]}, {"reason": "x" * 1001}, {"id": "\ud800"}, {"more": 1}, {"milliseconds": None},
     ],
 )  # fmt: skip
 def test_fields_that_are_none(voters: list[Voter], changes: dict[str, Any]) -> None:

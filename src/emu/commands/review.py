@@ -2,13 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from emu.commands.desk import add_flags, extra, open_page
 from emu.commands.parser import Parser
-from emu.errors import UserError, printable
-
-if TYPE_CHECKING:
-    from emu.desk.review.study import Review
+from emu.errors import UserError
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -17,35 +14,24 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.set_defaults(action=review, parser=parser)
     parser.add_argument("folder", type=Path, help="a curated folder, of emu curate or like one")
     parser.add_argument("-c", "--config", default="review/paper", help="the plan of passes (review/paper)")
-    parser.add_argument("--guideline", type=Path, metavar="FILE", help="what raters see beside pictures: your taste")
+    parser.add_argument("--guideline", type=Path, metavar="FILE", help="text that raters see beside the pictures")
     parser.add_argument("--db", metavar="URL", help="where answers are kept (review.sqlite in the folder)")
-
-    do = parser.add_argument_group("instead of opening the page").add_mutually_exclusive_group()
-    do.add_argument("--invite", metavar="NAME", help="print a new link for a rater; one that they had closes")
-    do.add_argument("--revoke", metavar="NAME", help="close a rater's link; the answers stay")
-    do.add_argument("--raters", action="store_true", help="list the raters and how far they are")
-    do.add_argument("--draft", metavar="MODEL", help="let a model that sees draft the captions, for people to correct")
+    do = add_flags(parser, port=8766, answers="answers")
+    do.add_argument("--draft", metavar="MODEL", help="let a vision-language model draft captions for people to correct")
     do.add_argument("--results", action="store_true", help="count the answers, into review.json in the folder")
     do.add_argument("--out", type=Path, metavar="FOLDER", help="write what stayed as a curated folder of its own")
-
     who = parser.add_argument_group("with --invite")
-    who.add_argument("--pass", dest="passes", action="append", default=[], metavar="PASS", help="which (all of them)")
-    who.add_argument("--arbiter", action="store_true", help="they settle what others differ on")
-
-    page = parser.add_argument_group("the page")
-    page.add_argument("--host", default="127.0.0.1", help="where to listen (127.0.0.1); others need invited raters")
-    page.add_argument("--port", type=int, default=8766, help="(8766; 0 takes a free one)")
-    page.add_argument("--url", help="what raters type, if a proxy stands between, such as https://review.example.org")
-    page.add_argument("--no-browser", action="store_true", help="print the link, open nothing")
+    who.add_argument("--pass", dest="passes", action="append", default=[], metavar="PASS", help="a pass (all of them)")
+    who.add_argument("--arbiter", action="store_true", help="the rater also settles what others disagree on")
 
 
 def review(given: argparse.Namespace) -> None:
     """Opens the page, or does what is asked for instead."""
-    try:
-        from emu.desk.review.opening import opened, progress
-    except ModuleNotFoundError as error:
-        raise UserError(f"emu review needs {error.name}; pip install 'emu-quality-tuning[desk]'") from error
-    from emu.desk.review.plan import read_plan
+    with extra("emu review"):
+        from emu.desk.review import needles, raters, results
+        from emu.desk.review.app import ReviewPage
+        from emu.desk.review.plan import read_plan
+        from emu.desk.review.study import opened
     from emu.flags import find_config
 
     if (given.passes or given.arbiter) and given.invite is None:
@@ -54,37 +40,19 @@ def review(given: argparse.Namespace) -> None:
     begun = bool(given.results or given.raters or given.revoke or given.out)
     with opened(given.folder, plan, url=given.db, begun=begun) as made:
         if given.results:
-            from emu.desk.review.results import write_results
-
-            print(write_results(made))
+            print(results.write_results(made))
         elif given.out is not None:
-            from emu.desk.review.needles import write_needles
-
-            print(write_needles(made, given.out))
+            print(needles.write_needles(made, given.out))
         elif given.draft is not None:
-            from emu.desk.review.drafting import draft
+            from emu.desk.review.drafting import draft  # imports transformers
 
             print(f"{given.folder}: {draft(made, given.draft):,} captions drafted")
         elif given.raters:
-            print("\n".join(progress(made)))
+            print("\n".join(raters.progress(made)))
         else:
-            page(made, given)
+            passes = [made.named(name) for name in given.passes] or plan.passes
 
+            def invite(name: str) -> str:
+                return raters.invite(made.database, name, passes, arbiter=given.arbiter)
 
-def page(made: "Review", given: argparse.Namespace) -> None:
-    """Invites, revokes, or serves until interrupted."""
-    from emu.desk import raters, serving
-    from emu.desk.review.invitations import invite
-    from emu.desk.review.opening import door, review_app
-
-    where = serving.address(given.host, given.port, given.url)
-    if given.revoke is not None:
-        raters.revoke(made.database, given.revoke)
-        print(f"{printable(given.revoke)}: the link is closed; the answers stay")
-    elif given.invite is not None:
-        passes = [made.named(name) for name in given.passes] or made.plan.passes
-        print(where.link(invite(made.database, given.invite, passes, arbiter=given.arbiter)))
-    else:
-        listening, where = serving.listen(where, invited=raters.invited(made.database))
-        print(door(made, where, browser=not given.no_browser), flush=True)
-        serving.server(review_app(made, hosts=where.names, secure=where.secure)).run(sockets=[listening])
+            open_page(ReviewPage(made), given, beside=given.folder, invite=invite)

@@ -1,11 +1,10 @@
-"""Where answers are kept: SQLite in a file by default, PostgreSQL by URL, through SQLAlchemy Core.
+"""Where answers are kept: in a file of SQLite's by default, or in PostgreSQL by URL, through SQLAlchemy Core.
 
 SQLite runs in WAL mode with synchronous=FULL: what was committed outlives kill -9 and a power cut. All writers take
 turns (`writing`), so what one read before it writes is still so when it writes.
 """
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,16 +17,13 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
-    Float,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
     Text,
-    UniqueConstraint,
     create_engine,
     event,
     exc,
@@ -59,34 +55,6 @@ sessions = Table(
     "sessions", metadata,
     Column("hash", String(64), primary_key=True),
     Column("rater", ForeignKey("raters.id"), nullable=False),
-)  # fmt: skip
-# What a rater was given to look at, and the answer that stands. `turn` counts the events of the card.
-cards = Table(
-    "cards", metadata,
-    Column("id", String(32), primary_key=True),
-    Column("rater", ForeignKey("raters.id"), nullable=False),
-    Column("question", String(16), nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("kind", String(32), nullable=False),
-    Column("pair", String(32), nullable=False),
-    Column("swapped", Boolean, nullable=False),
-    Column("turn", Integer, nullable=False, default=0),
-    Column("choice", String(16)),
-    UniqueConstraint("rater", "question", "position"),
-    UniqueConstraint("rater", "question", "kind", "pair"),
-    Index("cards_by_pair", "question", "kind", "pair"),
-)  # fmt: skip
-# Everything that was ever answered or taken back, in order; nothing is changed or removed here.
-events = Table(
-    "events", metadata,
-    Column("id", SERIAL, primary_key=True),
-    Column("card", ForeignKey("cards.id"), nullable=False),
-    Column("turn", Integer, nullable=False),
-    Column("choice", String(16), nullable=False),
-    Column("reason", Text, nullable=False, default=""),
-    Column("milliseconds", Integer, nullable=False, default=0),
-    Column("at", Float, nullable=False, default=time.time),
-    UniqueConstraint("card", "turn"),
 )  # fmt: skip
 
 
@@ -121,12 +89,17 @@ class Database:
 
     @classmethod
     def in_file(cls, path: Path) -> "Database":
-        """In a file."""
+        """The SQLite database of a file, which is made where there is none."""
         try:
             path.touch(mode=0o600)
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}; say with --db where votes may be kept") from error
         return cls(URL.create("sqlite", database=str(path)))
+
+    @property
+    def name(self) -> str:
+        """For messages; a password is not in it."""
+        return self.engine.url.render_as_string()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -1,14 +1,16 @@
-"""What the pages of the desk have in common: their app, their files, the door, and what is said of a failure."""
+"""A page of the desk as an app: its own routes, its files, the door, and what it answers when something fails."""
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from sqlalchemy import exc
+from sqlalchemy import Connection, exc
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -16,92 +18,119 @@ from starlette.routing import Mount, Route, Router
 
 from emu.desk import raters
 from emu.desk.database import Database
+from emu.desk.dealing import Presence
+from emu.desk.deck import Card, Deck
 from emu.desk.guard import Guard, Members
 from emu.errors import UserError
+from emu.records import to_json
 
 HERE = Path(__file__).parent
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 SESSION_DAYS = 30
 
 Handler = Callable[[Request], Response]
 
 
-def app(
-    page: Path,
-    title: str,
-    routes: Sequence[Route],
-    *,
-    database: Database,
-    limits: Mapping[str, int],
-    hosts: Collection[str] = (),
-    secure: bool = False,
-) -> Starlette:
-    """A page's own routes, its door and its files; all but the door ask for a session.
+class DeskPage(ABC):
+    """What the pages have in common. A page's folder holds a html, a css, a js and a svg of the folder's name."""
+
+    folder: Path
+    title: str
+    longest: int  # characters of what raters write, which the page counts
+
+    def __init__(self, database: Database, deck: Deck) -> None:
+        self.database, self.deck = database, deck
+        self.presence = Presence()
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def invite(self, rater: str) -> str:
+        """The token of a new link for someone who may do everything."""
+        return raters.invite(self.database, rater)
+
+    @property
+    @abstractmethod
+    def routes(self) -> list[Route]:
+        """The page's own."""
+
+    def card(self, request: Request) -> Card:
+        """The card that a path names; HTTP 404 for another rater's."""
+        with self.database.reading() as connection:
+            card = self.deck.find(connection, request.state.rater.id, request.path_params["card"])
+        if card is None:
+            raise HTTPException(404)
+        return card
+
+    async def reply(self, request: Request, change: Callable[[Connection, int], Any]) -> Response:
+        """What `change` returns for a rater, as JSON. It is one transaction, and committed before the reply leaves."""
+
+        def changed() -> Response:
+            self.presence.note(request.state.rater.id)
+            with self.database.writing() as connection:
+                found = change(connection, request.state.rater.id)
+            return as_json(found)
+
+        return await run_in_threadpool(changed)
+
+
+def app(page: DeskPage, *, hosts: Collection[str] = (), secure: bool = False) -> Starlette:
+    """A page, closed to everyone without a session but for its door.
 
     Args:
-        page: its folder, which has a html, a css, a js and a svg of the folder's name.
-        limits: what the html may say of them, by name.
         hosts: the host names it answers to; empty for any.
         secure: whether raters come over TLS, so that the cookie travels over nothing else.
     """
-    name = page.name
-
-    def show(request: Request) -> Response:
-        return HTMLResponse(html.render(rater=request.state.rater.name, **limits))
-
-    html = template(page / f"{name}.html")
-    door = template(HERE / "join.html").render(title=title, page=name)
-    cookie = raters.cookie(database, secure=secure)
-    closed = Router(
-        [
-            Route("/", show),
-            Route("/desk.css", file(HERE / "desk.css", "text/css")),
-            Route("/desk.js", file(HERE / "desk.js", "text/javascript")),
-            Route(f"/{name}.css", file(page / f"{name}.css", "text/css")),
-            Route(f"/{name}.js", file(page / f"{name}.js", "text/javascript")),
-            Route(f"/{name}.svg", file(page / f"{name}.svg", "image/svg+xml")),
-            *routes,
-        ],
-        redirect_slashes=False,
-    )
-    members = Members(closed, rater_of=partial(raters.rater_of, database), cookie=cookie)
+    cookie = raters.cookie(page.database, secure=secure)
+    door = template(HERE / "join.html").render(title=page.title, page=page.name)
+    join = entrance(page.database, door, cookie, secure=secure)
+    members = Members(inside(page), rater_of=partial(raters.rater_of, page.database), cookie=cookie)
     made = Starlette(
-        routes=[Route("/join/{link}", entrance(database, door, cookie, secure=secure)), Mount("/", members)],
+        routes=[Route("/join/{link}", join), Mount("/", members)],
         middleware=[Middleware(Guard, hosts=hosts)],
-        exception_handlers=HANDLERS,
+        exception_handlers={exc.OperationalError: _not_stored, UserError: _not_there},
     )
     made.router.redirect_slashes = False  # the address of a redirection would be made from the Host header
     return made
 
 
+def inside(page: DeskPage) -> Router:
+    """A page without the door: its html, its files and its routes."""
+    html = template(page.folder / f"{page.name}.html")
+
+    def show(request: Request) -> Response:
+        return HTMLResponse(html.render(rater=request.state.rater.name, longest=page.longest))
+
+    files = [HERE / "desk.css", HERE / "desk.js", *(page.folder / f"{page.name}{ending}" for ending in TYPES)]
+    routes = [Route("/", show), *(Route(f"/{path.name}", file(path)) for path in files), *page.routes]
+    return Router(routes, redirect_slashes=False)
+
+
 def template(path: Path) -> jinja2.Template:
-    """A page of the package."""
+    """A html of the package."""
     loader = jinja2.FileSystemLoader(path.parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.get_template(path.name)
 
 
-def answer(told: Any) -> Response:
-    """In ASCII, since a caption may hold half a character."""
-    return Response(json.dumps(told), media_type="application/json")
+def as_json(value: Any) -> Response:
+    """A dataclass, in ASCII: a caption may hold half a character."""
+    return Response(to_json(value), media_type="application/json")
 
 
-def storable(text: str) -> str:
-    """Half characters and zeros come in JSON but go into no database."""
-    return text.encode(errors="replace").decode().replace("\0", "")
-
-
-def file(path: Path, media_type: str) -> Handler:
+def file(path: Path) -> Handler:
     """A file of the package, read once."""
     content = path.read_text(encoding="utf-8")
 
     def send(request: Request) -> Response:
-        return Response(content, media_type=media_type)
+        return Response(content, media_type=TYPES[path.suffix])
 
     return send
 
 
 def entrance(database: Database, html: str, cookie: str, *, secure: bool) -> Handler:
-    """Opens a session for who holds a link.
+    """Opens a session for whoever holds a link.
 
     The page `html` leads on to `/`: a strict cookie does not follow a link from afar.
     """
@@ -109,7 +138,7 @@ def entrance(database: Database, html: str, cookie: str, *, secure: bool) -> Han
     def join(request: Request) -> Response:
         session = raters.join(database, request.path_params["link"])
         if session is None:
-            return PlainTextResponse("This link is not open. Ask whoever runs the study for yours.\n", status_code=404)
+            return PlainTextResponse("This link does not work (any more). Ask whoever runs the study for yours.\n", 404)
         response = HTMLResponse(html)
         response.set_cookie(
             cookie, session, max_age=SESSION_DAYS * 86400, httponly=True, samesite="strict", secure=secure
@@ -126,6 +155,3 @@ def _not_stored(request: Request, error: Exception) -> Response:
 
 def _not_there(request: Request, error: Exception) -> Response:
     return PlainTextResponse("Not there.\n", status_code=404)
-
-
-HANDLERS = {exc.OperationalError: _not_stored, UserError: _not_there}

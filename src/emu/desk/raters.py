@@ -7,6 +7,7 @@ devices; each gets a session of its own, until the rater is invited anew. The da
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -25,29 +26,34 @@ class Rater:
     name: str
 
 
-def invite(database: Database, name: str) -> str:
-    """The token of a new link for `name`; a link that the same name had opens no more, nor does what it opened."""
+def invite(database: Database, name: str, admit: Callable[[Connection, int], None] | None = None) -> str:
+    """The token of a new link for `name`; a link that the same name had opens no more, nor does what it opened.
+
+    Args:
+        admit: what else a page notes of the rater, by id, in the same transaction.
+    """
     if not name.strip() or len(name) > LONGEST_NAME:
         raise UserError(f"--invite {printable(name)[:100]}: give a name of 1 to {LONGEST_NAME} characters")
     token = secrets.token_urlsafe(32)
     with database.writing() as connection:
-        known = connection.execute(select(raters.c.id).where(raters.c.name == name)).scalar()
-        if known is None:
-            connection.execute(insert(raters).values(name=name, link=_hash(token), revoked=False))
-        else:
-            connection.execute(update(raters).where(raters.c.id == known).values(link=_hash(token), revoked=False))
-            connection.execute(delete(sessions).where(sessions.c.rater == known))
+        rater = _id(connection, name)
+        if rater is None:
+            connection.execute(insert(raters).values(name=name))
+            rater = _id(connection, name)
+            assert rater is not None
+        _set_link(connection, rater, _hash(token))
+        if admit is not None:
+            admit(connection, rater)
     return token
 
 
 def revoke(database: Database, name: str) -> None:
     """Closes the link and all sessions of `name`; the answers given so far stay."""
     with database.writing() as connection:
-        known = connection.execute(select(raters.c.id).where(raters.c.name == name)).scalar()
-        if known is None:
+        rater = _id(connection, name)
+        if rater is None:
             raise UserError(f"--revoke {printable(name)}: no such rater; --raters lists them")
-        connection.execute(update(raters).where(raters.c.id == known).values(link=None, revoked=True))
-        connection.execute(delete(sessions).where(sessions.c.rater == known))
+        _set_link(connection, rater, None)
 
 
 def cookie(database: Database, *, secure: bool) -> str:
@@ -74,8 +80,12 @@ def join(database: Database, token: str) -> str | None:
 
 def rater_of(database: Database, session: str) -> Rater | None:
     """Whose session it is; None where there is no such session, or no more."""
+    mine = select(raters.c.id, raters.c.name).join(sessions, sessions.c.rater == raters.c.id)
     with database.reading() as connection:
-        return _rater(connection, session)
+        row = connection.execute(
+            mine.where(sessions.c.hash == _hash(session), raters.c.revoked.is_(False))
+        ).one_or_none()
+    return None if row is None else Rater(row.id, row.name)
 
 
 def invited(database: Database) -> list[str]:
@@ -84,13 +94,20 @@ def invited(database: Database) -> list[str]:
         return list(connection.execute(select(raters.c.name).where(raters.c.revoked.is_(False))).scalars())
 
 
-def _rater(connection: Connection, session: str) -> Rater | None:
-    row = connection.execute(
-        select(raters.c.id, raters.c.name)
-        .join(sessions, sessions.c.rater == raters.c.id)
-        .where(sessions.c.hash == _hash(session), raters.c.revoked.is_(False))
-    ).one_or_none()
-    return None if row is None else Rater(row.id, row.name)
+def roll(connection: Connection, said: Callable[[int], str]) -> list[str]:
+    """A line for every rater: the name, what is `said` of that rater by id, and whether the link is closed."""
+    known = connection.execute(select(raters).order_by(raters.c.id))
+    return [f"{printable(row.name)}: {said(row.id)}{' (link closed)' if row.revoked else ''}" for row in known]
+
+
+def _id(connection: Connection, name: str) -> int | None:
+    return connection.execute(select(raters.c.id).where(raters.c.name == name)).scalar()
+
+
+def _set_link(connection: Connection, rater: int, link: str | None) -> None:
+    """A new link, by its hash, or none; every session that an old one opened is closed."""
+    connection.execute(update(raters).where(raters.c.id == rater).values(link=link, revoked=link is None))
+    connection.execute(delete(sessions).where(sessions.c.rater == rater))
 
 
 def _hash(token: str) -> str:

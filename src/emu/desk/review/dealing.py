@@ -1,27 +1,35 @@
-"""Who looks at what: pictures fill evenly, nobody meets one twice, and what one leaves behind goes to others.
+"""Who looks at what: pictures fill evenly, nobody meets one twice, and an answer is taken once.
 
-Looks are given out a little ahead, so that pictures load in time. Pictures that others have begun come first, so that
-they are decided soon; then those that `emu taste` finds likely, or all in a shuffled order.
+Pictures that others have begun come first, so that they are decided soon; then those that `emu taste` finds likely, or
+all in a shuffled order.
 """
 
-import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, select
 
-from emu.desk.presence import Presence
-from emu.desk.review.pictures import Shown
-from emu.desk.review.plan import GRID, Pass
-from emu.desk.review.standing import REJECT, Standing, held, numbers, standing
+from emu.data.sources.entry import LONGEST_CAPTION
+from emu.desk import deck
+from emu.desk.dealing import Presence, Share
+from emu.desk.deck import Card, Status
+from emu.desk.review.pictures import Candidate
+from emu.desk.review.plan import GRID, LONGEST_REASON, Pass
+from emu.desk.review.standing import CAPTION, REJECT, Standing, choices, numbers, standing
 from emu.desk.review.study import Review
-from emu.desk.review.tables import looks
+from emu.desk.review.tables import DECK, looks
+from emu.errors import UserError
 
 AHEAD = {GRID: 96}  # looks open at a time, of which the page shows some
 AHEAD_SINGLE = 12
+LONGEST = {"reason": LONGEST_REASON, "text": LONGEST_CAPTION}  # characters of what an answer says
 
-Look = Row[Any]
+
+@dataclass(frozen=True, kw_only=True)
+class Answer(deck.Answer):
+    """What a rater says of a look at its turn; `text` is the caption."""
+
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Filter:
     high: float = float("inf")
     rater: int = 0
 
-    def lets(self, picture: Shown) -> bool:
+    def lets(self, picture: Candidate) -> bool:
         if self.concept and picture.concept != self.concept:
             return False
         return not self.score or self.low <= picture.scores.get(self.score, float("nan")) <= self.high
@@ -48,88 +56,56 @@ class Hand:
     """The looks that a rater has open, the next one first, and how far the pass is.
 
     Args:
-        answered: by this rater.
+        answered: by this rater, in the order in which they were given.
         left: pictures that this rater may still be given, those that are open among them.
     """
 
-    open: list[Look]
-    answered: int
+    open: list[Card]
+    answered: list[Card]
     left: int
 
 
 def deal(
     review: Review, connection: Connection, rater: int, one: Pass, presence: Presence, *, chosen: Filter, ruling: bool
 ) -> Hand:
-    """Top up a rater's open looks, inside of a writing transaction; what the filter does not let is given back."""
-    mine = _mine(connection, rater, one, ruling)
-    theirs = _rejected_by(connection, one, chosen.rater) if ruling and chosen.rater else None
-
-    def lets(key: str) -> bool:
-        return chosen.lets(review.pictures[key]) and (theirs is None or key in theirs)
-
-    back = [look.id for look in mine if look.choice is None and not look.turn and not lets(look.picture)]
+    """Top up a rater's open looks, inside a writing transaction; what the filter does not let is given back."""
+    share = Share(DECK, connection, rater, {"pass": one.name, "ruling": ruling})
     stands = standing(review, connection)
-    free = _free(review, connection, rater, one, presence, stands) if not ruling else stands.disputed(one)
-    wanted = dict.fromkeys(free)
-    back += [look.id for look in mine if look.choice is None and not look.turn and look.picture not in wanted]
-    if back:
-        connection.execute(delete(looks).where(looks.c.id.in_(back)))
-        mine = _mine(connection, rater, one, ruling)
-    met = {look.picture for look in mine}
-    fresh = [key for key in wanted if key not in met and lets(key)]
-    open_ = [look for look in mine if look.choice is None]
-    room = AHEAD.get(one.page, AHEAD_SINGLE) - len(open_)
-    if fresh and room > 0:
-        _give(connection, rater, one, fresh[:room], start=mine[-1].position + 1 if mine else 0, ruling=ruling)
-        open_ = [look for look in _mine(connection, rater, one, ruling) if look.choice is None]
-    left = len(open_) + max(len(fresh) - max(room, 0), 0)
-    return Hand(open_, answered(connection, rater, one, ruling=ruling), left)
+    free = stands.disputed(one) if ruling else _free(stands, share, one, presence)
+    theirs = _rejected_by(connection, one, chosen.rater) if ruling and chosen.rater else None
+    wanted = dict.fromkeys(
+        key for key in free if chosen.lets(review.pictures[key]) and (theirs is None or key in theirs)
+    )
+    share.give_back(look for look in share.open if look.picture not in wanted)
+    met = {look.picture for look in share.mine}
+    fresh = [key for key in wanted if key not in met]
+    dealt = fresh[: max(0, AHEAD.get(one.page, AHEAD_SINGLE) - len(share.open))]
+    share.give([{"picture": key, "reason": "", "text": ""} for key in dealt])
+    return Hand(share.open, share.answered, len(share.open) + len(fresh) - len(dealt))
 
 
-def answered(connection: Connection, rater: int, one: Pass, *, ruling: bool) -> int:
-    """How many looks of a rater are answered in a pass."""
-    chosen = _of(rater, one, ruling) & looks.c.choice.is_not(None)
-    return int(connection.execute(select(func.count()).select_from(looks).where(chosen)).scalar() or 0)
+def store(connection: Connection, rater: int, one: Pass, given: Answer) -> Status:
+    """Take a look's turn, inside a writing transaction. UserError for an answer that the pass does not take."""
+    if given.choice not in choices(one) or (given.choice == CAPTION and not given.text.strip()):
+        raise UserError(f"{given.choice}: no answer of this pass")
+    look = DECK.find(connection, rater, given.id)
+    if look is None or look._mapping["pass"] != one.name:
+        return "unknown"
+    return DECK.take(connection, look, given)
 
 
-def last(connection: Connection, rater: int, one: Pass, *, ruling: bool, count: int) -> list[Look]:
-    """The looks that a rater answered last, in the order in which they were given."""
-    chosen = select(looks).where(_of(rater, one, ruling) & looks.c.choice.is_not(None))
-    return list(connection.execute(chosen.order_by(looks.c.position.desc()).limit(count)))[::-1]
-
-
-def _free(
-    review: Review, connection: Connection, rater: int, one: Pass, presence: Presence, stands: Standing
-) -> Iterator[str]:
+def _free(stands: Standing, share: Share, one: Pass, presence: Presence) -> Iterable[str]:
     """The pictures that want this rater's look, in the order in which they are given out."""
-    known = connection.execute(select(looks.c.rater).distinct()).scalars()
-    taken = held(connection, one, rater, {other for other in known if presence.away(other)})
+    taken = share.held("picture", presence)
     wanting = [
         key
         for key in stands.entering(one.name)
         if stands.of(one, key).ruling is None and taken[key] < stands.wanted(one, key)
     ]
-    yield from sorted(wanting, key=lambda key: (-taken[key], review.ranks[key]))
-
-
-def _mine(connection: Connection, rater: int, one: Pass, ruling: bool) -> list[Look]:
-    return list(connection.execute(select(looks).where(_of(rater, one, ruling)).order_by(looks.c.position)))
-
-
-def _of(rater: int, one: Pass, ruling: bool) -> Any:
-    return (looks.c.rater == rater) & (looks.c["pass"] == one.name) & (looks.c.ruling == ruling)
+    return sorted(wanting, key=lambda key: (-taken[key], stands.review.ranks[key]))
 
 
 def _rejected_by(connection: Connection, one: Pass, number: int) -> set[str]:
     raters = [rater for rater, known in numbers(connection).items() if known == number]
     rejected = (looks.c["pass"] == one.name) & looks.c.ruling.is_(False) & (looks.c.choice == REJECT)
     return set(connection.execute(select(looks.c.picture).where(rejected & looks.c.rater.in_(raters))).scalars())
-
-
-def _give(connection: Connection, rater: int, one: Pass, keys: list[str], *, start: int, ruling: bool) -> None:
-    own = {"rater": rater, "pass": one.name, "ruling": ruling, "turn": 0, "choice": None, "reason": "", "text": ""}
-    rows = [
-        {**own, "id": secrets.token_hex(16), "picture": key, "position": start + number}
-        for number, key in enumerate(keys)
-    ]
-    connection.execute(insert(looks), rows)

@@ -4,19 +4,19 @@ Files are copied byte by byte. `metadata.jsonl` is written last; what the folder
 command.
 """
 
-import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from emu import files
 from emu.data.sources.kinds import METADATA
-from emu.desk.review.results import NAME, results
+from emu.desk.review.results import NAME, PictureOutcome, results
 from emu.desk.review.study import Review
-from emu.desk.review.waiting import by_pass
+from emu.desk.study import fingerprint
 from emu.errors import UserError
+from emu.records import to_json
 
 MARK = ".reviewed.json"  # what the folder is made from
 
@@ -27,31 +27,30 @@ def write_needles(review: Review, out: Path) -> str:
     Raises:
         UserError: no picture has come to the end, or `out` holds something else, or cannot be written to.
     """
-    told = results(review)
-    kept = {row["file"]: row for row in told["pictures"] if row["kept"]}
-    waits = by_pass(told["passes"])
+    outcome = results(review)
+    kept = {row.file: row for row in outcome.pictures if row.kept}
     if not kept:
-        raise UserError(f"no picture has come through all passes yet; {waits or 'all were rejected'}")
+        raise UserError(f"no picture has come through all passes yet; {outcome.waits or 'all were rejected'}")
     try:
-        _claim(out, {"review": hashlib.sha256("".join(sorted(review.pictures)).encode()).hexdigest()})
+        _claim(out, {"review": fingerprint(review.pictures)})
         for file in kept:
             _bring(review.folder / file, out / file)
         _drop_others(out, set(kept))
         os.sync()  # once for all pictures, before the file that says that they are there
-        files.write_json(out / NAME, told, indent=1)
+        files.write(out / NAME, to_json(outcome))
         files.write(out / METADATA, _metadata(review, kept), durable=True)
     except OSError as error:
         raise UserError(f"--out {out}: {error.strerror}; make room there and give the same command again") from error
-    return f"{out}: {len(kept):,} of {len(review.pictures):,} pictures{'; ' if waits else ''}{waits}"
+    return f"{out}: {len(kept):,} of {len(review.pictures):,} pictures{outcome.waits and f'; {outcome.waits}'}"
 
 
-def _metadata(review: Review, kept: dict[str, dict[str, Any]]) -> str:
+def _metadata(review: Review, kept: Mapping[str, PictureOutcome]) -> str:
     """A line a picture: its own columns, the caption that stands, and the source's where that is another."""
     lines = []
     for picture in review.pictures.values():
         if row := kept.get(picture.file):
-            own = {"file_name": picture.file, "text": row["text"], "caption_source": row["caption_source"]}
-            before = {} if row["text"] == picture.text else {"source_text": picture.text}
+            own = {"file_name": picture.file, "text": row.text, "caption_source": row.caption_source}
+            before = {} if row.text == picture.text else {"source_text": picture.text}
             lines.append(json.dumps({**picture.row, **own, **before}) + "\n")
     return "".join(lines)
 

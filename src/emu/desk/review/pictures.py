@@ -5,9 +5,8 @@ that a folder of 20,000 opens at once the next time.
 """
 
 import hashlib
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +18,18 @@ from emu.data.sources.kinds import METADATA
 from emu.data.sources.rows import read_rows
 from emu.errors import UserError, printable
 from emu.files import sha256, write_json
+from emu.records import read_json
 
 HIDDEN = ".review"  # a folder in the folder: sums and thumbnails
 SUMS = "sums.json"
 MANIFEST, TASTE = "manifest.parquet", "taste.parquet"
 
+Sum = tuple[int, int, str]  # size, time in nanoseconds, sha256
+
 
 @dataclass(frozen=True)
-class Shown:
-    """A picture as it may be shown: its file below the folder, its caption, and what was measured of it."""
+class Candidate:
+    """A picture under review: its file below the folder, its caption, and what was measured of it."""
 
     key: str
     file: str
@@ -37,7 +39,7 @@ class Shown:
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
-def read_pictures(folder: Path) -> dict[str, Shown]:
+def read_pictures(folder: Path) -> dict[str, Candidate]:
     """By key, in the order of the folder. UserError: no pictures there, or one that is missing or no file of it."""
     if not (folder / METADATA).is_file():
         raise UserError(f"{folder}: no {METADATA} there; give a folder that emu curate made, or one like it")
@@ -52,9 +54,7 @@ def read_pictures(folder: Path) -> dict[str, Shown]:
     found = {}
     for file, (text, row) in rows.items():
         key = hashlib.sha256(f"{sums[file]} {file}".encode(errors="surrogateescape")).hexdigest()[:32]
-        known = measured.get(original({"file_name": file, **row}), {})
-        scores = {name: value for name, value in known.items() if isinstance(value, float) and math.isfinite(value)}
-        found[key] = Shown(key, file, text, row, str(known.get("concept") or ""), scores)
+        found[key] = Candidate(key, file, text, row, *measured.get(original({"file_name": file, **row}), ()))
     return found
 
 
@@ -72,21 +72,16 @@ def taste(folder: Path) -> dict[str, int]:
     return dict(zip(table.column("file").to_pylist(), table.column("order").to_pylist(), strict=True))
 
 
-def _sums(folder: Path, files: list[str]) -> dict[str, str]:
+def _sums(folder: Path, files: Sequence[str]) -> dict[str, str]:
     """File -> sha256 of its content; those that were summed up before are read no more."""
     place = folder / HIDDEN / SUMS
-    try:
-        known: dict[str, list[Any]] = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
+    known = _known_sums(place)
 
-    def one(file: str) -> list[Any]:
-        path = folder / file
-        stat = path.stat()
-        before = known.get(file)
-        if before and before[:2] == [stat.st_size, stat.st_mtime_ns]:
+    def one(file: str) -> Sum:
+        stat, before = (folder / file).stat(), known.get(file)
+        if before and before[:2] == (stat.st_size, stat.st_mtime_ns):
             return before
-        return [stat.st_size, stat.st_mtime_ns, sha256(path)]
+        return stat.st_size, stat.st_mtime_ns, sha256(folder / file)
 
     try:
         with ThreadPoolExecutor() as pool:
@@ -95,11 +90,19 @@ def _sums(folder: Path, files: list[str]) -> dict[str, str]:
             write_json(place, found)
     except OSError as error:
         raise UserError(f"{folder}: {error}; the review keeps sums and thumbnails in {HIDDEN}") from error
-    return {file: told[2] for file, told in found.items()}
+    return {file: digest for file, (_, _, digest) in found.items()}
 
 
-def _measured(folder: Path) -> dict[str, dict[str, Any]]:
-    """File -> the manifest's numbers and its concept; empty without a manifest."""
+def _known_sums(place: Path) -> dict[str, Sum]:
+    try:
+        sums: dict[str, Sum] = read_json(place, dict[str, Sum], remedy="remove it")
+    except UserError:  # none yet, or damaged: all files are read again
+        return {}
+    return sums
+
+
+def _measured(folder: Path) -> dict[str, tuple[str, dict[str, float]]]:
+    """File -> its concept, and the manifest's numbers; empty without a manifest."""
     if not (folder / MANIFEST).is_file():
         return {}
     import pyarrow as pa
@@ -112,8 +115,8 @@ def _measured(folder: Path) -> dict[str, dict[str, Any]]:
         rows = pq.read_table(folder / MANIFEST, columns=columns).to_pylist()
     except (OSError, pa.ArrowException, KeyError) as error:
         raise UserError(f"{folder / MANIFEST}: not a manifest of emu curate ({error}); remove it") from error
-    kept = (row for row in rows if row["file"])
-    return {
-        row["file"]: {name: float(value) if isinstance(value, int) else value for name, value in row.items()}
-        for row in kept
-    }
+
+    def scores(row: Mapping[str, Any]) -> dict[str, float]:
+        return {name: float(row[name]) for name in numbers if row[name] is not None and math.isfinite(row[name])}
+
+    return {row["file"]: (str(row.get("concept") or ""), scores(row)) for row in rows if row["file"]}

@@ -5,141 +5,235 @@ its end and the caption that stands.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from sqlalchemy import Connection, select
 
 from emu import files
 from emu.desk.review.plan import RULES, Pass
-from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing
+from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing, waiting_words
 from emu.desk.review.study import Review
 from emu.desk.review.tables import guidelines, look_events, looks
 from emu.desk.review.telling import captions
-from emu.desk.review.waiting import words
 from emu.errors import UserError
+from emu.records import left_out, to_json
 from emu.statistics.agreement import krippendorff_alpha
 
 NAME = "review.json"
 
+Rows = Sequence[Any]  # of looks, or of look_events
 
-def results(review: Review) -> dict[str, Any]:
-    """The record as JSON has it (docs/review.md). UserError where nobody has answered yet."""
+
+@dataclass(frozen=True)
+class PassOutcome:
+    """A pass: pictures that came into it and what became of them, its votes, and how far raters agree.
+
+    Args:
+        pictures: looked at.
+        waiting: looks that are missing -> how many pictures wait for as many.
+        alpha: Krippendorff's, keep against reject; None where nobody looked at the same picture.
+        reasons: for rejections, the commonest first.
+    """
+
+    name: str
+    page: str
+    rule: str
+    entered: int
+    pictures: int
+    kept: int
+    rejected: int
+    open: int
+    waiting: dict[int, int]
+    disputed: int
+    votes: int
+    rulings: int
+    raters: int
+    alpha: float | None
+    began: str | None
+    ended: str | None
+    reasons: dict[str, int]
+
+    @property
+    def waits(self) -> str:
+        """What it waits for, in words."""
+        return waiting_words(self.waiting, self.page)
+
+
+# A rater, by number, in a pass: `seconds` is the median with a picture. (No field of a class may be named `pass`.)
+RaterOutcome = TypedDict("RaterOutcome", {"rater": int, "pass": str, "looked": int, "kept": int, "seconds": float})
+
+
+@dataclass(frozen=True)
+class Version:
+    """A guideline, and since when it stood."""
+
+    sha256: str
+    since: str
+
+
+@dataclass(frozen=True)
+class Guideline:
+    """The newest, and all."""
+
+    sha256: str
+    text: str
+    versions: list[Version]
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Votes on a picture in a pass, and an arbiter's word."""
+
+    keep: int
+    reject: int
+    ruling: str | None = left_out()
+
+
+@dataclass(frozen=True)
+class PictureOutcome:
+    """A picture: kept, or the pass that it `left`, or the pass in which it `waits`; and the caption that stands."""
+
+    file: str
+    votes: dict[str, Cast]
+    kept: bool
+    left: str | None
+    waits: str | None
+    text: str
+    caption_source: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `review.json` says (docs/review.md)."""
+
+    passes: list[PassOutcome]
+    raters: list[RaterOutcome]
+    guideline: Guideline
+    pictures: list[PictureOutcome]
+    schema: Literal[1] = 1
+
+    @property
+    def waits(self) -> str:
+        """What the passes wait for, in words: `generalists: 9 wait for 1 look; captions: ...`."""
+        return "; ".join(f"{one.name}: {one.waits}" for one in self.passes if one.waits)
+
+
+def results(review: Review) -> Outcome:
+    """What the answers come to. UserError where nobody has answered yet."""
     timed = select(look_events.c.at, look_events.c.milliseconds, looks.c["pass"], looks.c.rater)
     with review.database.reading() as connection:
         stands = standing(review, connection)
-        rows = list(connection.execute(select(looks).where(looks.c.choice.is_not(None))))
+        rows = connection.execute(select(looks).where(looks.c.choice.is_not(None))).all()
         if not rows:
             raise UserError("no answers yet; open the page with emu review FOLDER")
-        events = list(connection.execute(timed.join(looks, looks.c.id == look_events.c.look)))
+        events = connection.execute(timed.join(looks, looks.c.id == look_events.c.look)).all()
         texts = captions(review, connection)
         guideline, known = _guideline(connection), numbers(connection)
     passes = [(one, _in(rows, one), _in(events, one)) for one in review.plan.passes]
-    return {
-        "passes": [_pass(stands, *each) for each in passes],
-        "raters": [told for each in passes for told in _raters(*each, known)],
-        "guideline": guideline,
-        "pictures": [_picture(stands, key, texts[key]) for key in review.pictures],
-    }
+    return Outcome(
+        passes=[_pass(stands, *each) for each in passes],
+        raters=[row for each in passes for row in _raters(*each, known)],
+        guideline=guideline,
+        pictures=[_picture(stands, key, *texts[key]) for key in review.pictures],
+    )
 
 
 def write_results(review: Review) -> str:
     """Write `review.json` into the folder; return the table."""
-    told = results(review)
-    files.write_json(review.folder / NAME, told, indent=1, alone=True)
-    return table(told)
+    outcome = results(review)
+    files.write(review.folder / NAME, to_json(outcome), alone=True)
+    return "\n".join(table(outcome))
 
 
-def table(told: dict[str, Any]) -> str:
+def table(outcome: Outcome) -> Iterator[str]:
     """A line a pass and, indented, why pictures left and how each rater went."""
-    lines = []
-    for one in told["passes"]:
-        alpha = "-" if one["alpha"] is None else f"{one['alpha']:.2f}"
-        lines.append(
-            f"{one['name']}: {one['entered']:,} came, {one['kept']:,} stay, {one['rejected']:,} left, {one['open']:,} "
-            f"open, {one['disputed']:,} disputed; {one['votes']:,} looks of {one['raters']} raters, alpha {alpha}"
+    for one in outcome.passes:
+        alpha = "-" if one.alpha is None else f"{one.alpha:.2f}"
+        yield (
+            f"{one.name}: {one.entered:,} came, {one.kept:,} stay, {one.rejected:,} left, {one.open:,} open, "
+            f"{one.disputed:,} disputed; {one.votes:,} looks of {one.raters} raters, alpha {alpha}"
         )
-        if waits := words(one["waiting"], one["page"]):
-            lines.append(f"  {waits}")
-        if one["reasons"]:
-            lines.append("  why: " + ", ".join(f"{reason} {number:,}" for reason, number in one["reasons"].items()))
-        for rater in (rater for rater in told["raters"] if rater["pass"] == one["name"]):
-            share = 100 * rater["kept"] / rater["looked"]
-            told_of = f"{rater['looked']:,} looked at, {share:.0f} % kept, {rater['seconds']:.1f} s a picture"
-            lines.append(f"  rater {rater['rater']}: {told_of}")
-    return "\n".join(lines)
+        if one.waits:
+            yield f"  {one.waits}"
+        if one.reasons:
+            yield "  why: " + ", ".join(f"{reason} {number:,}" for reason, number in one.reasons.items())
+        for rater in (rater for rater in outcome.raters if rater["pass"] == one.name):
+            kept = f"{100 * rater['kept'] / rater['looked']:.0f} % kept"
+            yield f"  rater {rater['rater']}: {rater['looked']:,} looked at, {kept}, {rater['seconds']:.1f} s a picture"
 
 
-def _in(rows: Sequence[Any], one: Pass) -> list[Any]:
+def _in(rows: Rows, one: Pass) -> Rows:
     return [row for row in rows if row._mapping["pass"] == one.name]
 
 
-def _pass(stands: Standing, one: Pass, rows: list[Any], events: list[Any]) -> dict[str, Any]:
-    entering = stands.entering(one.name)
-    ends = Counter(stands.decided(one, key) for key in entering)
+def _pass(stands: Standing, one: Pass, rows: Rows, events: Rows) -> PassOutcome:
+    ends = Counter(stands.decided(one, key) for key in stands.entering(one.name))
     votes = [row for row in rows if not row.ruling]
+    reasons = Counter(row.reason for row in rows if row.choice == REJECT and row.reason)
+    times = sorted(row.at for row in events)
+    return PassOutcome(
+        name=one.name,
+        page=one.page,
+        rule=RULES[one.keep],
+        entered=ends.total(),
+        pictures=len({row.picture for row in rows}),
+        kept=ends[True],
+        rejected=ends[False],
+        open=ends[None],
+        waiting=dict(sorted(stands.waiting(one).items())),
+        disputed=sum(1 for _ in stands.disputed(one)),
+        votes=len(votes),
+        rulings=len(rows) - len(votes),
+        raters=len({row.rater for row in rows}),
+        alpha=_alpha(votes),
+        began=_time(times[0]) if times else None,
+        ended=_time(times[-1]) if times else None,
+        reasons=dict(reasons.most_common()),
+    )
+
+
+def _alpha(votes: Rows) -> float | None:
     said = defaultdict(list)
     for row in votes:
         said[row.picture].append(REJECT if row.choice == REJECT else KEEP)  # captions differ, and keep alike
-    reasons = Counter(row.reason for row in rows if row.choice == REJECT and row.reason)
-    times = [row.at for row in events]
-    return {
-        "name": one.name,
-        "page": one.page,
-        "rule": RULES[one.keep],
-        "entered": len(entering),
-        "pictures": len({row.picture for row in rows}),
-        "kept": ends[True],
-        "rejected": ends[False],
-        "open": ends[None],
-        "waiting": dict(sorted(stands.waiting(one).items())),
-        "disputed": sum(1 for _ in stands.disputed(one)),
-        "votes": len(votes),
-        "rulings": len(rows) - len(votes),
-        "raters": len({row.rater for row in rows}),
-        "alpha": krippendorff_alpha(list(said.values())),
-        "began": _time(min(times)) if times else None,
-        "ended": _time(max(times)) if times else None,
-        "reasons": dict(reasons.most_common()),
-    }
+    return krippendorff_alpha(list(said.values()))
 
 
-def _raters(one: Pass, rows: list[Any], events: list[Any], known: dict[int, int]) -> list[dict[str, Any]]:
-    found = []
+def _raters(one: Pass, rows: Rows, events: Rows, known: Mapping[int, int]) -> Iterator[RaterOutcome]:
     for rater in sorted({row.rater for row in rows}):
         mine = [row for row in rows if row.rater == rater]
-        seconds = median(row.milliseconds for row in events if row.rater == rater) / 1000
         kept = sum(row.choice != REJECT for row in mine)
-        told = {"rater": known[rater], "pass": one.name, "looked": len(mine), "kept": kept, "seconds": seconds}
-        found.append(told)
-    return found
+        seconds = median(row.milliseconds for row in events if row.rater == rater) / 1000
+        yield {"rater": known[rater], "pass": one.name, "looked": len(mine), "kept": kept, "seconds": seconds}
 
 
-def _picture(stands: Standing, key: str, caption: tuple[str, str]) -> dict[str, Any]:
+def _picture(stands: Standing, key: str, text: str, source: str) -> PictureOutcome:
     review, votes = stands.review, {}
     for one in review.plan.passes:
         cast = stands.of(one, key)
         if cast.keep or cast.reject or cast.ruling is not None:
-            ruled = {} if cast.ruling is None else {"ruling": KEEP if cast.ruling else REJECT}
-            votes[one.name] = {"keep": cast.keep, "reject": cast.reject, **ruled}
+            ruling = {True: KEEP, False: REJECT, None: None}[cast.ruling]
+            votes[one.name] = Cast(cast.keep, cast.reject, ruling)
     stopped = next((one for one in review.plan.passes if not stands.decided(one, key)), None)
-    return {
-        "file": review.pictures[key].file,
-        "votes": votes,
-        "kept": stopped is None,
-        "left": stopped.name if stopped and stands.decided(stopped, key) is False else None,
-        "waits": stopped.name if stopped and stands.decided(stopped, key) is None else None,
-        "text": caption[0],
-        "caption_source": caption[1],
-    }
+    ended = None if stopped is None else stands.decided(stopped, key)
+    return PictureOutcome(
+        file=review.pictures[key].file,
+        votes=votes,
+        kept=stopped is None,
+        left=stopped.name if stopped and ended is False else None,
+        waits=stopped.name if stopped and ended is None else None,
+        text=text,
+        caption_source=source,
+    )
 
 
-def _guideline(connection: Connection) -> dict[str, Any]:
-    rows = list(connection.execute(select(guidelines).order_by(guidelines.c.id)))
-    since = [{"sha256": row.sha256, "since": _time(row.at)} for row in rows]
-    return {"sha256": rows[-1].sha256, "text": rows[-1].text, "versions": since}
+def _guideline(connection: Connection) -> Guideline:
+    rows = connection.execute(select(guidelines).order_by(guidelines.c.id)).all()
+    return Guideline(rows[-1].sha256, rows[-1].text, [Version(row.sha256, _time(row.at)) for row in rows])
 
 
 def _time(seconds: float) -> str:

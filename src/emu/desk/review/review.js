@@ -330,7 +330,7 @@ function took() {
 async function answer(given) {
   const mine = visit;
   busy = true;
-  const answers = given.map(({ look, choice, reason, text, ms }) => ({ look: look.id, turn: look.turn, choice, reason, text, milliseconds: Math.round(ms) }));
+  const answers = given.map(({ look, choice, reason, text, ms }) => ({ id: look.id, turn: look.turn, choice, reason, text, milliseconds: Math.round(ms) }));
   const told = await post("/answer", { of: at.name, answers });
   if (told) for (const { look } of given) begun.drop(look.id);
   if (mine !== visit) return false;

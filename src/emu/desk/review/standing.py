@@ -7,7 +7,7 @@ it, and looks at a picture that has left since count for nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, select
@@ -31,6 +31,15 @@ class Votes:
     @property
     def differ(self) -> bool:
         return self.keep > 0 and self.reject > 0
+
+
+@dataclass(frozen=True)
+class Far:
+    """How far a pass is: pictures that came into it, that are decided, and that stay."""
+
+    came: int
+    decided: int
+    stay: int
 
 
 @dataclass
@@ -69,6 +78,14 @@ class Standing:
         """Looks that are missing -> how many pictures of a pass wait for as many; every picture waits in one pass."""
         return Counter(self.missing(one, key) for key in self.entering(one.name) if self.decided(one, key) is None)
 
+    def waits(self, one: Pass) -> str:
+        """`300 wait for 1 look, 12 for 2 looks`, so that raters see why a picture is not decided yet; else empty."""
+        return waiting_words(self.waiting(one), one.page)
+
+    def far(self, one: Pass) -> Far:
+        ends = [self.decided(one, key) for key in self.entering(one.name)]
+        return Far(len(ends), len(ends) - ends.count(None), ends.count(True))
+
     def entering(self, name: str) -> list[str]:
         """The pictures that are let into a pass, in the order of the folder."""
         let_in = list(self.review.pictures)
@@ -94,12 +111,10 @@ def standing(review: Review, connection: Connection) -> Standing:
         .where(raters.c.revoked.is_(False))
         .group_by(invitations.c["pass"])
     )
+    by = (looks.c["pass"], looks.c.picture, looks.c.ruling, looks.c.choice)
+    counted = select(*by, func.count()).where(looks.c.choice.is_not(None)).group_by(*by)
     found = Standing(review, raters={row[0]: row[1] for row in connection.execute(invited)})
-    counted = select(looks.c["pass"], looks.c.picture, looks.c.ruling, looks.c.choice, func.count()).where(
-        looks.c.choice.is_not(None)
-    )
-    rows = connection.execute(counted.group_by(looks.c["pass"], looks.c.picture, looks.c.ruling, looks.c.choice))
-    for name, key, ruling, choice, number in rows:
+    for name, key, ruling, choice, number in connection.execute(counted):
         votes = found.votes.setdefault(name, {}).setdefault(key, Votes())
         if ruling:
             votes.ruling = choice != REJECT
@@ -108,6 +123,16 @@ def standing(review: Review, connection: Connection) -> Standing:
         else:
             votes.keep += number
     return found
+
+
+def waiting_words(missing: Mapping[int, int], page: str) -> str:
+    """Looks that are missing -> how many pictures of a pass of that page wait for as many; in words."""
+    thing = "caption" if page == CAPTIONS else "look"
+    parts = [
+        f"{missing[looks]:,}{'' if at else ' wait'} for {looks} {thing}{'s' if looks > 1 else ''}"
+        for at, looks in enumerate(sorted(missing))
+    ]
+    return ", ".join(parts)
 
 
 def numbers(connection: Connection) -> dict[int, int]:
@@ -119,14 +144,3 @@ def numbers(connection: Connection) -> dict[int, int]:
 def choices(one: Pass) -> tuple[str, ...]:
     """The answers that a pass takes."""
     return (CAPTION, REJECT) if one.page == CAPTIONS else (KEEP, REJECT)
-
-
-def held(connection: Connection, one: Pass, rater: int, away: set[int]) -> Counter[str]:
-    """Picture -> how many others have looked at it in a pass, or have it open and are here."""
-    mine = (looks.c["pass"] == one.name) & looks.c.ruling.is_(False) & (looks.c.rater != rater)
-    given = (looks.c.choice.is_not(None)) | looks.c.rater.not_in(away)
-    counted = select(looks.c.picture, func.count()).where(mine & given).group_by(looks.c.picture)
-    found = Counter[str]()
-    for key, number in connection.execute(counted):
-        found[key] = number
-    return found

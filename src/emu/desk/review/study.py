@@ -7,20 +7,29 @@ which one stood from when on is kept.
 import hashlib
 import hmac
 import random
-import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import insert, select
 
-from emu.desk.database import Database, studies
-from emu.desk.review.pictures import Shown, taste
+from emu.desk.database import Database
+from emu.desk.opening import kept, require_begun
+from emu.desk.review.pictures import Candidate, read_pictures, taste
 from emu.desk.review.plan import Pass, Plan
 from emu.desk.review.tables import guidelines
+from emu.desk.study import begin
 from emu.errors import UserError
 
 FILE = "review.sqlite"
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What a review is begun with."""
+
+    passes: list[Pass]
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Review:
 
     database: Database
     folder: Path
-    pictures: dict[str, Shown]
+    pictures: dict[str, Candidate]
     plan: Plan
     ranks: dict[str, int]
     overlapping: dict[str, frozenset[str]]
@@ -52,41 +61,42 @@ class Review:
         return one.votes + (key in self.overlapping[one.name])
 
 
-def open_review(database: Database, folder: Path, pictures: dict[str, Shown], plan: Plan) -> Review:
+@contextmanager
+def opened(folder: Path, plan: Plan, *, url: str | None, begun: bool) -> Iterator[Review]:
+    """The review of a folder.
+
+    Args:
+        url: the database's; None for a file in the folder.
+        begun: only if there is one already; UserError otherwise.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give one that emu curate made")
+    file = folder.resolve() / FILE
+    if begun:
+        require_begun(file, url, command=f"emu review {folder}", kept="review")
+    pictures = read_pictures(folder)
+    with kept(file, url) as database:
+        yield open_review(database, folder, pictures, plan)
+
+
+def open_review(database: Database, folder: Path, pictures: dict[str, Candidate], plan: Plan) -> Review:
     """The review of a folder, begun where there is none yet.
 
     Raises:
-        UserError: the folder's pictures, or the database's review, are others.
+        UserError: the database holds a review of other pictures, or with another plan.
     """
-    fingerprint = hashlib.sha256("".join(sorted(pictures)).encode()).hexdigest()
-    passes = [one.row() for one in plan.passes]
-    with database.writing() as connection:
-        if connection.execute(select(studies.c.id)).first() is None:
-            begun = {"fingerprint": fingerprint, "options": {"passes": passes}, "secret": secrets.token_bytes(32)}
-            connection.execute(insert(studies).values(id=1, **begun))
-        stored = connection.execute(select(studies)).mappings().one()
-        where = database.engine.url.render_as_string()
-        if "passes" not in stored["options"]:
-            raise UserError(f"{where}: holds a vote, not a review; give another --db")
-        if stored["fingerprint"] != fingerprint:
-            raise UserError(
-                f"{where}: is a review of other pictures than {folder} has now; put them back as they were, or begin "
-                "anew with another --db"
-            )
-        if stored["options"]["passes"] != passes:
-            raise UserError(f"{where}: was begun with another plan; give that with -c, or begin anew with another --db")
-        _note_guideline(connection, plan.guideline)
-    return Review(
-        database=database,
-        folder=folder,
-        pictures=pictures,
-        plan=plan,
-        ranks=_ranks(pictures, stored["secret"], taste(folder)),
-        overlapping={one.name: _overlapping(pictures, stored["secret"], one) for one in plan.passes},
-    )
+    stands = begin(database, pictures, Passes(plan.passes), kind="a review of")
+    if stands.options.passes != plan.passes:
+        raise UserError(
+            f"{database.name}: was begun with another plan; give that one with -c, or begin anew with another --db"
+        )
+    _note_guideline(database, plan.guideline)
+    ranks = _ranks(pictures, stands.secret, taste(folder))
+    overlapping = {one.name: _overlapping(pictures, stands.secret, one) for one in plan.passes}
+    return Review(database, folder, pictures, plan, ranks, overlapping)
 
 
-def _ranks(pictures: dict[str, Shown], secret: bytes, places: dict[str, int]) -> dict[str, int]:
+def _ranks(pictures: dict[str, Candidate], secret: bytes, places: dict[str, int]) -> dict[str, int]:
     """A shuffled order; where `emu taste` has ranked the pictures, its order."""
     order = sorted(pictures)
     random.Random(secret).shuffle(order)
@@ -95,7 +105,7 @@ def _ranks(pictures: dict[str, Shown], secret: bytes, places: dict[str, int]) ->
 
 
 def _overlapping(pictures: Iterable[str], secret: bytes, one: Pass) -> frozenset[str]:
-    """The share of the pictures with the smallest numbers, which hang on the secret: as many as asked for, to one."""
+    """As many pictures as the pass asks for, to one: those with the smallest numbers, which hang on the secret."""
 
     def number(key: str) -> bytes:
         return hmac.digest(secret, f"overlap {one.name} {key}".encode(), "sha256")
@@ -104,8 +114,9 @@ def _overlapping(pictures: Iterable[str], secret: bytes, one: Pass) -> frozenset
     return frozenset(shuffled[: round(one.overlap * len(shuffled))])
 
 
-def _note_guideline(connection: Connection, text: str) -> None:
+def _note_guideline(database: Database, text: str) -> None:
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     newest = select(guidelines.c.sha256).order_by(guidelines.c.id.desc()).limit(1)
-    if connection.execute(newest).scalar() != sha256:
-        connection.execute(insert(guidelines).values(sha256=sha256, text=text))
+    with database.writing() as connection:
+        if connection.execute(newest).scalar() != sha256:
+            connection.execute(insert(guidelines).values(sha256=sha256, text=text))

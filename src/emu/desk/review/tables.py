@@ -2,20 +2,24 @@
 
 import time
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-)
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, String, Table, Text, UniqueConstraint
 
 from emu.desk.database import SERIAL, metadata
+from emu.desk.deck import Deck
+
+# Looks: the pictures that a rater was dealt in a pass, or, as an arbiter, to settle (`ruling`).
+DECK = Deck.of(
+    "looks", "look_events", "look",
+    Column("pass", String(32), nullable=False),
+    Column("ruling", Boolean, nullable=False),
+    Column("picture", String(32), nullable=False),
+    Column("reason", Text, nullable=False, default=""),
+    Column("text", Text, nullable=False, default=""),
+    UniqueConstraint("rater", "pass", "ruling", "picture"),
+    Index("looks_by_picture", "pass", "picture"),
+    texts=("text",),
+)  # fmt: skip
+looks, look_events = DECK.cards, DECK.events
 
 # Which passes a rater is invited to, and whether they settle what others disagree on.
 invitations = Table(
@@ -23,35 +27,6 @@ invitations = Table(
     Column("rater", ForeignKey("raters.id"), primary_key=True),
     Column("pass", String(32), primary_key=True),
     Column("arbiter", Boolean, nullable=False, default=False),
-)  # fmt: skip
-# A picture that a rater was given to look at, and the answer that stands. `turn` counts the events of the look.
-looks = Table(
-    "looks", metadata,
-    Column("id", String(32), primary_key=True),
-    Column("rater", ForeignKey("raters.id"), nullable=False),
-    Column("pass", String(32), nullable=False),
-    Column("ruling", Boolean, nullable=False),
-    Column("picture", String(32), nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("turn", Integer, nullable=False, default=0),
-    Column("choice", String(16)),
-    Column("reason", Text, nullable=False, default=""),
-    Column("text", Text, nullable=False, default=""),
-    UniqueConstraint("rater", "pass", "ruling", "picture"),
-    Index("looks_by_picture", "pass", "picture"),
-)  # fmt: skip
-# Everything that was ever answered, in order; nothing is changed or removed here.
-look_events = Table(
-    "look_events", metadata,
-    Column("id", SERIAL, primary_key=True),
-    Column("look", ForeignKey("looks.id"), nullable=False),
-    Column("turn", Integer, nullable=False),
-    Column("choice", String(16), nullable=False),
-    Column("reason", Text, nullable=False, default=""),
-    Column("text", Text, nullable=False, default=""),
-    Column("milliseconds", Integer, nullable=False, default=0),
-    Column("at", Float, nullable=False, default=time.time),
-    UniqueConstraint("look", "turn"),
 )  # fmt: skip
 # The guideline that raters saw, and since when.
 guidelines = Table(

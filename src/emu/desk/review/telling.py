@@ -1,87 +1,153 @@
 """What the page may know: of a rater's passes, and of a picture that they look at."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from sqlalchemy import Connection, select
 
-from emu.desk.review.dealing import Look
-from emu.desk.review.invitations import Desk
+from emu.desk.deck import Card
 from emu.desk.review.plan import CAPTIONS, RULES
-from emu.desk.review.standing import CAPTION, REJECT, Standing, numbers, standing
+from emu.desk.review.raters import Desk, desks
+from emu.desk.review.standing import CAPTION, REJECT, Far, Standing, numbers, standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts, look_events, looks
-from emu.desk.review.waiting import words
+from emu.records import left_out
 
 
-def told_desk(review: Review, connection: Connection, mine: list[Desk]) -> dict[str, Any]:
-    """The rater's passes and how far they are, the guideline's sections, and what pictures may be filtered by."""
+@dataclass(frozen=True)
+class PassEntry(Far):
+    """A pass of the rater's; `disputed` and the numbers of its `raters` are for an arbiter."""
+
+    name: str
+    page: str
+    reasons: tuple[str, ...]
+    rule: str
+    waits: str
+    arbiter: bool
+    disputed: int | None = left_out()
+    raters: list[int] | None = left_out()
+
+
+@dataclass
+class Section:
+    """Lines of the guideline under their heading."""
+
+    title: str
+    lines: list[str]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What a rater may do, and what pictures may be filtered by: concepts, and scores with their least and most."""
+
+    passes: list[PassEntry]
+    guideline: list[Section]
+    concepts: list[str]
+    scores: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a rater said of a look."""
+
+    choice: str
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ShownLook:
+    """A look; its captions where one is asked for, what others said where an arbiter settles it."""
+
+    id: str
+    turn: int
+    choice: str | None
+    reason: str
+    concept: str
+    text: str | None = left_out()
+    source: str | None = left_out()
+    drafted: bool | None = left_out()
+    said: list[Said] | None = left_out()
+
+
+def overview(review: Review, connection: Connection, rater: int) -> Overview:
+    """What a rater comes to."""
     stands = standing(review, connection)
-    return {
-        "passes": [
-            {**one.of.row(), "rule": RULES[one.of.keep], "arbiter": one.arbiter, **_far(stands, one)}
-            | ({"raters": _raters(connection, one)} if one.arbiter else {})
-            for one in mine
-        ],
-        "guideline": sections(review.plan.guideline),
-        "concepts": sorted({picture.concept for picture in review.pictures.values() if picture.concept}),
-        "scores": _ranges(review),
-    }
-
-
-def _far(stands: Standing, one: Desk) -> dict[str, Any]:
-    ends = [stands.decided(one.of, key) for key in stands.entering(one.of.name)]
-    far: dict[str, Any] = {"came": len(ends), "decided": len(ends) - ends.count(None), "stay": ends.count(True)}
-    far["waits"] = words(stands.waiting(one.of), one.of.page)
-    return far | ({"disputed": sum(1 for _ in stands.disputed(one.of))} if one.arbiter else {})
-
-
-def _raters(connection: Connection, one: Desk) -> list[int]:
-    """The numbers of those who have answered in a pass."""
-    answered = (looks.c["pass"] == one.of.name) & looks.c.ruling.is_(False) & looks.c.choice.is_not(None)
-    known = numbers(connection)
-    return sorted(
-        known[rater] for rater in connection.execute(select(looks.c.rater).where(answered).distinct()).scalars()
+    return Overview(
+        passes=[_entry(stands, connection, mine) for mine in desks(review, connection, rater)],
+        guideline=sections(review.plan.guideline),
+        concepts=sorted({picture.concept for picture in review.pictures.values() if picture.concept}),
+        scores=_ranges(review),
     )
 
 
-def sections(text: str) -> list[dict[str, Any]]:
+def _entry(stands: Standing, connection: Connection, mine: Desk) -> PassEntry:
+    one = mine.of
+    return PassEntry(
+        **vars(stands.far(one)),
+        name=one.name,
+        page=one.page,
+        reasons=one.reasons,
+        rule=RULES[one.keep],
+        waits=stands.waits(one),
+        arbiter=mine.arbiter,
+        disputed=sum(1 for _ in stands.disputed(one)) if mine.arbiter else None,
+        raters=_raters(connection, one.name) if mine.arbiter else None,
+    )
+
+
+def _raters(connection: Connection, name: str) -> list[int]:
+    """The numbers of those who have answered in a pass."""
+    answered = (looks.c["pass"] == name) & looks.c.ruling.is_(False) & looks.c.choice.is_not(None)
+    known, raters = numbers(connection), select(looks.c.rater).where(answered).distinct()
+    return sorted(known[rater] for rater in connection.execute(raters).scalars())
+
+
+def sections(text: str) -> list[Section]:
     """The lines of a text under its headings, which begin with #."""
-    found: list[dict[str, Any]] = [{"title": "", "lines": []}]
+    found = [Section("", [])]
     for line in map(str.strip, text.splitlines()):
         if line.startswith("#"):
-            found.append({"title": line.lstrip("# "), "lines": []})
+            found.append(Section(line.lstrip("# "), []))
         elif line:
-            found[-1]["lines"].append(line)
-    return [one for one in found if one["title"] or one["lines"]]
+            found[-1].lines.append(line)
+    return [one for one in found if one.title or one.lines]
 
 
-def told_look(review: Review, connection: Connection, look: Look, *, ruling: bool) -> dict[str, Any]:
-    """A look for the page; a caption where it is asked for, what others said where an arbiter settles it."""
-    picture = review.pictures[look.picture]
-    told = {"id": look.id, "turn": look.turn, "choice": look.choice, "reason": look.reason, "concept": picture.concept}
-    if review.named(look._mapping["pass"]).page == CAPTIONS:
+def shown(review: Review, connection: Connection, look: Card) -> ShownLook:
+    """A look for the page."""
+    picture, text, draft = review.pictures[look.picture], None, None
+    captions = review.named(look._mapping["pass"]).page == CAPTIONS
+    if captions:
         draft = connection.execute(select(drafts.c.text).where(drafts.c.picture == look.picture)).scalar()
-        told |= {"text": look.text or draft or picture.text, "source": picture.text, "drafted": draft is not None}
-    if ruling:
-        told["said"] = _said(connection, look)
-    return told
+        text = look.text or draft or picture.text
+    return ShownLook(
+        id=look.id,
+        turn=look.turn,
+        choice=look.choice,
+        reason=look.reason,
+        concept=picture.concept,
+        text=text,
+        source=picture.text if captions else None,
+        drafted=draft is not None if captions else None,
+        said=_said(connection, look) if look.ruling else None,
+    )
 
 
-def _said(connection: Connection, look: Look) -> list[dict[str, str]]:
+def _said(connection: Connection, look: Card) -> list[Said]:
     theirs = (looks.c["pass"] == look._mapping["pass"]) & (looks.c.picture == look.picture) & looks.c.ruling.is_(False)
     rows = connection.execute(select(looks).where(theirs & looks.c.choice.is_not(None)).order_by(looks.c.rater))
-    return [{"choice": row.choice, "reason": row.reason, "text": row.text} for row in rows]
+    return [Said(row.choice, row.reason, row.text) for row in rows]
 
 
-def _ranges(review: Review) -> dict[str, list[float]]:
-    """Score -> [least, most] over all pictures, of those that differ."""
+def _ranges(review: Review) -> dict[str, tuple[float, float]]:
+    """Score -> least and most over all pictures, of those that differ."""
     names = sorted({name for picture in review.pictures.values() for name in picture.scores})
     found = {}
     for name in names:
         values = np.array([picture.scores[name] for picture in review.pictures.values() if name in picture.scores])
         if values.min() < values.max():
-            found[name] = [float(values.min()), float(values.max())]
+            found[name] = (float(values.min()), float(values.max()))
     return found
 
 
@@ -99,9 +165,9 @@ def captions(review: Review, connection: Connection) -> dict[str, tuple[str, str
         .order_by(looks.c.ruling, look_events.c.id)
     )
     for key, text in connection.execute(written):
-        picture = review.pictures[key]
-        said = text.strip()
-        human = said not in (picture.text.strip(), drafted.get(key, picture.text).strip())
-        source = "human" if human else "source" if said == picture.text.strip() else "model"
-        found[key] = (said, source)
+        source, written_now = review.pictures[key].text.strip(), text.strip()
+        if written_now not in (source, drafted.get(key, source).strip()):
+            found[key] = written_now, "human"
+        else:
+            found[key] = written_now, "source" if written_now == source else "model"
     return found

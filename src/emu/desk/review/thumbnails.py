@@ -11,7 +11,7 @@ from PIL import Image
 
 from emu import files
 from emu.data.pictures import BadPicture, decode
-from emu.desk.review.pictures import HIDDEN, Shown
+from emu.desk.review.pictures import HIDDEN, Candidate
 from emu.errors import UserError
 
 SIDE = 360  # pixels of the longer side: sharp on a dense screen
@@ -19,7 +19,7 @@ MAX_PIXELS = 200_000_000
 BROWSERS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}  # formats that a browser shows as they are
 
 
-def thumbnail(folder: Path, picture: Shown) -> bytes:
+def thumbnail(folder: Path, picture: Candidate) -> bytes:
     """A WebP of the picture. UserError where its file is gone or no picture."""
     place = folder / HIDDEN / "thumbnails" / picture.key[:2] / f"{picture.key}.webp"
     try:
@@ -33,7 +33,7 @@ def thumbnail(folder: Path, picture: Shown) -> bytes:
         return buffer.getvalue()
 
 
-def whole(folder: Path, picture: Shown) -> tuple[bytes, str]:
+def whole(folder: Path, picture: Candidate) -> tuple[bytes, str]:
     """The picture's file and its media type; one that browsers do not show comes as a PNG."""
     try:
         content = (folder / picture.file).read_bytes()
@@ -45,7 +45,7 @@ def whole(folder: Path, picture: Shown) -> tuple[bytes, str]:
         return buffer.getvalue(), "image/png"
 
 
-def decoded(folder: Path, picture: Shown, *, least: int | None = None) -> Image.Image:
+def decoded(folder: Path, picture: Candidate, *, least: int | None = None) -> Image.Image:
     """Upright, RGB; see `emu.data.pictures.decode`. UserError where the file is gone or no picture."""
     path = folder / picture.file
     try:

@@ -1,120 +1,121 @@
-"""The vote page as a Starlette app.
+"""The vote page.
 
 A card's address is 128 random bits and answers to its own rater alone. What a rater receives of a card is two
 addresses that end in a and b, and in the second question the caption; kinds, seeds, paths and models stay here.
 """
 
-from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, select
-from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from emu.desk import pages
-from emu.desk.bodies import fields, require_short
-from emu.desk.database import cards
-from emu.desk.vote.assignment import Card, Hand, Presence, deal
-from emu.desk.vote.ballots import LONGEST_REASON, answer, begin, next_question, question_of, training_feedback
+from emu.desk.deck import Answer, Card, Status
+from emu.desk.messages import Nothing, checked, message
+from emu.desk.pages import DeskPage
+from emu.desk.vote.assignment import Hand, deal
+from emu.desk.vote.ballots import LONGEST_REASON, Feedback, answer, begin, next_question, question_of
+from emu.desk.vote.cards import DECK
 from emu.desk.vote.drawing import CardPictures
 from emu.desk.vote.questions import FAITHFULNESS, TRAINING
 from emu.desk.vote.study import Study
-
-LONGEST_LOOK = 24 * 3600 * 1000  # milliseconds; a card that was open for longer counts as a day
-
-
-def vote_app(study: Study, *, hosts: Collection[str] = (), secure: bool = False) -> Starlette:
-    """The app of one study; `hosts` and `secure` as `emu.desk.pages.app` takes them."""
-    page = Page(study)
-    routes = [
-        Route("/picture/{card}/{side}", page.picture),
-        Route("/hand", page.hand, methods=["POST"]),
-        Route("/begin", page.begin, methods=["POST"]),
-        Route("/answer", page.answer, methods=["POST"]),
-    ]
-    folder, title, data = Path(__file__).parent, "Which picture?", study.database
-    limits = {"longest": LONGEST_REASON}
-    return pages.app(folder, title, routes, database=data, hosts=hosts, secure=secure, limits=limits)
+from emu.records import left_out
 
 
-class Page:
-    """The routes of the vote page."""
+@dataclass(frozen=True)
+class ShownCard:
+    """What the page knows of a card."""
+
+    id: str
+    turn: int
+    training: bool = False
+    caption: str | None = left_out()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The cards to look at now, the next question where there are none, and what became of an answer."""
+
+    question: str
+    next: str | None
+    cards: list[ShownCard]
+    training: int
+    answered: int
+    total: int
+    last: ShownCard | None
+    status: Status | None = left_out()
+    feedback: Feedback | None = left_out()
+
+
+class VotePage(DeskPage):
+    """Blind pairs of pictures, question by question."""
+
+    folder, title, longest = Path(__file__).parent, "Which picture?", LONGEST_REASON
 
     def __init__(self, study: Study) -> None:
+        super().__init__(study.database, DECK)
         self.study = study
-        self.presence = Presence()
         self.pictures = CardPictures(study)
+
+    @property
+    def routes(self) -> list[Route]:
+        return [
+            Route("/picture/{card}/{side}", self.picture),
+            Route("/hand", self.hand, methods=["POST"]),
+            Route("/begin", self.begin, methods=["POST"]),
+            Route("/answer", self.answer, methods=["POST"]),
+        ]
 
     def picture(self, request: Request) -> Response:
         side = {"a": 0, "b": 1}.get(request.path_params["side"])
-        if side is None or not request.path_params["card"].isascii():
+        if side is None:
             raise HTTPException(404)
-        with self.study.database.reading() as connection:
-            mine = cards.c.rater == request.state.rater.id
-            card = connection.execute(select(cards).where(cards.c.id == request.path_params["card"], mine)).first()
-        if card is None:
-            raise HTTPException(404)
-        return Response(self.pictures.sides(card)[side], media_type="image/png")
+        return Response(self.pictures.sides(self.card(request))[side], media_type="image/png")
 
     async def hand(self, request: Request) -> Response:
         """The cards to look at now."""
-        await fields(request)
-        return await run_in_threadpool(self.change, request, lambda connection, rater: {})
+        await message(request, Nothing)
+        return await self.reply(request, self.dealt)
 
     async def begin(self, request: Request) -> Response:
         """The next question's cards, once this one's are done."""
-        await fields(request)
-
-        def change(connection: Connection, rater: int) -> dict[str, Any]:
-            begin(self.study, connection, rater, self.presence)
-            return {}
-
-        return await run_in_threadpool(self.change, request, change)
+        await message(request, Nothing)
+        return await self.reply(request, self.begun)
 
     async def answer(self, request: Request) -> Response:
         """Stores an answer, or takes the last one back; then the cards to look at now."""
-        given = await fields(request, card=str, turn=int, choice=str, reason=str, milliseconds=int)
-        if not 0 <= given["turn"] < 2**31 or not given["card"].isascii():
-            raise HTTPException(400, "there is no such pair")
-        require_short(given["reason"], LONGEST_REASON, "the reason")
-        given["milliseconds"] = min(max(given["milliseconds"], 0), LONGEST_LOOK)
-        given["reason"] = pages.storable(given["reason"])
+        given = checked(await message(request, Answer), {"reason": LONGEST_REASON})
+        return await self.reply(request, partial(self.answered, given))
 
-        def change(connection: Connection, rater: int) -> dict[str, Any]:
-            status = answer(self.study, connection, rater, **given)
-            if status == "unknown":
-                raise HTTPException(404, "this pair is not yours; load the page again")
-            feedback = training_feedback(connection, given["card"], given["choice"]) if status == "stored" else None
-            return {"status": status, "feedback": feedback}
+    def dealt(self, connection: Connection, rater: int) -> Reply:
+        question = question_of(self.study, connection, rater)
+        return self.of(deal(self.study, connection, rater, question, self.presence))
 
-        return await run_in_threadpool(self.change, request, change)
+    def begun(self, connection: Connection, rater: int) -> Reply:
+        return self.of(begin(self.study, connection, rater, self.presence))
 
-    def change(self, request: Request, change: Any) -> Response:
-        """One transaction: the change, then the hand. It is committed before the answer is on its way."""
-        rater = request.state.rater.id
-        self.presence.note(rater)
-        with self.study.database.writing() as connection:
-            told = change(connection, rater)
-            hand = deal(self.study, connection, rater, question_of(self.study, connection, rater), self.presence)
-        return pages.answer({**told, **self.told(hand)})
+    def answered(self, given: Answer, connection: Connection, rater: int) -> Reply:
+        status, feedback = answer(self.study, connection, rater, given)
+        if status == "unknown":
+            raise HTTPException(404, "this pair is not yours; load the page again")
+        return replace(self.dealt(connection, rater), status=status, feedback=feedback)
 
-    def told(self, hand: Hand) -> dict[str, Any]:
+    def of(self, hand: Hand) -> Reply:
         """What the page may know of a hand."""
-        return {
-            "question": hand.question,
-            "next": None if hand.open else next_question(self.study, hand.question),
-            "cards": [self.told_card(card) for card in hand.open],
-            "training": self.study.options.training,
-            "answered": hand.answered,
-            "total": hand.total,
-            "last": hand.last and {"id": hand.last.id, "turn": hand.last.turn},
-        }
+        return Reply(
+            question=hand.question,
+            next=None if hand.open else next_question(self.study, hand.question),
+            cards=[self.shown(card) for card in hand.open],
+            training=self.study.options.training,
+            answered=hand.answered,
+            total=hand.total,
+            last=ShownCard(hand.last.id, hand.last.turn) if hand.last else None,
+        )
 
-    def told_card(self, card: Card) -> dict[str, Any]:
-        caption = {"caption": self.study.matches[card.pair].prompt} if card.question == FAITHFULNESS else {}
-        return {"id": card.id, "turn": card.turn, "training": card.kind.startswith(TRAINING), **caption}
+    def shown(self, card: Card) -> ShownCard:
+        caption = self.study.matches[card.pair].prompt if card.question == FAITHFULNESS else None
+        return ShownCard(card.id, card.turn, card.kind.startswith(TRAINING), caption)

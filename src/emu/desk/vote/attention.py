@@ -1,8 +1,8 @@
 """Raters: how attentive each was, and whom the bar leaves out.
 
 The rule, fixed before any vote is counted: of at least MIN_CHECKS checks in a question, a rater must pass BAR. The bar
-is Imagen's (2022): it kept raters who answered at least 80 % of its control trials. All else is
-told, and excludes nobody.
+is Imagen's (2022), which kept raters who answered at least 80 % of its control trials. All other figures are there to
+be read, and leave out nobody.
 """
 
 from collections import Counter
@@ -28,6 +28,7 @@ class Attention:
         left: share of the answers A or B that are A, None where there are none; near 0.5 for who looks.
         commonest: share of the commonest answer; near 1 for who presses one key.
         seconds: median time with a pair.
+        kept: whether the bar lets this rater count.
     """
 
     rater: str
@@ -40,10 +41,7 @@ class Attention:
     left: float | None
     commonest: float
     seconds: float
-
-    @property
-    def kept(self) -> bool:
-        return self.checks < MIN_CHECKS or self.passed >= BAR * self.checks
+    kept: bool
 
 
 def attention(votes: Sequence[Vote]) -> list[Attention]:
@@ -76,4 +74,5 @@ def _one(rater: str, question: str, votes: Sequence[Vote]) -> Attention:
         left=shown["a"] / sided if sided else None,
         commonest=max(shown.values(), default=0) / max(len(matches), 1),
         seconds=median(vote.milliseconds for vote in votes) / 1000,
+        kept=len(checks) < MIN_CHECKS or sum(checks) >= BAR * len(checks),
     )

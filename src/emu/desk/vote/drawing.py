@@ -5,8 +5,8 @@ from collections.abc import Hashable
 from PIL import Image
 
 from emu.compare.pictures import open_picture
+from emu.desk.deck import Card
 from emu.desk.pictures import Pictures, Sides, degrade
-from emu.desk.vote.assignment import Card
 from emu.desk.vote.matches import Match
 from emu.desk.vote.questions import DEGRADED, FOREIGN, IDENTICAL, MATCH, REPEAT, kind_of_check
 from emu.desk.vote.study import Study

@@ -71,10 +71,10 @@ def _names(
     names: dict[tuple[int, int], str] = {}
     known: dict[str, str] = {}
     for number, (run, pairs) in enumerate(zip(read, chosen, strict=True)):
-        told = run.name if [other.name for other in read].count(run.name) == 1 else f"{run.name} {number + 1}"
+        named = run.name if [other.name for other in read].count(run.name) == 1 else f"{run.name} {number + 1}"
         for side, step in enumerate((run.before_step, run.after_step)):
             drawn = "".join(digests[(pair.before, pair.after)[side]] for pair in pairs)
-            names[number, side] = known.setdefault(drawn, f"{told} step {step}")
+            names[number, side] = known.setdefault(drawn, f"{named} step {step}")
     return names
 
 
@@ -88,7 +88,7 @@ def _match(
 def _digest(path: Path) -> str:
     try:
         content = path.read_bytes()
-        with Image.open(io.BytesIO(content)):  # reads the head: a file that is no picture is told before voting begins
+        with Image.open(io.BytesIO(content)):  # reads the head: a file that is no picture is seen before voting begins
             return hashlib.sha256(content).hexdigest()
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(f"{path}: absent or not a picture; draw the step again") from error

@@ -6,7 +6,6 @@ A card shows two pictures as A and B. `first` and `second` are what a match is m
 
 APPEAL, FAITHFULNESS = "appeal", "faithfulness"
 CHOICES = {APPEAL: ("a", "b", "tie"), FAITHFULNESS: ("a", "b", "both", "neither")}
-UNDO = "undo"
 
 # Kinds of cards. Only a "match" counts as a vote.
 MATCH = "match"
@@ -15,7 +14,7 @@ IDENTICAL = "identical"  # one picture twice
 DEGRADED = "degraded"  # a picture against a spoiled copy of itself
 FOREIGN = "foreign"  # a picture against one of another prompt
 CHECKS = {APPEAL: (DEGRADED, IDENTICAL), FAITHFULNESS: (FOREIGN, IDENTICAL)}
-TRAINING = "training-"  # in front of a check's kind: shown at the start, with the answer told
+TRAINING = "training-"  # in front of a check's kind: for practice at the start, with feedback
 
 
 def kind_of_check(kind: str) -> str:

@@ -3,24 +3,71 @@
 Every figure stands twice: over all raters, and without those below the attention bar.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from emu import runs
-from emu.desk.vote.attention import RULE, attention, kept
+from emu import files, runs
+from emu.desk.vote.attention import RULE, Attention, attention, kept
 from emu.desk.vote.matches import Match
-from emu.desk.vote.questions import MATCH
+from emu.desk.vote.questions import APPEAL, FAITHFULNESS, MATCH
 from emu.desk.vote.study import Study
-from emu.desk.vote.tally import sign, tally
+from emu.desk.vote.table import table
+from emu.desk.vote.tally import Tally, sign, tally
 from emu.desk.vote.votes import Vote, read_votes
 from emu.errors import UserError
-from emu.statistics.strengths import Comparison, strengths
+from emu.records import left_out, to_json
+from emu.statistics.strengths import Comparison, Strength, strengths
 
 MAJORITY = "the answer of most votes on a pair; where two are equally common, a tie; both and neither are ties"
-WORDS = {1: "after", 0: "tie", -1: "before"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """Of raters above the attention bar, and of all; None where nobody has answered it."""
+
+    kept: Tally | None
+    all: Tally | None
+
+
+@dataclass(frozen=True)
+class Cast:
+    """How many votes of a pair say what."""
+
+    after: int
+    tie: int
+    before: int
+
+
+@dataclass(frozen=True)
+class Voted:
+    """A pair, its two files, and its votes by question: those of raters above the attention bar, and all."""
+
+    prompt: str
+    seed: int
+    key: str
+    before: str
+    after: str
+    appeal: Cast | None = left_out()
+    appeal_all: Cast | None = left_out()
+    faithfulness: Cast | None = left_out()
+    faithfulness_all: Cast | None = left_out()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `votes.json` says of one run (docs/architecture.md)."""
+
+    before: str
+    after: str
+    rules: dict[str, str]
+    questions: dict[str, Question]
+    raters: list[Attention]
+    pairs: list[Voted]
+    strengths: dict[str, list[Strength]]
+    schema: Literal[1] = 1
 
 
 def write_results(study: Study, folders: Sequence[Path]) -> str:
@@ -30,44 +77,35 @@ def write_results(study: Study, folders: Sequence[Path]) -> str:
         raise UserError("no votes yet; open the page with emu vote RUN")
     ranked = ranking(study, kept(votes))
     for number, folder in enumerate(folders):
-        mine = [vote for vote in votes if vote.kind != MATCH or vote.match.run == number]
-        runs.write_votes(folder, {**run_results(study, mine, run=number), "strengths": ranked})
-    from emu.desk.vote.table import table
-
+        files.write(folder / runs.VOTES, to_json(outcome(study, votes, ranked, run=number)))
     return table(study, votes, ranked)
 
 
-def run_results(study: Study, votes: Sequence[Vote], *, run: int) -> dict[str, Any]:
-    """What `votes.json` says of one run (docs/architecture.md), but for the strengths."""
+def outcome(study: Study, votes: Sequence[Vote], ranked: dict[str, list[Strength]], *, run: int) -> Outcome:
+    """The results of one run, by its number."""
+    mine = [vote for vote in votes if vote.kind != MATCH or vote.match.run == run]
+    clean = kept(mine)
     matches = [match for match in study.matches.values() if match.run == run]
-    clean = kept(votes)
-    return {
-        "before": matches[0].models[0],
-        "after": matches[0].models[1],
-        "rules": {"majority": MAJORITY, "attention": RULE},
-        "questions": {
-            question: {name: figures(chosen, question) for name, chosen in (("kept", clean), ("all", votes))}
-            for question in study.questions
-        },
-        "raters": [{**asdict(one), "kept": one.kept} for one in attention(votes)],
-        "pairs": [_pair(match, votes, clean, study.questions) for match in matches],
-    }
+    before, after = matches[0].models
+    return Outcome(
+        before,
+        after,
+        rules={"majority": MAJORITY, "attention": RULE},
+        questions={question: Question(tally(clean, question), tally(mine, question)) for question in study.questions},
+        raters=attention(mine),
+        pairs=_pairs(matches, study.questions, clean, mine),
+        strengths=ranked,
+    )
 
 
-def figures(votes: Sequence[Vote], question: str) -> dict[str, Any] | None:
-    """A question's tally as JSON takes it; None where nobody has answered it."""
-    told = tally([vote for vote in votes if vote.kind == MATCH and vote.question == question])
-    return None if told is None else asdict(told)
-
-
-def ranking(study: Study, votes: Sequence[Vote]) -> dict[str, list[dict[str, Any]]]:
+def ranking(study: Study, votes: Sequence[Vote]) -> dict[str, list[Strength]]:
     """Question -> Bradley-Terry strengths, strongest first, where more than two models were compared and linked."""
     found = {}
     for question in study.questions:
         compared = [_comparison(vote) for vote in votes if vote.kind == MATCH and vote.question == question]
         if len({model for one in compared for model in (one.first, one.second)}) > 2:
             try:
-                found[question] = [asdict(one) for one in strengths(compared)]
+                found[question] = strengths(compared)
             except ValueError:  # runs without a common base, not held against each other: nothing ranks them
                 continue
     return found
@@ -78,16 +116,28 @@ def _comparison(vote: Vote) -> Comparison:
     return Comparison(vote.match.prompt, first, second, (1 - sign(vote.outcome)) / 2)
 
 
-def _pair(match: Match, votes: Sequence[Vote], clean: Sequence[Vote], questions: Sequence[str]) -> dict[str, Any]:
-    """A pair's votes by question: {"after", "tie", "before"}, of raters above the bar, and of all."""
-    told: dict[str, Any] = {"prompt": match.prompt, "seed": match.seed, "key": match.key}
-    told |= {"before": match.first.name, "after": match.second.name}
-    for question in questions:
-        for name, chosen in ((question, clean), (f"{question}_all", votes)):
-            cast = Counter(
-                WORDS[sign(vote.outcome)]
-                for vote in chosen
-                if vote.kind == MATCH and vote.question == question and vote.match.key == match.key
-            )
-            told[name] = {word: cast[word] for word in WORDS.values()}
-    return told
+def _pairs(matches: Sequence[Match], asked: Sequence[str], clean: Sequence[Vote], votes: Sequence[Vote]) -> list[Voted]:
+    kept_votes, all_votes = _cast(clean), _cast(votes)
+
+    def cast(match: Match, question: str) -> tuple[Cast | None, Cast | None]:
+        key = (match.key, question)
+        return (kept_votes[key], all_votes[key]) if question in asked else (None, None)
+
+    return [
+        Voted(
+            *(match.prompt, match.seed, match.key, match.first.name, match.second.name),
+            *cast(match, APPEAL),
+            *cast(match, FAITHFULNESS),
+        )
+        for match in matches
+    ]
+
+
+def _cast(votes: Sequence[Vote]) -> dict[tuple[str, str], Cast]:
+    """(match, question) -> its votes; none of them where nobody has answered."""
+    signs: dict[tuple[str, str], Counter[int]] = defaultdict(Counter)
+    for vote in votes:
+        if vote.kind == MATCH:
+            signs[vote.match.key, vote.question][sign(vote.outcome)] += 1
+    counted = {key: Cast(after=count[1], tie=count[0], before=count[-1]) for key, count in signs.items()}
+    return defaultdict(lambda: Cast(0, 0, 0), counted)

@@ -1,29 +1,29 @@
-"""A study: the matches that are voted on, its options, and the secret that all shuffling hangs on.
+"""A vote: the matches that people compare, and how they are asked.
 
-The first start fixes the study in its database. A later start must bring the same pictures; of the options only the
-number of votes may change.
+The first start fixes the matches; of the options only the numbers of votes may change later.
 """
 
-import hashlib
 import hmac
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, select, update
-
-from emu.compare.pairs import Run
-from emu.desk.database import Database, studies
+from emu.compare.pairs import Run, read_run
+from emu.desk.database import Database
+from emu.desk.opening import kept, require_begun
+from emu.desk.study import begin, begun, change_options
 from emu.desk.vote.matches import Match, matches
 from emu.desk.vote.questions import APPEAL, FAITHFULNESS
 from emu.errors import UserError
 
+FILE = "votes.sqlite"
+
 
 @dataclass(frozen=True)
 class Options:
-    """How a study is run.
+    """How people are asked.
 
     Args:
         prompts: at most so many pairs of a run, evenly spread over its list.
@@ -31,25 +31,38 @@ class Options:
         faithfulness: the same for text faithfulness.
         checks: share of cards whose right answer is known, in [0, 0.5].
         repeats: share of cards that show an answered pair again, in [0, 0.5].
-        training: cards with the answer told, at the start of each question.
+        training: practice cards at the start of each question, which say what the right answer is.
         across: also pair the tuned pictures of every two runs.
     """
 
-    prompts: int = 300
-    appeal: int = 5
-    faithfulness: int = 3
-    checks: float = 0.1
-    repeats: float = 0.05
-    training: int = 4
-    across: bool = False
+    prompts: int
+    appeal: int
+    faithfulness: int
+    checks: float
+    repeats: float
+    training: int
+    across: bool
 
     def wanted(self, question: str) -> int:
         return {APPEAL: self.appeal, FAITHFULNESS: self.faithfulness}[question]
 
+    def require_sound(self) -> None:
+        """UserError for an option out of its range."""
+        for name, value in asdict(self).items():
+            if name in ("checks", "repeats") and not 0 <= value <= 0.5:
+                raise UserError(f"--{name} {value}: give a share from 0 to 0.5")
+            if value < 0 or (name == "prompts" and value < 1):
+                raise UserError(f"--{name} {value}: give {'a number above 0' if name == 'prompts' else '0 or more'}")
+        if not self.appeal and not self.faithfulness:
+            raise UserError("--appeal 0 --faithfulness 0: nothing is left to ask; give votes to one of them")
+
+
+USUAL = Options(prompts=300, appeal=5, faithfulness=3, checks=0.1, repeats=0.05, training=4, across=False)
+
 
 @dataclass(frozen=True)
 class Study:
-    """An open study; `matches` by key."""
+    """An open vote; `matches` by key."""
 
     database: Database
     matches: dict[str, Match]
@@ -63,7 +76,7 @@ class Study:
         return [question for question in (APPEAL, FAITHFULNESS) if self.options.wanted(question)]
 
     def number(self, *about: object) -> int:
-        """HMAC-SHA256(secret, about) as a number: what nobody without the secret can foretell, and never changes."""
+        """HMAC-SHA256(secret, about) as a number: nobody without the secret can foretell it, and it never changes."""
         found = self.numbers.get(about)
         if found is None:  # a few for every rater and match: kept, since each answer asks for hundreds of them
             found = int.from_bytes(hmac.digest(self.secret, repr(about).encode(), "sha256"), "big")
@@ -71,65 +84,40 @@ class Study:
         return found
 
 
+@contextmanager
+def opened(folders: Sequence[Path], *, url: str | None, begun: bool, **options: Any) -> Iterator[Study]:
+    """The vote on these runs; the run folders are read before a database is touched.
+
+    Args:
+        url: the database's; None for a file in the first run folder.
+        begun: only if there is one already; UserError otherwise.
+    """
+    read = [read_run(folder) for folder in folders]
+    file = folders[0].resolve() / FILE
+    if begun:
+        require_begun(file, url, command=f"emu vote {folders[0]}", kept="votes")
+    with kept(file, url) as database:
+        yield open_study(database, read, **options)
+
+
 def open_study(database: Database, runs: Sequence[Run], **asked: Any) -> Study:
-    """The study of these runs, begun where there is none yet.
+    """The vote on these runs, begun where there is none yet.
 
     Args:
         asked: options as `Options` has them; None for what was not said.
 
     Raises:
-        UserError: the database holds a study of other pictures, or was begun with other options.
+        UserError: the database holds a vote on other pictures, or was begun with other options.
     """
     given = {name: value for name, value in asked.items() if value is not None}
-    _check(given)
-    stored = stored_study(database)
-    options = Options(**given) if stored is None else _merged(stored["options"], given)
+    before = begun(database, Options)
+    options = replace(before.options if before else USUAL, **given)
+    options.require_sound()
+    for name, value in asdict(before.options).items() if before else ():
+        if name not in (APPEAL, FAITHFULNESS) and given.get(name, value) != value:
+            raise UserError(f"--{name} {given[name]}: this vote was begun with {value}; leave --{name} out")
     found = matches(runs, limit=options.prompts, across=options.across)
-    fingerprint = hashlib.sha256("".join(sorted(found)).encode()).hexdigest()
-    if stored is not None and stored["fingerprint"] != fingerprint:
-        raise UserError(
-            f"{database.engine.url.render_as_string()}: holds votes on other pictures (other runs, or drawn again "
-            "since); give the runs it was begun with, or another --db"
-        )
-    with database.writing() as connection:
-        if connection.execute(select(studies.c.id)).first() is None:
-            row = {"id": 1, "fingerprint": fingerprint, "options": asdict(options), "secret": secrets.token_bytes(32)}
-            connection.execute(insert(studies).values(row))
-        elif stored is not None:
-            connection.execute(update(studies).values(options=asdict(options)))
-    begun = stored_study(database)
-    assert begun is not None
-    return Study(database, found, options, begun["secret"])
-
-
-def file_in(run: Path) -> Path:
-    """Where a study is kept that names no database."""
-    return run.resolve() / "votes.sqlite"
-
-
-def stored_study(database: Database) -> dict[str, Any] | None:
-    """The database's one row of a study, or None where none was begun."""
-    with database.reading() as connection:
-        row = connection.execute(select(studies)).mappings().first()
-        return None if row is None else dict(row)
-
-
-def _merged(stored: Mapping[str, Any], given: Mapping[str, Any]) -> Options:
-    options = Options(**stored)
-    for name, value in given.items():
-        if name not in (APPEAL, FAITHFULNESS) and value != stored[name]:
-            flag = f"--{name}"
-            raise UserError(f"{flag} {value}: this study was begun with {stored[name]}; leave {flag} out")
-    return replace(options, **given)
-
-
-def _check(given: Mapping[str, Any]) -> None:
-    for name, value in given.items():
-        if name in ("checks", "repeats") and not 0 <= value <= 0.5:
-            raise UserError(f"--{name} {value}: give a share from 0 to 0.5")
-        if name in ("prompts",) and value < 1:
-            raise UserError(f"--{name} {value}: give a number above 0")
-        if name in (APPEAL, FAITHFULNESS, "training") and value < 0:
-            raise UserError(f"--{name} {value}: give 0 or more")
-    if given.get(APPEAL) == 0 and given.get(FAITHFULNESS) == 0:
-        raise UserError("--appeal 0 --faithfulness 0: nothing is left to ask; give votes to one of them")
+    stands = begin(database, found, options, kind="a vote on")
+    if stands.options != options:
+        change_options(database, options)
+    return Study(database, found, options, stands.secret)

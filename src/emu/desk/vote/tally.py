@@ -1,7 +1,7 @@
 """Counting: votes on many prompts -> win, tie and lose, by majority of each pair and pooled over all votes.
 
 Majority rule: what most votes of a pair say; where two say it equally often, the pair ties. "Both" and "neither" are
-one tie, as in Emu (2023), section 4.1. The paper does not say how it pools votes, so both ways are told.
+one tie, as in Emu (2023), section 4.1. The paper does not say how it pools votes, so both ways are given.
 """
 
 from collections import Counter, defaultdict
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from emu.desk.vote.questions import MATCH
 from emu.desk.vote.votes import Vote
 from emu.statistics import WinRate, win_rate
 from emu.statistics.agreement import krippendorff_alpha
@@ -45,13 +46,15 @@ def majority(signs: Sequence[int]) -> int:
     return 0 if rest and rest[0][1] == count else top
 
 
-def tally(votes: Sequence[Vote]) -> Tally | None:
-    """None where there are no votes. The votes are of one question, each on a match."""
-    if not votes:
-        return None
+def tally(votes: Sequence[Vote], question: str) -> Tally | None:
+    """Of the votes on matches in a question; None where there are none."""
     by_match: dict[str, list[Vote]] = defaultdict(list)
     for vote in votes:
-        by_match[vote.match.key].append(vote)
+        if vote.kind == MATCH and vote.question == question:
+            by_match[vote.match.key].append(vote)
+    if not by_match:
+        return None
+    votes = [vote for group in by_match.values() for vote in group]
     settled = [float(majority([sign(vote.outcome) for vote in group])) for group in by_match.values()]
     prompts = [group[0].match.prompt for group in by_match.values()]
     return Tally(

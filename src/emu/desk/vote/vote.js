@@ -116,7 +116,7 @@ async function choose(choice) {
   for (const button of byId("answers").children) button.classList.toggle("chosen", button.dataset.choice === choice);
   const card = hand.cards[0];
   const told = await post("/answer", {
-    card: card.id, turn: card.turn, choice,
+    id: card.id, turn: card.turn, choice,
     reason: byId("reason").value, milliseconds: Math.round(performance.now() - shownAt),
   });
   if (!told) return refused();
@@ -151,7 +151,7 @@ function goOn() {
 async function undo() {
   if (busy || !hand.last || document.body.dataset.screen !== "card") return;
   busy = true;
-  const told = await post("/answer", { card: hand.last.id, turn: hand.last.turn, choice: "undo", reason: "", milliseconds: 0 });
+  const told = await post("/answer", { id: hand.last.id, turn: hand.last.turn, choice: "undo", reason: "", milliseconds: 0 });
   if (told) await take(told);
   else refused();
 }

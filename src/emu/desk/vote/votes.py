@@ -1,10 +1,14 @@
-"""Votes as stored: what stands on every answered card, with sides turned back to what they show."""
+"""Votes as stored: the answer that stands on every card, with sides turned back to what they show."""
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import Row, and_, func, select
 
-from emu.desk.database import cards, events, raters
+from emu.desk.database import raters
+from emu.desk.raters import roll
+from emu.desk.vote.cards import cards, events
 from emu.desk.vote.matches import Match
 from emu.desk.vote.questions import MATCH, REPEAT, TRAINING, accepted, outcome
 from emu.desk.vote.study import Study
@@ -40,27 +44,11 @@ def read_votes(study: Study) -> list[Vote]:
     chosen = (
         select(cards, events.c.reason, events.c.milliseconds, events.c.at)
         .join(events, standing)
-        .where(cards.c.choice.is_not(None))
+        .where(cards.c.choice.is_not(None), cards.c.kind.not_like(f"{TRAINING}%"))
         .order_by(events.c.id)
     )
     with study.database.reading() as connection:
-        rows = connection.execute(chosen).all()
-    return [
-        Vote(
-            rater=f"rater-{row.rater}",
-            question=row.question,
-            kind=row.kind,
-            match=study.matches[row.pair],
-            outcome=outcome(row.choice, swapped=row.swapped),
-            shown=row.choice,
-            right=_right(row.question, row.kind, row.choice, row.swapped),
-            reason=row.reason,
-            milliseconds=row.milliseconds,
-            at=row.at,
-        )
-        for row in rows
-        if not row.kind.startswith(TRAINING)
-    ]
+        return [_vote(study, row) for row in connection.execute(chosen)]
 
 
 def rater_names(study: Study) -> dict[str, str]:
@@ -69,5 +57,33 @@ def rater_names(study: Study) -> dict[str, str]:
         return {f"rater-{row.id}": row.name for row in connection.execute(select(raters.c.id, raters.c.name))}
 
 
-def _right(question: str, kind: str, choice: str, swapped: bool) -> bool | None:
-    return None if kind in (MATCH, REPEAT) else choice in accepted(question, kind, swapped=swapped)
+def _vote(study: Study, row: Row[Any]) -> Vote:
+    checks = row.kind not in (MATCH, REPEAT)
+    return Vote(
+        rater=f"rater-{row.rater}",
+        question=row.question,
+        kind=row.kind,
+        match=study.matches[row.pair],
+        outcome=outcome(row.choice, swapped=row.swapped),
+        shown=row.choice,
+        right=row.choice in accepted(row.question, row.kind, swapped=row.swapped) if checks else None,
+        reason=row.reason,
+        milliseconds=row.milliseconds,
+        at=row.at,
+    )
+
+
+def progress(study: Study) -> list[str]:
+    """`Ada: 58 appeal, 12 faithfulness`, then `appeal: 120 of 300 votes`."""
+    counted = (
+        select(cards.c.rater, cards.c.question, func.count())
+        .where(cards.c.kind == MATCH, cards.c.choice.is_not(None))
+        .group_by(cards.c.rater, cards.c.question)
+    )
+    with study.database.reading() as connection:
+        votes = Counter({(rater, question): number for rater, question, number in connection.execute(counted)})
+        lines = roll(connection, lambda rater: ", ".join(f"{votes[rater, asked]} {asked}" for asked in study.questions))
+    for question in study.questions:
+        cast = sum(number for (_, asked), number in votes.items() if asked == question)
+        lines.append(f"{question}: {cast} of {len(study.matches) * study.options.wanted(question)} votes")
+    return lines
