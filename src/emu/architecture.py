@@ -140,6 +140,11 @@ class Architecture(L.LightningModule, ABC):
         """The arguments of the pipeline's call, by name."""
         return inspect.signature(cls.pipeline_class.__call__).parameters
 
+    def call_backbone(self, *given: Any, **named: Any) -> Tensor:
+        """The first output of the network that trains, called as diffusers' networks are."""
+        output: Tensor = self.backbone(*given, **named, return_dict=False)[0]
+        return output
+
     def load_pipeline(self) -> Any:
         """The folder's DiffusionPipeline, in float32; UserError where it is missing, damaged or of another kind."""
         folder = folders.locate(self.pretrained)

@@ -33,6 +33,5 @@ class AuraFlow(FlowMatching):
         seen = torch.ones_like(cond["prompt_embeds"][..., 0])  # the pipeline asks for masks, and does not use them
         return {**given, "prompt_attention_mask": seen, "negative_prompt_attention_mask": seen}
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
-        output: Tensor = self.backbone(noisy, cond["prompt_embeds"], t, return_dict=False)[0]
-        return output
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+        return self.call_backbone(noisy, cond["prompt_embeds"], t)

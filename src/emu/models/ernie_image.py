@@ -31,9 +31,8 @@ class ErnieImage(FlowMatching):
             "negative_prompt_embeds": cut(negative["prompt_embeds"], negative["prompt_mask"]),
         }
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
         texts = cut(cond["prompt_embeds"], cond["prompt_mask"])
         longest = max(len(text) for text in texts)
         counts = cond["prompt_mask"].sum(1)
-        output: Tensor = self.backbone(noisy, t, cond["prompt_embeds"][:, :longest], counts, return_dict=False)[0]
-        return output
+        return self.call_backbone(noisy, t, cond["prompt_embeds"][:, :longest], counts)

@@ -20,7 +20,7 @@ from emu.shift import shift_of
 class FlowMatching(TextToImageModule):
     """The velocity from picture to noise, at noise levels that are shifted as the checkpoint's scheduler does.
 
-    As it stands it is Stable Diffusion 3 and 3.5; a subclass says what differs, and calls its transformer in `output`.
+    As it stands it is Stable Diffusion 3 and 3.5; a subclass says what differs, and calls its transformer in `predict`.
 
     Args:
         pretrained: as in `TextToImageModule`, like all that is not named here.
@@ -106,12 +106,12 @@ class FlowMatching(TextToImageModule):
         """Noisy latents (b,c,h,w) at noise levels (b,) -> the velocity from picture to noise, (b,c,h,w)."""
         t = self.time_scale * (1 - sigmas if self.time_from_noise else sigmas)
         if not self.packed:
-            return self.sign * self.output(noisy, t, cond, (noisy.shape[-2], noisy.shape[-1]))
+            return self.sign * self.predict(noisy, t, cond, (noisy.shape[-2], noisy.shape[-1]))
         rows, columns = (side // self.packed for side in noisy.shape[-2:])
-        tokens = self.output(pack(noisy, self.packed), t, cond, (rows, columns))
+        tokens = self.predict(pack(noisy, self.packed), t, cond, (rows, columns))
         return self.sign * unpack(tokens, self.packed, rows)
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
         """The transformer's own output, of the shape of `noisy`.
 
         Args:
@@ -120,10 +120,7 @@ class FlowMatching(TextToImageModule):
             cond: as in `loss`.
             grid: h and w, or rows and columns.
         """
-        velocity: Tensor = self.backbone(
-            noisy, cond["prompt_embeds"], cond["pooled_prompt_embeds"], t, return_dict=False
-        )[0]
-        return velocity
+        return self.call_backbone(noisy, cond["prompt_embeds"], cond["pooled_prompt_embeds"], t)
 
     @property
     def text_length(self) -> int:

@@ -43,8 +43,8 @@ class Flux(GuidanceInput):
         )
         return {"prompt_embeds": embeds, "pooled_prompt_embeds": pooled}
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
-        velocity: Tensor = self.backbone(
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+        return self.call_backbone(
             noisy,
             encoder_hidden_states=cond["prompt_embeds"],
             pooled_projections=cond["pooled_prompt_embeds"],
@@ -52,9 +52,7 @@ class Flux(GuidanceInput):
             guidance=self.guidance_input(t),
             img_ids=places(*grid, noisy.device),
             txt_ids=noisy.new_zeros(cond["prompt_embeds"].shape[1], 3),
-            return_dict=False,
-        )[0]
-        return velocity
+        )
 
 
 class Chroma(FlowMatching):
@@ -70,15 +68,13 @@ class Chroma(FlowMatching):
         )
         return {"prompt_embeds": embeds, "prompt_attention_mask": mask}
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
         mask = cond["prompt_attention_mask"]
-        velocity: Tensor = self.backbone(
+        return self.call_backbone(
             noisy,
             encoder_hidden_states=cond["prompt_embeds"],
             timestep=t,
             img_ids=places(*grid, noisy.device),
             txt_ids=noisy.new_zeros(mask.shape[1], 3),
             attention_mask=torch.cat([mask, mask.new_ones(noisy.shape[:2])], dim=1),
-            return_dict=False,
-        )[0]
-        return velocity
+        )

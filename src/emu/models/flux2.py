@@ -30,18 +30,16 @@ class Flux2(GuidanceInput):
             return super().shift(latents)
         return math.exp(compute_empirical_mu(latents.shape[-2:].numel(), MANY_STEPS))
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
         text = cond["prompt_embeds"]
-        velocity: Tensor = self.backbone(
+        return self.call_backbone(
             noisy,
             encoder_hidden_states=text,
             timestep=t,
             guidance=self.guidance_input(t),
             img_ids=places(*grid, noisy.device, axes=4),
             txt_ids=places(1, text.shape[1], noisy.device, axes=4).roll(1, dims=1),  # the last axis counts them
-            return_dict=False,
-        )[0]
-        return velocity
+        )
 
     @property
     def size_multiple(self) -> int:

@@ -7,9 +7,10 @@ from typing import Any
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
+from emu.architecture import Cond
 from emu.errors import UserError
 from emu.module import TextToImageModule
-from emu.objectives import Predict, ddpm_loss
+from emu.objectives import ddpm_loss
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 DISTILLED = ("LCMScheduler", "TCDScheduler")
@@ -70,11 +71,22 @@ class GaussianDiffusion(TextToImageModule):
         """The schedule that the checkpoint was trained with, apart from the scheduler that samples."""
         return schedule_of(self.pipeline.scheduler)
 
-    def noise_loss(self, predict: Predict, x: Tensor) -> Tensor:
-        """`ddpm_loss` as the checkpoint and the constructor have it: (b,)."""
+    def loss(self, x: Tensor, cond: Cond) -> Tensor:
         return ddpm_loss(
-            predict, x, self.noise_schedule, noise_offset=self.noise_offset, min_snr_gamma=self.min_snr_gamma
+            lambda noisy, t: self.predict(noisy, t, cond),
+            self.latents(x),
+            self.noise_schedule,
+            noise_offset=self.noise_offset,
+            min_snr_gamma=self.min_snr_gamma,
         )
+
+    def latents(self, x: Tensor) -> Tensor:
+        """What `encode_images` gave -> (b,c,h,w), clean and scaled as the U-Net takes it."""
+        return x
+
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond) -> Tensor:
+        """The U-Net's own output for noisy (b,c,h,w) at timesteps int64 (b,), cond as in `loss`."""
+        return self.call_backbone(noisy, t, cond["prompt_embeds"])
 
 
 def schedule_of(scheduler: Any) -> DDPMScheduler:

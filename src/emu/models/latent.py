@@ -28,17 +28,10 @@ class LatentDiffusion(GaussianDiffusion):
         embeds, _ = self.pipeline.encode_prompt(prompts, self.device, 1, do_classifier_free_guidance=False)
         return {"prompt_embeds": embeds}
 
-    def loss(self, x: Tensor, cond: Cond) -> Tensor:
-        def predict(noisy: Tensor, t: Tensor) -> Tensor:
-            output: Tensor = self.backbone(noisy, t, cond["prompt_embeds"], return_dict=False)[0]
-            return output
-
-        return self.noise_loss(predict, self.latents(x))
-
-    def latents(self, moments: Tensor) -> Tensor:
-        """moments (b,2c,h,w) -> a fresh sample (b,c,h,w), scaled as the U-Net takes it."""
+    def latents(self, x: Tensor) -> Tensor:
+        """As in the parent: a fresh sample of the latents of these moments."""
         scaling_factor: float = self.pipeline.vae.config.scaling_factor
-        return draw_posterior(moments) * scaling_factor
+        return draw_posterior(x) * scaling_factor
 
     def untrainable(self, pipeline: Any) -> str | None:
         vae, channels = pipeline.vae.config, pipeline.unet.config.in_channels
@@ -65,9 +58,9 @@ class LatentDiffusionXL(LatentDiffusion):
     pipeline_class = StableDiffusionXLPipeline
     sampler_defaults = {"num_inference_steps": 50, "guidance_scale": 5.0}
 
-    def latents(self, moments: Tensor) -> Tensor:
+    def latents(self, x: Tensor) -> Tensor:
         """As in the parent; of mean 0 and deviation 1 where the autoencoder's config has theirs, as Playground's."""
-        vae, scaled = self.pipeline.vae.config, super().latents(moments)
+        vae, scaled = self.pipeline.vae.config, super().latents(x)
         if vae.latents_mean is None:
             return scaled
         mean, deviation = (scaled.new_tensor(list(of)).view(1, -1, 1, 1) for of in (vae.latents_mean, vae.latents_std))
@@ -92,13 +85,6 @@ class LatentDiffusionXL(LatentDiffusion):
     def plain_arguments(self, prompt: str) -> dict[str, Any]:
         return {"prompt": prompt, **self.sampler}  # "" would be encoded, where the pipeline by itself has zeros
 
-    def loss(self, x: Tensor, cond: Cond) -> Tensor:
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond) -> Tensor:
         added = {"text_embeds": cond["pooled_prompt_embeds"], "time_ids": cond["size"]}
-
-        def predict(noisy: Tensor, t: Tensor) -> Tensor:
-            output: Tensor = self.backbone(noisy, t, cond["prompt_embeds"], added_cond_kwargs=added, return_dict=False)[
-                0
-            ]
-            return output
-
-        return self.noise_loss(predict, self.latents(x))
+        return self.call_backbone(noisy, t, cond["prompt_embeds"], added_cond_kwargs=added)

@@ -32,11 +32,8 @@ class Lumina2(FlowMatching):
         embeds, mask = self.pipeline._get_gemma_prompt_embeds(texts, self.device, self.text_length)
         return {"prompt_embeds": embeds, "prompt_attention_mask": mask}
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
-        velocity: Tensor = self.backbone(
-            noisy, t, cond["prompt_embeds"], cond["prompt_attention_mask"], return_dict=False
-        )[0]
-        return velocity
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+        return self.call_backbone(noisy, t, cond["prompt_embeds"], cond["prompt_attention_mask"])
 
     def in_template(self, prompt: str) -> str:
         return f"{SYSTEM_PROMPT} <Prompt Start> {prompt}"

@@ -54,13 +54,6 @@ class PixelDiffusion(GaussianDiffusion):
         embeds, _ = self.pipeline.encode_prompt(prompts, do_classifier_free_guidance=False, device=self.device)
         return {"prompt_embeds": embeds}
 
-    def loss(self, x: Tensor, cond: Cond) -> Tensor:
-        def predict(noisy: Tensor, t: Tensor) -> Tensor:
-            output: Tensor = self.backbone(noisy, t, cond["prompt_embeds"], return_dict=False)[0]
-            return output
-
-        return self.noise_loss(predict, x)
-
     def sample(
         self,
         cond: Cond,

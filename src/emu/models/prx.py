@@ -47,11 +47,8 @@ class PRX(FlowMatching):
         embeds, mask, _, _ = self.pipeline.encode_prompt(prompts, device=self.device, do_classifier_free_guidance=False)
         return {"prompt_embeds": embeds, "prompt_attention_mask": mask}
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
-        output: Tensor = self.backbone(
-            noisy, t, cond["prompt_embeds"], cond["prompt_attention_mask"], return_dict=False
-        )[0]
-        return output
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+        return self.call_backbone(noisy, t, cond["prompt_embeds"], cond["prompt_attention_mask"])
 
     def sample(
         self,

@@ -42,17 +42,15 @@ class QwenImage(QwenLatents):
         padded, mask = pad(rows, length)
         return {"prompt_embeds": padded, "prompt_embeds_mask": mask}
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
         text, mask = trim(cond["prompt_embeds"], cond["prompt_embeds_mask"])
-        velocity: Tensor = self.backbone(
+        return self.call_backbone(
             noisy,
             encoder_hidden_states=text,
             encoder_hidden_states_mask=mask,
             timestep=t,
             img_shapes=[[(1, *grid)]] * len(noisy),
-            return_dict=False,
-        )[0]
-        return velocity
+        )
 
     def in_template(self, prompt: str) -> str:
         text: str = self.texts.prompt_template_encode.format(prompt)
@@ -73,17 +71,15 @@ class Krea2(QwenLatents):
         embeds, mask = self.pipeline.encode_prompt(prompts, device=self.device, max_sequence_length=self.text_length)
         return {"prompt_embeds": embeds, "prompt_embeds_mask": mask}
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
         text = cond["prompt_embeds"]
-        velocity: Tensor = self.backbone(
+        return self.call_backbone(
             noisy,
             encoder_hidden_states=text,
             encoder_attention_mask=cond["prompt_embeds_mask"],
             timestep=t,
             position_ids=torch.cat([noisy.new_zeros(text.shape[1], 3), places(*grid, noisy.device)]),
-            return_dict=False,
-        )[0]
-        return velocity
+        )
 
     def in_template(self, prompt: str) -> str:
         text: str = self.texts.prompt_template_encode_prefix + prompt

@@ -44,14 +44,13 @@ class Sana(FlowMatching):
         )
         return {"prompt_embeds": embeds, "prompt_attention_mask": mask}
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
-        output: Tensor = self.backbone(
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+        output = self.call_backbone(
             noisy,
             encoder_hidden_states=cond["prompt_embeds"],
             encoder_attention_mask=cond["prompt_attention_mask"],
             timestep=t * self.pipeline.transformer.config.timestep_scale,
-            return_dict=False,
-        )[0]
+        )
         return output[:, : noisy.shape[1]]  # where a variance follows, it is not used
 
     @property

@@ -35,7 +35,7 @@ class ZImage(FlowMatching):
             "negative_prompt_embeds": cut(negative["prompt_embeds"], negative["prompt_mask"]),
         }
 
-    def output(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
+    def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
         texts = cut(cond["prompt_embeds"], cond["prompt_mask"])
         pictures = self.backbone(list(noisy[:, :, None].unbind()), t, texts, return_dict=False)[0]
         return torch.stack(pictures)[:, :, 0]
