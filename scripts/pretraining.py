@@ -15,8 +15,9 @@ from torch.nn import functional as F
 from untrained import RECIPES
 
 from emu import averaging
+from emu.batch import Cond
 from emu.models import Muse
-from emu.module import Cond, TextToImageModule
+from emu.module import TextToImageModule
 
 
 def progress(name: str, losses: Iterator[float], every: int = 100) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emu.batch import Cond
 from emu.models import LatentDiffusion
 from emu.models.gaussian import GaussianDiffusion
-from emu.module import Cond
 from emu.objectives import offset_noise
 from emu.world import QUALITIES, Scene, World
 

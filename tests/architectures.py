@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from emu import models
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.module import TextToImageModule
 
 SANA = Path(__file__).parents[1] / "examples" / "sana.py"

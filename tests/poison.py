@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.models import LatentDiffusion
 
 

@@ -95,7 +95,7 @@ def test_it_makes_a_pipeline_that_loads_draws_and_has_the_parameters_it_says(con
         number = sum(parameter.numel() for parameter in getattr(plain, name).parameters())
         assert any(line.split()[0] == name and line.endswith(f"{number:,}") for line in report.splitlines() if line)
     model.sampler["num_inference_steps"] = 1
-    drawn = model.sample(model.encode_prompts(["a red boat"]), model.empty_prompt(), [0], height=32, width=32)
+    drawn = model.sample(model.encode_prompts(["a red boat"]), model.encode_prompts([""]), [0], height=32, width=32)
     assert drawn.shape == (1, 3, 32, 32)
 
 

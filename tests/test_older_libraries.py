@@ -68,7 +68,7 @@ def test_an_export_draws_the_same_with_the_oldest_libraries(older_python: Path, 
             parameter.mul_(1.02)  # so that it is the tuned weights that must arrive
         model.save_pipeline(folder)
         with torch.no_grad():
-            drawn = model.sample(model.encode_prompts(PROMPTS[:1]), model.empty_prompt(), SEEDS[:1])[0]
+            drawn = model.sample(model.encode_prompts(PROMPTS[:1]), model.encode_prompts([""]), SEEDS[:1])[0]
         wanted[folder] = drawn.permute(1, 2, 0).numpy()
         settings = {**model.sampler, "height": side(name), "width": side(name)}
         asked.append({"folder": str(folder), "prompt": PROMPTS[0], "seed": SEEDS[0], "settings": settings})

@@ -1,13 +1,12 @@
 """TextToImageModule: an architecture and how it trains, the same for all of them.
 
-A subclass says what its pictures, prompts and loss are (`emu.architecture`); `emu.models` has five, and a user's own
+A subclass says what its pictures, prompts and loss are (`emu.architecture`); those of `emu.models` do, and a user's own
 file may add one.
 """
 
-import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,29 +16,25 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from emu import averaging, objectives, optimizing
-from emu.adapters import Adapter
-from emu.architecture import Architecture, Cond, Sampler
+from emu.architecture import Architecture
+from emu.batch import Cond, Pictures, Prompts, Validated
 from emu.blocks import recompute
 from emu.errors import UserError
+from emu.finite import Steps
 from emu.settings import draw, drawn_with, require_drawable
-
-log = logging.getLogger(__name__)
 
 
 class TextToImageModule(Architecture):
     """One architecture around a diffusers pipeline folder.
 
     Args:
-        pretrained: a pipeline folder, `emu://NAME` or a hub name; loaded by `configure_model`, in float32.
-        resolution: side in pixels of the pictures that `sample` draws; None for the pipeline's own.
+        pretrained: as in `Architecture`, like all that is not named here.
         optimizer: parameters -> optimizer.
         warmup_steps: optimizer steps over which the learning rate rises from 0, to stay constant then.
         ema_decay: of the averaged weights, reached by way of (1 + n) / (10 + n) at step n; 0 for no average.
         gradient_checkpointing: computes the inside of each block again on the way back: less memory for activations, a
             third more computation.
         max_skipped: optimizer steps in a row that may be skipped since a loss or gradient is not finite.
-        sampler: keyword arguments of the pipeline's call over those in `sampler_defaults`.
-        adapter: train a low-rank adapter (LoRA) beside the network, whose own weights stay; None trains all of them.
     """
 
     trainer: Any  # Lightning sets some of its attributes where no type checker sees them
@@ -48,28 +43,24 @@ class TextToImageModule(Architecture):
         self,
         pretrained: str,
         *,
-        resolution: int | None = None,
         optimizer: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-5),
         warmup_steps: int = 100,
         ema_decay: float = 0.999,
         gradient_checkpointing: bool = False,
         max_skipped: int = 3,
-        sampler: Sampler | None = None,
-        adapter: Adapter | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(pretrained, resolution=resolution, sampler=sampler, adapter=adapter)
+        super().__init__(pretrained, **kwargs)
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.ema_decay = ema_decay
         self.gradient_checkpointing = gradient_checkpointing
-        self.max_skipped = max_skipped
-        self._skipped = 0  # steps in a row
+        self._steps = Steps(max_skipped)
         self._wanted: optimizing.Settings = []  # the optimizer's settings as configured
-        self._step: list[tuple[list[str], Tensor, Tensor]] = []  # of its batches so far: names, losses, weighted mean
         self._held_out: list[Tensor] = []  # of each batch: the sum of its losses, and of how many
 
     def configure_model(self) -> None:
-        """As `Architecture`'s, with gradient checkpointing where it is asked for."""
+        """As in the parent, with gradient checkpointing where it is asked for."""
         loaded = "backbone" in self._modules
         super().configure_model()
         if self.gradient_checkpointing and not loaded:
@@ -92,49 +83,35 @@ class TextToImageModule(Architecture):
         for config in self.trainer.lr_scheduler_configs if self._wanted else ():
             optimizing.hold_to(config.scheduler, self._wanted)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Pictures, batch_idx: int) -> Tensor:
         """The weighted mean of the batch's losses."""
         losses = self._losses(batch)
         loss: Tensor = (batch["weight"] * losses).mean()
-        self._step.append((batch["name"], losses.detach(), loss.detach()))
+        self._steps.add(batch["name"], losses, loss)
         return loss
 
-    def on_train_batch_start(self, batch: dict[str, Any], batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Pictures, batch_idx: int) -> None:
         """Seed what is not a picture's own, such as a backbone's dropout: a run that goes on repeats it."""
         # Not the epoch: Lightning's count of them lags in a run that goes on from the last step of one.
-        place = [int(os.environ.get("PL_GLOBAL_SEED", 0)), self.global_step, len(self._step), self.global_rank]
+        place = [int(os.environ.get("PL_GLOBAL_SEED", 0)), self.global_step, len(self._steps.batches), self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Skip the step on all devices where a loss or a gradient is not finite on one. UserError: once too often."""
-        mean = torch.stack([loss for _, _, loss in self._step]).mean()
+        """Skip the step on all devices where a loss or gradient is not finite on one. UserError: too many in a row."""
+        mean = self._steps.mean()
         gradients = [averaging.local(p.grad) for p in self.trained_parameters() if p.grad is not None]
         norm = torch.stack(torch._foreach_norm(gradients)).norm() if self._looks_at_gradients else mean
         self._loss, norm = self.trainer.strategy.reduce(torch.stack([mean, norm]), reduce_op="mean")
         if bool((self._loss + norm).isfinite()):  # the one number a step that the host waits for
-            self._skipped = 0
+            self._steps.skipped = 0
             return
         optimizer.zero_grad(set_to_none=True)  # without gradients it changes neither weights nor moments
-        self._skipped += 1
-        self._name_the_bad()
-        if self._skipped > self.max_skipped:
-            raise UserError(
-                f"step {self.global_step}: loss or gradient not finite in {self._skipped} steps in a row "
-                "(model.init_args.max_skipped); lower the learning rate, or look at the pictures named above"
-            )
+        self._steps.skip(self.global_step, first=self.global_rank == 0)
 
     @property
     def _looks_at_gradients(self) -> bool:
         # A scaler of float16 tries out scales that overflow, and skips those steps by itself.
         return getattr(self.trainer.precision_plugin, "scaler", None) is None
-
-    def _name_the_bad(self) -> None:
-        bad = [
-            name for names, losses, _ in self._step for name, ok in zip(names, losses.isfinite(), strict=True) if not ok
-        ]
-        if bad or self.global_rank == 0:
-            whose = f"the losses of {', '.join(bad)}" if bad else "a loss or gradient"
-            log.warning("step %d skipped: %s not finite", self.global_step, f"{whose} {'are' if bad[1:] else 'is'}")
 
     def trained_parameters(self) -> Iterator[nn.Parameter]:
         """What the optimizer holds: the backbone's, but for what an adapter froze."""
@@ -155,9 +132,9 @@ class TextToImageModule(Architecture):
         averaging.update(self.ema, self.backbone, decay=decay)
         if step % self.trainer.log_every_n_steps == 0:
             self.log("loss", self._loss)  # of all the step's pictures, on whichever device and in whichever batch
-            if decay and not self._skipped:
+            if decay and not self._steps.skipped:
                 self._log_distance()
-        self._step.clear()
+        self._steps.batches.clear()
 
     def _log_distance(self) -> None:
         squares = averaging.squares(self.ema, self.backbone)
@@ -169,7 +146,7 @@ class TextToImageModule(Architecture):
                 "or the average is not taken"
             )
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Any]:
+    def validation_step(self, batch: Pictures | Prompts, batch_idx: int, dataloader_idx: int = 0) -> Validated:
         """Of the average: prompts -> {"images": float (b,3,h,w) in [0,1], "sampler"}; pictures -> {"losses": (b,)}."""
         if "prompt" in batch:
             return {"images": draw(self, batch), "sampler": drawn_with(self, batch.get("settings", {}))}
@@ -186,29 +163,15 @@ class TextToImageModule(Architecture):
             self.log("held_out_loss", total / number, sync_dist=True)  # it is the same on all; Lightning asks
             self._held_out.clear()
 
-    def _losses(self, batch: dict[str, Any]) -> Tensor:
+    def _losses(self, batch: Pictures) -> Tensor:
         with torch.no_grad():
-            x = batch["x"] if "x" in batch else torch.cat([self.encode_images(i) for i in self._apart(batch["image"])])
+            x = batch["x"] if "x" in batch else torch.cat([self.encode_images(i) for i in self.apart(batch["image"])])
             x = x.contiguous()  # as a cache gives it: the last bits of a convolution depend on the memory's order
-            cond = {**(self._cond(batch) if self.reads_captions else {}), "size": batch["size"]}
+            cond: Cond = {}
+            if self.reads_captions:
+                cond = batch["cond"] if "cond" in batch else self.encode(batch["text"])
         with objectives.seeded(batch["noise_seed"], self.device):
-            return self.loss(x, cond)
-
-    def _cond(self, batch: dict[str, Any]) -> Cond:
-        if "cond" in batch:
-            cached: Cond = batch["cond"]
-            return cached
-        return self.encode(batch["text"])
-
-    def encode(self, prompts: list[str], *, negative: bool = False) -> Cond:
-        """`encode_prompts` or `encode_negatives`, in a way that its last bits do not depend on the batch."""
-        encode = self.encode_negatives if negative else self.encode_prompts
-        parts = [encode(list(some)) for some in self._apart(prompts)]
-        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
-
-    def _apart(self, many: Any) -> Sequence[Any]:
-        """On a CPU one by one, as `emu encode` does: the last bits of an encoding depend on how many go together."""
-        return [many[i : i + 1] for i in range(len(many))] if self.device.type == "cpu" else [many]
+            return self.loss(x, {**cond, "size": batch["size"]})
 
     @contextmanager
     def _fixed_draws(self, batch_idx: int) -> Iterator[None]:

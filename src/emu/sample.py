@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from emu import adapters, folders, locks, runs
+from emu.batch import Prompts, Sampler
 from emu.data.prompts import load_prompts, prompt_batches, sample_row
 from emu.drawn import black, to_pixels
 from emu.errors import UserError
@@ -26,7 +27,7 @@ from emu.module import TextToImageModule
 from emu.settings import draw, drawn_with, require_drawable
 
 Row = runs.Row
-Sampler = dict[str, int | float | bool | str]
+
 
 PLANNED = ".planned"  # a folder in the folder: its samples.jsonl tells what an interrupted call was drawing
 
@@ -62,7 +63,7 @@ def sample(
     planned = load_prompts(prompts, limit=limit, seed=seed)
     drawer = load_model(model, architecture=architecture)
     drawer.sampler = {**drawer.sampler, **(sampler or {})}
-    drawer._check_sampler()
+    drawer.check_sampler()
     require_drawable(drawer, planned, where=str(prompts))
     if lora is not None:
         adapters.load_file(drawer.pipeline, drawer.slot, lora, base=folders.locate(drawer.pretrained))
@@ -125,7 +126,7 @@ def claim(out: Path, rows: list[Row]) -> set[str]:
 
 
 def draw_missing(
-    model: TextToImageModule, batches: list[dict[str, Any]], out: Path, *, missing: set[str], local: int = 0
+    model: TextToImageModule, batches: list[Prompts], out: Path, *, missing: set[str], local: int = 0
 ) -> None:
     """One PNG for each file that is missing, written as soon as it is drawn, on device `local` of this machine.
 

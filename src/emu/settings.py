@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from emu.batch import Prompts, Sampler
 from emu.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ GUIDANCE, TRUE_GUIDANCE = "guidance_scale", "true_cfg_scale"  # the latter where
 SIDES = ("height", "width")
 
 
-def draw(model: "TextToImageModule", batch: Mapping[str, Any]) -> Tensor:
+def draw(model: "TextToImageModule", batch: Prompts) -> Tensor:
     """One picture a prompt, float32 (b,3,h,w) in [0,1], none of which depends on its batch.
 
     Args:
@@ -29,7 +30,7 @@ def draw(model: "TextToImageModule", batch: Mapping[str, Any]) -> Tensor:
     negatives = batch.get("negative", [])
     negative = model.encode(negatives, negative=True) if any(negatives) else model.negative_prompt()
     sampler, own = drawn_with(model, batch.get("settings", {})), model.sampler
-    sides = {side: sampler.pop(side, None) for side in SIDES}
+    sides = {side: int(given) for side in SIDES if (given := sampler.pop(side, 0))}
     model.sampler = sampler
     try:
         return model.sample(model.encode(batch["prompt"]), negative, batch["seed"], **sides)
@@ -47,7 +48,7 @@ def require_drawable(model: "TextToImageModule", rows: Iterable[Mapping[str, Any
                 raise UserError(f"{where}: prompt {row['index'] + 1}, {row['prompt']!r:.60}: {error}") from None
 
 
-def drawn_with(model: "TextToImageModule", settings: Mapping[str, Any]) -> dict[str, Any]:
+def drawn_with(model: "TextToImageModule", settings: Sampler) -> Sampler:
     """The model's sampler with a prompt's settings over it, in the pipeline's words. UserError: two guidances."""
     given = {name: value for name, value in settings.items() if name != "cfg_scale"}
     if "cfg_scale" in settings:
@@ -61,11 +62,11 @@ def _guidance(model: "TextToImageModule") -> str:
     return TRUE_GUIDANCE if TRUE_GUIDANCE in model.sampler_names() else GUIDANCE
 
 
-def _require(model: "TextToImageModule", settings: Mapping[str, Any]) -> None:
+def _require(model: "TextToImageModule", settings: Sampler) -> None:
     sampler = drawn_with(model, settings)
     if unknown := sampler.keys() - model.sampler_names() - {*SIDES, "negative_prompt"}:
         raise UserError(f"{type(model).__name__} has no {min(unknown)}; take it out")
-    height, width = (settings.get(side) or model.resolution for side in SIDES)
+    height, width = (int(settings.get(side) or model.resolution or 0) for side in SIDES)
     if height and width:
         model.check_size(height, width)
     name = _guidance(model)

@@ -29,7 +29,8 @@ def model(class_path: str) -> Signature | None:
     module, _, name = class_path.rpartition(".")
     if module and module.partition(".")[0] != "emu":
         return None
-    return constructor([PACKAGE / "module.py", *(PACKAGE / "models").glob("*.py")], name) or None
+    own = [PACKAGE / f"{each}.py" for each in ("module", "architecture", "pipeline")]
+    return constructor([*own, *(PACKAGE / "models").glob("*.py")], name) or None
 
 
 def constructor(files: list[Path], name: str) -> Signature:

@@ -99,7 +99,7 @@ def test_it_is_exported_as_the_pipeline_it_came_from(run: Path, root: Path, tmp_
     assert not all(torch.equal(a, b) for a, b in zip(before.vae.parameters(), after.vae.parameters(), strict=True))
     model = load_model(tmp_path / "out")
     model.sampler["num_inference_steps"] = 1
-    drawn = model.sample(model.encode_prompts(["a red boat"]), model.empty_prompt(), [0], height=32, width=32)
+    drawn = model.sample(model.encode_prompts(["a red boat"]), model.encode_prompts([""]), [0], height=32, width=32)
     assert drawn.shape == (1, 3, 32, 32)
 
 

@@ -35,7 +35,7 @@ def test_a_published_layout_is_tuned_drawn_and_exported(published: tuple[str, Pa
     with torch.no_grad():
         for average, live in zip(model.ema.parameters(), model.backbone.parameters(), strict=True):
             average.add_(live.grad if live.grad is not None else 0, alpha=-0.1)
-        ours = model.sample(model.encode_prompts(PROMPTS[:1]), model.empty_prompt(), SEEDS[:1])[0]
+        ours = model.sample(model.encode_prompts(PROMPTS[:1]), model.encode_prompts([""]), SEEDS[:1])[0]
     model.save_pipeline(tmp_path / "out")
     for path in base.rglob("*"):
         kept = path.relative_to(base)

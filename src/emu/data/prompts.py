@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from emu import runs
+from emu.batch import Prompts
 from emu.bundled import resolve
 from emu.data.prompt_files import Rows, read_rows
 from emu.data.prompt_settings import take_settings
@@ -54,7 +55,7 @@ def _rows(found: Rows, seed: int) -> list[Row]:
     return rows
 
 
-def prompt_batches(rows: list[Row], *, batch_size: int, rank: int, world: int) -> list[dict[str, Any]]:
+def prompt_batches(rows: list[Row], *, batch_size: int, rank: int, world: int) -> list[Prompts]:
     """This rank's batches of prompts that are drawn with the same settings.
 
     `prompt` and `negative` list[str], `seed` and `index` int64 (b,), `settings` dict (of all of the batch), `columns`
@@ -73,7 +74,7 @@ def prompt_batches(rows: list[Row], *, batch_size: int, rank: int, world: int) -
     return batches
 
 
-def sample_row(batch: Mapping[str, Any], i: int, *, sampler: Mapping[str, Any]) -> Row:
+def sample_row(batch: Prompts, i: int, *, sampler: Mapping[str, Any]) -> Row:
     """What `samples.jsonl` says of picture i of a batch that was drawn with these settings."""
     index = int(batch["index"][i])
     negative = batch["negative"][i] if "negative" in batch else ""
@@ -87,7 +88,7 @@ def sample_row(batch: Mapping[str, Any], i: int, *, sampler: Mapping[str, Any]) 
     }
 
 
-def _batch(rows: list[Row]) -> dict[str, Any]:
+def _batch(rows: list[Row]) -> Prompts:
     own = ("prompt", "seed", "index", "settings")
     return {
         "prompt": [row["prompt"] for row in rows],

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
+from emu.batch import Cond, Pictures, Prompts, Validated
 from emu.models.latent import LatentDiffusion, LatentDiffusionXL
 from emu.objectives import draw_posterior
 from emu.parts.discriminator import Discriminator, balance, deceive, hinge
@@ -99,7 +100,7 @@ class Autoencoder(LatentDiffusion):
     def encode_images(self, images: Tensor) -> Tensor:
         return images
 
-    def loss(self, x: Tensor, cond: dict[str, Tensor]) -> Tensor:
+    def loss(self, x: Tensor, cond: Cond) -> Tensor:
         vae: Any = self.backbone
         posterior = vae.encode(x).latent_dist
         made: Tensor = vae.decode(draw_posterior(posterior.parameters)).sample
@@ -146,16 +147,16 @@ class Autoencoder(LatentDiffusion):
 
     # ---- how well it reconstructs
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+    def validation_step(self, batch: Pictures | Prompts, batch_idx: int, dataloader_idx: int = 0) -> Validated:
         """As its base's; of held-out pictures PSNR and SSIM too."""
-        told = super().validation_step(batch, batch_idx, dataloader_idx)
+        validated = super().validation_step(batch, batch_idx, dataloader_idx)
         if "prompt" not in batch:
             images, real = batch["x"] if "x" in batch else batch["image"], batch["weight"] > 0
             vae: Any = self.ema
             made = vae.decode(vae.encode(images).latent_dist.mode()).sample.clamp(-1, 1)
             pairs = made[real] / 2 + 0.5, images[real] / 2 + 0.5
             self._quality.append(torch.stack([psnr(*pairs).sum(), similarity(*pairs).sum(), real.sum()]))
-        return told
+        return validated
 
     def on_validation_epoch_end(self) -> None:
         """As its base's; PSNR and SSIM are means over all pictures on all devices."""

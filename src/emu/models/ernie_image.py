@@ -5,7 +5,7 @@ from typing import Any
 from diffusers import ErnieImagePipeline
 from torch import Tensor
 
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.latents import batch_norm
 from emu.models.padding import cut, pad

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from diffusers import StableDiffusion3Pipeline
 from torch import Tensor, nn
 
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.models.latents import pack, shift_and_scale, unpack
 from emu.module import TextToImageModule
 from emu.objectives import flow_matching_loss

@@ -6,7 +6,7 @@ import torch
 from diffusers import ChromaPipeline, FluxPipeline
 from torch import Tensor
 
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.latents import places
 

@@ -6,7 +6,7 @@ from diffusers import Flux2KleinPipeline, Flux2Pipeline
 from diffusers.pipelines.flux2.pipeline_flux2 import compute_empirical_mu
 from torch import Tensor
 
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.models.flux import GuidanceInput
 from emu.models.latents import batch_norm, places
 

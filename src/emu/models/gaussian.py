@@ -7,7 +7,7 @@ from typing import Any
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.errors import UserError
 from emu.module import TextToImageModule
 from emu.objectives import ddpm_loss

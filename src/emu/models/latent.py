@@ -9,7 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
 
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.models.gaussian import GaussianDiffusion
 from emu.objectives import draw_posterior
 

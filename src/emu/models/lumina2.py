@@ -3,7 +3,7 @@
 from diffusers import Lumina2Pipeline
 from torch import Tensor
 
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.models.flow import FlowMatching
 
 # Of the pipeline's own, which says it only once it is built.

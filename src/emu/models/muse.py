@@ -12,7 +12,8 @@ from diffusers import AmusedScheduler, DiffusionPipeline, UVit2DModel, VQModel
 from torch import Tensor
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
-from emu.architecture import Cond, generators
+from emu.architecture import generators
+from emu.batch import Cond
 from emu.module import TextToImageModule
 from emu.objectives import masked_token_loss
 

@@ -8,7 +8,7 @@ from typing import Any
 from diffusers import IFPipeline
 from torch import Tensor, nn
 
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.models.gaussian import GaussianDiffusion
 
 

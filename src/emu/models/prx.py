@@ -13,7 +13,7 @@ from diffusers.utils import is_ftfy_available
 from torch import Tensor, nn
 
 from emu import folders
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.errors import UserError
 from emu.models.flow import FlowMatching
 from emu.objectives import draw_sigmas, mean_square, offset_noise

@@ -7,7 +7,7 @@ import torch
 from diffusers import Krea2Pipeline, QwenImagePipeline
 from torch import Tensor
 
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.latents import mean_and_std, places
 from emu.models.padding import lengths, pad, trim

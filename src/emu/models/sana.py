@@ -3,7 +3,7 @@
 from diffusers import SanaPipeline
 from torch import Tensor
 
-from emu.architecture import Cond
+from emu.batch import Cond
 from emu.models.flow import FlowMatching
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from emu import runs
+from emu.batch import Pictures, Prompts, Sampler
 from emu.data.prompts import sample_row
 from emu.drawn import black, to_pixels
 from emu.guards.looks import colours, layout
@@ -63,7 +64,7 @@ class Drawing:
         sampler: the settings that the pictures are drawn with, kept in every row, where a batch has none of its own.
     """
 
-    def __init__(self, folder: Path, *, judges: Mapping[str, Judge], sampler: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, *, judges: Mapping[str, Judge], sampler: Sampler) -> None:
         self.folder = folder
         self.judges = judges
         self.sampler = dict(sampler)
@@ -73,7 +74,7 @@ class Drawing:
         self.looks: dict[str, tuple[Tensor, Tensor]] = {}
         self.held_out: list[tuple[float, float]] = []
 
-    def add(self, images: Tensor, batch: Mapping[str, Any], sampler: Mapping[str, Any] | None = None) -> None:
+    def add(self, images: Tensor, batch: Prompts, sampler: Sampler | None = None) -> None:
         """Write and judge a batch: images float (b,3,h,w) in [0,1]; batch with `prompt`, `seed` and `index` of b.
 
         `columns`, list[dict], of the prompt file go along, and `negative`, list[str], into the settings. Pictures of
@@ -96,7 +97,7 @@ class Drawing:
         scores = judge_pixels(pixels, [row["prompt"] for row in rows], judges=self.judges, names=files)
         self.scores |= {row["file"]: score for row, score in zip(rows, scores, strict=True)}
 
-    def hold_out(self, losses: Tensor, batch: Mapping[str, Any]) -> None:
+    def hold_out(self, losses: Tensor, batch: Pictures) -> None:
         """Keep the losses, float (b,), of held-out pictures with their `time`; those of `weight` 0 are fillers."""
         real = batch["weight"] > 0
         self.held_out += zip(batch["time"][real].tolist(), losses[real].tolist(), strict=True)

@@ -16,6 +16,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
 from emu import runs
+from emu.batch import Pictures, Prompts, Sampler
 from emu.errors import UserError
 from emu.guards import Guard, at_a_check
 from emu.judges import Judge
@@ -132,7 +133,7 @@ class QualityTuning(L.Callback):
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the step's folder, without its mark of completeness."""
         folder = runs.step_folder(Path(trainer.default_root_dir), trainer.global_step)
-        self._drawing = Drawing(folder, judges=self.judges, sampler=cast(dict[str, Any], pl_module.sampler))
+        self._drawing = Drawing(folder, judges=self.judges, sampler=cast(Sampler, pl_module.sampler))
         if _tuning(trainer) and trainer.is_global_zero:
             (folder / runs.SAMPLES).unlink(missing_ok=True)
 
@@ -141,7 +142,7 @@ class QualityTuning(L.Callback):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: Any,
-        batch: Any,
+        batch: Pictures | Prompts,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
