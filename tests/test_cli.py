@@ -130,12 +130,13 @@ def test_the_short_help_lists_every_flag_of_our_classes(capsys: pytest.CaptureFi
 
     from emu.data import CuratedData
     from emu.quality import QualityTuning
+    from emu.quality.stopping import StopRule
 
     main(["fit", "--help"])
     text = capsys.readouterr().out
-    for section, owner in {"data": CuratedData, "quality": QualityTuning}.items():
-        for name in list(inspect.signature(owner).parameters):
-            assert f"--{section}.{name} " in text
+    for section, owner in {"data": CuratedData, "quality": QualityTuning, "quality rule": StopRule}.items():
+        for name, parameter in inspect.signature(owner).parameters.items():
+            assert f"--{section.split()[0]}.{name} " in text or parameter.kind is parameter.VAR_KEYWORD
 
 
 def test_a_bundled_config_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ def sections() -> dict[str, Signature]:
     lightning = Path(str(spec.origin)).parent / "pytorch"
     return {
         "data": constructor(list((PACKAGE / "data").glob("*.py")), "CuratedData"),
-        "quality": constructor([PACKAGE / "quality" / "tuning.py"], "QualityTuning"),
+        "quality": constructor([PACKAGE / "quality" / "tuning.py"], "QualityTuning")
+        | fields(PACKAGE / "quality" / "stopping.py", "StopRule"),
         "trainer": constructor([lightning / "trainer" / "trainer.py"], "Trainer"),
         "checkpoint": constructor([PACKAGE / "checkpoints" / "saving.py"], "Checkpoints"),
     }
@@ -44,6 +45,12 @@ def constructor(files: list[Path], name: str) -> Signature:
         for base in classes[name].bases:
             found |= constructor(files, ast.unparse(base))
     return found | (parameters(inits[0].args) if inits else {})
+
+
+def fields(file: Path, name: str) -> Signature:
+    """The fields of a dataclass, as `constructor` has parameters."""
+    body = [node for node in classes_in(file)[name].body if isinstance(node, ast.AnnAssign)]
+    return {ast.unparse(node.target): ast.unparse(node.value) if node.value else None for node in body}
 
 
 @cache  # of a class each base is looked for in the same files

@@ -87,17 +87,16 @@ class StopRule:
     """Stop when appeal no longer rises, faithfulness has fallen for sure, a guard is broken, or at `max_steps`.
 
     Args:
-        patience: checks in a row without a new best appeal win rate.
-        margin: percentage points that faithfulness (win - lose) may fall; it has fallen for sure when its whole 95 %
-            interval lies below -margin.
+        patience: stop after so many checks in a row without a new best appeal win rate.
+        margin: stop when faithfulness (win - lose, percentage points) is below -margin with its whole 95 % interval.
         min_steps: before this step only `max_steps` stops.
-        max_steps: the end in any case.
+        max_steps: optimizer steps at most.
     """
 
-    patience: int
-    margin: float
-    min_steps: int
-    max_steps: int
+    patience: int = 3
+    margin: float = 2.0
+    min_steps: int = 0
+    max_steps: int = 15_000
 
     def best(self, checks: Sequence[Check]) -> Check | None:
         """The first check of the highest appeal win rate, above 0, among those that kept faithfulness and guards.

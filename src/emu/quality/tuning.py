@@ -6,13 +6,10 @@ Notable: it reads pictures that the validation loop has drawn, so it knows no ar
 """
 
 import dataclasses
-import math
-import sys
 from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
-from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
 from emu import runs
@@ -22,9 +19,10 @@ from emu.guards import Guard, at_a_check
 from emu.judges import Judge
 from emu.quality.drawing import Drawing
 from emu.quality.evidence import StepZero, cards, judged
-from emu.quality.recipe import RECIPE_BATCH, batch_warning, passes_warning
+from emu.quality.recipe import RECIPE_BATCH
 from emu.quality.record import Quality
 from emu.quality.stopping import Check, StopRule
+from emu.quality.trainer import finish_check, recount, schedule, take_over, tuning, warn_of_passes
 
 
 class QualityTuning(L.Callback):
@@ -40,13 +38,10 @@ class QualityTuning(L.Callback):
         appeal: judges how good a picture looks; without it the latest check is kept as the best.
         faithfulness: judges whether the picture shows its prompt; guards against tuning at its expense.
         batch: pictures an optimizer step, over all devices and accumulated batches.
-        max_steps: optimizer steps at most.
         check_every: optimizer steps from check to check.
-        patience: stop after so many checks without a new best appeal win rate.
-        margin: stop when faithfulness (win - lose, percentage points) is below -margin with its whole 95 % interval.
-        min_steps: no such stop before this step.
         guards: stop the run where they are broken, beside drift, diversity and held-out loss or in their place
             (`emu.guards.at_a_check`); of those three also their thresholds by name, as in `--quality.guards.drift 0.3`.
+        rule: when to stop, as `StopRule` has it.
     """
 
     def __init__(
@@ -55,18 +50,15 @@ class QualityTuning(L.Callback):
         appeal: Judge | None = None,
         faithfulness: Judge | None = None,
         batch: int = RECIPE_BATCH,
-        max_steps: int = 15_000,
         check_every: int = 500,
-        patience: int = 3,
-        margin: float = 2.0,
-        min_steps: int = 0,
         guards: list[Guard] | dict[str, float] | None = None,
+        **rule: Any,
     ) -> None:
         super().__init__()
         self.judges = {n: j for n, j in (("appeal", appeal), ("faithfulness", faithfulness)) if j is not None}
         self.batch = batch
         self.check_every = check_every
-        self.rule = StopRule(patience=patience, margin=margin, min_steps=min_steps, max_steps=max_steps)
+        self.rule = StopRule(**rule)
         self.checks: list[Check] = []
         self.stop_reason: str | None = None
         self._accumulate = 1
@@ -79,18 +71,9 @@ class QualityTuning(L.Callback):
         """Take over sanity check, accumulation, interval and step limit, so that configs need not repeat them."""
         if stage != "fit":
             return
-        # Lightning sets `datamodule` without declaring it.
-        devices_batch = trainer.datamodule.batch_size * trainer.world_size  # type: ignore[attr-defined]
-        if trainer.accumulate_grad_batches == 1 and self.batch % devices_batch == 0:
-            trainer.accumulate_grad_batches = self.batch // devices_batch
-        if warning := batch_warning(devices_batch * trainer.accumulate_grad_batches):
-            rank_zero_info(f"warning: {warning}")
+        max_steps = take_over(trainer, batch=self.batch, max_steps=self.rule.max_steps)
         self._accumulate = trainer.accumulate_grad_batches
-        loop = trainer.fit_loop.epoch_loop
-        loop.max_steps = self.rule.max_steps if loop.max_steps == -1 else min(loop.max_steps, self.rule.max_steps)
-        self.rule = dataclasses.replace(self.rule, max_steps=loop.max_steps)
-        trainer.num_sanity_val_steps = math.inf
-        trainer.check_val_every_n_epoch = None
+        self.rule = dataclasses.replace(self.rule, max_steps=max_steps)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuse to tune without a step 0; say so where the passes over each picture are far from the recipe."""
@@ -102,31 +85,17 @@ class QualityTuning(L.Callback):
         if not (base and (base.scores or base.held_out)):
             raise UserError("data.held_out: nothing is there to watch; keep some pictures from training, such as 256")
         self._schedule(trainer)
-        if trainer.val_check_batch == 1:
-            # The run was stopped in the midst of this check, which begins anew. Lightning takes it for done.
-            loop = trainer.fit_loop.epoch_loop.val_loop
-            loop.restarting = False
-            trainer.validating = True
-            loop.run()
-            trainer.training = True
+        if finish_check(trainer):
             self._schedule(trainer)
-        steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        if not base.scores:  # no prompts: an encoder's training, of which the recipe says nothing
-            return
-        if warning := passes_warning(trainer.estimated_stepping_batches, steps_an_epoch=steps_an_epoch):
-            rank_zero_info(f"warning: {warning}")
+        if base.scores:  # else an encoder's training, of which the recipe says nothing
+            warn_of_passes(trainer)
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """Decide whether the validation loop runs now; Lightning asks right after this hook."""
         self._schedule(trainer)
 
     def _schedule(self, trainer: L.Trainer) -> None:
-        # Lightning counts batches, and an epoch's last accumulation may be short: only the optimizer's own count is
-        # exact. "Every batch" asks for a check now, "every maxsize batches" for none.
-        step = trainer.global_step
-        checked = self.checks[-1].step if self.checks else 0
-        due = step > checked and (step % self.check_every == 0 or step >= trainer.max_steps)
-        trainer.val_check_batch = 1 if due else sys.maxsize
+        schedule(trainer, every=self.check_every, checked=self.checks[-1].step if self.checks else 0)
 
     # ---- the pictures
 
@@ -134,7 +103,7 @@ class QualityTuning(L.Callback):
         """Open the step's folder, without its mark of completeness."""
         folder = runs.step_folder(Path(trainer.default_root_dir), trainer.global_step)
         self._drawing = Drawing(folder, judges=self.judges, sampler=cast(Sampler, pl_module.sampler))
-        if _tuning(trainer) and trainer.is_global_zero:
+        if tuning(trainer) and trainer.is_global_zero:
             (folder / runs.SAMPLES).unlink(missing_ok=True)
 
     def on_validation_batch_end(
@@ -147,7 +116,7 @@ class QualityTuning(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Write and judge a batch of prompts, or keep the losses of held-out pictures."""
-        if not _tuning(trainer):
+        if not tuning(trainer):
             return
         if "prompt" in batch:
             self._drawing.add(outputs["images"], batch, outputs.get("sampler"))
@@ -156,7 +125,7 @@ class QualityTuning(L.Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Complete the folder, then decide on every rank alike, from all ranks' pictures."""
-        if not _tuning(trainer):
+        if not tuning(trainer):
             return
         drawn = self._drawing.finish()
         judges = cards(self.judges)
@@ -187,7 +156,7 @@ class QualityTuning(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the checkpoint where this check is the best, then let `quality.json` say so: never the other way."""
-        if not _tuning(trainer):
+        if not tuning(trainer):
             return
         if not trainer.sanity_checking:
             best = self.rule.best(self.checks)
@@ -232,11 +201,4 @@ class QualityTuning(L.Callback):
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Count batches as this run does: on another number of devices an optimizer step has another number of them."""
         then = checkpoint["callbacks"][self.state_key]["accumulate"]
-        for counts in (checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"][of] for of in ("total", "current")):
-            ready = counts["ready"] // then * trainer.accumulate_grad_batches
-            counts.update({name: ready - counts["ready"] + count for name, count in counts.items()})
-
-
-def _tuning(trainer: L.Trainer) -> bool:
-    # `Trainer.validate` calls the same hooks, and would draw over step 0.
-    return trainer.state.fn == TrainerFn.FITTING
+        recount(checkpoint, then=then, now=trainer.accumulate_grad_batches)
