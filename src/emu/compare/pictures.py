@@ -1,6 +1,5 @@
 """Pictures on their way into the page: read, made light, and written as text."""
 
-import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +9,10 @@ from PIL import Image
 from emu.data.pictures import BadPicture, decode
 from emu.data.sources.openers import File
 from emu.errors import UserError
+from emu.offline import data_url, webp
 
 LONGEST_SIDE = 320
 SMALLER = (256, 192, 128, 96)  # where a page has too many pictures for that
-QUALITY = 82
 BUDGET = 13_000_000  # characters of all pictures: a page stays below 15 MB
 SAMPLED = 16
 MAX_PIXELS = 200_000_000
@@ -34,11 +33,9 @@ def embed(path: Path, longest: int = LONGEST_SIDE) -> tuple[str, tuple[int, int]
 
 def embed_image(picture: Image.Image, longest: int = LONGEST_SIDE) -> tuple[str, tuple[int, int]]:
     """As `embed`, of an RGB picture in memory, which is left as it is."""
-    small = picture.copy()
-    small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, format="WEBP", quality=QUALITY, method=4)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode(), small.size
+    small = webp(picture, longest)
+    with Image.open(io.BytesIO(small)) as opened:
+        return data_url(small), opened.size
 
 
 def longest_side(paths: Sequence[Path], *, budget: int = BUDGET) -> int:

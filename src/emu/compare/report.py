@@ -4,13 +4,9 @@ The page's policy lets nothing load and no script or style run but the two writt
 captions, names and descriptions from a run folder stay text, whatever is in them.
 """
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from emu.compare.columns import criterion_of
 from emu.compare.curves import charts
@@ -24,8 +20,9 @@ from emu.compare.table import people_lines
 from emu.compare.verdict import NOT_JUDGED, WORDS, pair_outcomes
 from emu.guards import Evidence
 from emu.guards.memorisation import NAME as MEMORISATION
+from emu.offline import render
 
-HERE = Path(__file__).parent
+PAGE = Path(__file__).parent / "page"
 Key = tuple[str, int]
 Verdict = dict[str, Any]
 
@@ -64,7 +61,6 @@ def report(
     pairs_shown: int,
 ) -> str:
     """The HTML of the page: what `verdict.json` says, then at most `pairs_shown` prompts, evenly spread."""
-    style, script = ((HERE / "page" / name).read_text() for name in ("report.css", "report.js"))
     keys = list(dict.fromkeys(_key(pair) for run in runs for pair in run.pairs))
     shown = spread(keys, pairs_shown)
     chosen = set(shown)
@@ -72,46 +68,29 @@ def report(
         [path for run in runs for pair in run.pairs if _key(pair) in chosen for path in (pair.before, pair.after)]
     )
     parts = zip(runs, verdicts, seen, votes, configs, strict=True)
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            headline=headline(verdicts),
-            criteria=[name for name in CRITERIA if any(name in run.criteria for run in runs)],
-            columns=[name for name in CRITERIA if any(name in told or name in told["people"] for told in verdicts)],
-            people_lines=people_lines,
-            runs=list(zip(runs, verdicts, strict=True)),
-            sections=[_section(*each, longest) for each in parts],
-            groups=list(dict.fromkeys(group for run in runs for pair in run.pairs for group in pair.groups.values())),
-            judges=_judges(verdicts),
-            not_judged=NOT_JUDGED,
-            majority=lambda votes: WORDS[majority(votes)],
-            lone_opinions=lambda name: _lone_opinions(verdicts, name),
-            lines=_lines(runs, votes, shown, longest),
-            prompts=len(keys),
-            tuned=all(run.after_step is not None for run in runs),
-            style=style,
-            script=script,
-            style_hash=_source_hash(style),
-            script_hash=_source_hash(script),
-        )
-    )
+    values = {
+        "headline": headline(verdicts),
+        "criteria": [name for name in CRITERIA if any(name in run.criteria for run in runs)],
+        "columns": [name for name in CRITERIA if any(name in told or name in told["people"] for told in verdicts)],
+        "people_lines": people_lines,
+        "runs": list(zip(runs, verdicts, strict=True)),
+        "sections": [_section(*each, longest) for each in parts],
+        "groups": list(dict.fromkeys(group for run in runs for pair in run.pairs for group in pair.groups.values())),
+        "judges": _judges(verdicts),
+        "not_judged": NOT_JUDGED,
+        "majority": lambda votes: WORDS[majority(votes)],
+        "lone_opinions": lambda name: _lone_opinions(verdicts, name),
+        "lines": _lines(runs, votes, shown, longest),
+        "prompts": len(keys),
+        "tuned": all(run.after_step is not None for run in runs),
+    }
+    return render(PAGE / "report.html", values, script=PAGE / "report.js")
 
 
 def spread(keys: list[Key], count: int) -> list[Key]:
     """`count` of the keys at even distances, in order: prompt files are often sorted by category."""
     count = min(count, len(keys))
     return [keys[i * len(keys) // count] for i in range(count)]
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "page"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _section(
@@ -190,7 +169,3 @@ def _judges(verdicts: list[Verdict]) -> list[tuple[str, dict[str, str | float]]]
 
 def _key(pair: Pair) -> Key:
     return pair.prompt, pair.seed
-
-
-def _source_hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from emu.aligned import aligned
 from emu.compare.agreement import ALONE
 from emu.compare.columns import criterion_of
 from emu.compare.pairs import CRITERIA
@@ -19,10 +20,8 @@ def table(verdicts: list[dict[str, Any]]) -> str:
     """
     criteria = [name for name in CRITERIA if any(name in told or name in told["people"] for told in verdicts)]
     rows = [["", "prompts", *COLUMNS * len(criteria)], *(row for told in verdicts for row in _rows(told, criteria))]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [_line(row, widths) for row in rows]
-    groups = [["", ""], *([name, *[""] * 3] for name in criteria)]
-    lines.insert(0, _line(sum(groups, start=[]), widths))
+    groups = ["", "", *(cell for name in criteria for cell in (name, *[""] * 3))]
+    lines = aligned([groups, *rows])
     judges = [judge_line(criterion_of(name), judge) for told in verdicts for name, judge in told["judges"].items()]
     unjudged = [f"{told['name']}: {NOT_JUDGED}" for told in verdicts if not told["judges"]]
     second = [line for told in verdicts for name in criteria if name in told for line in opinion_lines(told, name)]
@@ -112,8 +111,3 @@ def _cells(rates: dict[str, Any], criteria: list[str]) -> list[str]:
         else:
             cells += ["-"] * len(COLUMNS)
     return cells
-
-
-def _line(cells: list[str], widths: list[int]) -> str:
-    first, *numbers = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-    return "  ".join([cells[0].ljust(len(first)), *numbers]).rstrip()

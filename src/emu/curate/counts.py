@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from emu.aligned import aligned
 from emu.curate.config import Funnel, cause
 from emu.curate.decide import Fates, read
 from emu.errors import UserError, printable
@@ -65,8 +66,7 @@ def table(counts: list[dict[str, Any]]) -> str:
         share = f"{100 * one['stays'] / one['came']:.1f} %" if one["came"] else "-"
         figures = [f"{one[key]:,}" for key in ("came", "dropped", "failed", "stays")]
         rows.append([one["stage"], *figures, share])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    lines = aligned(rows)
     for number in range(len(counts), 0, -1):  # from the last one, so that what is put in between moves nothing
         if told := ", ".join(f"{printable(why)} {many:,}" for why, many in counts[number - 1]["why"].items()):
             lines.insert(number + 1, f"  for {told}")

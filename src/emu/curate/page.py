@@ -3,19 +3,17 @@
 As there, the page's policy lets nothing load and no style but its own; what comes from a source stays text.
 """
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from emu.curate.config import Funnel, cause
 from emu.curate.decide import Fates, column, read
 from emu.errors import printable
+from emu.offline import data_url, render
 
 HERE = Path(__file__).parent
 SHOWN = 8  # pictures that left at a stage, and so many that stayed
@@ -51,30 +49,20 @@ class Histogram:
 
 def page(funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any]) -> str:
     """The HTML."""
-    style = (HERE.parent / "compare" / "page" / "report.css").read_text() + (HERE / "page.css").read_text()
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     left, stayed = examples(funnel, fates, shards)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("page.html").render(
-        source=printable(told["source"]),
-        stages=[
+    values = {
+        "source": printable(told["source"]),
+        "stages": [
             (one, left[number], stayed[number], histograms(funnel, fates, shards, number), _told(fates, one["stage"]))
             for number, one in enumerate(told["stages"])
         ],
-        total=len(fates.left),
-        kept=int(fates.stayed.sum()),
-        failed=int(fates.failed.sum()),
-        missing=[(name, printable(why)) for name, why in told["document"].get("missing", {}).items()],
-        settings=list(_settings(funnel, told["document"])),
-        style=style,
-        style_hash=f"sha256-{digest}",
-    )
+        "total": len(fates.left),
+        "kept": int(fates.stayed.sum()),
+        "failed": int(fates.failed.sum()),
+        "missing": [(name, printable(why)) for name, why in told["document"].get("missing", {}).items()],
+        "settings": list(_settings(funnel, told["document"])),
+    }
+    return render(HERE / "page.html", values, styles=(HERE / "page.css",))
 
 
 def examples(funnel: Funnel, fates: Fates, shards: list[Path]) -> tuple[list[Walls], list[list[Example]]]:
@@ -152,7 +140,7 @@ def _spread(rows: list[int]) -> list[int]:
 
 def _example(told: dict[str, Any], fates: Fates) -> Example:
     reason = fates.reason(told["row"]) or told["reason"] or ""
-    url = "data:image/webp;base64," + base64.b64encode(told["thumbnail"]).decode()
+    url = data_url(told["thumbnail"])
     name, text, reason = (printable(one)[:LONGEST] for one in (told["source"], told["text"], reason))
     return Example(told["row"], name, text, reason, url)
 

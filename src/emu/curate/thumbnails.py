@@ -4,13 +4,11 @@ Only some shards keep them, the first ones and then each whose number is a power
 size, and never more than a few megabytes.
 """
 
-import io
 from collections import Counter
-
-from PIL import Image
 
 from emu.curate.picture import Picture
 from emu.data.pictures import BadPicture
+from emu.offline import webp
 
 SIDE = 144  # pixels
 REMOVED = 6  # a shard and limit
@@ -30,10 +28,6 @@ class Thumbnails:
             return None
         self.seen[why] += 1
         try:
-            small = picture.image.copy()
+            return webp(picture.image, SIDE)
         except BadPicture:
             return None
-        small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=2)
-        stream = io.BytesIO()
-        small.save(stream, "WEBP", quality=80, method=2)
-        return stream.getvalue()

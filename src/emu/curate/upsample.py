@@ -16,6 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from emu import files, locks
+from emu.aligned import aligned
 from emu.curate import ledger
 from emu.curate.curated import original, read_curated
 from emu.curate.upsamplers import LARGEST, Upsampler
@@ -66,8 +67,7 @@ def table(counts: list[Small], size: int) -> str:
     total = Small("all", *(sum(getattr(one, key) for one in counts) for key in ("pictures", "small", "made", "unread")))
     for one in [*counts, *([total] if len(counts) > 1 else [])]:
         rows.append([one.concept, *(f"{n:,}" for n in (one.pictures, one.small, one.made, one.unread))])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
+    return "\n".join(aligned(rows))
 
 
 def _upsampled(folder: Path, row: Row, size: int, by: Upsampler) -> Row:

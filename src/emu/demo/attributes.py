@@ -6,11 +6,10 @@ from PIL import Image
 from torch import Tensor
 
 from emu import runs
+from emu.aligned import aligned
 from emu.judges.preprocessing import to_tensor
 from emu.judges.world import ATTRIBUTES, WorldFaithfulness
 from emu.world import named
-
-WIDTH = 8  # of a column
 
 
 def table(folders: list[Path]) -> str:
@@ -19,15 +18,14 @@ def table(folders: list[Path]) -> str:
     Each run as it was before tuning and at the step that is compared; kinds of "unseen" prompts are in no needle.
     """
     columns = [*ATTRIBUTES, "unseen"]
-    lines = ["what is read in the pictures, % of the prompts that ask for it"]
-    lines.append(f"{'':15}" + "".join(f"{name:>{WIDTH}}" for name in columns))
+    rows = [["", *columns]]
     judge = WorldFaithfulness()
     for folder in folders:
         best = runs.read_quality(folder).get("best_step") or runs.complete_steps(folder)[-1]
         for side, step in (("before", 0), ("after", best)):
             shares = read_right(runs.step_folder(folder, step), judge)
-            lines.append(f"{folder.name:8}{side:7}" + "".join(f"{100 * shares[name]:{WIDTH}.1f}" for name in columns))
-    return "\n".join(lines)
+            rows.append([f"{folder.name} {side}", *(f"{100 * shares[name]:.1f}" for name in columns)])
+    return "\n".join(["what is read in the pictures, % of the prompts that ask for it", *aligned(rows)])
 
 
 def read_right(folder: Path, judge: WorldFaithfulness) -> dict[str, float]:

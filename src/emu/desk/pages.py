@@ -22,6 +22,7 @@ from emu.desk.dealing import Presence
 from emu.desk.deck import Card, Deck
 from emu.desk.guard import Guard, Members
 from emu.errors import UserError
+from emu.offline import environment
 from emu.records import to_json
 
 HERE = Path(__file__).parent
@@ -108,10 +109,8 @@ def inside(page: DeskPage) -> Router:
 
 
 def template(path: Path) -> jinja2.Template:
-    """A html of the package."""
-    loader = jinja2.FileSystemLoader(path.parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.get_template(path.name)
+    """A page of the package."""
+    return environment(path.parent).get_template(path.name)
 
 
 def as_json(value: Any) -> Response:

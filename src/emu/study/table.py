@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from emu.aligned import aligned
+
 HEAD = ("", "seeds", "best step", "appeal win", "95 %", "mean score", "faithful +/-", "95 %", "contrast", "saturation")
 AGAINST = ("win", "tie", "lose", "95 %")
 
@@ -9,9 +11,10 @@ AGAINST = ("win", "tie", "lose", "95 %")
 def table(told: dict[str, Any]) -> str:
     """A row an arm: its best pictures against its own step 0; then, where there is a reference, against that arm."""
     rows = [list(HEAD), *(_row(arm, figures) for arm, figures in told["arms"].items())]
-    parts = [f"{told['question']} ({told['base']})", _columns(rows)]
+    parts = [f"{told['question']} ({told['base']})", "\n".join(aligned(rows))]
     if "before" in told:
-        parts.append(f"appeal against {told['reference']}, same prompts and seeds\n{_columns(_against(told))}")
+        against = "\n".join(aligned(_against(told)))
+        parts.append(f"appeal against {told['reference']}, same prompts and seeds\n{against}")
     return "\n\n".join(parts)
 
 
@@ -47,12 +50,3 @@ def _rates(rates: dict[str, Any] | None) -> list[str]:
 def interval(ci95: tuple[float, float] | list[float]) -> str:
     """`[92.1, 99.0]`"""
     return f"[{ci95[0]:.1f}, {ci95[1]:.1f}]"
-
-
-def _columns(rows: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for name, *cells in rows:
-        numbers = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
-        lines.append("  ".join([name.ljust(widths[0]), *numbers]).rstrip())
-    return "\n".join(lines)

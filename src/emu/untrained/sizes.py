@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from emu.aligned import aligned
 from emu.errors import UserError
 from emu.module import TextToImageModule
 from emu.outline import count
@@ -41,9 +42,8 @@ class Sizes:
         """A line a component, then what a picture costs."""
         rows = [("component", "class", "parameters")]
         rows += [(name, classes[name], f"{number:,}") for name, number in self.parameters.items()]
-        first, second, third = (max(map(len, column)) for column in zip(*rows, strict=True))
-        lines = [f"{name:<{first}}  {kind:<{second}}  {number:>{third}}" for name, kind, number in rows]
-        lines += ["", f"{sum(self.parameters.values()):,} parameters, {self.parameters[trained]:,} of them train"]
+        total = f"{sum(self.parameters.values()):,} parameters, {self.parameters[trained]:,} of them train"
+        lines = [*aligned(rows, left=2), "", total]
         lines += [
             f"{amount(self.picture)} a picture of {resolution} px: text {amount(self.text)}, {self.calls} calls of "
             f"{trained} of {amount(self.step)} each, decoding {amount(self.decode)}"

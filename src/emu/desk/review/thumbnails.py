@@ -13,6 +13,7 @@ from emu import files
 from emu.data.pictures import BadPicture, decode
 from emu.desk.review.pictures import HIDDEN, Candidate
 from emu.errors import UserError
+from emu.offline import webp
 
 SIDE = 360  # pixels of the longer side: sharp on a dense screen
 MAX_PIXELS = 200_000_000
@@ -25,12 +26,9 @@ def thumbnail(folder: Path, picture: Candidate) -> bytes:
     try:
         return place.read_bytes()
     except FileNotFoundError:
-        small = decoded(folder, picture, least=SIDE)
-        small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        buffer = io.BytesIO()
-        small.save(buffer, "WEBP", quality=82, method=2)
-        files.write(place, buffer.getvalue())
-        return buffer.getvalue()
+        small = webp(decoded(folder, picture, least=SIDE), SIDE)
+        files.write(place, small)
+        return small
 
 
 def whole(folder: Path, picture: Candidate) -> tuple[bytes, str]:

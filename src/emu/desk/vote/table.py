@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from emu.aligned import aligned
 from emu.desk.vote.attention import RULE, Attention, attention, kept
 from emu.desk.vote.study import Study
 from emu.desk.vote.tally import tally
@@ -37,18 +38,6 @@ def _strength(value: float, low: float | None, high: float | None) -> str:
         return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
     ends = [f"{word} {end:+.2f}" for word, end in (("above", low), ("below", high)) if end is not None]
     return f"{ends[0]} (all votes went one way)" if ends else "not known (all votes went one way, above and below it)"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _rows(title: str, models: tuple[str, str], question: str, votes: Sequence[Vote]) -> Iterator[list[str]]:
