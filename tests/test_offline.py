@@ -35,6 +35,10 @@ def page(folder: Path, name: str, *, script: str = "") -> str:
     )
 
 
+def digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
 def policy(text: str) -> str:
     return html.unescape(str(re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]))  # type: ignore[index]
 

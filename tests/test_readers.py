@@ -15,23 +15,21 @@ import torch
 from PIL import Image
 
 import mutations
-from emu import flags, folders, runs, same_set
+from emu import documents, flags, folders, runs, same_set
 from emu.cache import Cache
 from emu.checkpoints import sums_of, verify
 from emu.checkpoints.durable import write
-from emu.compare.curated import read_config as config_of_run
 from emu.compare.people import match_key, read_people
 from emu.compare.recipe import recipe
 from emu.curate import ledger, manifest
 from emu.curate.config import Funnel
-from emu.curate.config import read_config as read_funnel
 from emu.curate.curated import read_curated, read_review
 from emu.curate.decide import column
 from emu.data.prompts import load_prompts
 from emu.data.sources import Fault, read_source
 from emu.desk.review.plan import read_plan
 from emu.errors import UserError
-from emu.judges.head import read_head, write_head
+from emu.judges.head import Head, read_head, write_head
 from emu.models.loading import from_config, read_checkpoint, read_config
 from emu.quality.stopping import StopRule
 from emu.resume import changed, finished
@@ -39,7 +37,6 @@ from emu.study.outcome import read as read_outcome
 from emu.study.plan import Study
 from emu.study.processes import Job
 from emu.taste.decisions import decisions
-from emu.taste.logistic import Logistic
 from needles import make_folder
 
 CARD = {"name": "eye", "tie": 0.1}
@@ -135,6 +132,11 @@ def compared(folder: Path) -> None:
     compare([folder], out=folder / "page" / "report.html")
 
 
+def config_of(run: Path) -> None:
+    recipe(runs.read_config(run) or {})
+    changed(run, CONFIG)
+
+
 def voted(folder: Path) -> None:
     from emu.compare.pairs import read_run
 
@@ -176,9 +178,9 @@ DOCUMENTS = [
     document(runs.QUALITY, QUALITY, lambda f: (finished(f, runs.checkpoint(f, 20), RULE), run_with()(f))),
     document(runs.VOTES, VOTES, voted),
     document(runs.CONFIG, CONFIG, lambda f: from_config(read_config(f))),
-    document(f"run/{runs.CONFIG}", CONFIG, lambda f: (recipe(config_of_run(f / "run")), changed(f / "run", CONFIG))),
+    document(f"run/{runs.CONFIG}", CONFIG, lambda f: config_of(f / "run")),
     document("config.yaml", CONFIG, lambda f: flags.check([f"--config={f / 'config.yaml'}"])),
-    document("funnel.yaml", FUNNEL, lambda f: Funnel(read_funnel(f / "funnel.yaml"))),
+    document("funnel.yaml", FUNNEL, lambda f: Funnel(documents.read_mapping(f / "funnel.yaml", keys=()))),
     document("study.yaml", STUDY, lambda f: Study.read(str(f / "study.yaml"))),
     document("plan.yaml", PLAN, lambda f: read_plan(f / "plan.yaml")),
     document("review.json", REVIEW, carded),
@@ -230,6 +232,9 @@ DOCUMENTS += [
 ]
 
 
+HEAD: Any = {"embedder": "x", "identity": "y", "eye": {}, "pass": None, "held out": {}, "penalty": 1.0}
+
+
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Files that are no text, written with the real writers, once."""
@@ -238,9 +243,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     cache.put_many({"picture": {"x": torch.arange(6.0), "sound": torch.tensor(True)}})
     state = {"state_dict": {"a": torch.arange(3.0)}, "global_step": 3}
     write(state, root / "step-000003.ckpt")
-    write_head(
-        root / "taste.safetensors", Logistic(np.zeros(4), 0.5, np.zeros((4, 4)), np.eye(5), 1.0), {"embedder": "x"}
-    )
+    write_head(root / "taste.safetensors", Head(np.zeros(4), 0.5, HEAD))
     ledger.Ledger(root, "c").write(0, pa.table({"left": [1, 2], "failed": [False, True]}), {"input": "i"})
     make_folder(root, [(8, 8)])
     found = {

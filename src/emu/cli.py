@@ -11,7 +11,7 @@ import sys
 from typing import NoReturn
 
 from emu import commands, flags, signatures, trust
-from emu.errors import UserError, of_the_system, printable
+from emu.errors import UserError, closest, of_the_system, printable
 
 CONFIGURED = {
     "fit": "quality-tune a model",
@@ -82,7 +82,7 @@ def run(argv: list[str]) -> None:
     given, unknown = parser().parse_known_args(argv or ["--help"])
     if unknown:
         words = re.findall(r"--[a-z-]+", given.parser.format_help())
-        raise UserError(f"unknown {unknown[0]}" + flags.closest(unknown[0], words, otherwise="; see emu --help"))
+        raise UserError(f"unknown {unknown[0]}" + closest(unknown[0], words, otherwise="; see emu --help"))
     given.action(given)
 
 

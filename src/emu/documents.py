@@ -5,12 +5,13 @@ written. Whatever would be half read is refused instead: a key given twice, a no
 """
 
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from emu.errors import UserError
+from emu.errors import UserError, closest
 
 MOST = 100_000  # values, aliases counted each time: nine lines of aliases make a billion
 FLOAT = re.compile(
@@ -23,7 +24,7 @@ OTHERS = ("tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")  # a date st
 PLAIN = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 
 
-def read_mapping(path: Path, *, keys: str) -> dict[str, Any]:
+def read_mapping(path: Path, *, keys: Iterable[str]) -> dict[str, Any]:
     """The mapping in a YAML file. UserError: it cannot be read, or is no mapping; the message then names `keys`."""
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -31,8 +32,16 @@ def read_mapping(path: Path, *, keys: str) -> dict[str, Any]:
         raise UserError(f"{path}: cannot be read as a YAML file: {error}") from None
     document = parse(text, where=str(path))
     if not isinstance(document, dict):
-        raise UserError(f"{path}: has to be a mapping with the keys {keys}")
+        raise UserError(f"{path}: has to be a mapping with the keys {', '.join(keys)}")
     return document
+
+
+def require_known(given: Iterable[str], known: Collection[str], *, where: str) -> None:
+    """UserError, which begins with `where`, at the first key that is not known."""
+    for key in given:
+        if key not in known:
+            near = closest(key, known, otherwise=f"; it has {', '.join(known)}")
+            raise UserError(f"{where}: unknown key {key}{near}")
 
 
 def parse(text: str, *, where: str) -> Any:

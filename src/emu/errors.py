@@ -1,6 +1,8 @@
 """What a user can mend. The command line prints it as one line and leaves with exit code 2."""
 
+import difflib
 import errno
+from collections.abc import Iterable
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -16,6 +18,12 @@ def of_the_system(error: OSError, path: object = None) -> str:
     if error.errno in FULL:
         return f"{named}the disk is full; make room and run the same command again"
     return f"{named}cannot be read or written ({error.strerror}); mend that and run the same command again"
+
+
+def closest(word: str, words: Iterable[str], *, prefix: str = "", otherwise: str = "") -> str:
+    """`; did you mean X?`, or `otherwise` where nothing is near."""
+    near = difflib.get_close_matches(word, list(words), n=1)
+    return f"; did you mean {prefix}{near[0]}?" if near else otherwise
 
 
 def printable(text: str) -> str:

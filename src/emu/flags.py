@@ -3,13 +3,13 @@
 What passes here is checked again, with its types, by the parser of `emu.fit`; a model of the user's own is left to it.
 """
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from emu import documents, signatures, trust
-from emu.errors import UserError
+from emu import signatures, trust
+from emu.documents import read_mapping
+from emu.errors import UserError, closest
 
 # In a wheel the configs lie in the package, in a checkout two folders up.
 CONFIGS = [Path(__file__).parent / "configs", Path(__file__).parents[2] / "configs"]
@@ -25,12 +25,12 @@ def check(args: list[str]) -> list[str]:
     Raises UserError for a flag, or a key of a config, that no class takes.
     """
     flags = [(key, str(find_config(value)) if key == "config" else value) for key, value in pairs(args)]
-    documents = {value: read(Path(value)) for key, value in flags if key == "config"}
-    for path, document in documents.items():
+    configs = {value: read_mapping(Path(value), keys=SECTIONS) for key, value in flags if key == "config"}
+    for path, document in configs.items():
         for class_path in class_paths(document):
             trust.require(class_path, where=f"{path}:")
-    known = known_keys([*chosen_models(flags, documents)])
-    for path, document in documents.items():
+    known = known_keys([*chosen_models(flags, configs)])
+    for path, document in configs.items():
         for key in keys(document):
             require(key, known, message=f"{path}: unknown key {key}")
     for key, _ in flags:
@@ -67,11 +67,6 @@ def find_config(name: str) -> Path:
     return found
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A config as a mapping; raises UserError where it is none."""
-    return documents.read_mapping(path, keys=", ".join(SECTIONS))
-
-
 def keys(document: dict[str, Any], *, inside: str = "") -> Iterator[str]:
     """`{"data": {"root": ...}}` -> "data.root"; one level deep, two for the model's init_args."""
     for key, value in document.items():
@@ -91,9 +86,9 @@ def class_paths(document: Any) -> Iterator[str]:
         yield from class_paths(value)
 
 
-def chosen_models(flags: list[tuple[str, str]], documents: dict[str, dict[str, Any]]) -> Iterator[str]:
+def chosen_models(flags: list[tuple[str, str]], configs: dict[str, dict[str, Any]]) -> Iterator[str]:
     """The class paths that the configs and the command line name."""
-    for document in documents.values():
+    for document in configs.values():
         if isinstance(document.get("model"), dict) and "class_path" in document["model"]:
             yield str(document["model"]["class_path"])
     yield from (value for key, value in flags if key in ("model", "model.class_path"))
@@ -117,9 +112,3 @@ def require(key: str, known: set[str], *, message: str, prefix: str = "") -> Non
     if key in SECTIONS or any(".".join(parts[:n]) in known for n in range(1, len(parts) + 1)):
         return
     raise UserError(message + closest(key, sorted(known), prefix=prefix, otherwise="; see emu fit --help"))
-
-
-def closest(word: str, words: list[str], *, prefix: str = "", otherwise: str) -> str:
-    """`; did you mean X?`, or `otherwise` where nothing is near."""
-    near = difflib.get_close_matches(word, words, n=1)
-    return f"; did you mean {prefix}{near[0]}?" if near else otherwise

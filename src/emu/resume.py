@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from emu import documents, named, runs
+from emu import named, runs
 from emu.bundled import resolve
 from emu.quality.stopping import Check, StopRule
 
@@ -60,10 +60,9 @@ def changed(run: Path, config: dict[str, Any]) -> str | None:
 
 def changes(run: Path, config: dict[str, Any]) -> Iterator[Change]:
     """What matters and differs between a run's config and this one; a key that one lacks has its default there."""
-    path = run / runs.CONFIG
-    if not path.is_file():
+    document = runs.read_config(run)
+    if document is None:
         return
-    document = documents.read_mapping(path, keys="model and data")
     then, now = dict(_flat(document)), dict(_flat(config))
     for key in sorted(then.keys() | now.keys()):
         if key not in now:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from emu import files, shapes
+from emu.documents import read_mapping
 from emu.errors import UserError
 from emu.records import read_json, read_lines
 
@@ -130,6 +131,12 @@ def other_judges(first: Mapping[str, Row], second: Mapping[str, Row]) -> list[st
     return sorted(
         criterion for criterion in cards[0].keys() & cards[1].keys() if cards[0][criterion] != cards[1][criterion]
     )
+
+
+def read_config(run: Path) -> dict[str, Any] | None:
+    """What `config.yaml` says, as `emu fit` wrote it; None where there is none. UserError: no mapping in it."""
+    path = run / CONFIG
+    return read_mapping(path, keys=("model", "data")) if path.is_file() else None
 
 
 def write_quality(run: Path, quality: Row) -> None:

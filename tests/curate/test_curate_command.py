@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from emu import documents
 from emu.cli import main
-from emu.curate.config import Funnel, read_config
+from emu.curate.config import KEYS, Funnel
 from haystack import SEEN, config, folder
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "curate").glob("*.yaml"))
@@ -74,7 +75,7 @@ def test_a_bundled_config_is_a_document_that_a_funnel_is_made_of(path: Path) -> 
     text = path.read_text()
     assert f"emu curate -c curate/{path.stem} " in text
     assert max(map(len, text.splitlines())) <= 120
-    names = [step.stage.name for step in Funnel(read_config(path)).steps]
+    names = [step.stage.name for step in Funnel(documents.read_mapping(path, keys=KEYS)).steps]
     assert names[0] == "readable"
 
 

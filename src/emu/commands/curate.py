@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from emu import documents
 from emu.commands.parser import Parser
 from emu.errors import UserError
 
@@ -79,11 +80,11 @@ def upsample(given: argparse.Namespace) -> None:
 
 
 def _document(given: argparse.Namespace) -> dict[str, Any]:
-    from emu.curate.config import read_config
+    from emu.curate.config import KEYS
     from emu.flags import find_config
 
     path = find_config(given.config)
-    document = read_config(path)
+    document = documents.read_mapping(path, keys=KEYS)
     if given.budget is not None:
         if not isinstance(document.get("budget"), dict):
             raise UserError(f"--budget {given.budget}: {path} has no section budget that says by which columns")

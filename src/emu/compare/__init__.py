@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emu import files
-from emu.compare.curated import read_config
 from emu.compare.folders import are_folders, read_folders
 from emu.compare.guarding import guarded, look
 from emu.compare.headline import headline
@@ -19,6 +18,7 @@ from emu.compare.report import report
 from emu.compare.table import table
 from emu.compare.verdict import verdict
 from emu.places import without_places
+from emu.runs import read_config
 
 if TYPE_CHECKING:
     from emu.compare.judging import Bench
@@ -78,7 +78,7 @@ def compare(
     if reference:
         for paired, told in zip(read, verdicts, strict=True):
             told["sets"] = reference.measure(paired)
-    configs = [read_config(run) for run in runs]
+    configs = [read_config(run) or {} for run in runs]
     if not paths:
         verdicts, configs = without_places(verdicts), without_places(configs)
     page = report(read, verdicts, seen, votes=[said.votes for said in people], configs=configs, pairs_shown=pairs_shown)

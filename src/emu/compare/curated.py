@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from emu import documents, runs
+from emu import runs
 from emu.compare.looking import see
 from emu.errors import UserError
 from emu.guards import Training
@@ -18,17 +18,9 @@ COLUMNS = ("image_column", "text_column")  # of `CuratedData`
 MAX_PIXELS = 100_000_000
 
 
-def read_config(run: Path) -> dict[str, Any]:
-    """What `config.yaml` of a run says; empty where it was not tuned by `emu fit`."""
-    path = run / runs.CONFIG
-    if not path.exists():
-        return {}
-    return documents.read_mapping(path, keys="model and data")
-
-
 def root_of(run: Path) -> str | None:
     """The `data.root` that the run learned from, where its config names one."""
-    data = read_config(run).get("data")
+    data = (runs.read_config(run) or {}).get("data")
     root = data.get("root") if isinstance(data, dict) else None
     return str(root) if root else None
 

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emu import runs
 from emu.compare import curated
 from emu.compare.drift import drift
 from emu.compare.looking import evidence
@@ -49,5 +50,5 @@ def _training(
     if root is None:
         return why
     if root not in sets:
-        sets[root] = curated.read(root, curated.read_config(folder), embedder=embedder)
+        sets[root] = curated.read(root, runs.read_config(folder) or {}, embedder=embedder)
     return sets[root]

@@ -11,7 +11,6 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +23,8 @@ from emu.errors import UserError
 
 SHARD = 256  # pictures: what a killed worker has to do again
 VERSION = 3  # of what a shard holds: shards of another one are not gone on with
-KEYS = {"data", "fetch", "stages", "budget", "missing"}
+KEYS = ("data", "fetch", "stages", "budget", "missing")
+STEP_KEYS = ("class_path", "init_args", "at_least", "at_most", "optional")
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,7 @@ class Funnel:
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
-        if unknown := set(document) - KEYS:
-            raise UserError(f"unknown key {sorted(unknown)[0]}; a curate config has {', '.join(sorted(KEYS))}")
+        documents.require_known(document, KEYS, where="a curate config")
         self.data = named.construct(Data, document.get("data") or {}, where="data")
         self.fetch = named.construct(Fetch, document.get("fetch") or {}, where="fetch")
         steps = [_step(given) for given in document.get("stages") or []]
@@ -139,19 +138,11 @@ class Funnel:
                 raise UserError(f"{where}: column {words[0]} holds no numbers, and has neither limits nor ranks")
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """UserError: no YAML, or no mapping."""
-    return documents.read_mapping(path, keys=", ".join(sorted(KEYS)))
-
-
 def _step(given: Any) -> Step:
     if not isinstance(given, dict) or "class_path" not in given:
         raise UserError(f"stages: {given!r:.80} has no class_path, such as emu.curate.stages.Shape")
     class_path = str(given["class_path"])
-    if unknown := set(given) - {"class_path", "init_args", "at_least", "at_most", "optional"}:
-        raise UserError(
-            f"{class_path}: unknown key {sorted(unknown)[0]}; there are init_args, at_least, at_most and optional"
-        )
+    documents.require_known(given, STEP_KEYS, where=class_path)
     kind = named.find(class_path, Stage, where="stages:", like="emu.curate.stages.Shape")
     stage = named.construct(kind, given.get("init_args") or {}, where=class_path)
     least, most = (_limits(given.get(side), f"{class_path}: {side}") for side in ("at_least", "at_most"))

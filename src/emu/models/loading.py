@@ -33,7 +33,7 @@ def load_model(path: str | Path, *, architecture: str | None = None) -> TextToIm
     if architecture is not None:
         described: dict[str, Any] = {"class_path": architecture}
     elif (folder / folders.MODEL).is_file():
-        described = documents.read_mapping(folder / folders.MODEL, keys="class_path and init_args")
+        described = documents.read_mapping(folder / folders.MODEL, keys=("class_path", "init_args"))
     else:
         described = {"class_path": _architecture_of(name, where=str(path))}
     given = (described.get("init_args") or {}) | {"pretrained": str(path)}
@@ -93,13 +93,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def read_config(run: Path) -> dict[str, Any]:
     """The configuration that the run folder was made with."""
-    path = run / runs.CONFIG
-    if not path.is_file():
+    config = runs.read_config(run)
+    if config is None:
         raise UserError(
-            f"{path}: no such file; a checkpoint is read beside the config of its run, and a single-file model of "
-            "another tool is first made a folder (diffusers: from_single_file, save_pretrained)"
+            f"{run / runs.CONFIG}: no such file; a checkpoint is read beside the config of its run, and a "
+            "single-file model of another tool is first made a folder (diffusers: from_single_file, save_pretrained)"
         )
-    return documents.read_mapping(path, keys="model and data")
+    return config
 
 
 def from_config(config: dict[str, Any], *, origin: str = runs.CONFIG) -> TextToImageModule:

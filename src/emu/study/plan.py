@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from emu import flags
-from emu.errors import UserError
+from emu import documents, flags
+from emu.errors import UserError, closest
 from emu.records import fault
 
 WORLD = "{world}"  # in a value: the folder of the sets that the study draws
@@ -70,11 +70,9 @@ class Study:
         mistyped.
         """
         path = find(name)
-        document = flags.read(path)
         known = [one.name for one in fields(cls)]
-        for key in document:
-            if key not in known:
-                raise UserError(f"{path}: unknown key {key}{flags.closest(str(key), known, otherwise='')}")
+        document = documents.read_mapping(path, keys=known)
+        documents.require_known(document, known, where=str(path))
         document |= ({"base": base} if base else {}) | ({"seeds": seeds} if seeds else {})
         _require_types(path, document)
         document["set"] = {**document.get("set", {}), **(settings or {})}
@@ -96,7 +94,7 @@ class Study:
             except UserError as error:
                 raise UserError(f"{path}: arm {arm}: {error}") from None
         if self.reference is not None and self.reference not in self.arms:
-            near = flags.closest(self.reference, [*self.arms], otherwise="")
+            near = closest(self.reference, self.arms)
             raise UserError(f"{path}: reference {self.reference} is no arm{near}")
 
 

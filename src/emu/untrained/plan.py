@@ -37,10 +37,10 @@ class Plan:
 
 def read(path: Path) -> Plan:
     """Raises UserError where the config names what is not there, or leaves out what the pipeline needs."""
-    document = documents.read_mapping(path, keys=", ".join(KEYS))
-    if document.keys() != set(KEYS):
-        odd = sorted(document.keys() ^ set(KEYS))[0]
-        raise UserError(f"{path}: {'unknown' if odd in document else 'no'} key {odd}; it has {', '.join(KEYS)}")
+    document = documents.read_mapping(path, keys=KEYS)
+    documents.require_known(document, KEYS, where=str(path))
+    if absent := [key for key in KEYS if key not in document]:
+        raise UserError(f"{path}: no key {absent[0]}; it has {', '.join(KEYS)}")
     resolution, components = document["resolution"], document["components"]
     if not isinstance(resolution, int) or resolution < 1:
         raise UserError(f"{path}: resolution {resolution}: give the side of a picture in pixels")

@@ -1,6 +1,5 @@
 """The plan of a review: its passes, each with a page, how many look at a picture, and what lets a picture stay."""
 
-import difflib
 import re
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -65,7 +64,7 @@ class Plan:
 
 def read_plan(path: Path, *, guideline: Path | None = None) -> Plan:
     """The plan of a file; `guideline` replaces the text that it names. UserError for whatever is mistyped."""
-    document = documents.read_mapping(path, keys="passes and guideline")
+    document = documents.read_mapping(path, keys=("passes", "guideline"))
     if not {"passes"} <= document.keys() <= {"passes", "guideline"}:
         raise UserError(f"{path}: a plan has the keys passes, a list of them, and guideline, a text file")
     given = document["passes"]
@@ -92,10 +91,7 @@ def _pass(path: Path, number: int, given: Any) -> Pass:
     if not isinstance(given, dict):
         raise UserError(f"{where}: a mapping, with a name and a page")
     known = [one.name for one in fields(Pass)]
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            raise UserError(f"{where}: unknown key {key}{f'; did you mean {near[0]}?' if near else ''}")
+    documents.require_known(given, known, where=where)
     lists = {key: tuple(map(str, given.get(key) or ())) for key in ("reasons", "tokenizers")}
     try:
         made = Pass(**{**given, **lists})
