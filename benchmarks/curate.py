@@ -29,11 +29,11 @@ from curate_scale import scale
 from curate_truth import tables
 from curate_watched import watch
 
-from emu.curate.allocator import keep_memory
-from emu.curate.config import SHARD
+from emu.curate.funnel import SHARD, Funnel
+from emu.curate.pool import keep_memory
 from emu.curate.shards import cut
-from emu.curate.sources import read_pictures
 from emu.curate.work import Work
+from emu.data.sources import read_source
 
 HERE = Path(__file__).parent
 
@@ -87,8 +87,8 @@ def worker(given: argparse.Namespace) -> None:
     source = photographs(given.work / f"photographs-{given.pictures}", given.pictures, given.photos)
     keep_memory()
     with tempfile.TemporaryDirectory() as out:
-        work = Work(yaml.safe_load(CHEAP), Path(out))
-        shards = list(cut(read_pictures(str(source), image_column="image", text_column="text"), size=SHARD))
+        work = Work(Funnel(yaml.safe_load(CHEAP)), Path(out))
+        shards = list(cut(read_source(str(source), image_column="image", text_column="text"), size=SHARD))
         work(shards[0], lambda _: None)  # what is imported once is imported
         began = time.process_time()
         for shard in shards[1:]:

@@ -16,19 +16,21 @@ import yaml
 from curate_scale import CHEAP, rows
 
 from emu.curate import ledger, manifest, needles
-from emu.curate.config import SHARD, Funnel
-from emu.curate.counts import as_rows, count
+from emu.curate.counts import count
 from emu.curate.decide import decide
+from emu.curate.funnel import SHARD, Funnel
+from emu.curate.manifest import Footer
 from emu.curate.page import page
 from emu.curate.shards import cut
-from emu.curate.sources import read_pictures
 from emu.curate.work import Work
+from emu.curated import MANIFEST
+from emu.data.sources import read_source
 
 
 def shards(funnel: Funnel, source: Path, out: Path, number: int) -> list[Path]:
     """One shard that was measured, again and again, under the rows that it would have."""
-    work = Work(funnel.document, out)
-    work(next(cut(read_pictures(str(source), image_column="image", text_column="text"), size=SHARD)), lambda _: None)
+    work = Work(funnel, out)
+    work(next(cut(read_source(str(source), image_column="image", text_column="text"), size=SHARD)), lambda _: None)
     done = ledger.Ledger(out, funnel.sha256)
     table = pa.parquet.read_table(done.path(0))
     at = table.column_names.index("row")
@@ -57,14 +59,14 @@ def main() -> None:
 
         fates = decide(funnel, paths)
         mark("decided")
-        told = {"config": "", "source": "", "stages": as_rows(count(funnel, fates)), "told": fates.told}
-        manifest.write(out, funnel, fates, paths, told)
+        footer = Footer("", "", funnel.document, count(funnel, fates, paths), fates.notes)
+        manifest.write(out, funnel, fates, paths, footer)
         mark("manifest")
-        page(funnel, fates, paths, told)
+        page(funnel, fates, paths, footer)
         mark("page")
-        needles.write_metadata(out, manifest.kept(out / manifest.NAME))
+        needles.write_metadata(out, manifest.kept(out))
         mark("metadata")
-        size = (out / manifest.NAME).stat().st_size
+        size = (out / MANIFEST).stat().st_size
     rows_seen = len(paths) * SHARD
     seconds = time.process_time() - began
     print(f"{rows_seen:,} rows: {seconds / rows_seen * 1e6:.0f} CPU microseconds a row, {before / 1024:.0f} MB before; "

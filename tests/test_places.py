@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emu.card import write_card
 from emu.compare import compare
-from emu.curate import curate
+from emu.curate import Funnel, curate
 from emu.curate.pool import Pool
 from emu.places import without_places
 from haystack import SEEN, config, folder
@@ -64,7 +64,7 @@ def test_a_curated_folder_and_its_card(tmp_path: Path, paths: bool) -> None:
     hay = folder(tmp_path / HOME / "hay", ["good"] * 6 + ["html"])
     out = tmp_path / "needles"
     document = config(SEEN) | {"fetch": {"allow": []}}
-    curate(document, str(hay), out, engine=Pool(1), paths=paths)
+    curate(Funnel(document), str(hay), out, engine=Pool(1), paths=paths)
     write_card(out, paths=paths)
     said = words(out)
     assert "hay" in said

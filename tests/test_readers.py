@@ -21,10 +21,11 @@ from emu.checkpoints import sums_of, verify
 from emu.checkpoints.durable import write
 from emu.compare.people import match_key, read_people
 from emu.compare.recipe import recipe
-from emu.curate import ledger, manifest
-from emu.curate.config import Funnel
-from emu.curate.curated import read_curated, read_review
+from emu.curate import ledger
 from emu.curate.decide import column
+from emu.curate.folder import read_curated, read_review
+from emu.curate.funnel import Funnel
+from emu.curated import MANIFEST
 from emu.data.prompts import load_prompts
 from emu.data.sources import Fault, read_source
 from emu.desk.review.plan import read_plan
@@ -68,7 +69,8 @@ FUNNEL = {
     ],
 }
 COUNT = {"stage": "readable", "came": 1, "dropped": 0, "failed": 0, "stays": 1}
-FOOTER = {"config": "c", "source": "s", "document": FUNNEL, "stages": [COUNT], "told": {"budget": {"x": 1}}}
+NOTES = {"budget": {"x": 1}}
+FOOTER = {"config": "c", "source": "s", "document": FUNNEL, "stages": [COUNT], "notes": NOTES, "schema": 2}
 LOOKED = {"file": "0.png", "kept": True, "votes": {"wide": {"keep": 1, "reject": 0}}}
 REVIEW = {
     "pictures": [LOOKED], "guideline": {"text": "x"},
@@ -165,7 +167,7 @@ def funnelled(folder: Path) -> None:
 
     (folder / "metadata.jsonl").write_text('{"file_name": "0.png", "text": "x"}\n')
     curated = read_curated(pictured(folder))
-    section(curated)
+    section(curated.footer)
     assert curated.concepts()
     explain(folder, "row 0")
 
@@ -190,9 +192,9 @@ DOCUMENTS = [
 
 
 def cards_of_curate(folder: Path) -> Any:
-    from emu.curate import _require_same
+    from emu.curate import Job, _require_same
 
-    return _require_same(folder, Funnel(FUNNEL), "s")
+    return _require_same(folder, Job(Funnel(FUNNEL).sha256, "s"))
 
 
 def footer(folder: Path) -> None:
@@ -201,7 +203,7 @@ def footer(folder: Path) -> None:
                       "text": ["x"], "source_columns": ["{}"], "reason": [None], "sha256": ["ab" * 32],
                       "short_side": [1], "aspect": [1.0], "concept": ["dog"]})  # fmt: skip
     text = (folder / "footer.json").read_bytes()
-    path = folder / manifest.NAME
+    path = folder / MANIFEST
     pa.parquet.write_table(table.replace_schema_metadata({ledger.FOOTER: text}), path)
     funnelled(folder)
 
@@ -244,7 +246,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     state = {"state_dict": {"a": torch.arange(3.0)}, "global_step": 3}
     write(state, root / "step-000003.ckpt")
     write_head(root / "taste.safetensors", Head(np.zeros(4), 0.5, HEAD))
-    ledger.Ledger(root, "c").write(0, pa.table({"left": [1, 2], "failed": [False, True]}), {"input": "i"})
+    ledger.Ledger(root, "c").write(0, pa.table({"left": [1, 2], "failed": [False, True]}), input_sha256="i")
     make_folder(root, [(8, 8)])
     found = {
         "cache": next((root / "cache").glob("*.safetensors")),

@@ -170,47 +170,12 @@ class RunConfig(TypedDict):
     trainer: NotRequired[dict[str, Any] | None]
 
 
-class CuratedRow(TypedDict):
-    """A line of metadata.jsonl that `emu curate` wrote."""
+class Decided(TypedDict):
+    """The votes on a picture in a pass, and what the owner ruled where raters disagreed."""
 
-    file_name: str
-    text: NotRequired[str | None]
-
-
-class StageCount(TypedDict):
-    """As `emu.curate.counts.Count`."""
-
-    stage: str
-    came: int
-    dropped: int
-    failed: int
-    stays: int
-
-
-class StageConfig(TypedDict):
-    """A stage of a funnel's config."""
-
-    class_path: str
-    init_args: NotRequired[dict[str, Any] | None]
-    at_least: NotRequired[dict[str, float] | None]
-    at_most: NotRequired[dict[str, float] | None]
-
-
-class FunnelConfig(TypedDict):
-    """A funnel's config."""
-
-    stages: list[StageConfig]
-    budget: NotRequired[dict[str, Any] | None]
-
-
-class Manifest(TypedDict):
-    """The footer of manifest.parquet."""
-
-    config: str
-    source: str
-    document: FunnelConfig
-    stages: list[StageCount]
-    told: dict[str, dict[str, Any]]
+    keep: int
+    reject: int
+    ruling: NotRequired[str]
 
 
 class Looked(TypedDict):
@@ -218,21 +183,45 @@ class Looked(TypedDict):
 
     file: str
     kept: NotRequired[bool]
-    votes: NotRequired[dict[str, dict[str, int]] | None]
+    left: NotRequired[str | None]
+    votes: NotRequired[dict[str, Decided] | None]
+    caption_source: NotRequired[str | None]
 
 
 class PassCount(TypedDict):
     """A pass of review.json."""
 
+    name: NotRequired[str]
+    rule: NotRequired[str | None]
+    began: NotRequired[str | None]
+    ended: NotRequired[str | None]
+    pictures: NotRequired[int | None]
+    kept: NotRequired[int | None]
+    rejected: NotRequired[int | None]
+    open: NotRequired[int | None]
+    votes: NotRequired[int | None]
+    raters: NotRequired[int | None]
     reasons: NotRequired[dict[str, int] | None]
     alpha: NotRequired[float | None]
 
 
-class RaterCount(TypedDict):
-    """A rater and a pass of review.json."""
+RaterCount = TypedDict(  # `pass` is no name of a class's field
+    "RaterCount",
+    {
+        "rater": NotRequired[int | str],
+        "pass": NotRequired[str],
+        "looked": NotRequired[int | None],
+        "kept": NotRequired[int | None],
+        "seconds": NotRequired[float | None],
+    },
+)
 
-    rater: NotRequired[int | str]
-    seconds: NotRequired[float | None]
+
+class Guideline(TypedDict):
+    """What raters were given to read."""
+
+    sha256: NotRequired[str | None]
+    text: NotRequired[str | None]
 
 
 class Review(TypedDict):
@@ -241,4 +230,4 @@ class Review(TypedDict):
     pictures: list[Looked]
     passes: NotRequired[list[PassCount] | None]
     raters: NotRequired[list[RaterCount] | None]
-    guideline: NotRequired[dict[str, Any] | None]
+    guideline: NotRequired[Guideline | None]

@@ -13,7 +13,8 @@ import yaml
 
 from emu.card import MARK, write_card
 from emu.cli import main
-from emu.curate import curate
+from emu.curate import Funnel, curate
+from emu.curate.folder import read_curated
 from emu.curate.pool import Pool
 from emu.errors import UserError
 from haystack import SEEN, config, folder
@@ -35,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows[3] |= {"kind": "dog", "text": HOSTILE, "license": HOSTILE}
     (source / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     columns = {"columns": {"kind": "string", "license": "string"}}
-    curate(config(SHAPE, SEEN, BALANCE, data=columns), str(source), root / "out", engine=Pool(1))
+    curate(Funnel(config(SHAPE, SEEN, BALANCE, data=columns)), str(source), root / "out", engine=Pool(1))
     files = [json.loads(line)["file_name"] for line in (root / "out" / "metadata.jsonl").read_text().splitlines()]
     review(root / "out", {file: i % 2 == 0 for i, file in enumerate(files)}, guideline={"sha256": "0", "text": HOSTILE})
     write_card(root / "out")
@@ -90,6 +91,50 @@ def test_people_are_numbers_with_their_rule_reasons_and_guideline(made: Path) ->
     assert "`A picture stays where more keep than reject.`" in text
     assert "| `generalists` | `blurred` | 2 |" in text
     assert "written or corrected by people` | 5 | 100.0 %" in text
+
+
+def test_what_the_owner_ruled_where_raters_disagreed_is_no_vote(plain: Path) -> None:
+    said = review(plain, {"0.png": True})
+    said["pictures"][0]["votes"]["generalists"] = {"keep": 1, "reject": 1, "ruling": "keep"}
+    (plain / "review.json").write_text(json.dumps(said))
+    write_card(plain)
+    assert "1 rater looked at 1 picture: 1 were kept (100.0 %), 0 rejected." in (plain / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"text": "\ud800"}, "caption is not valid Unicode"),
+        ({"text": "x" * 20_001}, "caption has 20,001 characters"),
+        ({"text": ["a", 1]}, "its caption is not text"),
+        ({"file_name": "https://a.example/1.png"}, "is an address"),
+        ({"file_name": "../1.png"}, "leads out of the folder"),
+        ({"upsampled_from": {"file_name": "/etc/hostname"}}, "leads out of the folder"),
+        ({"upsampled_from": {}}, "file_name"),
+    ],
+)
+def test_a_line_that_no_fit_would_take_is_refused_and_one_without_a_caption_is_not(
+    row: dict[str, object], said: str, plain: Path
+) -> None:
+    rows = [json.loads(line) for line in (plain / "metadata.jsonl").read_text().splitlines()]
+    rows[1]["text"] = None
+    (plain / "metadata.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    assert len(read_curated(plain).rows) == 3
+    rows[2] |= row
+    (plain / "metadata.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    with pytest.raises(UserError, match=f"metadata.jsonl line 3: .*{said}.*; mend the line, or remove it"):
+        read_curated(plain)
+
+
+def test_a_folder_of_two_tables_or_half_curated_is_refused(plain: Path) -> None:
+    (plain / "metadata.csv").write_text("file_name,text\n0.png,x\n")
+    with pytest.raises(UserError, match="holds metadata.jsonl and metadata.csv; name one of them"):
+        write_card(plain)
+    (plain / "metadata.csv").unlink()
+    (plain / "metadata.jsonl").unlink()
+    (plain / ".curate").mkdir()
+    with pytest.raises(UserError, match="emu curate has not finished it"):
+        write_card(plain)
 
 
 def test_nothing_that_a_source_says_is_markup_in_the_readme(made: Path) -> None:

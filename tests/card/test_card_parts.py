@@ -10,7 +10,7 @@ from emu.card import looks, origin
 from emu.card.blocks import Table
 from emu.card.captions import script
 from emu.card.concepts import AS_BEFORE, FEW, verdict
-from emu.card.licences import counted, hub_name
+from emu.card.licences import hub_name, values
 from emu.card.markdown import block, code
 from needles import make_folder
 
@@ -45,7 +45,7 @@ def test_a_licence_has_the_hub_s_name_or_is_another(said: str, name: str) -> Non
 
 def test_a_licence_that_is_not_told_is_not_guessed() -> None:
     rows = [{"license": "MIT"}, {"license": None}, {"license": " "}, {}]
-    assert counted(rows, "license") == {"MIT": 1, "not told": 3}
+    assert values(rows, "license") == {"MIT": 1, "not known": 3}
 
 
 def test_letters_are_told_by_most_of_them() -> None:

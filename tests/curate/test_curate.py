@@ -10,11 +10,12 @@ import pytest
 
 import emu.curate
 from emu import locks
-from emu.curate import curate, ledger, manifest, needles
+from emu.curate import Funnel, curate, ledger, manifest, needles
+from emu.curate.manifest import Footer
 from emu.curate.pool import Pool
 from emu.curate.shards import cut
-from emu.curate.sources import read_pictures
 from emu.curate.stages import Readable
+from emu.curated import WORK
 from emu.data.sources import Entry, read_source
 from emu.errors import UserError
 from haystack import BROKEN, ODD, SEEN, config, folder
@@ -27,8 +28,8 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emu.curate, "SHARD", 4)
 
 
-def run(document: dict[str, Any], source: Path, out: Path, *, workers: int = 1) -> dict[str, Any]:
-    return curate(document, str(source), out, engine=Pool(workers))
+def run(document: dict[str, Any], source: Path, out: Path, *, workers: int = 1) -> Footer:
+    return curate(Funnel(document), str(source), out, engine=Pool(workers))
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -40,14 +41,14 @@ def files(out: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and ledger.FOLDER not in path.parts
+        if path.is_file() and WORK not in path.parts
     }
 
 
 def test_every_broken_file_is_named_and_no_good_one_is_lost(tmp_path: Path) -> None:
     kinds = [*BROKEN, *ODD, "good"] * 3
     source = folder(tmp_path / "hay", kinds)
-    told = run(config(SEEN), source, tmp_path / "out", workers=2)
+    footer = run(config(SEEN), source, tmp_path / "out", workers=2)
     found = rows(tmp_path / "out")
     assert [row["row"] for row in found] == list(range(len(kinds)))
     status = {(kind, row["status"]) for kind, row in zip(kinds, found, strict=True)}
@@ -55,8 +56,8 @@ def test_every_broken_file_is_named_and_no_good_one_is_lost(tmp_path: Path) -> N
     assert all(row["reason"] and row["stage"] for row in found if row["status"] == "failed")
     assert all(row["reason"] is None and row["sha256"] for row in found if row["status"] == "kept")
     counts = Counter(row["status"] for row in found)
-    assert sum(one["failed"] for one in told["stages"]) == counts["failed"] == 21
-    assert told["stages"][-1]["stays"] == counts["kept"] == 18
+    assert sum(one.failed for one in footer.stages) == counts["failed"] == 21
+    assert footer.stages[-1].stays == counts["kept"] == 18
 
 
 def test_what_comes_out_is_what_a_fit_takes(tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_limits_columns_and_classes_that_are_none_are_named(tmp_path: Path) -> N
         (config({"class_path": "emu.curate.stages.Nothing"}), "Nothing"),
         (config({"class_path": "pathlib.Path"}), "no Stage; give a class such as emu.curate.stages.Shape"),
         (config({**SHAPE, "at_least": {"short": 4}}), "no column short up to there"),
-        (config({**SHAPE, "at_least": {"short_side": "4"}}), "short_side is '4', which is no number"),
+        (config({**SHAPE, "at_least": {"short_side": "4"}}), "short_side is '4', not a number"),
         (config({**SHAPE, "init_args": {"x": 1}}), "unexpected keyword argument 'x'"),
         (config({**SHAPE, "limits": {}}), "unknown key limits"),
         (config(SHAPE, SHAPE), "two are called shape"),
@@ -179,20 +180,40 @@ def test_a_picture_that_changed_under_its_name_is_measured_again(tmp_path: Path)
     source = folder(tmp_path / "hay", ["good"] * 3)
 
     def sums() -> list[str]:
-        return [shard.sha256 for shard in cut(read_pictures(str(source)), size=2)]
+        return [shard.sha256 for shard in cut(read_source(str(source)), size=2)]
 
     before = sums()
     (source / "good-2.jpg").write_bytes((source / "good-1.jpg").read_bytes())
     assert [old == new for old, new in zip(before, sums(), strict=True)] == [True, False]
 
 
+def test_the_manifest_of_an_earlier_emu_opens_and_one_of_a_later_is_refused(tmp_path: Path) -> None:
+    source, out = folder(tmp_path / "hay", ["good"] * 5), tmp_path / "out"
+    best = {"class_path": "emu.curate.stages.Best", "init_args": {"number": 3, "by": {"mean": 1}}}
+    footer = run(config(SEEN, best), source, out)
+    assert footer.notes["best"]["last rank kept"] > 0
+    table = pq.read_table(out / "manifest.parquet")
+    said = json.loads(table.schema.metadata[ledger.FOOTER])
+    earlier = {key: value for key, value in said.items() if key not in ("schema", "notes")} | {"told": said["notes"]}
+
+    def write(document: dict[str, Any]) -> None:
+        pq.write_table(table.replace_schema_metadata({ledger.FOOTER: json.dumps(document)}), out / "manifest.parquet")
+
+    write(earlier)
+    assert manifest.read_footer(out) == footer
+    assert run(config(SEEN, best), source, out) == footer
+    write({**said, "schema": 3})
+    with pytest.raises(UserError, match=r"manifest.parquet: .*schema is 3, not 2.*; remove it, and curate again"):
+        manifest.read_footer(out)
+
+
 def test_another_spelling_of_the_source_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, out = folder(tmp_path / "hay", ["good"] * 3), tmp_path / "out"
-    told = run(config(SEEN), source, out)
+    footer = run(config(SEEN), source, out)
     (tmp_path / "link").symlink_to(source)
     monkeypatch.chdir(tmp_path)
     for spelled in ("hay", "./hay/", "link"):
-        assert curate(config(SEEN), spelled, out, engine=Pool(1)) == told
+        assert curate(Funnel(config(SEEN)), spelled, out, engine=Pool(1)) == footer
 
 
 def test_a_source_changed_since_is_not_mixed(tmp_path: Path) -> None:
@@ -201,7 +222,7 @@ def test_a_source_changed_since_is_not_mixed(tmp_path: Path) -> None:
     run(config(SEEN), source, out)
     (out / "images" / "00000001.jpg").unlink()
     (source / "good-1.jpg").write_bytes((source / "good-2.jpg").read_bytes())
-    entries = read_pictures(str(source), image_column="image", text_column="text")
+    entries = read_source(str(source), image_column="image", text_column="text")
     with pytest.raises(UserError, match=r"good-1.jpg: another file"):
-        needles.write_pictures(out, manifest.kept(out / "manifest.parquet"), entries, Readable(max_bytes=1_000_000))
+        needles.write_pictures(out, manifest.kept(out), entries, Readable(max_bytes=1_000_000))
     assert not (out / "images" / "00000001.jpg").exists()

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emu.curate import curate
+from emu.curate import Funnel, curate
 from emu.errors import UserError
 from haystack import READABLE, SEEN, Here, config, content, folder
 
@@ -18,7 +18,7 @@ STAGES = "emu.curate.stages."
 
 def said(document: dict[str, Any], source: Path, out: Path) -> str:
     with pytest.raises(UserError) as ended:
-        curate(document, str(source), out, engine=Here())
+        curate(Funnel(document), str(source), out, engine=Here())
     assert "\n" not in str(ended.value)
     return str(ended.value)
 
@@ -39,11 +39,11 @@ def stage(kind: str, **init_args: Any) -> dict[str, Any]:
         (config(stage("Borders", cut="yes please")), "cut is 'yes please', which is no bool"),
         (config(stage("Duplicates", distance=70)), "distance 70: -1 to 10"),
         (config(stage("Concepts", classes="food")), "classes is 'food', which is no"),
-        (config({"class_path": STAGES + "Shape", "init_args": [1]}), "is no mapping"),
+        (config({"class_path": STAGES + "Shape", "init_args": [1]}), "stages[1].init_args is [1], not an object"),
         (config(SEEN, budget={"by": ["meen"]}), "stage budget: no column meen"),
         (config(SEEN, budget={"by": "mean"}), "by is 'mean', which is no"),
         (config(SEEN, fetch={"per_host": 0}), "fetch.per_host: 0: more than 0"),
-        (config(SEEN, fetch={"parallel": "many"}), "parallel is 'many', which is no int"),
+        (config(SEEN, fetch={"parallel": "many"}), "fetch.parallel is 'many', not a whole number"),
         (config(SEEN, fetch={"allow": "10.0.0.0/8"}), "allow is '10.0.0.0/8'"),
         (config(SEEN, data={"columns": {"likes": "number"}}), "data.columns"),
     ],
@@ -88,7 +88,7 @@ def test_a_piece_of_parquet_that_is_damaged_costs_its_rows(tmp_path: Path, parqu
     whole = bytearray(parquet.read_bytes())
     whole[40:2000] = b"\xff" * 1960
     parquet.write_bytes(whole)
-    curate(config(SEEN), str(parquet), tmp_path / "out", engine=Here())
+    curate(Funnel(config(SEEN)), str(parquet), tmp_path / "out", engine=Here())
     rows = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
     assert [row["status"] for row in rows] == ["failed"] * 20 + ["kept"] * 20
     assert all("cannot be read" in row["reason"] for row in rows[:20])

@@ -9,7 +9,8 @@ import yaml
 
 from emu import documents
 from emu.cli import main
-from emu.curate.config import KEYS, Funnel
+from emu.curate.config import KEYS
+from emu.curate.funnel import Funnel
 from haystack import SEEN, config, folder
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "curate").glob("*.yaml"))
@@ -40,9 +41,9 @@ def test_a_budget_sets_thresholds_and_keeps_them(
 ) -> None:
     main([*typed, str(tmp_path / "out"), "--budget", "2"])
     assert "6 pictures in, 2 out" in capsys.readouterr().out
-    from emu.curate.manifest import told
+    from emu.curate.manifest import read_footer
 
-    assert set(told(tmp_path / "out")["told"]["budget"]["thresholds"]["all"]) == {"mean"}
+    assert set(read_footer(tmp_path / "out").notes["budget"]["thresholds"]["all"]) == {"mean"}
     main(["curate", "--explain", "row 0", str(tmp_path / "out")])
     assert "thresholds" in capsys.readouterr().out
 

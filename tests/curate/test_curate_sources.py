@@ -9,9 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emu.curate import curate
+from emu.curate import Funnel, curate
 from emu.curate.pool import Pool
-from emu.curate.sources import read_pictures
 from emu.data.sources import Entry, Fault, read_source
 from emu.data.sources.tables import Cursor
 from emu.errors import UserError
@@ -51,7 +50,7 @@ def make(root: Path, form: str) -> Path:
 @pytest.mark.parametrize("form", ["folder", "tar", "bytes", "struct", "paths"])
 def test_every_form_gives_the_same_pictures(tmp_path: Path, form: str) -> None:
     source = make(tmp_path / "hay", form)
-    curate(config(SEEN), str(source), tmp_path / "out", engine=Pool(1))
+    curate(Funnel(config(SEEN)), str(source), tmp_path / "out", engine=Pool(1))
     rows = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
     assert [row["text"] for row in rows] == TEXTS
     assert [(tmp_path / "out" / row["file"]).read_bytes() for row in rows] == CONTENT
@@ -71,7 +70,7 @@ def test_paths_stay_below_their_folder(tmp_path: Path) -> None:
     paths = ["../secret.jpg", str(tmp_path / "secret.jpg"), "link.jpg", "a\0.jpg", "pipe:touch x", None, "FILE://x"]
     table = pa.table({"image": paths, "text": ["a text"] * len(paths)})
     pq.write_table(table, tmp_path / "hay" / "a.parquet")
-    found = list(read_pictures(str(tmp_path / "hay"), image_column="image", text_column="text"))
+    found = list(read_source(str(tmp_path / "hay"), image_column="image", text_column="text"))
     said = [item.message.partition(": ")[2] for item in found if isinstance(item, Fault)]
     assert len(said) == len(found) == len(paths)
     assert all("out of the folder" in one for one in said[:3])
@@ -86,14 +85,14 @@ def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
     pq.write_table(pa.table({"picture": [b""], "text": ["a"]}), tmp_path / "c.parquet")
     for name, said in (("a", "cannot be read as parquet"), ("b", "holds int64"), ("c", "no column image; there are")):
         with pytest.raises(UserError, match=said):
-            list(read_pictures(str(tmp_path / f"{name}.parquet"), image_column="image", text_column="text"))
+            list(read_source(str(tmp_path / f"{name}.parquet"), image_column="image", text_column="text"))
 
 
 def test_all_captions_of_a_picture_outlive_the_funnel(tmp_path: Path) -> None:
     source = tmp_path / "hay"
     write(source, {f"{i}.jpg": CONTENT[i] for i in range(3)} | {f"{i}.txt": f"{i} a\n{i} b" for i in range(3)})
     downloaded(source, "files", good=2, failed=3)
-    curate(config(SEEN, data={"caption_lines": True}), str(source), tmp_path / "out", engine=Here())
+    curate(Funnel(config(SEEN, data={"caption_lines": True})), str(source), tmp_path / "out", engine=Here())
     rows = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
     assert [row["status"] for row in rows] == ["kept"] * 5 + ["dropped"] * 3
     assert all("failed_to_download" in row["reason"] for row in rows[5:])

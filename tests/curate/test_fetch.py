@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from emu.curate import curate
+from emu.curate import Funnel, curate
 from emu.curate.addresses import is_open, networks
 from emu.curate.fetch import Fetch, fetch
 from emu.curate.pool import Pool
@@ -216,7 +216,7 @@ def test_a_host_is_asked_for_few_at_a_time_by_all_workers_together(outer: Server
     urls = [outer.url(f"/slow={i}") for i in range(24)]
     pq.write_table(pa.table({"image": urls, "text": ["a text"] * 24}), tmp_path / "hay.parquet")
     fetching = {"allow": [f"{OPEN}/32"], "per_host": 3}
-    curate(config(SEEN, fetch=fetching), str(tmp_path / "hay.parquet"), tmp_path / "out", engine=Pool(2))
+    curate(Funnel(config(SEEN, fetch=fetching)), str(tmp_path / "hay.parquet"), tmp_path / "out", engine=Pool(2))
     assert sum(outer.hits.values()) == 24
     assert 2 <= outer.most <= 3
 
@@ -228,7 +228,7 @@ def test_a_haystack_of_addresses_is_accounted_for_and_fetched_once(
     table = {"image": urls, "text": ["a text"] * 5, "license": ["CC0"] * 5}
     pq.write_table(pa.table(table), tmp_path / "hay.parquet")
     document = config(SEEN, fetch={"allow": [f"{OPEN}/32"]}, data={"columns": {"license": "string"}})
-    curate(document, str(tmp_path / "hay.parquet"), tmp_path / "out", engine=Pool(1))
+    curate(Funnel(document), str(tmp_path / "hay.parquet"), tmp_path / "out", engine=Pool(1))
     rows = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
     assert [row["source"] for row in rows] == urls
     assert [row["status"] for row in rows] == ["kept", *["failed"] * 4]
@@ -245,4 +245,4 @@ def test_a_haystack_of_addresses_is_accounted_for_and_fetched_once(
 
 def test_a_network_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"fetch.allow: .* networks are written as"):
-        curate(config(SEEN, fetch={"allow": ["home"]}), str(tmp_path), tmp_path / "out", engine=Pool(1))
+        curate(Funnel(config(SEEN, fetch={"allow": ["home"]})), str(tmp_path), tmp_path / "out", engine=Pool(1))

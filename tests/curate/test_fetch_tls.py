@@ -16,7 +16,7 @@ import pytest
 import trustme
 from test_fetch import GOOD, INNER, MOST, OPEN, POLICY, Server, served
 
-from emu.curate import curate
+from emu.curate import Funnel, curate
 from emu.curate.fetch import Fetch, fetch
 from emu.data.pictures import BadPicture
 from haystack import SEEN, Here, config
@@ -130,7 +130,7 @@ def test_certificates_that_are_none_are_refused_once_and_named_in_the_manifest(
     pq.write_table(pa.table({"image": urls, "text": ["a text"] * 3}), tmp_path / "hay.parquet")
     document = config(SEEN, fetch={"allow": list(POLICY.allow), "retries": 2, "wait": 0.05})
     with pytest.raises(Exception, match="nothing is left, of 3 that came 3 failed"):
-        curate(document, str(tmp_path / "hay.parquet"), tmp_path / "out", engine=Here())
+        curate(Funnel(document), str(tmp_path / "hay.parquet"), tmp_path / "out", engine=Here())
     reasons = [row["reason"] for row in pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()]
     said = ("Hostname mismatch, certificate is not valid for 'other.example'", "certificate has expired", "self-signed")
     for reason, one in zip(reasons, said, strict=True):

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import emu.curate
-from emu.curate import curate
+from emu.curate import Funnel, curate
 from emu.curate.pool import Pool
 from emu.curate.stage import Row, Stage
 from emu.errors import UserError
@@ -31,7 +31,7 @@ def run(tmp_path: Path, name: str, kinds: list[str], *stages: dict[str, Any], wo
     source = tmp_path / "hay"
     if not source.exists():
         folder(source, kinds)
-    curate(config(*stages), str(source), tmp_path / name, engine=Pool(workers))
+    curate(Funnel(config(*stages)), str(source), tmp_path / name, engine=Pool(workers))
     found: list[Row] = pq.read_table(tmp_path / name / "manifest.parquet").to_pylist()
     return found
 
@@ -87,12 +87,12 @@ def test_what_waits_is_bounded_in_bytes_too(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(emu.curate.flow, "HELD", 2 * 3 * 24 * 20)  # a JPEG is scaled to that while it is decoded
     from emu.curate.shards import cut
-    from emu.curate.sources import read_pictures
     from emu.curate.work import Work
+    from emu.data.sources import read_source
 
     source = folder(tmp_path / "hay", ["good"] * 8)
-    shard = next(cut(read_pictures(str(source), image_column="image", text_column="text"), size=8))
-    Work(config(stage(batch=100)), tmp_path / "out")(shard, lambda _: None)
+    shard = next(cut(read_source(str(source), image_column="image", text_column="text"), size=8))
+    Work(Funnel(config(stage(batch=100))), tmp_path / "out")(shard, lambda _: None)
     table = pq.read_table(next((tmp_path / "out").rglob("shard-*.parquet")))
     assert {len(names.split()) for names in table["together with"].to_pylist()} == {2}
 
@@ -132,10 +132,10 @@ def test_what_the_user_can_mend_ends_the_job_and_claims_no_folder(tmp_path: Path
         if out.name == "there":
             out.mkdir()
         with pytest.raises(UserError, match="no such model"):
-            curate(config({"class_path": "test_flow.Missing"}), str(source), out, engine=Pool(1))
+            curate(Funnel(config({"class_path": "test_flow.Missing"})), str(source), out, engine=Pool(1))
     assert not (tmp_path / "out").exists()
     assert list((tmp_path / "there").iterdir()) == []
-    curate(config(stage()), str(source), tmp_path / "out", engine=Pool(1))
+    curate(Funnel(config(stage())), str(source), tmp_path / "out", engine=Pool(1))
 
 
 def test_limits_are_held_after_a_crop_too(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_limits_are_held_after_a_crop_too(tmp_path: Path) -> None:
     lines = [json.dumps({"file_name": f"{name}.png", "text": name}) for name in names]
     (source / "metadata.jsonl").write_text("\n".join(lines))
     borders = {"class_path": "emu.curate.stages.Borders", "init_args": {"cut": True}}
-    curate(config(SHAPE, borders), str(source), tmp_path / "out", engine=Pool(1))
+    curate(Funnel(config(SHAPE, borders)), str(source), tmp_path / "out", engine=Pool(1))
     found = {row["source"]: row for row in pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()}
     assert [found[f"{name}.png"]["status"] for name in names] == ["kept", "kept", "dropped"]
     assert found["small.png"]["stage"] == "shape"
@@ -174,7 +174,7 @@ def test_what_is_decided_over_all_pictures_is_decided_last(tmp_path: Path) -> No
     (source / "metadata.jsonl").write_text("\n".join(lines))
     twins = {"class_path": "emu.curate.stages.Duplicates"}
     small = {"class_path": "emu.curate.stages.Shape", "at_most": {"short_side": 100}}
-    told = curate(config(twins, small), str(source), tmp_path / "out", engine=Pool(1))
-    assert [one["stage"] for one in told["stages"]] == ["readable", "shape", "duplicates"]
+    footer = curate(Funnel(config(twins, small)), str(source), tmp_path / "out", engine=Pool(1))
+    assert [one.stage for one in footer.stages] == ["readable", "shape", "duplicates"]
     found = {row["source"]: row["stage"] for row in pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()}
     assert found == {"a.png": None, "b.png": "shape"}

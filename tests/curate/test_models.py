@@ -9,14 +9,14 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from test_stages import picture, texture
 
-from emu.curate import curate
+from emu.curate import Funnel, curate
 from emu.curate.picture import Picture
 from emu.curate.pixels import embeddings
 from emu.curate.shards import cut
-from emu.curate.sources import read_pictures
 from emu.curate.stages import Classified, Concepts, Judged, Offensive, Overlaid, SameScene, Watermark
 from emu.curate.stages.overlaid import polygon, repeats
 from emu.curate.work import Work
+from emu.data.sources import read_source
 from emu.errors import UserError
 from emu.judges.clip import Clip
 from haystack import Here, config, folder
@@ -31,7 +31,9 @@ def test_a_stage_that_lacks_its_package_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
     source = folder(tmp_path / "hay", ["good"])
     with pytest.raises(UserError, match=rf"needs {module}; pip install 'emu-quality-tuning\[{extra}\]'"):
-        curate(config({"class_path": f"emu.curate.stages.{kind}"}), str(source), tmp_path / "out", engine=Here())
+        curate(
+            Funnel(config({"class_path": f"emu.curate.stages.{kind}"})), str(source), tmp_path / "out", engine=Here()
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -75,7 +77,7 @@ def test_a_concept_s_model_that_is_not_there_ends_the_job() -> None:
 def ends(folder: Path, *stages: dict[str, Any], out: Path) -> str:
     """What the job says as it ends; DST is as it was."""
     with pytest.raises(UserError) as ended:
-        curate(config(*stages), str(folder), out, engine=Here())
+        curate(Funnel(config(*stages)), str(folder), out, engine=Here())
     assert not out.exists()
     assert "\n" not in str(ended.value)
     return str(ended.value)
@@ -198,9 +200,9 @@ def test_a_shard_s_scores_are_the_same_to_the_byte_whatever_was_measured_before_
     source = folder(tmp_path / "hay", ["good", "rotated", "html", "good", "cmyk"] * 12)
     stage = {"class_path": "emu.curate.stages.Judged", "at_least": {"appeal": 0.2},
              "init_args": {"judge": "emu.judges.world.WorldAppeal", "column": "appeal", "side": 64}}  # fmt: skip
-    shards = list(cut(read_pictures(str(source), image_column="image", text_column="text"), size=20))
+    shards = list(cut(read_source(str(source), image_column="image", text_column="text"), size=20))
     for name, order in (("one", shards), ("other", shards[::-1])):
-        work = Work(config(stage), tmp_path / name)
+        work = Work(Funnel(config(stage)), tmp_path / name)
         for shard in order:
             work(shard, lambda _: None)
     one, other = (

@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from emu.cli import main
-from emu.curate.config import Funnel
-from emu.curate.optional import without_missing
+from emu.curate.funnel import Funnel
 from emu.curate.stage import Stage
 from emu.errors import UserError
 from haystack import config, folder
@@ -32,25 +31,25 @@ BEST = {"class_path": "emu.curate.stages.Best", "init_args": {"number": 5, "by":
 
 def test_what_is_missing_is_left_out_with_what_cannot_do_without_it() -> None:
     document = config({**ABSENT, "optional": True}, SEEN, BEST, BALANCE, budget={"by": ["beauty", "mean"]})
-    found = without_missing(document)
-    assert [step.stage.name for step in Funnel(found).steps] == ["readable", "seen", "best", "budget"]
-    assert Funnel(found).steps[2].given["init_args"]["by"] == {"mean": 1}
-    assert found["budget"]["by"] == ["mean"]
-    assert set(found["missing"]) == {"absent", "balance"}
-    assert found["missing"]["absent"].startswith("needs no_such_module; pip install")
-    assert found["missing"]["balance"] == "no stage measures concept"
+    found = Funnel(document).without_missing()
+    assert [step.stage.name for step in found.steps] == ["readable", "seen", "best", "budget"]
+    assert found.steps[2].config.init_args == {"number": 5, "by": {"mean": 1}}
+    assert found.document["budget"]["by"] == ["mean"]
+    assert set(found.missing) == {"absent", "balance"}
+    assert found.missing["absent"].startswith("needs no_such_module; pip install")
+    assert found.missing["balance"] == "no stage measures concept"
 
 
 def test_what_is_not_optional_ends_the_job_and_what_is_whole_stays_as_it_is() -> None:
     with pytest.raises(UserError, match="stage absent: needs no_such_module"):
-        without_missing(config(ABSENT))
-    whole = config({**SEEN, "optional": True})
-    assert without_missing(whole) is whole
+        Funnel(config(ABSENT)).without_missing()
+    whole = Funnel(config({**SEEN, "optional": True}))
+    assert whole.without_missing() is whole
 
 
 def test_a_budget_that_has_nothing_to_cut_by_says_so() -> None:
     with pytest.raises(UserError, match="cuts by beauty"):
-        without_missing(config({**ABSENT, "optional": True}, budget={"by": ["beauty"], "number": 3}))
+        Funnel(config({**ABSENT, "optional": True}, budget={"by": ["beauty"], "number": 3})).without_missing()
 
 
 def test_the_command_says_first_what_it_does_without(tmp_path: Path, capsys: Any) -> None:
@@ -63,7 +62,7 @@ def test_the_command_says_first_what_it_does_without(tmp_path: Path, capsys: Any
 
 def test_the_papers_funnel_is_a_config_and_no_more_than_pixels_are_needed() -> None:
     document = yaml.safe_load(PAPER.read_text())
-    optional = {step.stage.name for step in Funnel(document).steps if step.optional}
+    optional = {step.stage.name for step in Funnel(document).steps if step.config.optional}
     assert optional == {
         "language",
         "offensive",

@@ -7,13 +7,13 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from emu.curate import curate
+from emu.curate import Funnel, curate
 from emu.curate.counts import table
 from emu.curate.explain import explain
+from emu.curate.manifest import Footer
 from emu.curate.pool import Pool
 from emu.errors import UserError
 from haystack import SEEN, config, folder
@@ -26,18 +26,18 @@ SHAPE = {"class_path": "emu.curate.stages.Shape", "at_least": {"short_side": 30}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Footer]:
     """Ten pictures, of which one is a copy, one broken; three stay."""
     root = tmp_path_factory.mktemp("page")
     source = folder(root / "hay", ["good"] * 8 + ["html", "good"], author=HOSTILE)
     shutil.copy(source / "good-1.jpg", source / "good-5.jpg")
     lines = (source / "metadata.jsonl").read_text().replace("a picture number 3", json.dumps(HOSTILE)[1:-1])
     (source / "metadata.jsonl").write_text(lines)
-    told = curate(config(SHAPE, SEEN, NEAR, BEST), str(source), root / "out", engine=Pool(1))
-    return root / "out", told
+    footer = curate(Funnel(config(SHAPE, SEEN, NEAR, BEST)), str(source), root / "out", engine=Pool(1))
+    return root / "out", footer
 
 
-def test_markup_from_a_source_stays_text(made: tuple[Path, dict[str, Any]]) -> None:
+def test_markup_from_a_source_stays_text(made: tuple[Path, Footer]) -> None:
     text = (made[0] / "funnel.html").read_text()
     assert "<script" not in text
     assert "<img src=x" not in text
@@ -45,7 +45,7 @@ def test_markup_from_a_source_stays_text(made: tuple[Path, dict[str, Any]]) -> N
     assert HOSTILE[:-1] in html.unescape(text)
 
 
-def test_nothing_loads_and_only_the_named_style_is_used(made: tuple[Path, dict[str, Any]]) -> None:
+def test_nothing_loads_and_only_the_named_style_is_used(made: tuple[Path, Footer]) -> None:
     text = (made[0] / "funnel.html").read_text()
     policy = html.unescape(str(re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]))  # type: ignore[index]
     (style,) = re.findall("<style>(.*?)</style>", text, re.DOTALL)
@@ -55,12 +55,12 @@ def test_nothing_loads_and_only_the_named_style_is_used(made: tuple[Path, dict[s
     assert " style=" not in text
 
 
-def test_the_figures_are_the_manifest_s(made: tuple[Path, dict[str, Any]]) -> None:
-    out, told = made
+def test_the_figures_are_the_manifest_s(made: tuple[Path, Footer]) -> None:
+    out, footer = made
     text = (out / "funnel.html").read_text()
     assert '<b class="nowrap">10</b> pictures in, <b class="nowrap">3</b> out. 1 could not be used' in text
-    for one in told["stages"]:
-        assert f"{one['came']} came, {one['dropped']} dropped, {one['failed']} failed, {one['stays']} stay" in text
+    for one in footer.stages:
+        assert f"{one.came} came, {one.dropped} dropped, {one.failed} failed, {one.stays} stay" in text
     duplicates = text.split('id="stage-4"')[1].split("</section>")[0]
     assert "the same bytes as row 1" in duplicates
     assert duplicates.count("<img") == 2 + 8  # the copy beside what stays in its place, and eight that stayed
@@ -72,7 +72,7 @@ def test_the_figures_are_the_manifest_s(made: tuple[Path, dict[str, Any]]) -> No
 
 
 @pytest.mark.parametrize("name", ["good-5.jpg", "row 5", "5"])
-def test_the_story_of_one_that_left(made: tuple[Path, dict[str, Any]], name: str) -> None:
+def test_the_story_of_one_that_left(made: tuple[Path, Footer], name: str) -> None:
     lines = explain(made[0], name)
     assert lines[0] == "row 5, good-5.jpg: dropped"
     assert "  shape: short_side 40 (at least 30); aspect 1.2 (at most 1.5)" in lines
@@ -80,14 +80,14 @@ def test_the_story_of_one_that_left(made: tuple[Path, dict[str, Any]], name: str
     assert explain(made[0], "html-8.jpg")[-1].startswith("    failed here: not a picture")
 
 
-def test_the_story_of_one_that_stayed_and_of_its_caption(made: tuple[Path, dict[str, Any]]) -> None:
+def test_the_story_of_one_that_stayed_and_of_its_caption(made: tuple[Path, Footer]) -> None:
     kept = [json.loads(line) for line in (made[0] / "metadata.jsonl").read_text().splitlines()]
     for asked in (kept[0]["file_name"], kept[0]["file_name"].split("/")[1], kept[0]["source"]):
         assert explain(made[0], asked)[-1] == f"  kept as {kept[0]['file_name']}"
     assert "\\u202e" in "\n".join(explain(made[0], "row 3"))
 
 
-def test_a_picture_that_is_not_there_or_there_twice(made: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_picture_that_is_not_there_or_there_twice(made: tuple[Path, Footer], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not in .*manifest.parquet"):
         explain(made[0], "nothing.jpg")
     sha256 = json.loads((made[0] / "metadata.jsonl").read_text().splitlines()[0])["sha256"]
@@ -97,7 +97,7 @@ def test_a_picture_that_is_not_there_or_there_twice(made: tuple[Path, dict[str, 
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_a_browser_shows_it_without_a_complaint(made: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_browser_shows_it_without_a_complaint(made: tuple[Path, Footer], tmp_path: Path) -> None:
     done = browse("--dump-dom", (made[0] / "funnel.html").as_uri(), profile=tmp_path)
     assert done.stdout.count('<section class="stage"') == 5
     assert "CONSOLE" not in done.stderr, done.stderr
@@ -107,16 +107,16 @@ def test_causes_are_counted_and_each_has_its_row_of_pictures(tmp_path: Path) -> 
     source = folder(tmp_path / "hay", ["good"] * 4 + ["html", "truncated", "truncated"])
     dark = {**SEEN, "at_least": {"mean": 124}}
     stages = [dark, {**SHAPE, "at_least": {"short_side": 40}}]
-    told = curate(config(*stages), str(source), tmp_path / "out", engine=Pool(1))
-    readable, seen, shape = told["stages"]
-    assert sum(readable["why"].values()) == readable["failed"] == 3
-    assert readable["why"]["cannot be read"] == 2
-    assert seen["why"].get("mean", 0) == seen["dropped"]
-    assert shape["why"].get("short_side", 0) == shape["dropped"]
+    footer = curate(Funnel(config(*stages)), str(source), tmp_path / "out", engine=Pool(1))
+    readable, seen, shape = footer.stages
+    assert sum(readable.why.values()) == readable.failed == 3
+    assert readable.why["cannot be read"] == 2
+    assert seen.why.get("mean", 0) == seen.dropped
+    assert shape.why.get("short_side", 0) == shape.dropped
     text = (tmp_path / "out" / "funnel.html").read_text()
     for one in (seen, shape):
-        for why, many in one["why"].items():
+        for why, many in one.why.items():
             assert f"<h4>Left for {why}, {many}</h4>" in text
     assert "left for cannot be read 2, not a picture, or none of" in text
-    lines = table(told["stages"]).splitlines()
+    lines = table(footer.stages).splitlines()
     assert "cannot be read 2" in lines[2]

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import emu.curate
-from emu.curate import curate
+from emu.curate import Funnel, curate
+from emu.curate.counts import Count
 from emu.curate.pool import RETRIES, Pool
 from emu.curate.stage import Row, Stage
 from emu.errors import UserError
@@ -65,7 +66,7 @@ def test_a_worker_that_dies_costs_at_most_the_picture(tmp_path: Path, once: bool
     kinds = [*["good"] * 3, "killer", *["good"] * 6, "killer", *["good"] * 9]
     source = folder(tmp_path / "hay", kinds)
     log = tmp_path / "log"
-    curate(config(stage("Kills", log=str(log), once=once)), str(source), tmp_path / "out", engine=Pool(2))
+    curate(Funnel(config(stage("Kills", log=str(log), once=once))), str(source), tmp_path / "out", engine=Pool(2))
     found = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
     failed = [row for row in found if row["status"] == "failed"]
     assert len(failed) == set_aside
@@ -77,10 +78,10 @@ def test_a_worker_that_dies_costs_at_most_the_picture(tmp_path: Path, once: bool
 
 def test_what_a_stage_raises_costs_the_picture_and_what_the_user_can_mend_ends_the_job(tmp_path: Path) -> None:
     source = folder(tmp_path / "hay", ["good"] * 4)
-    told = curate(config(stage("Faulty")), str(source), tmp_path / "out", engine=Pool(1))
-    counts = {"stage": "faulty", "came": 4, "dropped": 0, "failed": 1, "stays": 3}
-    assert told["stages"][-1] == {**counts, "why": {"ZeroDivisionError": 1}}
+    footer = curate(Funnel(config(stage("Faulty"))), str(source), tmp_path / "out", engine=Pool(1))
+    counted = Count("faulty", came=4, dropped=0, failed=1, stays=3, why={"ZeroDivisionError": 1})
+    assert footer.stages[-1] == counted
     found = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
     assert found[2]["reason"] == "ZeroDivisionError: of this one"
     with pytest.raises(UserError, match="no such model"):
-        curate(config(stage("Faulty", user=True)), str(source), tmp_path / "none", engine=Pool(1))
+        curate(Funnel(config(stage("Faulty", user=True))), str(source), tmp_path / "none", engine=Pool(1))

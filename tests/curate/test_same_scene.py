@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from test_selections import chosen
 from test_stages import picture, texture
 
-from emu.curate import curate
+from emu.curate import Funnel, curate
 from emu.curate.explain import explain
 from emu.curate.stages import SameScene
 from emu.curate.stages.same_scene import BLOCK, leaders
@@ -38,7 +38,7 @@ def test_the_largest_of_a_scene_stays_and_the_others_say_which_it_is() -> None:
     assert stay == [1, 2]
     assert choice.reasons[3] == "shows what row 1 shows (cosine 0.996), of rows 0, 1, 3"
     assert choice.reasons[4] == "shows what row 2 shows (cosine 0.996), of rows 2, 4"
-    assert choice.told == {"scenes shown more than once": 2, "pictures of them": 3}
+    assert choice.notes == {"scenes shown more than once": 2, "pictures of them": 3}
 
 
 def test_the_best_by_the_rule_of_the_config_stays() -> None:
@@ -121,12 +121,12 @@ def test_from_end_to_end_a_scene_s_rows_are_in_the_manifest_and_its_embedding_is
     (source / "metadata.jsonl").write_text("\n".join(lines))
     stage = {"class_path": "emu.curate.stages.SameScene",
              "init_args": {"embedder": str(clip_folder), "cosine": 0.99, "views": 2, "batch": 2}}  # fmt: skip
-    told = curate(config(stage), str(source), tmp_path / "out", engine=Here())
+    footer = curate(Funnel(config(stage)), str(source), tmp_path / "out", engine=Here())
     rows = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
     assert [row["status"] for row in rows] == ["dropped", "kept", "kept", "dropped", "dropped"]
     assert "shows what row 2 shows" in rows[0]["reason"]
     assert rows[0]["reason"].endswith("of rows 0, 2, 4")
     assert rows[3]["reason"].endswith("of rows 1, 3")
     assert "embedding" not in rows[0]
-    assert told["told"]["same scene"]["pictures of them"] == 3
+    assert footer.notes["same scene"]["pictures of them"] == 3
     assert any("of rows 1, 3" in line for line in explain(tmp_path / "out", "row 3"))

@@ -88,7 +88,7 @@ def test_quotas_take_the_best_of_each_and_tell_before_and_after() -> None:
     scores = {"concept": list("aaabbc"), "appeal": [1.0, 3.0, 2.0, 5.0, 4.0, 0.0]}
     stay, choice = chosen(Balance(1, quotas={"a": 2}, by={"appeal": 1.0}), scores)
     assert stay == [1, 2, 3, 5]
-    assert choice.told == {"before": {"a": 3, "b": 2, "c": 1}, "after": {"a": 2, "b": 1, "c": 1}}
+    assert choice.notes == {"before": {"a": 3, "b": 2, "c": 1}, "after": {"a": 2, "b": 1, "c": 1}}
     assert chosen(Balance(1), {"concept": ["a", None, "a", None]})[0] == [0, 1]
 
 
@@ -99,7 +99,7 @@ def test_a_budget_keeps_the_same_share_of_each_concept_however_it_is_scored() ->
     stay, choice = chosen(Budget(["appeal"], 90, "concept"), scores)
     assert 85 <= len(stay) <= 90
     assert sum(row < 600 for row in stay) == pytest.approx(60, abs=3)
-    thresholds = choice.told["thresholds"]
+    thresholds = choice.notes["thresholds"]
     assert thresholds["easy"]["appeal"] > 10 > 1 > thresholds["hard"]["appeal"]
     assert all(scores["appeal"][row] >= thresholds[str(concepts[row])]["appeal"] for row in stay)
 

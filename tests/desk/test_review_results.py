@@ -11,7 +11,7 @@ pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 from sqlalchemy import insert
 
 from emu.card import people
-from emu.curate.curated import read_review
+from emu.curate.folder import read_review
 from emu.data.sources import Entry, read_source
 from emu.desk.review import needles
 from emu.desk.review.needles import write_needles

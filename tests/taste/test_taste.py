@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from emu.cli import main
-from emu.curate import curate
-from emu.curate.curated import read_curated
+from emu.curate import Funnel, curate
+from emu.curate.folder import read_curated
 from emu.curate.pool import Pool
 from emu.errors import UserError
 from emu.judges.head import read_head
@@ -92,16 +92,16 @@ def test_the_head_is_a_stage_of_the_next_funnel(drawn: Path, ranked: Ranked, tmp
     head, place = drawn / "taste.safetensors", {"class_path": "emu.curate.stages.Taste"}
     stage = {**place, "init_args": {"head": str(head), "embedder": APPEAL}, "at_least": {"taste": 0.5}}
     out = tmp_path / "out"
-    curate(config(stage), str(drawn), out, engine=Pool(1))
+    curate(Funnel(config(stage)), str(drawn), out, engine=Pool(1))
     found = pq.read_table(out / "manifest.parquet", columns=["source", "taste"]).to_pylist()
     score = {row["file"]: row["score"] for row in pq.read_table(drawn / "taste.parquet").to_pylist()}
     assert {row["source"]: pytest.approx(row["taste"], abs=1e-5) for row in found} == score
     wrong = {**place, "init_args": {"head": str(head), "embedder": EYE}}
     with pytest.raises(UserError, match="was fitted with .*world-appeal, and not with"):
-        curate(config(wrong), str(drawn), tmp_path / "wrong", engine=Pool(1))
+        curate(Funnel(config(wrong)), str(drawn), tmp_path / "wrong", engine=Pool(1))
     absent = {**place, "init_args": {"head": str(tmp_path / "none"), "embedder": EYE}}
     with pytest.raises(UserError, match="cannot be read"):
-        curate(config(absent), str(drawn), tmp_path / "absent", engine=Pool(1))
+        curate(Funnel(config(absent)), str(drawn), tmp_path / "absent", engine=Pool(1))
     assert read_head(head).card["eye"]["model"] == "world-appeal"
 
 

@@ -7,18 +7,16 @@ import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from emu.card import captions, concepts, funnel, html, licences, looks, origin, people
-from emu.card.blocks import Card, Pictures, Section, Told, count
+from emu.card.blocks import Card, Pictures, Quoted, Section, count
 from emu.card.markdown import markdown
-from emu.curate.curated import Curated, read_curated, read_review
+from emu.curate.folder import Curated, read_curated, read_review
+from emu.curated import CARD, CARD_PAGE, METADATA
 from emu.errors import UserError
 from emu.files import write
-from emu.places import without_places
+from emu.shapes import Review
 
-README = "README.md"
-PAGE = "card.html"
 SHOWN = 24  # pictures, at random
 MARK = "<!-- written by emu card; sha256 of all before this line: {} -->\n"
 MARKED = re.compile(r"(.*)" + re.escape(MARK).replace(r"\{\}", "([0-9a-f]{64})") + r"\Z", re.DOTALL)
@@ -31,10 +29,10 @@ def write_card(folder: Path, *, paths: bool = False) -> list[Path]:
     Args:
         paths: keep absolute paths of the source and the config; without it their last part alone stays.
     """
-    files = [folder / README, folder / PAGE]
+    files = [folder / CARD, folder / CARD_PAGE]
     curated, review = read_curated(folder), read_review(folder)
-    if not paths:
-        curated = replace(curated, told=without_places(curated.told))
+    if curated.footer and not paths:
+        curated = replace(curated, footer=curated.footer.without_places())
     for path in files:
         _require_ours(path)
     card = make_card(curated, review)
@@ -43,7 +41,7 @@ def write_card(folder: Path, *, paths: bool = False) -> list[Path]:
     return files
 
 
-def make_card(curated: Curated, review: dict[str, Any]) -> Card:
+def make_card(curated: Curated, review: Review | None) -> Card:
     """All that is known of the folder. UserError: a picture is not there."""
     rows, folder = curated.rows, curated.folder
     files = [row["file_name"] for row in rows]
@@ -52,11 +50,11 @@ def make_card(curated: Curated, review: dict[str, Any]) -> Card:
     texts = {row["file_name"]: str(row.get("text") or "") for row in rows}
     shown = [(file, texts[file]) for file in looks.sample(files, SHOWN, seed=seed)]
     return Card(
-        title=Told(folder.resolve().name),
+        title=Quoted(folder.resolve().name),
         lead=f"{count(len(files), 'picture')} with captions, for quality-tuning a text-to-image model.",
         sections=[
             Section("Pictures", ["Drawn at random, not the best ones.", Pictures(shown)]),
-            funnel.section(curated),
+            funnel.section(curated.footer),
             people.section(review),
             concepts.section(curated),
             looks.section(folder, files, seed=seed),
@@ -101,9 +99,9 @@ def _front(curated: Curated) -> dict[str, object]:
 
 
 def _languages(curated: Curated) -> list[str]:
-    """Those that a column tells, where every value is a code that the Hub reads."""
-    told = sorted((captions.languages(curated.rows) or {}).keys() - {"not told"})
-    return told if all(re.fullmatch("[a-z]{2,3}", one) for one in told) else []
+    """By the column that has them, where every value is a code that the Hub reads."""
+    known = sorted((captions.languages(curated.rows) or {}).keys() - {"not known"})
+    return known if all(re.fullmatch("[a-z]{2,3}", one) for one in known) else []
 
 
 def _unknown(curated: Curated) -> list[str]:
@@ -112,7 +110,7 @@ def _unknown(curated: Curated) -> list[str]:
 
 def _patterns(curated: Curated) -> list[str]:
     """metadata.jsonl and its pictures, and not the manifest, which lists every picture of the source."""
-    return ["metadata.jsonl", *sorted({_pattern(row["file_name"]) for row in curated.rows})]
+    return [METADATA, *sorted({_pattern(row["file_name"]) for row in curated.rows})]
 
 
 def _pattern(file: str) -> str:

@@ -1,20 +1,21 @@
 """What a card is made of, before it is Markdown or HTML: sections of sentences, tables and pictures.
 
-A text in a `Told` comes from a source or from people and is never read as markup; all other texts are the card's own.
+A `Quoted` text comes from a source or from people and is never read as markup; all other texts are the card's own.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Told:
+class Quoted:
     """A text that somebody else wrote, as it stands."""
 
     text: str
 
 
-Cell = str | Told
+Cell = str | Quoted
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Card:
         unknown: what of the front matter is not known, a comment in it.
     """
 
-    title: Told
+    title: Quoted
     lead: str
     sections: list[Section]
     front: dict[str, object]
@@ -78,3 +79,11 @@ def share(part: int, whole: int) -> str:
 def count(number: int, noun: str) -> str:
     """`1 picture`, `2,000 pictures`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def counted(head: Cell, noun: str, counts: Counter[str], *, most: int | None = None) -> Table:
+    """How often each of others' texts occurs and its share of all, the commonest first."""
+    rows: list[list[Cell]] = [
+        [Quoted(text), f"{n:,}", share(n, counts.total())] for text, n in counts.most_common(most)
+    ]
+    return Table([head, noun, "Share"], rows, number=2)

@@ -3,12 +3,12 @@
 import re
 import unicodedata
 from collections import Counter
-from typing import Any
 
 import numpy as np
 
-from emu.card.blocks import Block, Cell, Section, Table, Told, count, share
-from emu.curate.curated import original
+from emu import shapes
+from emu.card.blocks import Block, Cell, Section, Table, count, counted
+from emu.curated import original
 from emu.data.sources.columns import Row
 
 SOURCES = {"source": "the source's own", "model": "drafted by a model", "human": "written or corrected by people"}
@@ -16,29 +16,29 @@ LANGUAGES = ("language", "lang")
 SHOWN = 20
 
 
-def section(rows: list[Row], review: dict[str, Any]) -> Section:
-    """Sources, lengths, letters, and languages where a column tells them."""
+def section(rows: list[Row], review: shapes.Review | None) -> Section:
+    """Sources, lengths, letters, and languages where a column has them."""
     texts = [row["text"] for row in rows if isinstance(row.get("text"), str)]
     blocks: list[Block] = []
     if len(texts) < len(rows):
         blocks += [f"{count(len(rows) - len(texts), 'picture')} of {len(rows):,} have no caption."]
-    blocks += [Table(["Who wrote it", "Captions", "Share"], _counted(sources(rows, review)), number=2)]
+    blocks += [counted("Who wrote it", "Captions", sources(rows, review), most=SHOWN)]
     if texts:
         lengths = [len(re.findall(r"\w+", text)) for text in texts], [len(text) for text in texts]
         heads = ["Length in", "Least", "Lower quartile", "Median", "Upper quartile", "Most"]
         units: list[list[Cell]] = [_quartiles(*one) for one in zip(("words", "characters"), lengths, strict=True)]
         alike = len(texts) - len(set(texts))
         blocks += [Table(heads, units, number=5), f"{count(alike, 'caption')} repeat another one to the letter."]
-        blocks += [Table(["Letters", "Captions", "Share"], _counted(Counter(map(script, texts))), number=2)]
+        blocks += [counted("Letters", "Captions", Counter(map(script, texts)), most=SHOWN)]
     blocks += _languages(rows)
     return Section("Captions", blocks)
 
 
-def sources(rows: list[Row], review: dict[str, Any]) -> Counter[str]:
+def sources(rows: list[Row], review: shapes.Review | None) -> Counter[str]:
     """By review.json, or by a column `caption_source`."""
-    said = {one.get("file"): one.get("caption_source") for one in review.get("pictures", [])}
+    said = {one["file"]: one.get("caption_source") for one in review["pictures"]} if review else {}
     found = [said.get(original(row)) or row.get("caption_source") for row in rows]
-    return Counter(SOURCES.get(str(one), str(one)) if one else "not told" for one in found)
+    return Counter(SOURCES.get(str(one), str(one)) if one else "not known" for one in found)
 
 
 def script(text: str) -> str:
@@ -48,20 +48,16 @@ def script(text: str) -> str:
 
 
 def languages(rows: list[Row]) -> Counter[str] | None:
-    """By a column that tells them; None without one."""
+    """By the column that has them; None without one."""
     column = next((name for name in LANGUAGES if any(name in row for row in rows)), None)
-    return None if column is None else Counter(str(row.get(column) or "not told") for row in rows)
+    return None if column is None else Counter(str(row.get(column) or "not known") for row in rows)
 
 
 def _languages(rows: list[Row]) -> list[Block]:
     found = languages(rows)
     if found is None:
-        return ["Languages are not known: no column tells them, and letters do not."]
-    return ["As the source says:", Table(["Language", "Captions", "Share"], _counted(found), number=2)]
-
-
-def _counted(counts: Counter[str]) -> list[list[Cell]]:
-    return [[Told(name), f"{n:,}", share(n, counts.total())] for name, n in counts.most_common(SHOWN)]
+        return ["Languages are not known: no column names them, and letters do not tell."]
+    return ["As the source says:", counted("Language", "Captions", found, most=SHOWN)]
 
 
 def _quartiles(unit: str, lengths: list[int]) -> list[Cell]:

@@ -5,7 +5,6 @@ stayed been drawn without a look at the concept: a share before that is outside 
 """
 
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -14,9 +13,10 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from emu import named
-from emu.card.blocks import Block, Cell, Section, Table, Told, count, share
-from emu.curate import manifest
-from emu.curate.curated import Curated
+from emu.card.blocks import Block, Cell, Quoted, Section, Table, count, counted, share
+from emu.curate.folder import Curated
+from emu.curate.manifest import groups
+from emu.curate.stage import Value
 from emu.curate.stages.judged import Judged
 from emu.statistics import simultaneous_level
 
@@ -31,7 +31,7 @@ def section(curated: Curated) -> Section:
         return Section("Concepts", ["Not known: neither manifest nor metadata has a column of concepts."])
     after = Counter(curated.concepts().values())
     before = _before(curated)
-    column = Told(curated.concept)
+    column = Quoted(curated.concept)
     blocks: list[Block] = []
     if before:
         level = simultaneous_level(len(before))
@@ -47,10 +47,7 @@ def section(curated: Curated) -> Section:
             *_moved(before, after, level),
         ]
     else:
-        rows: list[list[Cell]] = [
-            [Told(name), f"{n:,}", share(n, after.total())] for name, n in after.most_common(SHOWN)
-        ]
-        blocks += ["Shares before the funnel are not known.", Table([column, "Pictures", "Share"], rows, number=2)]
+        blocks += ["Shares before the funnel are not known.", counted(column, "Pictures", after, most=SHOWN)]
     if len(before or after) > SHOWN:
         blocks += [f"The {SHOWN} largest of {len(before or after):,} concepts."]
     return Section("Concepts", [*blocks, *_scores(curated)])
@@ -71,7 +68,7 @@ def verdict(before: int, came: int, after: int, stayed: int, *, level: float) ->
 def _row(name: str, before: Counter[str], after: Counter[str], level: float) -> list[Cell]:
     interval, said = verdict(before[name], before.total(), after[name], after.total(), level=level)
     shares = (share(before[name], before.total()), share(after[name], after.total()))
-    return [Told(name), f"{before[name]:,}", shares[0], f"{after[name]:,}", shares[1], interval, said]
+    return [Quoted(name), f"{before[name]:,}", shares[0], f"{after[name]:,}", shares[1], interval, said]
 
 
 def _moved(before: Counter[str], after: Counter[str], level: float) -> list[Block]:
@@ -81,14 +78,14 @@ def _moved(before: Counter[str], after: Counter[str], level: float) -> list[Bloc
         said = verdict(before[name], before.total(), after[name], after.total(), level=level)[1].partition(",")[0]
         if said in by:
             by[said].append(name)
-    rows: list[list[Cell]] = [[word, Told(", ".join(names)) if names else "none"] for word, names in by.items()]
+    rows: list[list[Cell]] = [[word, Quoted(", ".join(names)) if names else "none"] for word, names in by.items()]
     return ["Said of the set as against its source:", Table(["What", "Concepts"], rows)]
 
 
 def _before(curated: Curated) -> Counter[str]:
     found: Counter[str] = Counter()
     if curated.concept in curated.columns:
-        for group in manifest.groups(curated.folder / manifest.NAME):
+        for group in groups(curated.folder):
             values = pc.drop_null(group[curated.concept]).to_pylist()
             found.update(map(str, values))
     return found
@@ -96,28 +93,20 @@ def _before(curated: Curated) -> Counter[str]:
 
 def _scores(curated: Curated) -> list[Block]:
     concepts = curated.concepts()
-    names = [name for name in judged(curated.document) if name in curated.columns]
+    stages = [one for one in curated.config.stages or [] if named.leads_to(one.class_path, Judged)]
+    names = [name for one in stages if (name := str((one.init_args or {}).get("column"))) in curated.columns]
     means = {name: _means(curated.column(name), concepts) for name in names}
     counts = Counter(concepts.values())
     rows: list[list[Cell]] = [
-        [Told(concept), f"{number:,}", *(cell for name in names for cell in means[name].get(concept, ("-", "-")))]
+        [Quoted(concept), f"{number:,}", *(cell for name in names for cell in means[name].get(concept, ("-", "-")))]
         for concept, number in counts.most_common(SHOWN)
     ]
-    heads: list[Cell] = ["Concept", "Pictures", *(head for name in names for head in (Told(name), "Interval"))]
-    told = "Scores of those that stayed, in the judges' own units; means with Student's 95 % interval:"
-    return [told, Table(heads, rows, number=len(heads) - 1)] if names else []
+    heads: list[Cell] = ["Concept", "Pictures", *(head for name in names for head in (Quoted(name), "Interval"))]
+    lead = "Scores of those that stayed, in the judges' own units; means with Student's 95 % interval:"
+    return [lead, Table(heads, rows, number=len(heads) - 1)] if names else []
 
 
-def judged(document: dict[str, Any]) -> list[str]:
-    """The columns that judges gave, by the config."""
-    return [
-        str((stage.get("init_args") or {}).get("column"))
-        for stage in document.get("stages") or []
-        if named.leads_to(stage.get("class_path"), Judged)
-    ]
-
-
-def _means(scores: dict[str, Any], concepts: dict[str, str]) -> dict[str, tuple[str, str]]:
+def _means(scores: dict[str, Value], concepts: dict[str, str]) -> dict[str, tuple[str, str]]:
     """Concept -> (mean, interval), of the pictures that have a score."""
     by: dict[str, list[float]] = {}
     for file, score in scores.items():

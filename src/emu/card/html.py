@@ -3,9 +3,10 @@
 from functools import partial
 from pathlib import Path
 
-from emu.card.blocks import Card, Pictures, Table, Told, Verbatim
-from emu.card.looks import MAX_PIXELS, opener
+from emu.card.blocks import Card, Pictures, Quoted, Table, Verbatim
+from emu.card.looks import MAX_PIXELS
 from emu.data.pictures import BadPicture, decode
+from emu.data.sources.openers import File
 from emu.errors import printable
 from emu.offline import data_url, render, webp
 
@@ -17,7 +18,7 @@ LONGEST = 200  # characters of a caption
 def page(card: Card, folder: Path) -> str:
     """The HTML."""
     values = {"card": card, "thumbnail": lambda file: thumbnail(folder / file), "longest": LONGEST}
-    kinds = {"told": Told, "table": Table, "verbatim": Verbatim, "pictures": Pictures}
+    kinds = {"quoted": Quoted, "table": Table, "verbatim": Verbatim, "pictures": Pictures}
     return render(
         HERE / "card.html",
         values,
@@ -36,7 +37,7 @@ def lines(text: str) -> str:
 def thumbnail(path: Path) -> str | None:
     """A small WebP as an address of its own; None where the picture cannot be read."""
     try:
-        image = decode(opener(path), max_pixels=MAX_PIXELS, least=SIDE)
+        image = decode(File(path), max_pixels=MAX_PIXELS, least=SIDE)
     except BadPicture:
         return None
     return data_url(webp(image, SIDE))

@@ -1,13 +1,13 @@
-"""Licences as the source tells them, counted; which of them the Hub has a name for. None is guessed."""
+"""Licences as the source states them, counted; which of them the Hub has a name for. None is guessed."""
 
 import re
 from collections import Counter
 
-from emu.card.blocks import Block, Cell, Section, Table, Told, share
+from emu.card.blocks import Block, Cell, Quoted, Section, Table, counted
 from emu.data.sources.columns import Row
 
 SHOWN = 30
-UNTOLD = "not told"
+UNKNOWN = "not known"
 HUB = {
     "apache-2.0", "cc0-1.0", "mit", "odbl", "odc-by", "pddl", "unlicense",
     *(f"cc-by{kind}-{version}" for kind in ("", "-sa", "-nc", "-nc-sa") for version in ("2.0", "3.0", "4.0")),
@@ -28,26 +28,25 @@ def section(rows: list[Row]) -> Section:
         return Section("Licences", ["Not known: no column of the source speaks of a licence."])
     blocks: list[Block] = ["As the source says, which nobody has checked; emu is no lawyer."]
     for name in found:
-        counts = counted(rows, name)
-        lines: list[list[Cell]] = [[Told(one), f"{n:,}", share(n, len(rows))] for one, n in counts.most_common(SHOWN)]
-        blocks += [Table(["Column", "Values", "Not told"], [[Told(name), f"{len(counts):,}", f"{counts[UNTOLD]:,}"]])]
-        blocks += [Table(["Licence", "Pictures", "Share"], lines, number=2)]
+        counts = values(rows, name)
+        row: list[Cell] = [Quoted(name), f"{len(counts):,}", f"{counts[UNKNOWN]:,}"]
+        blocks += [Table(["Column", "Values", "Not known"], [row]), counted("Licence", "Pictures", counts, most=SHOWN)]
         if len(counts) > SHOWN:
             blocks += [f"The {SHOWN} commonest of {len(counts):,}."]
     return Section("Licences", blocks)
 
 
-def counted(rows: list[Row], column: str) -> Counter[str]:
-    """Value -> pictures; those without one as `not told`."""
-    return Counter(str(row[column]).strip() or UNTOLD if row.get(column) is not None else UNTOLD for row in rows)
+def values(rows: list[Row], column: str) -> Counter[str]:
+    """Value -> pictures; those without one as `not known`."""
+    return Counter(str(row[column]).strip() or UNKNOWN if row.get(column) is not None else UNKNOWN for row in rows)
 
 
 def front(rows: list[Row]) -> list[str]:
-    """The Hub's names of the licences: `other` for what it has no name for, `unknown` for what is not told."""
+    """The Hub's names of the licences: `other` for what it has no name for, `unknown` for what is not known."""
     found = columns(rows)
     if not found:
         return ["unknown"]
-    names = {"unknown" if value == UNTOLD else hub_name(value) for value in counted(rows, found[0])}
+    names = {"unknown" if value == UNKNOWN else hub_name(value) for value in values(rows, found[0])}
     return sorted(names)
 
 

@@ -1,9 +1,7 @@
 """How large, how elongated and how colourful the pictures are: sizes of all of them, colours of a random sample."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from io import BufferedReader
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from emu.card.blocks import Block, Cell, Section, Table, count, share
 from emu.curate.picture import reduced
 from emu.curate.stages.technical import WHOLE, colour, planar
 from emu.data.pictures import BadPicture, decode, read_size
+from emu.data.sources.openers import File
 
 MAX_PIXELS = 100_000_000
 SAMPLE = 1000  # pictures that are decoded
@@ -22,24 +21,11 @@ SHAPES = [(0.8, "upright"), (1.25, "about square")]
 COLOURS = [(15, "hardly any colour"), (45, "some colour"), (82, "colourful")]
 
 
-@dataclass(frozen=True)
-class Size:
-    """Of a picture as it is looked at, in pixels."""
-
-    height: int
-    width: int
-
-
-def opener(path: Path) -> Callable[[], BufferedReader]:
-    """What opens it."""
-    return lambda: path.open("rb")
-
-
 def section(folder: Path, files: list[str], *, seed: int) -> Section:
     """Tables of three kinds of shares."""
     sizes = [found for file in files if (found := _size(folder / file)) is not None]
-    short = Counter(_class(min(one.height, one.width), SIZES, "2,048 and more") for one in sizes)
-    shapes = Counter(_class(one.width / one.height, SHAPES, "wide") for one in sizes)
+    short = Counter(_class(min(size), SIZES, "2,048 and more") for size in sizes)
+    shapes = Counter(_class(width / height, SHAPES, "wide") for height, width in sizes)
     blocks: list[Block] = [
         f"Of {count(len(files), 'picture')}; {count(len(files) - len(sizes), 'file')} could not be read.",
         _table("Shorter side, pixels", short, [name for _, name in SIZES] + ["2,048 and more"], exact=True),
@@ -65,9 +51,10 @@ def sample(files: list[str], number: int, *, seed: int) -> list[str]:
     return [files[i] for i in sorted(chosen.tolist())]
 
 
-def _size(path: Path) -> Size | None:
+def _size(path: Path) -> tuple[int, int] | None:
+    """(height, width) as it is looked at; None where the file cannot be read."""
     try:
-        return Size(*read_size(opener(path), max_pixels=MAX_PIXELS))
+        return read_size(File(path), max_pixels=MAX_PIXELS)
     except BadPicture:
         return None
 
@@ -79,7 +66,7 @@ def _class(value: float, edges: list[tuple[int, str]] | list[tuple[float, str]],
 def _colours(folder: Path, files: list[str]) -> Iterable[str]:
     for file in files:
         try:
-            image = decode(opener(folder / file), max_pixels=MAX_PIXELS, least=WHOLE)
+            image = decode(File(folder / file), max_pixels=MAX_PIXELS, least=WHOLE)
         except BadPicture:
             continue
         yield _class(colour(planar(reduced(image, WHOLE))), COLOURS, "very colourful")

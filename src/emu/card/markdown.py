@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import yaml
 
-from emu.card.blocks import Block, Card, Cell, Pictures, Table, Told, Verbatim
+from emu.card.blocks import Block, Card, Cell, Pictures, Quoted, Table, Verbatim
 from emu.errors import printable
 
 SHOWN = 8  # pictures, in full size
@@ -70,4 +70,4 @@ def _table(table: Table) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    return code(cell.text) if isinstance(cell, Told) else cell
+    return code(cell.text) if isinstance(cell, Quoted) else cell

@@ -4,16 +4,15 @@ import hashlib
 import importlib.metadata
 import platform
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from emu import files
-from emu.card.blocks import Block, Cell, Section, Table, Told, Verbatim
-from emu.curate import manifest
-from emu.curate.curated import REVIEW, Curated
-from emu.data.sources.kinds import METADATA
+from emu.card.blocks import Block, Cell, Quoted, Section, Table, Verbatim
+from emu.curate.folder import Curated
+from emu.curated import MANIFEST, METADATA, REVIEW, UPSAMPLED_FROM
 from emu.errors import UserError
+from emu.shapes import Guideline, Review
 
 PACKAGES = ("emu-quality-tuning", "pillow", "numpy", "pyarrow")
 
@@ -31,24 +30,24 @@ def pictures_sha256(hashes: list[str]) -> str:
     return hashlib.sha256("".join(f"{one}\n" for one in sorted(hashes)).encode()).hexdigest()
 
 
-def section(curated: Curated, pictures: str, review: dict[str, Any]) -> Section:
+def section(curated: Curated, pictures: str, review: Review | None) -> Section:
     """Hashes."""
     rows: list[list[Cell]] = [["the pictures: their sha256, sorted, a line each", pictures]]
-    for name in (METADATA, manifest.NAME, REVIEW):
+    for name in (METADATA, MANIFEST, REVIEW):
         path = curated.folder / name
         rows.append([name, file_sha256(path) if path.exists() else "not there"])
-    guideline = review.get("guideline") or {}
-    rows.append(["the guideline", Told(str(guideline.get("sha256") or "not known"))])
-    rows.append(["the funnel's config", Told(str(curated.told.get("config") or "not known"))])
+    guideline: Guideline = (review.get("guideline") if review else None) or {}
+    rows.append(["the guideline", Quoted(str(guideline.get("sha256") or "not known"))])
+    rows.append(["the funnel's config", Quoted(curated.footer.config if curated.footer else "not known")])
     return Section("Hashes (sha256)", [Table(["Of", "Value"], rows)])
 
 
 def making(curated: Curated) -> Section:
     """The source, the config, upsampling, versions."""
     blocks: list[Block] = []
-    if curated.told:
-        blocks += [Table(["Source"], [[Told(str(curated.told.get("source")))]])]
-        blocks += [Verbatim("The config", yaml.safe_dump(curated.document, sort_keys=False))]
+    if footer := curated.footer:
+        blocks += [Table(["Source"], [[Quoted(footer.source)]])]
+        blocks += [Verbatim("The config", yaml.safe_dump(footer.document, sort_keys=False))]
     else:
         blocks += ["Source and config are not known: the folder has no manifest."]
     blocks += [_upsampled(curated)]
@@ -61,7 +60,7 @@ def making(curated: Curated) -> Section:
 
 
 def _upsampled(curated: Curated) -> Block:
-    made = [row["upsampled_from"] for row in curated.rows if isinstance(row.get("upsampled_from"), dict)]
+    made = [row[UPSAMPLED_FROM] for row in curated.rows if isinstance(row.get(UPSAMPLED_FROM), dict)]
     small = sum((row.get("upsample") or 1) > 1 for row in curated.rows)
     if not any("upsample" in row for row in curated.rows):
         return "No picture is known to be upsampled."
@@ -69,7 +68,7 @@ def _upsampled(curated: Curated) -> Block:
         return f"No picture is upsampled; {small:,} are marked as smaller than was asked for."
     by = {(str(one.get("upsampler")), str(one.get("upsampler_sha256") or "-")) for one in made}
     rows: list[list[Cell]] = [
-        [Told(name), Told(sha256), f"{sum(one.get('upsampler') == name for one in made):,}"]
+        [Quoted(name), Quoted(sha256), f"{sum(one.get('upsampler') == name for one in made):,}"]
         for name, sha256 in sorted(by)
     ]
     return Table(["Upsampled by", "sha256 of its weights", "Pictures"], rows, number=1)

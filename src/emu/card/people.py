@@ -1,13 +1,14 @@
 """The card's account of the people who looked: passes, raters as numbers, agreement, reasons, the guideline."""
 
-from typing import Any
+from emu.card.blocks import Block, Cell, Quoted, Section, Table, Verbatim, count, share
+from emu.shapes import Guideline, PassCount, RaterCount, Review
 
-from emu.card.blocks import Block, Cell, Section, Table, Told, Verbatim, count, share
+UNKNOWN = "not known"
 
 
-def section(review: dict[str, Any]) -> Section:
+def section(review: Review | None) -> Section:
     """From review.json; one sentence where there is none."""
-    if not review:
+    if review is None:
         return Section("The people", ["Not known whether people looked: the folder has no review.json."])
     passes, raters = review.get("passes") or [], review.get("raters") or []
     blocks: list[Block] = [_sentence(review)]
@@ -19,7 +20,7 @@ def section(review: dict[str, Any]) -> Section:
             "pictures."
         ]
     reasons: list[list[Cell]] = [
-        [Told(str(one.get("name"))), Told(str(reason)), f"{number:,}"]
+        [Quoted(str(one.get("name"))), Quoted(reason), f"{number:,}"]
         for one in passes
         for reason, number in sorted((one.get("reasons") or {}).items(), key=lambda pair: -pair[1])
     ]
@@ -28,12 +29,13 @@ def section(review: dict[str, Any]) -> Section:
     if raters:
         heads = ["Rater", "Pass", "Looked", "Kept", "Share kept", "Seconds a picture (median)"]
         blocks += [Table(heads, [_rater(one) for one in raters], number=4)]
-    return Section("The people", [*blocks, *_guideline(review.get("guideline") or {})])
+    return Section("The people", [*blocks, _guideline(review.get("guideline"))])
 
 
-def _sentence(review: dict[str, Any]) -> str:
+def _sentence(review: Review) -> str:
     raters = {one.get("rater") for one in review.get("raters") or []}
-    looked = [one for one in review["pictures"] if any(sum(votes.values()) for votes in _votes(one))]
+    votes = [(one, (one.get("votes") or {}).values()) for one in review["pictures"]]
+    looked = [one for one, cast in votes if any(each["keep"] + each["reject"] for each in cast)]
     kept = sum(bool(one.get("kept")) for one in looked)
     left = sum(not one.get("kept") and one.get("left") is not None for one in looked)
     waiting = len(looked) - kept - left
@@ -44,34 +46,28 @@ def _sentence(review: dict[str, Any]) -> str:
     )
 
 
-def _votes(picture: dict[str, Any]) -> list[dict[str, int]]:
-    return list((picture.get("votes") or {}).values())
-
-
-def _pass(one: dict[str, Any]) -> list[Cell]:
+def _pass(one: PassCount) -> list[Cell]:
     alpha = one.get("alpha")
+    figures = (one.get(key) for key in ("pictures", "kept", "rejected", "open", "votes", "raters"))
     return [
-        Told(str(one.get("name"))),
-        Told(str(one.get("rule") or "not told")),
-        Told(str(one.get("began") or "not told")),
-        Told(str(one.get("ended") or "not told")),
-        *(_figure(one.get(key)) for key in ("pictures", "kept", "rejected", "open", "votes", "raters")),
+        Quoted(str(one.get("name"))),
+        *(Quoted(str(one.get(key) or UNKNOWN)) for key in ("rule", "began", "ended")),
+        *map(_figure, figures),
         "-" if alpha is None else f"{alpha:.2f}",
     ]
 
 
-def _rater(one: dict[str, Any]) -> list[Cell]:
+def _rater(one: RaterCount) -> list[Cell]:
     looked, kept, seconds = one.get("looked"), one.get("kept"), one.get("seconds")
-    part = share(kept, looked) if isinstance(kept, int) and isinstance(looked, int) else "not told"
-    pace = "not told" if seconds is None else f"{seconds:.1f}"
-    return [Told(str(one.get("rater"))), Told(str(one.get("pass"))), _figure(looked), _figure(kept), part, pace]
+    part = UNKNOWN if kept is None or looked is None else share(kept, looked)
+    pace = UNKNOWN if seconds is None else f"{seconds:.1f}"
+    return [Quoted(str(one.get("rater"))), Quoted(str(one.get("pass"))), _figure(looked), _figure(kept), part, pace]
 
 
-def _figure(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int | float) else "not told"
+def _figure(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else UNKNOWN
 
 
-def _guideline(guideline: dict[str, Any]) -> list[Block]:
-    if not guideline.get("text"):
-        return ["The guideline that raters had is not known."]
-    return [Verbatim("The guideline that raters had", str(guideline["text"]))]
+def _guideline(guideline: Guideline | None) -> Block:
+    text = guideline.get("text") if guideline else None
+    return Verbatim("The guideline that raters had", text) if text else "The guideline that raters had is not known."

@@ -3,11 +3,15 @@
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from emu import documents
 from emu.commands.parser import Parser
+from emu.curated import PAGE
 from emu.errors import UserError
+
+if TYPE_CHECKING:
+    from emu.curate.funnel import Funnel
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -52,18 +56,17 @@ def curate(given: argparse.Namespace) -> None:
     source, out = _folders(given.folders, "SRC DST")
     if given.workers < 1:
         raise UserError(f"--workers {given.workers}: at least 1")
-    from emu.curate import PAGE, curate
+    from emu.curate import curate
     from emu.curate.counts import table
     from emu.curate.engine import make
-    from emu.curate.optional import without_missing
 
-    document = without_missing(_document(given))
-    if missing := document.get("missing"):
+    funnel = _funnel(given).without_missing()
+    if missing := funnel.missing:
         lines = [f"without {', '.join(missing)}", *(f"  {name}: {why}" for name, why in missing.items())]
         print("\n".join(lines), flush=True)
     engine = make(given.engine, workers=given.workers)
-    told = curate(document, source, Path(out), engine=engine, paths=given.paths)
-    print(f"{table(told['stages'])}\n{Path(out) / PAGE}: the funnel, for any browser")
+    footer = curate(funnel, source, Path(out), engine=engine, paths=given.paths)
+    print(f"{table(footer.stages)}\n{Path(out) / PAGE}: the funnel, for any browser")
 
 
 def upsample(given: argparse.Namespace) -> None:
@@ -79,8 +82,10 @@ def upsample(given: argparse.Namespace) -> None:
     print(table(upsample(Path(out), given.upsample, by), given.upsample))
 
 
-def _document(given: argparse.Namespace) -> dict[str, Any]:
+def _funnel(given: argparse.Namespace) -> "Funnel":
+    """The funnel of the config, with what the command line says over it."""
     from emu.curate.config import KEYS
+    from emu.curate.funnel import Funnel
     from emu.flags import find_config
 
     path = find_config(given.config)
@@ -94,7 +99,7 @@ def _document(given: argparse.Namespace) -> dict[str, Any]:
     if given.allow:
         fetching = document.get("fetch") or {}
         document["fetch"] = {**fetching, "allow": [*fetching.get("allow", []), *given.allow]}
-    return document
+    return Funnel(document)
 
 
 def _folders(given: list[str], wanted: str) -> list[str]:

@@ -22,7 +22,8 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def taste(given: argparse.Namespace) -> None:
     """Fits, ranks, and says how well the head tells decisions that it did not see."""
-    from emu.taste import TABLE, taste, told
+    from emu.curated import TASTE
+    from emu.taste import taste, told
 
     lines = told(taste(given.folder, given.embedder, name=given.name, explore=given.explore))
-    print("\n".join([*lines, f"{given.folder / TABLE}: file, score, uncertainty, order"]))
+    print("\n".join([*lines, f"{given.folder / TASTE}: file, score, uncertainty, order"]))

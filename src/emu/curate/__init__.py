@@ -3,43 +3,48 @@
 Reads pictures and captions; needs no GPU and no model but what its stages name.
 """
 
-import json
 import logging
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from emu import locks
 from emu.bundled import resolve
-from emu.curate import ledger, manifest, needles
-from emu.curate.config import SHARD, Funnel
-from emu.curate.counts import as_rows, count, require_some
-from emu.curate.decide import column, decide
+from emu.curate import ledger, needles
+from emu.curate.counts import count, require_some
+from emu.curate.decide import decide
 from emu.curate.engine import Engine
+from emu.curate.funnel import SHARD, Funnel
+from emu.curate.manifest import Footer, kept, read_footer, write
 from emu.curate.shards import Shard, cut
-from emu.curate.sources import read_pictures
 from emu.curate.stage import Choice, Selection, Stage
 from emu.curate.work import Work
-from emu.data.sources import Item
-from emu.data.sources.kinds import METADATA
+from emu.curated import MANIFEST, METADATA, PAGE, WORK
+from emu.data.sources import Item, read_source
 from emu.errors import UserError
-from emu.places import without_places
-from emu.records import read_json
+from emu.records import read_json, to_json
 
-__all__ = ["Choice", "Selection", "Stage", "curate"]
+__all__ = ["Choice", "Funnel", "Selection", "Stage", "curate"]
 
 log = logging.getLogger(__name__)
 
 RUN = "run.json"
-PAGE = "funnel.html"
 
 
-def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine, paths: bool = False) -> dict[str, Any]:
-    """Run the funnel `document` over `source` into the folder `out`; returns what the manifest's footer tells.
+@dataclass(frozen=True)
+class Job:
+    """What a folder is curated by and from: the sha256 of the config, and the source as the command line names it."""
+
+    config: str
+    source: str
+
+
+def curate(funnel: Funnel, source: str, out: Path, *, engine: Engine, paths: bool = False) -> Footer:
+    """Run a funnel over `source` into the folder `out`; returns the footer of the manifest.
 
     The same call after a kill goes on: at most one shard a worker is measured again, and what comes out is the same
     to the byte. A folder that is complete is left as it is; a warning names pictures in it that are damaged or gone.
@@ -48,19 +53,19 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine, 
         paths: keep absolute paths of source and config in the manifest and the page; else their last part alone stays.
 
     Raises:
-        UserError: the config, the source, a model or the disk; a folder made by another config or from another source.
+        UserError: the source, a model or the disk; a folder made by another config or from another source.
     """
-    funnel = Funnel(document)
     funnel.require()
-    _require_same(out, funnel, source)
+    job = Job(funnel.sha256, source)
+    _require_same(out, job)
     existed = out.exists()
     with locks.alone(out, "emu curate", name=ledger.LOCK):
         ledger.sweep(out)
-        ledger.write_durably(out / ledger.FOLDER / RUN, json.dumps(_identity(funnel, source)))
+        ledger.write_durably(out / WORK / RUN, to_json(job, indent=None))
         try:
             if not (out / METADATA).exists():
                 _run(funnel, source, out, engine, paths=paths)
-            elif damaged := needles.damaged(out, manifest.kept(out / manifest.NAME)):
+            elif damaged := needles.damaged(out, kept(out)):
                 log.warning(
                     "%s: %d pictures are gone or not as they were written, first %s; to have them made again, remove "
                     "them and %s",
@@ -70,8 +75,8 @@ def curate(document: dict[str, Any], source: str, out: Path, *, engine: Engine, 
             _leave_as_it_was(out, existed)
             raise
         for done in ("shards", "fetched", "hosts", "life"):
-            shutil.rmtree(out / ledger.FOLDER / done, ignore_errors=True)
-    return manifest.told(out)
+            shutil.rmtree(out / WORK / done, ignore_errors=True)
+    return read_footer(out)
 
 
 def _run(funnel: Funnel, source: str, out: Path, engine: Engine, *, paths: bool) -> None:
@@ -80,22 +85,17 @@ def _run(funnel: Funnel, source: str, out: Path, engine: Engine, *, paths: bool)
         raise UserError(f"{source}: holds no picture")
     fates = decide(funnel, shards)
     counts = count(funnel, fates, shards)
-    told = {
-        **_identity(funnel, source),
-        "document": funnel.document,
-        "stages": as_rows(counts),
-        "told": fates.told,
-    }
+    footer = Footer(funnel.sha256, source, funnel.document, counts, fates.notes)
     if not paths:
-        told = without_places(told)
-    manifest.write(out, funnel, fates, shards, told)
+        footer = footer.without_places()
+    write(out, funnel, fates, shards, footer)
     from emu.curate.page import page
 
-    ledger.write_durably(out / PAGE, page(funnel, fates, shards, told))
-    require_some(funnel, fates, counts, lambda name: column(shards, name))
-    kept = manifest.kept(out / manifest.NAME)
-    needles.write_pictures(out, kept, _source(funnel, source), funnel.readable)
-    needles.write_metadata(out, kept)
+    ledger.write_durably(out / PAGE, page(funnel, fates, shards, footer))
+    require_some(funnel, fates, counts, shards)
+    pictures = kept(out)
+    needles.write_pictures(out, pictures, _source(funnel, source), funnel.readable)
+    needles.write_metadata(out, pictures)
 
 
 def _measure(funnel: Funnel, source: str, out: Path, engine: Engine) -> list[Path]:
@@ -113,7 +113,7 @@ def _measure(funnel: Funnel, source: str, out: Path, engine: Engine) -> list[Pat
                 yield shard
 
     try:
-        engine.start(Work(funnel.document, out))
+        engine.start(Work(funnel, out))
         for _ in engine.map(missing()):
             bar.update(SHARD)
     finally:
@@ -123,22 +123,20 @@ def _measure(funnel: Funnel, source: str, out: Path, engine: Engine) -> list[Pat
 
 
 def _source(funnel: Funnel, source: str) -> Iterator[Item]:
+    """All that it holds, in an order that is the same at every start; pictures are to be opened in that order."""
     data = funnel.data
-    return read_pictures(source, image_column=data.image_column, text_column=data.text_column, lines=data.caption_lines)
+    columns = {"image_column": data.image_column, "text_column": data.text_column}
+    return read_source(source, **columns, lines=data.caption_lines, sequential=True)
 
 
 def _leave_as_it_was(out: Path, existed: bool) -> None:
     """What failed before anything was measured claims no folder: the config will be another one."""
-    measured = (out / ledger.FOLDER / "shards").glob("shard-*")
-    if (out / manifest.NAME).exists() or any(measured):
+    measured = (out / WORK / "shards").glob("shard-*")
+    if (out / MANIFEST).exists() or any(measured):
         return
-    shutil.rmtree(out / ledger.FOLDER)
+    shutil.rmtree(out / WORK)
     if not existed:
         out.rmdir()
-
-
-def _identity(funnel: Funnel, source: str) -> dict[str, str]:
-    return {"config": funnel.sha256, "source": source}
 
 
 def _is_same(source: str, other: str) -> bool:
@@ -146,14 +144,14 @@ def _is_same(source: str, other: str) -> bool:
     return source == other or len({os.path.realpath(Path(resolve(one)).expanduser()) for one in (source, other)}) == 1
 
 
-def _require_same(out: Path, funnel: Funnel, source: str) -> None:
-    run = out / ledger.FOLDER / RUN
+def _require_same(out: Path, job: Job) -> None:
+    run = out / WORK / RUN
     if not run.exists():
-        if out.exists() and (not out.is_dir() or any(path.name != ledger.FOLDER for path in out.iterdir())):
+        if out.exists() and (not out.is_dir() or any(path.name != WORK for path in out.iterdir())):
             raise UserError(f"{out}: holds something else; name a new folder, or an empty one")
         return
-    found = read_json(run, dict[str, str], remedy=f"remove {out}, and curate again")
-    if not _is_same(str(found.get("source")), source):
-        raise UserError(f"{out}: was curated from {found.get('source')}; name another folder, or remove this one")
-    if found.get("config") != funnel.sha256:
+    found: Job = read_json(run, Job, remedy=f"remove {out}, and curate again")
+    if not _is_same(found.source, job.source):
+        raise UserError(f"{out}: was curated from {found.source}; name another folder, or remove this one")
+    if found.config != job.config:
         raise UserError(f"{out}: was made by another config; name another folder, or remove this one")

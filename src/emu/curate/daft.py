@@ -19,15 +19,15 @@ from typing import Any
 from uuid import uuid4
 
 from emu.curate.engine import Engine
-from emu.curate.ledger import FOLDER
 from emu.curate.shards import Shard
 from emu.curate.work import Work
+from emu.curated import WORK
 from emu.errors import UserError
 
 BEAT = 2.0  # seconds between two signs of life of a worker
 SILENT = 120.0  # seconds without any after which no worker is at work
 WAVE = 16  # shards a worker between two looks at the source: they are in memory
-LIFE = f"{FOLDER}/life"
+LIFE = f"{WORK}/life"
 
 
 class Daft(Engine):
@@ -66,12 +66,12 @@ class Daft(Engine):
         while wave := list(islice(waiting, WAVE * self.workers)):
             frame = daft.from_pydict({"shard": [pickle.dumps(shard) for shard in wave]})
             frame = frame.into_partitions(len(wave)) if self.ray else frame.into_batches(1)
-            told = self._told(frame.select(measure(daft.col("shard")).alias("said")))
-            if said := next(filter(None, told["said"]), None):
+            answers = self._answers(frame.select(measure(daft.col("shard")).alias("said")))
+            if said := next(filter(None, answers), None):
                 raise UserError(said)
             yield from (shard.number for shard in wave)
 
-    def _told(self, frame: Any) -> dict[str, list[str]]:
+    def _answers(self, frame: Any) -> list[str]:
         """What the workers said. UserError where they have been silent for long."""
         answers: SimpleQueue[Any] = SimpleQueue()
         threading.Thread(target=_collect, args=(frame, answers), daemon=True).start()
@@ -88,8 +88,8 @@ class Daft(Engine):
                 continue
             if isinstance(found, BaseException):
                 raise found
-            told: dict[str, list[str]] = found
-            return told
+            said: list[str] = found["said"]
+            return said
 
     def stop(self) -> None:
         """Nothing of it outlives `map`."""

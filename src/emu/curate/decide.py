@@ -3,7 +3,7 @@
 In memory are the few columns that a stage reads and two numbers a picture; pixels are not met again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from emu.curate.config import Funnel
+from emu.curate.funnel import Funnel
 from emu.curate.stage import Selection
-from emu.curate.work import STAYED
 from emu.errors import UserError
+
+STAYED = -1
 
 
 @dataclass
@@ -27,14 +28,14 @@ class Fates:
         left: int (n,), the step at which it left, STAYED where it did not.
         failed: bool (n,), whether it left because it could not be used.
         reasons: step -> row -> why, for those that a Selection took out; the others' reasons stand in their rows.
-        told: stage -> what it said of its decision.
+        notes: stage -> what it said of its decision.
         twins: row -> the row that stays in its place.
     """
 
     left: NDArray[np.int16]
     failed: NDArray[np.bool_]
     reasons: dict[int, Mapping[int, str]] = field(default_factory=dict)
-    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     twins: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -67,7 +68,7 @@ def decide(funnel: Funnel, shards: list[Path]) -> Fates:
         fates.left[choice.leaves] = number
         fates.failed[choice.leaves] = False
         fates.reasons[number] = choice.reasons
-        fates.told[step.stage.name] = choice.told
+        fates.notes[step.stage.name] = choice.notes
         fates.twins |= choice.twins
     return fates
 
@@ -93,9 +94,3 @@ def _numpy(values: pa.ChunkedArray) -> NDArray[Any]:
         values = values.fill_null(0)  # as floats, the last bits of a hash would be gone
     array: NDArray[Any] = values.to_numpy()
     return array
-
-
-def tables(shards: list[Path]) -> Iterator[pa.Table]:
-    """The shards, one at a time."""
-    for path in shards:
-        yield read(path)

@@ -1,15 +1,15 @@
-"""The whole story of one picture, told from the manifest alone."""
+"""The whole story of one picture, from the manifest alone."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from emu.curate import manifest
-from emu.curate.config import Funnel, Step
-from emu.curate.stage import Row
+from emu.curate.funnel import Funnel, Step
+from emu.curate.manifest import Footer, groups, read_footer
+from emu.curated import MANIFEST
+from emu.data.sources.columns import Row
 from emu.errors import UserError, printable
 
 FEWEST = 6  # characters of a sha256 that name a picture
@@ -23,14 +23,14 @@ def explain(out: Path, picture: str) -> list[str]:
     sha256.
     UserError: there is none, or more than one.
     """
-    told = manifest.told(out)
-    found = [row for group in manifest.groups(out / manifest.NAME) for row in _matching(group, picture)]
+    footer = read_footer(out)
+    found = [row for group in groups(out) for row in _matching(group, picture)]
     if not found:
-        raise UserError(f"--explain {picture}: not in {out / manifest.NAME}; give a name, a file, a row or a sha256")
+        raise UserError(f"--explain {picture}: not in {out / MANIFEST}; give a name, a file, a row or a sha256")
     if len(found) > 1:
         which = ", ".join(f"row {row['row']}" for row in found[:5])
         raise UserError(f"--explain {picture}: {len(found)} pictures are called so; give one of {which}")
-    return [indent + printable(text) for indent, text in _story(Funnel(told["document"]), told, found[0])]
+    return [indent + printable(text) for indent, text in _story(Funnel(footer.document), footer, found[0])]
 
 
 def _matching(group: pa.Table, picture: str) -> list[Row]:
@@ -51,15 +51,15 @@ def _matching(group: pa.Table, picture: str) -> list[Row]:
     return rows
 
 
-def _story(funnel: Funnel, told: dict[str, Any], row: Row) -> Iterator[tuple[str, str]]:
+def _story(funnel: Funnel, footer: Footer, row: Row) -> Iterator[tuple[str, str]]:
     yield "", f"row {row['row']}, {row['source']}: {row['status']}"
     yield "  ", f"caption: {row['text']}"
     yield "  ", f"the source says: {row['source_columns']}"
     for step in funnel.steps:
         here = step.stage.name == row["stage"]
         yield "  ", f"{step.stage.name}: {_measured(step, row)}"
-        if step.stage.name in told["told"] and told["told"][step.stage.name]:
-            yield "    ", f"over all pictures: {told['told'][step.stage.name]}"
+        if notes := footer.notes.get(step.stage.name):
+            yield "    ", f"over all pictures: {notes}"
         if here:
             yield "    ", f"{row['status']} here: {row['reason']}"
             return
@@ -67,13 +67,13 @@ def _story(funnel: Funnel, told: dict[str, Any], row: Row) -> Iterator[tuple[str
 
 
 def _measured(step: Step, row: Row) -> str:
-    parts = []
-    for name in dict.fromkeys((*step.stage.columns, *step.at_least, *step.at_most)):
+    parts, least, most = [], step.config.at_least or {}, step.config.at_most or {}
+    for name in dict.fromkeys((*step.stage.columns, *step.limited)):
         if name not in row:  # an embedding, which no one reads
             continue
         value = row[name]
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-        asked = [f"at least {step.at_least[name]:g}"] if name in step.at_least else []
-        asked += [f"at most {step.at_most[name]:g}"] if name in step.at_most else []
+        asked = [f"at least {least[name]:g}"] if name in least else []
+        asked += [f"at most {most[name]:g}"] if name in most else []
         parts.append(f"{name} {shown}" + (f" ({', '.join(asked)})" if asked else ""))
     return "; ".join(parts) or "reads what is there"

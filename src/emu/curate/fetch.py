@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Fetch:
         retries: after failures that may pass, each after twice the wait of the one before.
         wait: seconds before the first of them.
         allow: networks that are not public and may be fetched from, such as 10.1.0.0/16.
-        user_agent: what servers are told; say who you are.
+        user_agent: by which servers know you; say who you are.
     """
 
     parallel: int = 16
@@ -50,7 +50,7 @@ class Fetch:
     deadline: float = 60
     retries: int = 2
     wait: float = 1
-    allow: Sequence[str] = ()
+    allow: tuple[str, ...] = ()
     user_agent: str = "emu-curate"
 
     def __post_init__(self) -> None:
@@ -143,14 +143,14 @@ def _answer(response: http.client.HTTPResponse, max_bytes: int) -> bytes | str:
     asked = {word.strip().lower() for word in response.headers.get("X-Robots-Tag", "").split(",")}
     if refused := sorted(asked.intersection(NO_LEARNING)):
         raise BadPicture(f"its owner says {refused[0]} (X-Robots-Tag)")
-    told = int(response.headers.get("Content-Length") or 0)
+    promised = int(response.headers.get("Content-Length") or 0)
     content = bytearray()
-    while told <= max_bytes >= len(content) and (chunk := response.read(CHUNK)):
+    while promised <= max_bytes >= len(content) and (chunk := response.read(CHUNK)):
         content += chunk
-    if max(told, len(content)) > max_bytes:
+    if max(promised, len(content)) > max_bytes:
         raise BadPicture(f"longer than {max_bytes:,} bytes")
-    if len(content) < told:
-        raise Busy(f"cut off after {len(content):,} of {told:,} bytes")
+    if len(content) < promised:
+        raise Busy(f"cut off after {len(content):,} of {promised:,} bytes")
     return bytes(content)
 
 

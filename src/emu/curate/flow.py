@@ -8,10 +8,9 @@ which may depend on who is measured together, do not depend on kills, on the eng
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from emu.curate.config import Funnel
-from emu.curate.picture import Picture
+from emu.curate.funnel import Funnel
+from emu.curate.picture import THUMBNAIL, Picture
 from emu.curate.stage import Row, Stage
-from emu.curate.thumbnails import SIDE
 from emu.data.pictures import BadPicture
 from emu.errors import UserError
 
@@ -21,11 +20,17 @@ Tell = Callable[[Sequence[int]], None]
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a picture has failed: at which step it is told."""
+class Left:
+    """Where and why a picture left: what `failed` could not be used."""
 
     step: int
     reason: str
+    failed: bool = False
+
+    @property
+    def columns(self) -> Row:
+        """For its row."""
+        return {"left": self.step, "failed": self.failed, "reason": self.reason}
 
 
 @dataclass
@@ -35,8 +40,14 @@ class Passenger:
     index: int
     picture: Picture
     row: Row
+    left: Left | None = None
     held: int = 0  # bytes, while it waits
     cut: tuple[int, int] | None = None  # what is left of it, as far as the stages behind it know
+
+    def leave(self, left: Left) -> None:
+        """It goes no further."""
+        self.left = left
+        self.row |= left.columns
 
 
 class Flow:
@@ -78,9 +89,9 @@ class Flow:
     def _wait(self, one: Passenger, number: int) -> None:
         later = {step.stage.side for step in self.steps[number:] if step.stage.side is not None}
         try:
-            one.held = one.picture.shrink({SIDE, *later})
+            one.held = one.picture.shrink({THUMBNAIL, *later})
         except BadPicture as reason:
-            one.row |= failed(0, str(reason))
+            one.leave(Left(0, str(reason), failed=True))
             return
         queue = self.queues[number]
         queue.append(one)
@@ -97,7 +108,7 @@ class Flow:
                 self.tell([one.index])
                 self._go(one, number + 1)
 
-    def _together(self, stage: Stage, pictures: list[Passenger], number: int) -> list[Row | Failure]:
+    def _together(self, stage: Stage, pictures: list[Passenger], number: int) -> list[Row | Left]:
         try:
             rows = stage.measure_many([one.picture for one in pictures])
             assert len(rows) == len(pictures), f"{stage.name}: {len(rows)} rows of {len(pictures)} pictures"
@@ -108,20 +119,20 @@ class Flow:
             return [self._measured(stage, one, number) for one in pictures]
 
     @staticmethod
-    def _measured(stage: Stage, one: Passenger, number: int) -> Row | Failure:
+    def _measured(stage: Stage, one: Passenger, number: int) -> Row | Left:
         try:
             return stage.measure(one.picture)
         except BadPicture as reason:  # met by the first stage that looks at pixels, and a matter of the file
-            return Failure(0, str(reason))
+            return Left(0, str(reason), failed=True)
         except UserError:
             raise
         except Exception as error:  # of this picture, whatever it is: it costs one row
-            return Failure(number, f"{type(error).__name__}: {error}")
+            return Left(number, f"{type(error).__name__}: {error}", failed=True)
 
-    def _take(self, one: Passenger, number: int, found: Row | Failure) -> bool:
+    def _take(self, one: Passenger, number: int, found: Row | Left) -> bool:
         """What a step found goes into the row; whether the picture stays."""
-        if isinstance(found, Failure):
-            one.row |= failed(found.step, found.reason)
+        if isinstance(found, Left):
+            one.leave(found)
             if found.step:
                 self.leave(one)
             return False
@@ -129,7 +140,7 @@ class Flow:
         verdict = self.steps[number].verdict(one.row)
         if verdict is not None:
             cut = f" once cut to {one.cut[0]} x {one.cut[1]}" if one.cut else ""
-            one.row |= {"left": number, "reason": verdict + cut}
+            one.leave(Left(number, verdict + cut))
             self.leave(one)
             return False
         return one.picture.cut == one.cut or self._meets_earlier_limits(one, number)
@@ -139,8 +150,3 @@ class Flow:
         one.cut = one.picture.cut
         earlier = enumerate(self.steps[:number])
         return all(self._take(one, place, self._measured(step.stage, one, place)) for place, step in earlier)
-
-
-def failed(number: int, reason: str) -> Row:
-    """How a row says that its picture could not be used."""
-    return {"left": number, "failed": True, "reason": reason}

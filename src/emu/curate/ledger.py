@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emu import files
+from emu.curated import IMAGES, UPSAMPLED, WORK
 from emu.errors import UserError, of_the_system
 from emu.records import parse
 
-FOLDER = ".curate"
-LOCK = f"{FOLDER}/lock"
+LOCK = f"{WORK}/lock"
 FOOTER = b"emu"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the footer of a shard's file says: the sha256 of the config and of the input, and how many there are."""
+
+    config: str
+    input: str
+    pictures: int
+    failed: int
 
 
 class Ledger:
     """The shards of one curated folder."""
 
     def __init__(self, out: Path, config: str) -> None:
-        self.folder, self.config = out / FOLDER / "shards", config
+        self.folder, self.config = out / WORK / "shards", config
 
     def path(self, number: int) -> Path:
         return self.folder / f"shard-{number:06d}.parquet"
@@ -35,44 +46,41 @@ class Ledger:
     def done(self, number: int, input_sha256: str) -> bool:
         """Whether this very shard has been measured by this very config."""
         try:
-            told = footer(self.path(number))
+            found = footer(self.path(number))
         except (OSError, pa.ArrowException, UserError):  # absent, or damaged on disk: measured again
             return False
-        return bool((told.get("config"), told.get("input")) == (self.config, input_sha256))
+        return bool((found.get("config"), found.get("input")) == (self.config, input_sha256))
 
-    def write(self, number: int, table: pa.Table, told: dict[str, Any]) -> None:
+    def write(self, number: int, table: pa.Table, *, input_sha256: str) -> None:
         """UserError where the disk is full or cannot be written to; no half file is left."""
-        write_table(self.path(number), table, {**told, "config": self.config})
+        failed = sum(table.column("failed").to_pylist())
+        measured = marked(table, Measured(self.config, input_sha256, len(table), failed))
+        buffer = io.BytesIO()
+        pq.write_table(measured, buffer, compression="zstd", write_page_checksum=True)
+        write_durably(self.path(number), buffer.getvalue())
 
 
 def kept_file(out: Path, sha256: str) -> Path:
     """Where a picture that was fetched lies until the curated folder is written."""
-    return out / FOLDER / "fetched" / sha256[:2] / sha256
+    return out / WORK / "fetched" / sha256[:2] / sha256
 
 
 def write_kept(out: Path, sha256: str, content: bytes) -> None:
     """Keep what was fetched."""
     path = kept_file(out, sha256)
     if not path.exists():
-        with told_of_the_disk(path):
+        with user_error(path):
             files.write(path, content)
 
 
-def write_table(path: Path, table: pa.Table, told: dict[str, Any]) -> None:
-    """A parquet file with `told` in its footer, whole or not there."""
-    buffer = io.BytesIO()
-    pq.write_table(marked(table, told), buffer, compression="zstd", write_page_checksum=True)
-    write_durably(path, buffer.getvalue())
-
-
 def write_durably(path: Path, content: bytes | str) -> None:
-    """Beside, synced, renamed. UserError where the disk does not take it."""
-    with told_of_the_disk(path):
+    """Whole, and on the disk. UserError where the disk does not take it."""
+    with user_error(path):
         files.write(path, content, durable=True)
 
 
 @contextmanager
-def told_of_the_disk(path: Path) -> Iterator[None]:
+def user_error(path: Path) -> Iterator[None]:
     """What the system says of a file that cannot be written, as one line that says what to do."""
     try:
         yield
@@ -82,19 +90,19 @@ def told_of_the_disk(path: Path) -> Iterator[None]:
 
 def sweep(out: Path) -> None:
     """Remove what jobs that were killed had half written, wherever it lies in a curated folder."""
-    for pattern in ("images", "upsampled", FOLDER, f"{FOLDER}/shards", f"{FOLDER}/fetched/*"):
+    for pattern in (IMAGES, UPSAMPLED, WORK, f"{WORK}/shards", f"{WORK}/fetched/*"):
         for folder in out.glob(pattern):
             files.sweep(folder)
     files.sweep(out)
 
 
-def marked(table: pa.Table, told: dict[str, Any]) -> pa.Table:
-    """A table that carries `told`."""
-    return table.replace_schema_metadata({FOOTER: json.dumps(told, sort_keys=True).encode()})
+def marked(table: pa.Table, said: Any) -> pa.Table:
+    """A table whose footer says what a dataclass does."""
+    return table.replace_schema_metadata({FOOTER: json.dumps(asdict(said), sort_keys=True).encode()})
 
 
 def footer(path: Path) -> dict[str, Any]:
-    """What a file's footer tells; empty where it is none of ours."""
+    """What a file's footer says, not checked; empty where it is none of ours. UserError: it is no JSON."""
     metadata = pq.read_schema(path).metadata or {}
-    told: dict[str, Any] = parse(metadata.get(FOOTER, b"{}"), dict[str, Any], where=str(path), remedy="remove it")
-    return told
+    found: dict[str, Any] = parse(metadata.get(FOOTER, b"{}"), dict[str, Any], where=str(path), remedy="remove it")
+    return found

@@ -4,40 +4,107 @@
 kept, every score, the source's own columns; in the footer the config, the counts and what the thresholds became.
 """
 
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from emu import files, shapes
+from emu import files
 from emu.curate import ledger
-from emu.curate.config import Funnel
-from emu.curate.decide import Fates, tables
-from emu.curate.stage import Row
-from emu.curate.work import STAYED
-from emu.data.sources.kinds import METADATA
-from emu.errors import UserError
-from emu.records import fault
+from emu.curate.config import Config
+from emu.curate.counts import Count
+from emu.curate.decide import STAYED, Fates, read
+from emu.curate.funnel import Funnel
+from emu.curate.ledger import user_error
+from emu.curated import IMAGES, MANIFEST, METADATA
+from emu.errors import UserError, printable
+from emu.places import without_places
+from emu.records import build, fault
 
-NAME = "manifest.parquet"
-IMAGES = "images"
 GROUP = 4096  # rows of a row group at least: the writer keeps a note of every column of every group to its end
 EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}  # the other formats are their own
 
 
-def write(out: Path, funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Footer:
+    """What the manifest says of the funnel as a whole: JSON in the footer of its file.
+
+    Args:
+        config: the sha256 of the config; of everything that decides what comes out.
+        source: the command line's.
+        document: the config itself.
+        stages: a count a stage.
+        notes: stage -> what it says of its decision, such as the thresholds that it found.
+    """
+
+    config: str
+    source: str
+    document: dict[str, Any]
+    stages: list[Count]
+    notes: dict[str, dict[str, Any]]
+    schema: Literal[2] = 2
+
+    @cached_property
+    def funnel(self) -> Config:
+        """The config."""
+        made: Config = build(self.document, Config)
+        return made
+
+    def lines(self, stage: str) -> list[tuple[str, str]]:
+        """What a stage says of its decision, in words."""
+        return [(printable(key), printable(in_words(value))) for key, value in self.notes.get(stage, {}).items()]
+
+    def without_places(self) -> "Footer":
+        """With the last part of absolute paths alone."""
+        made: Footer = build(without_places(asdict(self)), Footer)
+        return made
+
+
+def in_words(value: Any) -> str:
+    """A value of the config or of a note in plain words."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {in_words(inner)}" for key, inner in value.items()) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A picture that stayed.
+
+    Args:
+        row: its place in the source.
+        source, text: its name there, and its caption.
+        source_columns: what else the source says of it, as JSON.
+        file: where it lies in the curated folder.
+        sha256: of its bytes in the source.
+        crop: `left,top,right,bottom` of what is left of it, where borders were cut off.
+    """
+
+    row: int
+    source: str
+    text: str
+    source_columns: str
+    file: str
+    sha256: str
+    crop: str | None = None
+
+
+def write(out: Path, funnel: Funnel, fates: Fates, shards: list[Path], footer: Footer) -> None:
     """From the shards, one in memory at a time; whole or not there."""
-    with ledger.told_of_the_disk(out / NAME), files.replacing(out / NAME, durable=True) as beside:
-        _stream(beside, funnel, fates, shards, told)
+    with user_error(out / MANIFEST), files.replacing(out / MANIFEST, durable=True) as beside:
+        _stream(beside, funnel, fates, shards, footer)
 
 
-def _stream(beside: Path, funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any]) -> None:
+def _stream(beside: Path, funnel: Funnel, fates: Fates, shards: list[Path], footer: Footer) -> None:
     writer, waiting = None, list[pa.Table]()
     try:
-        for number, table in enumerate(tables(shards), 1):
-            waiting.append(ledger.marked(_ended(table, funnel, fates), told))
+        for number, path in enumerate(shards, 1):
+            waiting.append(ledger.marked(_ended(read(path), funnel, fates), footer))
             if number == len(shards) or sum(map(len, waiting)) >= GROUP:
                 writer = writer or pq.ParquetWriter(
                     beside, waiting[0].schema, compression="zstd", write_page_checksum=True
@@ -80,13 +147,15 @@ def file_name(row: int, kind: str, *, cropped: bool) -> str:
     return f"{IMAGES}/{row:08d}.{'png' if cropped else EXTENSIONS.get(kind, kind.lower())}"
 
 
-def kept(path: Path) -> list[Row]:
-    """The rows that were kept, all columns."""
-    return [row for group in groups(path) for row in group.filter(pc.field("status") == "kept").to_pylist()]
+def kept(out: Path) -> list[Kept]:
+    """The pictures that stayed, in the order of the source."""
+    rows = [row for group in groups(out) for row in group.filter(pc.field("status") == "kept").to_pylist()]
+    return [build(row, Kept) for row in rows]
 
 
-def groups(path: Path) -> Any:
+def groups(out: Path) -> Iterator[pa.Table]:
     """The manifest's tables, one at a time. UserError where it is damaged."""
+    path = out / MANIFEST
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for number in range(file.num_row_groups):
@@ -96,12 +165,19 @@ def groups(path: Path) -> Any:
         raise UserError(f"{path}: damaged ({reason}); remove it and {METADATA}, and curate again") from None
 
 
-def told(out: Path) -> dict[str, Any]:
-    """What a manifest's footer tells. UserError where there is none."""
+def read_footer(out: Path) -> Footer:
+    """UserError where there is no manifest, or one of another schema."""
+    path = out / MANIFEST
     try:
-        found = ledger.footer(out / NAME)
+        found = ledger.footer(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no manifest there; run emu curate first") from None
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{out / NAME}: no manifest there ({error}); run emu curate first") from None
-    if wrong := fault(found, shapes.Manifest):
-        raise UserError(f"{out / NAME}: not a manifest of emu curate ({wrong}); remove it, and curate again")
-    return found
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{path}: damaged ({reason}); remove it and {METADATA}, and curate again") from None
+    if "schema" not in found and "told" in found:
+        found = {**found, "notes": found["told"]}  # as the first schema called them
+    if wrong := fault(found, Footer) or fault(found["document"], Config, "document"):
+        raise UserError(f"{path}: not a manifest that this emu reads ({wrong}); remove it, and curate again")
+    footer: Footer = build(found, Footer)
+    return footer

@@ -6,12 +6,12 @@ As there, the page's policy lets nothing load and no style but its own; what com
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from emu.curate.config import Funnel, cause
 from emu.curate.decide import Fates, column, read
+from emu.curate.funnel import Funnel, cause
+from emu.curate.manifest import Footer, in_words
 from emu.errors import printable
 from emu.offline import data_url, render
 
@@ -47,20 +47,20 @@ class Histogram:
     limits: list[tuple[str, float, float]]  # "at least" or "at most", the limit, where it lies
 
 
-def page(funnel: Funnel, fates: Fates, shards: list[Path], told: dict[str, Any]) -> str:
+def page(funnel: Funnel, fates: Fates, shards: list[Path], footer: Footer) -> str:
     """The HTML."""
     left, stayed = examples(funnel, fates, shards)
     values = {
-        "source": printable(told["source"]),
+        "source": printable(footer.source),
         "stages": [
-            (one, left[number], stayed[number], histograms(funnel, fates, shards, number), _told(fates, one["stage"]))
-            for number, one in enumerate(told["stages"])
+            (one, left[number], stayed[number], histograms(funnel, fates, shards, number), footer.lines(one.stage))
+            for number, one in enumerate(footer.stages)
         ],
         "total": len(fates.left),
         "kept": int(fates.stayed.sum()),
         "failed": int(fates.failed.sum()),
-        "missing": [(name, printable(why)) for name, why in told["document"].get("missing", {}).items()],
-        "settings": list(_settings(funnel, told["document"])),
+        "missing": [(name, printable(why)) for name, why in (footer.funnel.missing or {}).items()],
+        "settings": list(_settings(funnel, footer)),
     }
     return render(HERE / "page.html", values, styles=(HERE / "page.css",))
 
@@ -86,10 +86,10 @@ def examples(funnel: Funnel, fates: Fates, shards: list[Path]) -> tuple[list[Wal
     wanted |= {row for chosen in chosen_stayed for row in chosen}
     wanted |= {fates.twins[row] for row in wanted if fates.twins.get(row) in of}
     made = {
-        told["row"]: _example(told, fates)
+        one["row"]: _example(**one, fates=fates)
         for path in dict.fromkeys(of[row] for row in sorted(wanted))
-        for told in read(path, ["row", "source", "text", "reason", "thumbnail"]).to_pylist()
-        if told["row"] in wanted
+        for one in read(path, ["row", "source", "text", "reason", "thumbnail"]).to_pylist()
+        if one["row"] in wanted
     }
 
     def shown(row: int) -> Example:
@@ -101,17 +101,14 @@ def examples(funnel: Funnel, fates: Fates, shards: list[Path]) -> tuple[list[Wal
 
 def histograms(funnel: Funnel, fates: Fates, shards: list[Path], number: int) -> list[Histogram]:
     """One for each column that the stage limits."""
-    step, found = funnel.steps[number], []
-    for name in dict.fromkeys((*step.at_least, *step.at_most)):
+    config, found = funnel.steps[number].config, []
+    sides = (("at least", config.at_least or {}), ("at most", config.at_most or {}))
+    for name in funnel.steps[number].limited:
         values = np.asarray(column(shards, name)[fates.came(number)], dtype=float)
         values = values[np.isfinite(values)]
         if not len(values):
             continue
-        limits = [
-            (word, side[name])
-            for word, side in (("at least", step.at_least), ("at most", step.at_most))
-            if name in side
-        ]
+        limits = [(word, side[name]) for word, side in sides if name in side]
         # The outermost hundredths would make all other bars one line.
         low = min(float(np.quantile(values, 0.01)), *(limit for _, limit in limits))
         high = max(float(np.quantile(values, 0.99)), *(limit for _, limit in limits))
@@ -138,25 +135,13 @@ def _spread(rows: list[int]) -> list[int]:
     return [rows[i * len(rows) // count] for i in range(count)]
 
 
-def _example(told: dict[str, Any], fates: Fates) -> Example:
-    reason = fates.reason(told["row"]) or told["reason"] or ""
-    url = data_url(told["thumbnail"])
-    name, text, reason = (printable(one)[:LONGEST] for one in (told["source"], told["text"], reason))
-    return Example(told["row"], name, text, reason, url)
+def _example(row: int, source: str, text: str, reason: str | None, thumbnail: bytes, *, fates: Fates) -> Example:
+    name, text, why = (printable(one)[:LONGEST] for one in (source, text, fates.reason(row) or reason or ""))
+    return Example(row, name, text, why, data_url(thumbnail))
 
 
-def _told(fates: Fates, stage: str) -> list[tuple[str, str]]:
-    """What a stage said of its decision, as lines of a table."""
-    return [(printable(str(key)), _words(value)) for key, value in fates.told.get(stage, {}).items()]
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{printable(str(key))} {_words(inner)}" for key, inner in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
-
-
-def _settings(funnel: Funnel, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for given, step in zip(document["stages"], funnel.steps, strict=False):
-        told = [_words({key: given[key]}) for key in ("init_args", "at_least", "at_most") if given.get(key)]
-        yield step.stage.name, "; ".join([str(given["class_path"]), *told])
+def _settings(funnel: Funnel, footer: Footer) -> Iterator[tuple[str, str]]:
+    for one, step in zip(footer.funnel.stages or [], funnel.steps, strict=False):
+        given = {"init_args": one.init_args, "at_least": one.at_least, "at_most": one.at_most}
+        parts = [f"{key} {printable(in_words(value))}" for key, value in given.items() if value]
+        yield step.stage.name, "; ".join([one.class_path, *parts])

@@ -1,7 +1,8 @@
-"""One picture on its way through the funnel: read once, decoded at most once."""
+"""One picture on its way through the funnel: read once, decoded at most once; and the small one that the page shows."""
 
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Set
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,11 @@ from PIL import Image
 
 from emu.data.pictures import BadPicture, Header, decode, read_header
 from emu.data.sources import Entry
+from emu.offline import webp
 
+THUMBNAIL = 144  # pixels
+REMOVED = 6  # thumbnails of a shard and limit
+STAYING = 96  # of a shard: some leave later, where all pictures are looked at, or are what others leave for
 LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)  # ITU-R BT.709, on the stored values
 
 
@@ -89,3 +94,25 @@ def read(entry: Entry, *, max_bytes: int) -> bytes:
     if len(content) > max_bytes:
         raise BadPicture(f"longer than {max_bytes:,} bytes")
     return bytes(content)
+
+
+class Thumbnails:
+    """Which pictures of a shard get a small one, while they are decoded anyway: a server may not give them again.
+
+    Only some shards have them, the first ones and then each whose number is a power of two: spread over a source of any
+    size, and never more than a few megabytes.
+    """
+
+    def __init__(self, shard: int) -> None:
+        self.wanted = shard < 4 or shard & (shard - 1) == 0
+        self.seen: Counter[str | None] = Counter()
+
+    def of(self, picture: Picture, why: str | None) -> bytes | None:
+        """A WebP, for the first ones that leave for a limit and that stay, whose `why` is None."""
+        if not self.wanted or self.seen[why] >= (STAYING if why is None else REMOVED):
+            return None
+        self.seen[why] += 1
+        try:
+            return webp(picture.image, THUMBNAIL)
+        except BadPicture:
+            return None

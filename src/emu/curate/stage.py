@@ -1,6 +1,6 @@
 """What a stage of the funnel is: a subclass measures one picture; a Selection also looks at all pictures at once.
 
-A stage only measures. Who leaves is said by the config, as limits on what was measured (`config.Step`); a Selection
+A stage only measures. Who leaves is said by the config, as limits on what was measured (`funnel.Step`); a Selection
 says it itself, from the small table of scores, after every picture has been looked at.
 """
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from emu.curate.picture import Picture
 from emu.errors import UserError
 
-Row = dict[str, Any]
+Value = str | int | float | bool | bytes | None
+Row = dict[str, Value]  # column -> what was measured of a picture
 Scores = Mapping[str, NDArray[Any]]  # column -> a value a picture; NaN or None where it was not measured
 
 
@@ -88,13 +89,13 @@ class Choice:
     Args:
         leaves: bool (n,), who leaves.
         reasons: row -> why, for those who leave; `Reasons` where they may be many.
-        told: what to keep in the manifest: thresholds found, counts before and after.
+        notes: what to keep in the manifest: thresholds found, counts before and after.
         twins: row -> the row that stays in its place, where it left for one.
     """
 
     leaves: NDArray[np.bool_]
     reasons: Mapping[int, str]
-    told: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
     twins: Mapping[int, int] = field(default_factory=dict)
 
 

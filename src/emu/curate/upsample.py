@@ -7,25 +7,24 @@ names a new one says in `upsampled_from` what it was made from and by what. A ki
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from tqdm import tqdm
 
 from emu import files, locks
 from emu.aligned import aligned
 from emu.curate import ledger
-from emu.curate.curated import original, read_curated
+from emu.curate.folder import read_curated
 from emu.curate.upsamplers import LARGEST, Upsampler
+from emu.curated import METADATA, UPSAMPLED, UPSAMPLED_FROM, original
 from emu.data.pictures import BadPicture, decode, read_size
 from emu.data.sources.columns import Row
-from emu.data.sources.kinds import METADATA
+from emu.data.sources.openers import File
 from emu.errors import UserError
 
-FOLDER = "upsampled"
 MADE = "emu"  # the text of a PNG by which it is known what it was made from
 LEAST, MOST = 16, 8192  # pixels
 MAX_PIXELS = 100_000_000
@@ -54,11 +53,12 @@ def upsample(folder: Path, size: int, by: Upsampler | None = None) -> list[Small
     read_curated(folder)  # before anything is written there
     with locks.alone(folder, "emu curate", name=ledger.LOCK):
         curated = read_curated(folder)
-        concepts = curated.concepts()
-        rows = [_upsampled(folder, row, size, by) for row in _watched(curated.rows)] if by else curated.rows
+        concepts = list(curated.concepts().values())
+        watched = tqdm(curated.rows, desc="upsampling", unit=" pictures", mininterval=1, disable=by is None)
+        rows = [_upsampled(folder, row, size, by) if by else row for row in watched]
         marked = [{**row, "upsample": _factor(folder, row["file_name"], size)} for row in rows]
         ledger.write_durably(folder / METADATA, "".join(json.dumps(row) + "\n" for row in marked))
-    return _counted(list(zip((concepts[row["file_name"]] for row in curated.rows), marked, strict=True)))
+    return _counted(marked, concepts)
 
 
 def table(counts: list[Small], size: int) -> str:
@@ -73,7 +73,7 @@ def table(counts: list[Small], size: int) -> str:
 def _upsampled(folder: Path, row: Row, size: int, by: Upsampler) -> Row:
     """The line for a picture that is large enough: the original's where that is, or where it cannot be read."""
     source = original(row)
-    row = {**{key: value for key, value in row.items() if key != "upsampled_from"}, "file_name": source}
+    row = {**{key: value for key, value in row.items() if key != UPSAMPLED_FROM}, "file_name": source}
     needed = _factor(folder, source, size)
     if needed is None or needed <= 1:
         return row
@@ -81,30 +81,26 @@ def _upsampled(folder: Path, row: Row, size: int, by: Upsampler) -> Row:
     sha256 = hashlib.sha256(content).hexdigest()
     made = {**by.describe(), "file_name": source, "sha256": sha256, "seed": int(sha256[:8], 16) % LARGEST, "size": size}
     text = json.dumps(made, sort_keys=True)
-    file = f"{FOLDER}/{Path(source).stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.png"
+    file = f"{UPSAMPLED}/{Path(source).stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.png"
     if _mark(folder / file) != text:
         try:
             image = decode(lambda: io.BytesIO(content), max_pixels=MAX_PIXELS)
         except BadPicture:
             return row
         large = by(image, str(row.get("text") or ""), short=size, seed=int(made["seed"]))
-        with ledger.told_of_the_disk(folder / file):
+        with ledger.user_error(folder / file):
             files.write(folder / file, _png(large, text))
     made["made_sha256"] = files.sha256(folder / file)
-    return {**row, "file_name": file, "upsampled_from": made}
+    return {**row, "file_name": file, UPSAMPLED_FROM: made}
 
 
 def _factor(folder: Path, file: str, size: int) -> float | None:
     """What the shorter side is to be multiplied by; 1 where it is long enough, None where it cannot be read."""
     try:
-        short = min(read_size(_opener(folder / file), max_pixels=MAX_PIXELS))
+        short = min(read_size(File(folder / file), max_pixels=MAX_PIXELS))
     except BadPicture:
         return None
     return max(1.0, round(size / short, 4))
-
-
-def _opener(path: Path) -> Callable[[], io.BufferedReader]:
-    return lambda: path.open("rb")
 
 
 def _mark(path: Path) -> str | None:
@@ -117,24 +113,17 @@ def _mark(path: Path) -> str | None:
 
 
 def _png(image: Image.Image, text: str) -> bytes:
-    told, stream = PngInfo(), io.BytesIO()
-    told.add_text(MADE, text)
-    image.save(stream, "PNG", pnginfo=told)
+    info, stream = PngInfo(), io.BytesIO()
+    info.add_text(MADE, text)
+    image.save(stream, "PNG", pnginfo=info)
     return stream.getvalue()
 
 
-def _watched(rows: list[Row]) -> Iterator[Row]:
-    from tqdm import tqdm
+def _counted(rows: list[Row], concepts: list[str]) -> list[Small]:
+    def line(concept: str) -> Small:
+        of_it = [row for row, its in zip(rows, concepts, strict=True) if its == concept]
+        small = sum((row["upsample"] or 1) > 1 for row in of_it)
+        made = sum(isinstance(row.get(UPSAMPLED_FROM), dict) for row in of_it)
+        return Small(concept, len(of_it), small, made, sum(row["upsample"] is None for row in of_it))
 
-    yield from tqdm(rows, desc="upsampling", unit="", mininterval=1)
-
-
-def _counted(marked: list[tuple[str, dict[str, Any]]]) -> list[Small]:
-    def lines() -> Iterator[Small]:
-        for concept in sorted({concept for concept, _ in marked}):
-            rows = [row for name, row in marked if name == concept]
-            small = sum((row["upsample"] or 1) > 1 for row in rows)
-            made = sum(isinstance(row.get("upsampled_from"), dict) for row in rows)
-            yield Small(concept, len(rows), small, made, sum(row["upsample"] is None for row in rows))
-
-    return list(lines())
+    return [line(concept) for concept in sorted(set(concepts))]

@@ -6,25 +6,25 @@ wait for a batch (`flow`): memory does not grow with the shard. What is wrong wi
 
 import json
 from collections.abc import Collection
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from emu.curate.config import Funnel, cause, schema
+from emu.curate.config import schema
 from emu.curate.contents import Contents
-from emu.curate.flow import Flow, Passenger, Tell, failed
-from emu.curate.ledger import FOLDER, Ledger, write_kept
-from emu.curate.picture import Picture
+from emu.curate.decide import STAYED
+from emu.curate.flow import Flow, Left, Passenger, Tell
+from emu.curate.funnel import Funnel, cause
+from emu.curate.ledger import Ledger, write_kept
+from emu.curate.picture import Picture, Thumbnails
 from emu.curate.shards import Shard
-from emu.curate.stage import Row
-from emu.curate.thumbnails import Thumbnails
+from emu.curate.stage import Row, Value
+from emu.curated import WORK
 from emu.data.pictures import BadPicture
 from emu.data.sources import Entry, Fault
 from emu.data.sources.openers import Remote
 
-STAYED = -1
 CAPTIONS = "captions"  # among a source's columns: all of a picture's captions, where it has several
 
 OWN = {
@@ -37,19 +37,14 @@ FATE = {"left": "int16", "failed": "bool", "reason": "string", "thumbnail": "bin
 
 
 class Work:
-    """Called with a shard, in a process of its own; what it holds travels there, and the stages are made there.
+    """Called with a shard, in a process of its own, where the stages of the funnel are made again.
 
     Args:
-        document: the config.
         out: the curated folder.
     """
 
-    def __init__(self, document: dict[str, Any], out: Path) -> None:
-        self.document, self.out = document, out
-
-    @cached_property
-    def funnel(self) -> Funnel:
-        return Funnel(self.document)
+    def __init__(self, funnel: Funnel, out: Path) -> None:
+        self.funnel, self.out = funnel, out
 
     def __call__(self, shard: Shard, tell: Tell, quarantined: Collection[int] = (), *, alone: bool = False) -> None:
         """Measures and writes a shard. `tell` hears the places in it of the pictures that are looked at next.
@@ -66,16 +61,15 @@ class Work:
                 rows.append(row)
                 if not isinstance(item, Entry):
                     name, _, reason = item.message.partition(": ")
-                    row |= {"source": name, **failed(0, reason), "failed": isinstance(item, Fault)}
+                    row |= {"source": name, **Left(0, reason, failed=isinstance(item, Fault)).columns}
                     continue
                 row |= self._source(item)
                 if index in quarantined:
-                    row |= failed(0, "its worker died of it, again and again")
+                    row |= Left(0, "its worker died of it, again and again", failed=True).columns
                 elif (picture := self._read(item, contents, index, row)) is not None:
                     flow.enter(Passenger(index, picture, row))
             flow.finish()
-        told = {"input": shard.sha256, "pictures": len(rows), "failed": sum(row["failed"] for row in rows)}
-        Ledger(self.out, self.funnel.sha256).write(shard.number, self.table(rows), told)
+        Ledger(self.out, self.funnel.sha256).write(shard.number, self.table(rows), input_sha256=shard.sha256)
 
     def table(self, rows: list[Row]) -> pa.Table:
         """Rows with every column that the funnel has, null where it was not measured."""
@@ -86,36 +80,37 @@ class Work:
     def _source(self, entry: Entry) -> Row:
         typed = {name: _cast(entry.columns.get(name), kind) for name, kind in schema(self.funnel.data.columns)}
         several = {CAPTIONS: entry.texts} if entry.others else {}
-        told = json.dumps(entry.columns | several, default=str, sort_keys=True)
-        return {"source": entry.name, "text": entry.text, "source_columns": told, **typed}
+        columns = json.dumps(entry.columns | several, default=str, sort_keys=True)
+        return {"source": entry.name, "text": entry.text, "source_columns": columns, **typed}
 
     def _contents(self, shard: Shard) -> Contents:
-        slots = self.out / FOLDER / "hosts"
+        slots = self.out / WORK / "hosts"
         return Contents(shard.items, self.funnel.fetch, max_bytes=self.funnel.readable.max_bytes, slots=slots)
 
     def _read(self, entry: Entry, contents: Contents, index: int, row: Row) -> Picture | None:
         try:
             content = contents(index)
         except BadPicture as reason:
-            row |= failed(0, str(reason))
+            row |= Left(0, str(reason), failed=True).columns
             return None
         return Picture(entry, content, side=self.funnel.side, max_pixels=self.funnel.readable.max_pixels)
 
     def _leave(self, one: Passenger, shard: Shard, thumbnails: Thumbnails) -> None:
-        why = None if one.row["left"] == STAYED else f"{one.row['left']} {cause(one.row['reason'])}"
+        why = f"{one.left.step} {cause(one.left.reason)}" if one.left else None
         one.row["thumbnail"] = thumbnails.of(one.picture, why)
         item = shard.items[one.index]
-        if one.row["left"] == STAYED and isinstance(item, Entry) and isinstance(item.open, Remote):
-            write_kept(self.out, one.row["sha256"], one.picture.content)  # a server may not give it again
+        if one.left is None and isinstance(item, Entry) and isinstance(item.open, Remote):
+            write_kept(self.out, str(one.row["sha256"]), one.picture.content)  # a server may not give it again
 
 
-def _cast(value: Any, kind: pa.DataType) -> Any:
+def _cast(value: Any, kind: pa.DataType) -> Value:
     """A source's value as its column's type, None where it is not of it."""
     if value is None:
         return None
     if pa.types.is_string(kind):
         return value if isinstance(value, str) else json.dumps(value, default=str)
     try:
-        return pa.scalar(value, type=kind).as_py()
+        found: Value = pa.scalar(value, type=kind).as_py()
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return None
+    return found

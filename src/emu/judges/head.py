@@ -15,11 +15,11 @@ from safetensors.numpy import save
 from scipy.special import expit
 
 from emu import files
+from emu.curated import HEAD
 from emu.errors import UserError, first_line
 from emu.judges.judge import Card
 from emu.records import parse
 
-HEAD = "taste.safetensors"
 CARD = "emu-taste"
 HeadCard = TypedDict(
     "HeadCard",

@@ -15,17 +15,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from emu.curate.curated import Curated, read_curated, read_review
+from emu.curate.folder import Curated, read_curated, read_review
+from emu.curated import HEAD, REVIEW, TASTE
 from emu.errors import UserError
 from emu.files import write
 from emu.judges.embedder import load
-from emu.judges.head import HEAD, Head, HeadCard, write_head
+from emu.judges.head import Head, HeadCard, write_head
 from emu.taste.decisions import decisions, files_of, groups
 from emu.taste.embeddings import Embeddings, Matrix
 from emu.taste.held_out import HeldOut, held_out
 from emu.taste.logistic import Labels, Logistic, fit
 
-TABLE = "taste.parquet"
 CACHE = ".taste"
 FEWEST = 20  # decisions of each kind
 EXPLORE = 0.2  # of what comes next is what the head is least sure of
@@ -62,7 +62,7 @@ def taste(folder: Path, embedder: str, *, name: str | None = None, explore: floa
     card: HeadCard = {"embedder": embedder, "identity": eye.fingerprint, "eye": eye.describe(), "pass": name,
             "held out": asdict(figures), "penalty": fitted.penalty}  # fmt: skip
     write_head(folder / HEAD, Head(fitted.weight, fitted.bias, card))
-    _write_table(folder / TABLE, files, score, spread, order(score, spread, known, explore=explore))
+    _write_table(folder / TASTE, files, score, spread, order(score, spread, known, explore=explore))
     return Ranked(figures, len(files), int((~known).sum()), len(curated.rows) - len(files), embeddings.made)
 
 
@@ -107,7 +107,7 @@ def told(ranked: Ranked) -> list[str]:
 def _decided(curated: Curated, name: str | None) -> dict[str, bool]:
     review, files = read_review(curated.folder), files_of(curated)
     if not review:
-        raise UserError(f"{curated.folder}: no review.json there; let people look (emu review), and count (--results)")
+        raise UserError(f"{curated.folder}: no {REVIEW} there; let people look (emu review), and count (--results)")
     return {files[file]: kept for file, kept in decisions(review, name).items() if file in files}
 
 

@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from emu.curate.curated import Curated, original
+from emu import shapes
+from emu.curate.folder import Curated
+from emu.curated import original
 from emu.errors import UserError
 
 NEAR = 8  # of 64 bits of a perceptual hash
 
 
-def decisions(review: dict[str, Any], name: str | None = None) -> dict[str, bool]:
+def decisions(review: shapes.Review, name: str | None = None) -> dict[str, bool]:
     """File -> whether people keep it; pictures that nobody looked at, or that votes do not decide, are not there.
 
     Args:
@@ -27,7 +29,7 @@ def decisions(review: dict[str, Any], name: str | None = None) -> dict[str, bool
     for picture in review["pictures"]:
         votes = picture.get("votes") or {}
         cast = [votes[name]] if name in votes else [] if name is not None else list(votes.values())
-        keep, reject = (sum(int(one.get(side) or 0) for one in cast) for side in ("keep", "reject"))
+        keep, reject = sum(one["keep"] for one in cast), sum(one["reject"] for one in cast)
         if name is not None and keep != reject:
             found[str(picture["file"])] = keep > reject
         elif name is None and keep + reject and (picture.get("kept") or picture.get("left")):
@@ -56,7 +58,7 @@ def _alike(curated: Curated, files: list[str]) -> Iterable[tuple[int, int]]:
         return
     found = curated.column("phash")
     there = [i for i, file in enumerate(files) if found.get(file) is not None]
-    hashes = np.array([int(found[files[i]]) for i in there], dtype=np.uint64)
+    hashes = np.array([found[files[i]] for i in there], dtype=np.uint64)
     for place in range(1, len(there)):
         bits = np.bitwise_count(hashes[:place] ^ hashes[place])
         if bits.min() <= NEAR:

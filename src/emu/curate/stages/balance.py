@@ -35,14 +35,14 @@ class Balance(Selection):
         rows = np.flatnonzero(there)
         concepts = np.array([str(value) for value in scores[self.column][rows]])
         score = rank(scores, rows, self.by) if self.by else np.zeros(len(rows))
-        leaves, told = np.zeros(len(there), dtype=bool), list[str]()
-        which = np.zeros(len(there), dtype=np.int32)  # row -> what is told of its concept
+        leaves, words = np.zeros(len(there), dtype=bool), list[str]()
+        which = np.zeros(len(there), dtype=np.int32)  # row -> the words for its concept
         for concept in sorted(set(concepts.tolist())):
             quota = self.quotas.get(concept, self.most)
             of_it = np.flatnonzero(concepts == concept)
             behind = of_it[np.lexsort((rows[of_it], -score[of_it]))][quota:]
-            leaves[rows[behind]], which[rows[behind]] = True, len(told)
-            told.append(f"{len(of_it):,} of {concept}, of which {quota:,} stay")
+            leaves[rows[behind]], which[rows[behind]] = True, len(words)
+            words.append(f"{len(of_it):,} of {concept}, of which {quota:,} stay")
         after = Counter(concepts[~leaves[rows]].tolist())
         counts = {"before": dict(sorted(Counter(concepts.tolist()).items())), "after": dict(after)}
-        return Choice(leaves, Reasons(leaves, lambda row: told[which[row]]), counts)
+        return Choice(leaves, Reasons(leaves, lambda row: words[which[row]]), counts)

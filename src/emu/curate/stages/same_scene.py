@@ -83,8 +83,8 @@ class SameScene(Selection):
             for at, (twin, cosine) in twins.items()
         }
         leaves[list(reasons)] = True
-        told = {"scenes shown more than once": len(scenes), "pictures of them": len(twins)}
-        return Choice(leaves, reasons, told, twins={int(rows[at]): int(rows[twin]) for at, (twin, _) in twins.items()})
+        notes = {"scenes shown more than once": len(scenes), "pictures of them": len(twins)}
+        return Choice(leaves, reasons, notes, twins={int(rows[at]): int(rows[twin]) for at, (twin, _) in twins.items()})
 
 
 def leaders(vectors: Vectors, cosine: float) -> dict[int, tuple[int, float]]:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from emu.curated import WORK
 from emu.data.sources.below import below
 from emu.data.sources.entry import Dropped, Item, Wanted
 from emu.data.sources.kinds import COMPANIONS, METADATA_FILES, PICTURES, TABLES, UNREAD, hidden, suffix
@@ -16,22 +17,17 @@ from emu.data.sources.tars import read_tar
 from emu.errors import UserError
 
 REPEATS = re.compile(r"(\d{1,3})_(.+)")  # kohya's `10_subject`: how often to show each, and a caption for the rest
-UNFINISHED = ".curate"  # in a folder that `emu curate` has not written to its end
 
 
 def read_folder(folder: Path, wanted: Wanted, *, root: Path | None = None) -> Iterator[Item]:
     """What a metadata file says of a folder, where there is one; or all that lies there and in the folders below.
 
-    UserError: two metadata files, a funnel's folder that is not finished, a tar or a table that cannot be read.
+    UserError: as `metadata_of`; a tar or a table that cannot be read.
     """
-    metadata = [folder / name for name in METADATA_FILES if (folder / name).is_file()]
-    if len(metadata) > 1:
-        names = " and ".join(path.name for path in metadata)
-        raise UserError(f"{folder}: holds {names}; name one of them, as {metadata[0]}")
-    if not metadata and (folder / UNFINISHED).is_dir():
-        raise UserError(f"{folder}: emu curate has not finished it; run the same command again")
+    metadata = metadata_of(folder)
     paths = [] if metadata else sorted(folder.iterdir())
-    lists = metadata or [path for path in paths if path.suffix == ".parquet" and _names_files(path, wanted)]
+    tables = [path for path in paths if path.suffix == ".parquet" and _names_files(path, wanted)]
+    lists = [metadata] if metadata else tables
     if not lists:
         yield from read_paths(paths, wanted, root=root or folder)
         return
@@ -43,6 +39,17 @@ def read_folder(folder: Path, wanted: Wanted, *, root: Path | None = None) -> It
     for path in lists:
         yield from read_rows(path, wanted, named=named, title=_title(folder, root))
     yield from _unnamed(folder, named, title=_title(folder, root), by=" or ".join(path.name for path in lists))
+
+
+def metadata_of(folder: Path) -> Path | None:
+    """The file that names a folder's pictures, if any. UserError: there are two, or a funnel has not finished it."""
+    found = [folder / name for name in METADATA_FILES if (folder / name).is_file()]
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise UserError(f"{folder}: holds {names}; name one of them, as {found[0]}")
+    if not found and (folder / WORK).is_dir():
+        raise UserError(f"{folder}: emu curate has not finished it; run the same command again")
+    return found[0] if found else None
 
 
 def read_paths(paths: Sequence[Path], wanted: Wanted, *, root: Path | None = None) -> Iterator[Item]:

@@ -2,6 +2,8 @@
 
 import re
 
+from emu.curated import METADATA
+
 PICTURES = frozenset(
     [
         "jpg",
@@ -29,7 +31,6 @@ PICTURES = frozenset(
 )
 COMPANIONS = ("json", "txt", "caption")
 TABLES = frozenset(("parquet", "csv", "tsv", "jsonl"))
-METADATA = "metadata.jsonl"  # what emu writes
 METADATA_FILES = (METADATA, "metadata.csv", "metadata.parquet")  # as `datasets` has them
 UNREAD = frozenset(  # pictures, moving pictures and archives: meant to be used, and to be named where they are not
     [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emu.curated import UPSAMPLED_FROM
 from emu.data.pictures import Opener
 from emu.data.sources.below import below
 from emu.data.sources.columns import NAMES, STORED, TEXTS, captions, listed, named
@@ -101,7 +102,7 @@ def read_rows(path: Path, wanted: Wanted, *, named: set[str] | None = None, titl
 
 
 def names_in(row: Mapping[str, Any], column: str | None) -> list[str]:
-    """The files of a row: its picture, and the smaller one that `emu card` made that of."""
-    made = row.get("upsampled_from")
+    """The files of a row: its picture, and the smaller one that `emu curate --upsample` made it from."""
+    made = row.get(UPSAMPLED_FROM)
     names = [row.get(column) if column else None, made.get("file_name") if isinstance(made, dict) else None]
     return [name for name in names if isinstance(name, str)]

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emu import files
-from emu.data.sources.kinds import METADATA
-from emu.desk.review.results import NAME, PictureOutcome, results
+from emu.curated import METADATA, REVIEW
+from emu.desk.review.results import PictureOutcome, results
 from emu.desk.review.study import Review
 from emu.desk.study import fingerprint
 from emu.errors import UserError
@@ -37,7 +37,7 @@ def write_needles(review: Review, out: Path) -> str:
             _bring(review.folder / file, out / file)
         _drop_others(out, set(kept))
         os.sync()  # once for all pictures, before the file that says that they are there
-        files.write(out / NAME, to_json(outcome))
+        files.write(out / REVIEW, to_json(outcome))
         files.write(out / METADATA, _metadata(review, kept), durable=True)
     except OSError as error:
         raise UserError(f"--out {out}: {error.strerror}; make room there and give the same command again") from error
@@ -80,5 +80,5 @@ def _bring(source: Path, to: Path) -> None:
 def _drop_others(out: Path, kept: set[str]) -> None:
     """Pictures that an earlier end had and this one has not; the folder is ours alone (`_claim`)."""
     for path in list(out.rglob("*")):
-        if path.is_file() and path.relative_to(out).as_posix() not in {*kept, MARK, NAME}:
+        if path.is_file() and path.relative_to(out).as_posix() not in {*kept, MARK, REVIEW}:
             path.unlink()

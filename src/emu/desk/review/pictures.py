@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emu.curate.curated import original
+from emu.curated import MANIFEST, METADATA, TASTE, original
 from emu.data.sources import Entry, Wanted
-from emu.data.sources.kinds import METADATA
 from emu.data.sources.rows import read_rows
 from emu.errors import UserError, printable
 from emu.files import sha256, write_json
@@ -22,7 +21,6 @@ from emu.records import read_json
 
 HIDDEN = ".review"  # a folder in the folder: sums and thumbnails
 SUMS = "sums.json"
-MANIFEST, TASTE = "manifest.parquet", "taste.parquet"
 
 Sum = tuple[int, int, str]  # size, time in nanoseconds, sha256
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypedDict
 from sqlalchemy import Connection, select
 
 from emu import files
+from emu.curated import REVIEW
 from emu.desk.review.plan import RULES, Pass
 from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing, waiting_words
 from emu.desk.review.study import Review
@@ -22,8 +23,6 @@ from emu.desk.review.telling import captions
 from emu.errors import UserError
 from emu.records import left_out, to_json
 from emu.statistics.agreement import krippendorff_alpha
-
-NAME = "review.json"
 
 Rows = Sequence[Any]  # of looks, or of look_events
 
@@ -145,7 +144,7 @@ def results(review: Review) -> Outcome:
 def write_results(review: Review) -> str:
     """Write `review.json` into the folder; return the table."""
     outcome = results(review)
-    files.write(review.folder / NAME, to_json(outcome), alone=True)
+    files.write(review.folder / REVIEW, to_json(outcome), alone=True)
     return "\n".join(table(outcome))
 
 
