@@ -124,11 +124,11 @@ def test_a_shard_of_an_earlier_emu_is_read(tmp_path: Path) -> None:
 
 
 def test_an_error_in_a_loaders_worker_is_one_line(tmp_path: Path) -> None:
-    from emu.data.loader import HeldOut
+    from emu.data.loader import HeldOut, Planned
     from emu.data.survey import Faults
 
     with pytest.raises(UserError) as refused:
-        list(HeldOut(Damaged(), [[0]], num_workers=1, faults=Faults("x", limit=0)))  # type: ignore[list-item]
+        list(HeldOut(Planned(Damaged(), 1, Faults("x", limit=0)), [[0]]))  # type: ignore[list-item]
     assert str(refused.value) == "a: damaged; run emu encode again"
 
 

@@ -129,12 +129,18 @@ def test_the_short_help_lists_every_flag_of_our_classes(capsys: pytest.CaptureFi
     import inspect
 
     from emu.data import CuratedData
+    from emu.data.options import Options
     from emu.quality import QualityTuning
     from emu.quality.stopping import StopRule
 
     main(["fit", "--help"])
     text = capsys.readouterr().out
-    for section, owner in {"data": CuratedData, "quality": QualityTuning, "quality rule": StopRule}.items():
+    for section, owner in {
+        "data": CuratedData,
+        "data options": Options,
+        "quality": QualityTuning,
+        "quality rule": StopRule,
+    }.items():
         for name, parameter in inspect.signature(owner).parameters.items():
             assert f"--{section.split()[0]}.{name} " in text or parameter.kind is parameter.VAR_KEYWORD
 

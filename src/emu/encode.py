@@ -80,7 +80,7 @@ def fill(cache: Cache, model: Encoder, data: CuratedData, *, rank: int, world: i
         return [key for key in list(keys)[rank::world] if key not in cache]  # in this order: ranks start at odd times
 
     mine = share(pictures)
-    images = Decoded([pictures[key] for key in mine], max_pixels=data.max_pixels)
+    images = Decoded([pictures[key] for key in mine], max_pixels=data.options.max_pixels)
     bar = tqdm(_encode_pictures(model, mine, images, data.faults), "pictures", len(mine), disable=rank > 0)
     _store(bar, cache, flush_seconds=flush_seconds)
     mine = share(prompts)

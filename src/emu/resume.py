@@ -44,7 +44,7 @@ OF_STEP_0 = (
     "quality.faithfulness",
 )
 PLACES = ("data.root", "data.prompts", "model.init_args.pretrained")  # one place has many spellings
-CLASSES = {"data": "emu.data.CuratedData", "quality": "emu.quality.QualityTuning", "trainer": "lightning.Trainer"}
+CLASSES = {"data": "emu.data.options.Options", "quality": "emu.quality.QualityTuning", "trainer": "lightning.Trainer"}
 
 Change = tuple[str, Any, Any]  # key, before, now
 

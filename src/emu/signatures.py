@@ -17,7 +17,8 @@ def sections() -> dict[str, Signature]:
     assert spec is not None
     lightning = Path(str(spec.origin)).parent / "pytorch"
     return {
-        "data": constructor(list((PACKAGE / "data").glob("*.py")), "CuratedData"),
+        "data": constructor([PACKAGE / "data" / "datamodule.py"], "CuratedData")
+        | fields(PACKAGE / "data" / "options.py", "Options"),
         "quality": constructor([PACKAGE / "quality" / "tuning.py"], "QualityTuning")
         | fields(PACKAGE / "quality" / "stopping.py", "StopRule"),
         "trainer": constructor([lightning / "trainer" / "trainer.py"], "Trainer"),

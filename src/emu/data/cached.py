@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from torch.utils.data import Dataset
 
 from emu.cache import Cache
-from emu.data.dataset import described
+from emu.data.dataset import Example, described
 from emu.data.epoch import Draw
 from emu.data.keys import Digests, picture_key, prompt_key
 from emu.data.survey import Picture
@@ -28,7 +27,7 @@ def find_cache(folder: str | Path) -> Path:
     return inside[0]
 
 
-class Cached(Dataset[dict[str, Any]]):
+class Cached(Dataset[Example]):
     """Pictures and captions as the frozen encoders left them."""
 
     def __init__(self, pictures: Sequence[Picture], *, folder: Path) -> None:
@@ -49,11 +48,11 @@ class Cached(Dataset[dict[str, Any]]):
                 f"data.cache {folder}: lacks {len(missing):,}, first {missing[0]}; run `emu encode` with this config"
             )
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: Draw) -> Example:
         """An item with `x` and `cond` as they were encoded; of weight 0 where the file could not be decoded then."""
         picture = self.pictures[draw.picture]
         item = described(picture, draw)
         stored = self.cache.get(self.keys[draw.picture])
         if not stored["sound"]:
-            item |= {"weight": 0.0, "fault": f"{picture.entry.name}: could not be decoded when the cache was made"}
+            item["weight"], item["fault"] = 0.0, f"{item['name']}: could not be decoded when the cache was made"
         return {**item, "x": stored["x"], "cond": self.cache.get(prompt_key(item["text"]))}

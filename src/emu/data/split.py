@@ -8,6 +8,28 @@ from emu.data.keys import Digests
 from emu.data.pictures import Opener
 from emu.data.sources.openers import end, length
 from emu.data.survey import Picture
+from emu.errors import UserError
+
+
+def parted(
+    pictures: Sequence[Picture], *, root: str, held_out: int, num_pictures: int, seed: int
+) -> tuple[list[Picture], list[Picture]]:
+    """(to train on, `num_pictures` or 0 for all; held out), each in the order of the set. UserError: too few."""
+    if held_out >= len(pictures):
+        raise UserError(
+            f"data.root {root}: {len(pictures):,} pictures, none left to train on beside data.held_out {held_out:,}"
+        )
+    if held_out + num_pictures > len(pictures):
+        raise UserError(
+            f"data.root {root}: {len(pictures):,} pictures, fewer than data.num_pictures {num_pictures:,} and "
+            f"data.held_out {held_out:,} together"
+        )
+    groups = alike(pictures) if held_out else [[i] for i in range(len(pictures))]
+    kept, rest = split(groups, held_out=held_out, seed=seed)
+    if not rest:
+        raise UserError(f"data.root {root}: all of it shows one picture, which cannot be held out and trained on")
+    trained = rest[: num_pictures or None]
+    return [pictures[i] for i in sorted(trained)], [pictures[i] for i in sorted(kept)]
 
 
 def alike(pictures: Sequence[Picture]) -> list[list[int]]:
@@ -18,11 +40,11 @@ def alike(pictures: Sequence[Picture]) -> list[list[int]]:
     openers = [picture.entry.open for picture in pictures]
     groups = [list(range(len(pictures)))]
     for look in (length, end, Digests()):
-        groups = [group for together in groups for group in _told_apart(together, openers, look)]
+        groups = [group for together in groups for group in _apart(together, openers, look)]
     return sorted(groups)
 
 
-def _told_apart(together: list[int], openers: Sequence[Opener], look: Callable[[Opener], object]) -> list[list[int]]:
+def _apart(together: list[int], openers: Sequence[Opener], look: Callable[[Opener], object]) -> list[list[int]]:
     if len(together) == 1:
         return [together]
     groups: dict[object, list[int]] = {}

@@ -1,0 +1,77 @@
+"""What of a set is used, and how: section `data` of a config, but for the set itself."""
+
+from dataclasses import dataclass
+
+from emu.data.buckets import Bucket, list_buckets
+from emu.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """UserError, which names the key, where two of them do not fit or one is out of its range.
+
+    Args:
+        resolution: side of the square whose area every bucket has, in pixels.
+        batch_size: pictures a step on each device.
+        caption_dropout: share of captions that become "", drawn anew each epoch.
+        held_out: how many pictures are kept from training, to watch the loss on; 0 for none. Rows of one picture stay
+            together.
+        num_pictures: how many of the rest are trained on, drawn by `seed`; 0 for all. With one seed a smaller number's
+            are among a larger one's.
+        prompts: the prompts that are drawn at every check: .txt, .csv, .tsv, .jsonl, .json or .toml (docs/prompts.md).
+        num_prompts: how many of them, spread evenly over the file; 0 for all.
+        sample_batch_size: prompts a batch.
+        aspect_ratios: False brings every picture to one square.
+        bucket_step: sides of buckets are multiples of it.
+        image_column: the column of the pictures, or in a tar the field; by default the first usual name that is there.
+        text_column: the column of the captions, a field of it as caption.en; by default as above. Of a list of captions
+            one is drawn at each visit.
+        caption_lines: whether each line of a .txt or .caption file is a caption of its own.
+        max_bad: how many bad pictures are skipped before the run is refused. A file that fails only when it is decoded
+            counts too: it is named, and a grey picture of weight 0 takes its place.
+        max_pixels: larger pictures are bad, and are not decoded.
+        num_workers: processes that decode.
+        cache: what `emu encode` wrote; encoded pictures and captions are then served from it.
+        seed: of shuffling, caption dropout, the choice of pictures and, plus its index, of each prompt that names none.
+    """
+
+    resolution: int = 512
+    batch_size: int = 8
+    caption_dropout: float = 0.1
+    held_out: int = 0
+    num_pictures: int = 0
+    prompts: str | None = None
+    num_prompts: int = 0
+    sample_batch_size: int = 16
+    aspect_ratios: bool = True
+    bucket_step: int = 64
+    image_column: str | None = None
+    text_column: str | None = None
+    caption_lines: bool = False
+    max_bad: int = 0
+    max_pixels: int = 100_000_000
+    num_workers: int = 2
+    cache: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for least, keys in ((1, POSITIVE), (0, NATURAL)):
+            for key in keys:
+                if getattr(self, key) < least:
+                    raise UserError(f"data.{key} {getattr(self, key)}: give {least} or more")
+        if not 0 <= self.caption_dropout <= 1:
+            raise UserError(f"data.caption_dropout {self.caption_dropout}: give a share between 0 and 1")
+        if self.aspect_ratios and self.resolution % self.bucket_step:
+            raise UserError(
+                f"data.resolution {self.resolution}: not a multiple of data.bucket_step {self.bucket_step}; "
+                "change one of them or set data.aspect_ratios to false"
+            )
+
+    @property
+    def buckets(self) -> list[Bucket]:
+        """The shapes that pictures are brought to."""
+        return list_buckets(self.resolution, step=self.bucket_step if self.aspect_ratios else self.resolution)
+
+
+POSITIVE = ("resolution", "batch_size", "sample_batch_size")
+NATURAL = ("held_out", "num_pictures", "num_prompts", "seed")
