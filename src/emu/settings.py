@@ -5,21 +5,19 @@ pipeline has under one name or another.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
+from emu.architecture import Architecture
 from emu.batch import Prompts, Sampler
 from emu.errors import UserError
-
-if TYPE_CHECKING:
-    from emu.module import TextToImageModule
 
 GUIDANCE, TRUE_GUIDANCE = "guidance_scale", "true_cfg_scale"  # the latter where the former is a distilled model's input
 SIDES = ("height", "width")
 
 
-def draw(model: "TextToImageModule", batch: Prompts) -> Tensor:
+def draw(model: Architecture, batch: Prompts) -> Tensor:
     """One picture a prompt, float32 (b,3,h,w) in [0,1], none of which depends on its batch.
 
     Args:
@@ -38,7 +36,7 @@ def draw(model: "TextToImageModule", batch: Prompts) -> Tensor:
         model.sampler = own
 
 
-def require_drawable(model: "TextToImageModule", rows: Iterable[Mapping[str, Any]], *, where: str) -> None:
+def require_drawable(model: Architecture, rows: Iterable[Mapping[str, Any]], *, where: str) -> None:
     """UserError, naming the prompt, where the model cannot draw as a row of `load_prompts` says."""
     for row in rows:
         if settings := row.get("settings"):
@@ -48,7 +46,7 @@ def require_drawable(model: "TextToImageModule", rows: Iterable[Mapping[str, Any
                 raise UserError(f"{where}: prompt {row['index'] + 1}, {row['prompt']!r:.60}: {error}") from None
 
 
-def drawn_with(model: "TextToImageModule", settings: Sampler) -> Sampler:
+def drawn_with(model: Architecture, settings: Sampler) -> Sampler:
     """The model's sampler with a prompt's settings over it, in the pipeline's words. UserError: two guidances."""
     given = {name: value for name, value in settings.items() if name != "cfg_scale"}
     if "cfg_scale" in settings:
@@ -58,11 +56,11 @@ def drawn_with(model: "TextToImageModule", settings: Sampler) -> Sampler:
     return {**model.sampler, **given}
 
 
-def _guidance(model: "TextToImageModule") -> str:
+def _guidance(model: Architecture) -> str:
     return TRUE_GUIDANCE if TRUE_GUIDANCE in model.sampler_names() else GUIDANCE
 
 
-def _require(model: "TextToImageModule", settings: Sampler) -> None:
+def _require(model: Architecture, settings: Sampler) -> None:
     sampler = drawn_with(model, settings)
     if unknown := sampler.keys() - model.sampler_names() - {*SIDES, "negative_prompt"}:
         raise UserError(f"{type(model).__name__} has no {min(unknown)}; take it out")
