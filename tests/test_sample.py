@@ -13,10 +13,14 @@ from emu import runs
 from emu.cli import main
 from emu.errors import UserError
 from emu.models import LatentDiffusion
-from emu.sample import PLANNED, sample
+from emu.sample import PLANNED, Plan, sample
 from processes import ranks
 
 FAST = {"num_inference_steps": 2}
+
+
+def draw(model: str, prompts: Path, out: Path, *, sampler: Any = None, **planned: Any) -> None:
+    sample(model, Plan.read(prompts, **planned), out, sampler=sampler)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,7 @@ def written(folder: Path) -> dict[str, int]:
 
 def test_a_folder_like_a_runs_step(model: str, prompts: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    sample(model, prompts, out, seed=5, sampler=FAST)
+    draw(model, prompts, out, seed=5, sampler=FAST)
     rows = runs.read_samples(out)
     assert [row["file"] for row in rows] == sorted(pictures(out)) == [f"0000{i}.png" for i in range(4)]
     assert [row["seed"] for row in rows] == [5, 6, 7, 8]
@@ -57,14 +61,14 @@ def test_a_folder_like_a_runs_step(model: str, prompts: Path, tmp_path: Path) ->
 
 def test_a_picture_does_not_depend_on_its_batch(model: str, prompts: Path, tmp_path: Path) -> None:
     for size in (1, 3):
-        sample(model, prompts, tmp_path / str(size), batch_size=size, sampler=FAST)
+        draw(model, prompts, tmp_path / str(size), batch_size=size, sampler=FAST)
     for name in pictures(tmp_path / "1"):
         one, three = (np.asarray(Image.open(tmp_path / folder / name)).astype(int) for folder in ("1", "3"))
         assert np.abs(one - three).max() <= 1  # the last bit of a sum depends on how many are summed at once
 
 
 def test_processes_share_the_prompts(model: str, prompts: Path, tmp_path: Path) -> None:
-    sample(model, prompts, tmp_path / "alone", sampler=FAST)
+    draw(model, prompts, tmp_path / "alone", sampler=FAST)
     for world in (2, 3):
         out, log = tmp_path / f"{world}", tmp_path / f"{world}.log"
         argv = ["sample", model, str(prompts), str(out), "--sampler", "num_inference_steps=2"]
@@ -88,12 +92,12 @@ def test_a_second_call_draws_only_what_is_missing(
         return drawn(self, cond, negative, seeds, **more)
 
     monkeypatch.setattr(LatentDiffusion, "sample", noted)
-    sample(model, prompts, out, batch_size=2, sampler=FAST)
+    draw(model, prompts, out, batch_size=2, sampler=FAST)
     first, times, all_batches = pictures(out), written(out), list(batches)
     assert len(all_batches) == 2
     batches.clear()
     (out / "00002.png").unlink()
-    sample(model, prompts, out, batch_size=2, sampler=FAST)
+    draw(model, prompts, out, batch_size=2, sampler=FAST)
     again = written(out)
     assert {name for name in times if again[name] != times[name]} == {"00002.png"}
     assert batches == [all_batches[1]]
@@ -114,22 +118,22 @@ def test_an_interrupted_call_is_taken_up(
     with monkeypatch.context() as patch:
         patch.setattr(runs, "save_picture", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            sample(model, prompts, out, batch_size=1, sampler=FAST)
+            draw(model, prompts, out, batch_size=1, sampler=FAST)
     assert not (out / runs.SAMPLES).exists()
     times = written(out)
     assert set(times) == {"00000.png", "00001.png"}
-    sample(model, prompts, out, batch_size=1, sampler=FAST)
+    draw(model, prompts, out, batch_size=1, sampler=FAST)
     assert len(runs.read_samples(out)) == 4
     assert written(out).items() >= times.items()
 
 
 def test_other_settings_are_other_pictures(model: str, prompts: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    sample(model, prompts, out, sampler=FAST)
+    draw(model, prompts, out, sampler=FAST)
     first = pictures(out)
-    sample(model, prompts, out, seed=100, sampler=FAST)
+    draw(model, prompts, out, seed=100, sampler=FAST)
     assert not set(first.values()) & set(pictures(out).values())
-    sample(model, prompts, out, limit=2, seed=100, sampler=FAST)
+    draw(model, prompts, out, limit=2, seed=100, sampler=FAST)
     assert len(pictures(out)) == len(runs.read_samples(out)) == 2
 
 
@@ -138,7 +142,7 @@ def test_files_of_others_are_left_alone(model: str, prompts: Path, tmp_path: Pat
     out.mkdir()
     (out / "00000.png").write_bytes(b"mine")
     with pytest.raises(UserError, match="holiday"):
-        sample(model, prompts, out, sampler=FAST)
+        draw(model, prompts, out, sampler=FAST)
     assert (out / "00000.png").read_bytes() == b"mine"
 
 
@@ -147,7 +151,7 @@ def test_a_decoder_that_gives_no_numbers_is_named_by_the_prompt(prompts: Path, t
     pipeline.vae.post_quant_conv.bias.data.fill_(float("nan"))  # as SDXL's does in float16
     pipeline.save_pretrained(tmp_path / "model")
     with pytest.raises(UserError, match=f"the picture of '{pipelines.CAPTIONS[0]}': the model drew numbers"):
-        sample(str(tmp_path / "model"), prompts, tmp_path / "out", sampler=FAST)
+        draw(str(tmp_path / "model"), prompts, tmp_path / "out", sampler=FAST)
     assert not pictures(tmp_path / "out")
 
 
@@ -162,5 +166,5 @@ def test_a_decoder_that_gives_no_numbers_is_named_by_the_prompt(prompts: Path, t
 def test_mistakes_are_named(model: str, prompts: Path, tmp_path: Path, given: dict[str, object], said: str) -> None:
     options: dict[str, object] = {"model": model, **given}
     with pytest.raises(UserError, match=said):
-        sample(str(options.pop("model")), prompts, tmp_path / "out", **options)  # type: ignore[arg-type]
+        draw(str(options.pop("model")), prompts, tmp_path / "out", **options)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()

@@ -5,6 +5,7 @@ emu export runs/sdxl-lora my-style.safetensors --format lora
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,46 +42,65 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     """
     written_as = written_as or PipelineFolder()
     checkpoint = find_checkpoint(checkpoint_or_run)
-    model = load_checkpoint(checkpoint)
+    config, model = read_config(runs.run_of(checkpoint)), load_checkpoint(checkpoint)
     written_as.check(model, out)
     written_as.write(model, out, {"emu.step": str(read_checkpoint(checkpoint)["global_step"])})
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    config = read_config(runs.run_of(checkpoint))
     if out.is_dir():
         files.write_json(out / folders.MODEL, describe(config, model), indent=2)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = config.get("trainer", {})
     with autocast(trainer.get("precision"), device):
-        row, wanted, origin = reference(model, checkpoint, device, of_the_run=not computed_apart(trainer))
-        drawn = draw_plain(written_as.load(model, out), row, model, device)
-    if drawn.max() == 0 and wanted.max() == 0:
-        raise UserError(f"{out}: its picture of {row['prompt']!r} is black, as {origin} is, which proves nothing")
-    if drawn.shape != wanted.shape:
-        raise UserError(f"{out}: draws pictures of shape {drawn.shape}, and {origin} has {wanted.shape}")
-    difference = np.abs(drawn.astype(int) - wanted.astype(int))
-    if difference.mean() > LIMIT:
-        raise UserError(
-            f"{out}: its picture is {difference.mean():.1f} levels from {origin} on average, more than {LIMIT:g}; "
-            "export on the kind of device that the run was on, or draw both and compare them"
-        )
-    return int(difference.max())
+        wanted = None if computed_apart(trainer) else of_the_run(checkpoint)
+        wanted = wanted or of_the_model(model, device)
+        drawn = draw_plain(written_as.load(model, out), wanted.row, model, device)
+    return difference(drawn, wanted, out=out)
 
 
-def reference(
-    model: TextToImageModule, checkpoint: Path, device: torch.device, *, of_the_run: bool
-) -> tuple[runs.Row, Pixels, str]:
-    """What to draw, how it looks, and where that is from: the first picture of the step, or one drawn now."""
+@dataclass(frozen=True)
+class Reference:
+    """What to draw, how it should look, and where that is from."""
+
+    row: runs.Row
+    pixels: Pixels
+    origin: str
+
+
+def of_the_run(checkpoint: Path) -> Reference | None:
+    """The first picture of the step that is not black; None where the run drew none."""
     folder = runs.step_folder(runs.run_of(checkpoint), read_checkpoint(checkpoint)["global_step"])
-    if of_the_run and (folder / runs.SAMPLES).exists():
-        rows = runs.read_samples(folder)
-        row = next((one for one in rows if not is_black(folder / one["file"])), rows[0])
-        path = folder / row["file"]
-        return row, np.asarray(Image.open(path)), str(path)
-    row = {"prompt": "a picture", "seed": 0, "sampler": model.sampler}
+    if not (folder / runs.SAMPLES).exists():
+        return None
+    rows = runs.read_samples(folder)
+    row = next((one for one in rows if not is_black(folder / one["file"])), rows[0])
+    path = folder / row["file"]
+    return Reference(row, np.asarray(Image.open(path)), str(path))
+
+
+def of_the_model(model: TextToImageModule, device: torch.device) -> Reference:
+    """A picture that is drawn now."""
+    row: runs.Row = {"prompt": "a picture", "seed": 0, "sampler": model.sampler}
     model.to(device)
     images = model.sample(model.encode_prompts([row["prompt"]]), model.negative_prompt(), [row["seed"]])
     pixels = to_pixels(images, [row["prompt"]])[0].permute(1, 2, 0).cpu().numpy()
     model.to("cpu")
-    return row, pixels, "the model before it was saved"
+    return Reference(row, pixels, "the model before it was saved")
+
+
+def difference(drawn: Pixels, wanted: Reference, *, out: Path) -> int:
+    """The largest, in 8-bit levels. UserError: it proves nothing, or the pictures are not the same."""
+    if drawn.max() == 0 and wanted.pixels.max() == 0:
+        raise UserError(
+            f"{out}: its picture of {wanted.row['prompt']!r} is black, as {wanted.origin} is, which proves nothing"
+        )
+    if drawn.shape != wanted.pixels.shape:
+        raise UserError(f"{out}: draws pictures of shape {drawn.shape}, and {wanted.origin} has {wanted.pixels.shape}")
+    levels = np.abs(drawn.astype(int) - wanted.pixels.astype(int))
+    if levels.mean() > LIMIT:
+        raise UserError(
+            f"{out}: its picture is {levels.mean():.1f} levels from {wanted.origin} on average, more than {LIMIT:g}; "
+            "export on the kind of device that the run was on, or draw both and compare them"
+        )
+    return int(levels.max())
 
 
 def draw_plain(pipeline: Any, row: runs.Row, model: TextToImageModule, device: torch.device) -> Pixels:

@@ -9,6 +9,7 @@ The folder is like a step's folder of a run: `emu compare` reads it. A second ca
 
 import os
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,42 +33,56 @@ Row = runs.Row
 PLANNED = ".planned"  # a folder in the folder: its samples.jsonl tells what an interrupted call was drawing
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is drawn: the rows of `load_prompts`, the file that they are from, and how many are drawn at a time.
+
+    A picture does not depend on `batch_size`, but for its last bits.
+    """
+
+    rows: list[Row]
+    prompts: Path
+    batch_size: int = 16
+
+    @classmethod
+    def read(cls, prompts: Path, *, limit: int = 0, seed: int = 0, batch_size: int = 16) -> "Plan":
+        """Of a prompt file `limit` prompts, spread evenly over it (0: all), seeded from `seed` on, one more each."""
+        if batch_size < 1:
+            raise UserError(f"--batch-size {batch_size}: give 1 or more")
+        return cls(load_prompts(prompts, limit=limit, seed=seed), prompts, batch_size)
+
+
 @torch.no_grad()
 def sample(
     model: str,
-    prompts: Path,
+    plan: Plan,
     out: Path,
     *,
-    limit: int = 0,
-    seed: int = 0,
-    batch_size: int = 16,
     sampler: Sampler | None = None,
     lora: Path | None = None,
     architecture: str | None = None,
 ) -> None:
-    """Draws the prompts of a file into `out`: 00000.png ... and samples.jsonl.
+    """Draws what is planned into `out`: 00000.png ... and samples.jsonl.
 
     Args:
         model: a pipeline folder, a hub name, or a checkpoint of a run.
-        prompts: a file that `load_prompts` reads; a prompt's own seed and settings come over those given here.
         out: the folder; UserError where it holds files that no earlier call drew.
-        limit: how many prompts, spread evenly over the file; 0 for all.
-        seed: of the file's first prompt; each next has one more.
-        batch_size: pictures at a time; a picture does not depend on it, but for its last bits.
-        sampler: keyword arguments of the pipeline over the model's own, such as guidance_scale.
+        sampler: keyword arguments of the pipeline over the model's own; a prompt's own settings come over both.
         lora: a LoRA file to draw with, in the names of diffusers or of another program that diffusers reads.
         architecture: the class of a pipeline folder that no run made, as "my_models.Mine".
     """
-    if batch_size < 1:
-        raise UserError(f"--batch-size {batch_size}: give 1 or more")
-    planned = load_prompts(prompts, limit=limit, seed=seed)
     drawer = load_model(model, architecture=architecture)
     drawer.sampler = {**drawer.sampler, **(sampler or {})}
     drawer.check_sampler()
-    require_drawable(drawer, planned, where=str(prompts))
+    require_drawable(drawer, plan.rows, where=str(plan.prompts))
     if lora is not None:
         adapters.load_file(drawer.pipeline, drawer.slot, lora, base=folders.locate(drawer.pretrained))
-    rows = describe(drawer, planned, model=" with ".join(identity(str(part)) for part in (model, lora) if part))
+    name = " with ".join(identity(str(part)) for part in (model, lora) if part)
+    draw_rows(drawer, plan, out, describe(drawer, plan.rows, model=name))
+
+
+def draw_rows(drawer: TextToImageModule, plan: Plan, out: Path, rows: list[Row]) -> None:
+    """Draw what is missing of `rows`; the processes of torchrun share the prompts, and the first keeps the folder."""
     rank, world, local = (int(os.environ.get(name, default)) for name, default in runs.PROCESS.items())
     if world > 1:
         torch.distributed.init_process_group("gloo")  # to wait for each other; nothing else travels
@@ -75,7 +90,7 @@ def sample(
         found: list[Any] = [claim(out, rows) if rank == 0 else None]
         if world > 1:
             torch.distributed.broadcast_object_list(found)
-        batches = prompt_batches(planned, batch_size=batch_size, rank=rank, world=world)
+        batches = prompt_batches(plan.rows, batch_size=plan.batch_size, rank=rank, world=world)
         draw_missing(drawer, batches, out, missing=found[0], local=local)
         if world > 1:
             torch.distributed.barrier()
@@ -89,7 +104,7 @@ def describe(drawer: TextToImageModule, planned: list[Row], *, model: str) -> li
     """The rows of `samples.jsonl`, in the order of the prompts."""
     batches = prompt_batches(planned, batch_size=len(planned), rank=0, world=1)
     rows = [
-        {**sample_row(batch, i, sampler=drawn_with(drawer, batch["settings"])), "model": model}
+        {**sample_row(batch, i, sampler=drawn_with(drawer, batch.get("settings", {}))), "model": model}
         for batch in batches
         for i in range(len(batch["prompt"]))
     ]

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from emu import named
 from emu.commands.parser import Parser
 
 
@@ -15,8 +16,8 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument(
         "--format",
         default="diffusers",
-        metavar="NAME",
-        help="diffusers (default), lora, lora-kohya, or the class path of an emu.formats.Format of your own",
+        metavar=f"NAME|{named.FORM}",
+        help="diffusers (default), lora, lora-kohya, or a class of emu.formats.Format of your own",
     )
 
 

@@ -32,15 +32,12 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def sample(given: argparse.Namespace) -> None:
     """Draws the prompts."""
-    from emu.sample import sample
+    from emu.sample import Plan, sample
 
     sample(
         given.model,
-        given.prompts,
+        Plan.read(given.prompts, limit=given.limit, seed=given.seed, batch_size=given.batch_size),
         given.out,
-        limit=given.limit,
-        seed=given.seed,
-        batch_size=given.batch_size,
         architecture=given.architecture,
         sampler=settings(given.sampler),
         lora=given.lora,

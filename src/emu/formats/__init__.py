@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from emu import named
+import torch
+from diffusers import DiffusionPipeline
+
+from emu import components, folders, named
 from emu.errors import UserError
 from emu.module import TextToImageModule
 
@@ -21,10 +24,10 @@ NAMES = {
 
 
 def find(name: str) -> "Format":
-    """The format of a name in `NAMES` or of a class path; UserError where there is none, or where it is not trusted."""
+    """The format of a name in `NAMES`, or of CLASS_PATH[:ARG][,NAME=VALUE]; UserError where there is none."""
     if name not in NAMES and "." not in name:
         raise UserError(f"--format {name}: give {', '.join(NAMES)}, or the class path of one of your own")
-    return named.find(NAMES.get(name, name), Format, where="--format", like=NAMES["lora"])()
+    return named.make(NAMES.get(name, name), Format, where="--format", like=NAMES["lora"], typed=True)
 
 
 class Format(ABC):
@@ -33,8 +36,7 @@ class Format(ABC):
     says: ClassVar[str]
     """What the file or folder is, as a person is told."""
 
-    @abstractmethod
-    def check(self, model: TextToImageModule, out: Path) -> None:
+    def check(self, model: TextToImageModule, out: Path) -> None:  # noqa: B027  (most take any model)
         """Raise UserError where the model cannot be written so, or not to that place."""
 
     @abstractmethod
@@ -44,3 +46,10 @@ class Format(ABC):
     @abstractmethod
     def load(self, model: TextToImageModule, out: Path) -> Any:
         """The pipeline as a user of diffusers loads it, in float32."""
+
+
+def plain(model: TextToImageModule, folder: Path) -> Any:
+    """A folder's pipeline of the model's kind by diffusers alone, without what would blacken a picture or mark it."""
+    left_out = components.left_out(model.pipeline_class, folders.read_index(folder))
+    # Without a dtype transformers 5 leaves half-precision text encoders as they are, beside a U-Net in float32.
+    return DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, **left_out)

@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from diffusers import DiffusionPipeline
-
-from emu import components, folders
+from emu import folders
 from emu.errors import UserError
-from emu.formats import Format
+from emu.formats import Format, plain
 from emu.module import TextToImageModule
 
 
@@ -27,10 +24,3 @@ class PipelineFolder(Format):
 
     def load(self, model: TextToImageModule, out: Path) -> Any:
         return plain(model, out)
-
-
-def plain(model: TextToImageModule, folder: Path) -> Any:
-    """The folder's pipeline by diffusers alone, without what would blacken a picture or mark it."""
-    left_out = components.left_out(model.pipeline_class, folders.read_index(folder))
-    # Without a dtype transformers 5 leaves half-precision text encoders as they are, beside a U-Net in float32.
-    return DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, **left_out)

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from emu import adapters, files, folders
 from emu.errors import UserError
-from emu.formats import Format
-from emu.formats.folder import plain
+from emu.formats import Format, plain
 from emu.module import TextToImageModule
 
 ENDING = ".safetensors"

@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from emu import documents, folders, models, runs, shapes, trust
+from emu import documents, folders, models, named, runs, shapes, trust
 from emu.checkpoints import gathered, is_sharded, verify
 from emu.checkpoints.durable import read_file
 from emu.errors import UserError
@@ -27,19 +27,30 @@ def load_model(path: str | Path, *, architecture: str | None = None) -> TextToIm
     Raises UserError where there is none, or where it does not fit.
     """
     if _is_checkpoint(Path(path)) or (Path(path) / runs.CONFIG).is_file():
+        if architecture is not None:
+            raise UserError(f"--architecture {architecture}: the config of {path} names its own; leave it out")
         return load_checkpoint(find_checkpoint(Path(path)))
-    folder = folders.locate(str(path))
-    name = folders.read_index(folder)["_class_name"]
-    if architecture is not None:
-        described: dict[str, Any] = {"class_path": architecture}
-    elif (folder / folders.MODEL).is_file():
-        described = documents.read_mapping(folder / folders.MODEL, keys=("class_path", "init_args"))
-    else:
-        described = {"class_path": _architecture_of(name, where=str(path))}
-    given = (described.get("init_args") or {}) | {"pretrained": str(path)}
-    model = from_config({"model": {**described, "init_args": given}}, origin=str(folder / folders.MODEL))
+    model = _typed(architecture)(str(path)) if architecture is not None else _of_folder(str(path))
     model.configure_model()
     return model.eval()
+
+
+def _typed(architecture: str) -> type[TextToImageModule]:
+    return named.find(
+        architecture, TextToImageModule, where="--architecture", like="emu.models.LatentDiffusion", typed=True
+    )
+
+
+def _of_folder(path: str) -> TextToImageModule:
+    """The model of a pipeline folder: of the class that exported it, or of emu's for its kind of pipeline."""
+    folder = folders.locate(path)
+    origin = folder / folders.MODEL
+    if origin.is_file():
+        described = documents.read_mapping(origin, keys=("class_path", "init_args"))
+    else:
+        described = {"class_path": _architecture_of(folders.read_index(folder)["_class_name"], where=path)}
+    given = {**(described.get("init_args") or {}), "pretrained": path}
+    return from_config({"model": {**described, "init_args": given}}, origin=str(origin))
 
 
 def _architecture_of(pipeline: str, *, where: str) -> str:
