@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from emu.compare.pairs import read_run
+from emu.compare.reading import read_run
 
 SIDE, GAP, LABEL = 128, 6, 26
 PAPER, INK, MUTED = (255, 255, 255), (30, 30, 36), (120, 120, 130)

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from emu import runs
-from emu.compare.pairs import read_run
-from emu.compare.verdict import verdict
+from emu.compare import compare
+from emu.compare.reading import read_run
 from emu.drawn import black, is_black, require_finite, to_pixels
 from emu.errors import UserError
 from emu.quality.drawing import Drawing
@@ -93,6 +93,6 @@ def test_a_comparison_leaves_out_and_counts_pairs_with_a_black_picture(tmp_path:
     run = read_run(a_run(tmp_path / "run", {"before": {0}, "after": {0, 2}}))
     assert [pair.prompt for pair in run.pairs] == ["prompt 1"]
     assert (run.black, len(run.alone)) == (2, 0)
-    assert verdict(run)["black"] == 2
+    assert "run: 2 pairs have a picture that is black all over" in compare([tmp_path / "run"], out=tmp_path / "a.html")
     with pytest.raises(UserError, match="every pair has a picture that is black all over"):
         read_run(a_run(tmp_path / "dark", {"before": {0, 1}, "after": {2}}))

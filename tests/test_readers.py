@@ -140,11 +140,11 @@ def config_of(run: Path) -> None:
 
 
 def voted(folder: Path) -> None:
-    from emu.compare.pairs import read_run
+    from emu.compare.reading import read_run
 
     runs.write_quality(folder, QUALITY)
     run_with()(folder)
-    read_people(folder, read_run(folder))
+    read_people(read_run(folder))
 
 
 def pictured(folder: Path) -> Path:

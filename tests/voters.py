@@ -21,7 +21,7 @@ from sqlalchemy import select
 from starlette.routing import Mount
 
 from emu import runs
-from emu.compare.pairs import read_run
+from emu.compare.reading import read_run
 from emu.desk import raters
 from emu.desk.database import Database
 from emu.desk.dealing import Presence

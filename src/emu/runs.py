@@ -105,21 +105,23 @@ def read_scores(folder: Path) -> dict[str, dict[str, float]]:
     return {row.pop("file"): row for row in rows}
 
 
-def write_judges(folder: Path, cards: Mapping[str, Row]) -> None:
+def write_judges(folder: Path, cards: Mapping[str, Mapping[str, Any]]) -> None:
     """Write `judges.json`: criterion -> the description of the judge that gave the folder's scores."""
     files.write_json(folder / JUDGES, cards, indent=2)
 
 
-def read_judges(folder: Path) -> dict[str, Row]:
+def read_judges(folder: Path) -> dict[str, shapes.Card]:
     """What `judges.json` says; empty where it is not known who judged."""
     path = folder / JUDGES
     if not path.exists():
         return {}
-    cards: dict[str, Row] = read_json(path, dict[str, shapes.Card], remedy=f"remove it and {SCORES}, and judge again")
+    cards: dict[str, shapes.Card] = read_json(
+        path, dict[str, shapes.Card], remedy=f"remove it and {SCORES}, and judge again"
+    )
     return cards
 
 
-def other_judges(first: Mapping[str, Row], second: Mapping[str, Row]) -> list[str]:
+def other_judges(first: Mapping[str, Mapping[str, Any]], second: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The criteria of both that two judges stand for, or two versions of one: their descriptions differ.
 
     Libraries change under a judge; the same weights, prepared and read in the same way, are the same judge.
@@ -139,17 +141,17 @@ def read_config(run: Path) -> dict[str, Any] | None:
     return read_mapping(path, keys=("model", "data")) if path.is_file() else None
 
 
-def write_quality(run: Path, quality: Row) -> None:
+def write_quality(run: Path, quality: Mapping[str, Any]) -> None:
     """Write `quality.json`: how the tuning went, check by check, and why it stopped."""
     files.write_json(run / QUALITY, quality, indent=2)
 
 
-def read_quality(run: Path) -> Row:
+def read_quality(run: Path) -> shapes.Quality:
     """What `quality.json` says; empty where the run was not tuned with `QualityTuning`."""
     path = run / QUALITY
     if not path.exists():
         return {}
-    quality: Row = read_json(path, shapes.Quality, remedy="remove it to compare the run's last step")
+    quality: shapes.Quality = read_json(path, shapes.Quality, remedy="remove it to compare the run's last step")
     return quality
 
 
@@ -158,10 +160,10 @@ def write_votes(run: Path, votes: Row) -> None:
     files.write_json(run / VOTES, votes, indent=2)
 
 
-def read_votes(run: Path) -> Row:
-    """What `votes.json` says; empty where nobody has voted, or the votes were not counted yet."""
+def read_votes(run: Path) -> shapes.Votes | None:
+    """What `votes.json` says; None where nobody has voted, or the votes were not counted yet."""
     path = run / VOTES
     if not path.exists():
-        return {}
-    votes: Row = read_json(path, shapes.Votes, remedy="count the votes again with `emu vote --results`")
+        return None
+    votes: shapes.Votes = read_json(path, shapes.Votes, remedy="count the votes again with `emu vote --results`")
     return votes

@@ -28,6 +28,7 @@ class Card(TypedDict):
 
     name: str
     tie: float
+    family: NotRequired[str]
 
 
 class Win(TypedDict):
@@ -98,6 +99,7 @@ class Quality(TypedDict):
     checks: NotRequired[list[Check]]
     judges: NotRequired[dict[str, Card]]
     headline: NotRequired[dict[str, str]]
+    versions: NotRequired[dict[str, str]]
 
 
 class Tally(TypedDict):

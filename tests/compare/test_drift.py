@@ -10,7 +10,7 @@ from PIL import Image
 
 from emu import runs
 from emu.compare import compare
-from emu.compare.drift import measures
+from emu.guards.looks import colours
 
 MakeRun = Callable[..., Path]
 
@@ -26,8 +26,7 @@ MakeRun = Callable[..., Path]
     ids=["black", "white", "half and half", "green"],
 )
 def test_measures_of_known_pictures(pixels: np.ndarray, wanted: tuple[float, float, float]) -> None:
-    found = measures(pixels.astype(np.uint8))
-    assert tuple(found.values()) == pytest.approx(wanted, abs=1e-4)
+    assert tuple(colours(pixels.astype(np.uint8))) == pytest.approx(wanted, abs=1e-4)
 
 
 def change(run: Path, how: Callable[[np.ndarray], np.ndarray]) -> None:

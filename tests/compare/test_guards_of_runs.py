@@ -15,12 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from emu import runs
-from emu.compare import compare
+from emu.compare import Against, compare
+from emu.compare.cells import picks
 from emu.compare.curves import HEIGHT, WIDTH, charts
-from emu.compare.headline import headline
-from emu.compare.pairs import read_run
-from emu.compare.picks import picks
 from emu.compare.pictures import LONGEST_SIDE, SMALLER, longest_side
+from emu.compare.reading import read_run
 from emu.compare.recipe import recipe, seeds
 from emu.errors import UserError
 from emu.judges import Card, Embedder
@@ -77,14 +76,30 @@ def test_a_curated_set_by_flag_and_one_that_is_gone(make_run: MakeRun, curated: 
     run = make_run(count=30)
     noise(run)
     assert "name one with --training" in guards_of(compared(run, tmp_path))["memorisation"]["sentence"]
-    found = guards_of(compared(run, tmp_path, training=str(curated)))["memorisation"]
+    found = guards_of(compared(run, tmp_path, against=Against(training=str(curated))))["memorisation"]
     assert found["state"] != "broken"
     said = (tmp_path / "report.html").read_text().count("as near as a copy;")
     assert said == sum(part["copied"] for part in found["parts"]) < 6
     (run / runs.CONFIG).write_text(yaml.safe_dump({"data": {"root": "/gone/needles"}}))
     assert "of the run, needles, are not here" in guards_of(compared(run, tmp_path))["memorisation"]["sentence"]
     with pytest.raises(UserError, match="no such folder or file"):
-        compared(run, tmp_path, training="/gone/needles")
+        compared(run, tmp_path, against=Against(training="/gone/needles"))
+
+
+def test_training_pictures_that_cannot_be_read_are_counted_and_named(
+    make_run: MakeRun, curated: Path, tmp_path: Path
+) -> None:
+    run = make_run(count=30)
+    noise(run)
+    for name in ("00003.png", "00007.png"):
+        (curated / name).write_bytes(b"no picture")
+    table = compare([run], out=tmp_path / "report.html", against=Against(training=str(curated)))
+    (note,) = json.loads((tmp_path / "verdict.json").read_text())["runs"][0]["notes"]
+    assert note.startswith("2 training pictures cannot be read, so that no copy of them is found: ")
+    assert "00003.png" in note
+    assert "00007.png" in note
+    for text in (table, (tmp_path / "report.html").read_text()):
+        assert "2 training pictures cannot be read" in text
 
 
 def test_several_seeds_a_prompt_are_clustered_and_measure_diversity(make_run: MakeRun, tmp_path: Path) -> None:
@@ -117,21 +132,6 @@ def test_categories_and_challenges_of_partiprompts(make_run: MakeRun, tmp_path: 
         "Basic": ("Challenge", 4),
     }  # fmt: skip
     assert {part["category"] for part in guards_of(told)["generality"]["parts"]} == {"Arts", "Food", "Basic"}
-
-
-@pytest.mark.parametrize(
-    ("net", "said"),
-    [
-        ((5, 60), "pictures win on appeal (60 % won, 20 % lost)"),
-        ((-60, -5), "pictures lose on appeal (60 % won, 20 % lost)"),
-        ((-5, 60), "no difference in appeal could be shown (60 % won, 20 % lost)"),
-    ],
-)
-def test_the_headline_says_no_more_than_is_sure(net: tuple[float, float], said: str) -> None:
-    rates = {"win": 60.0, "lose": 20.0, "net_ci95": net}
-    guard = {"guard": "drift of contrast", "state": "held"}
-    told = {"name": "a", "prompts": 50, "appeal": rates, "guards": [guard]}
-    assert headline([told]) == f"After tuning, over 50 prompts, {said}; no guard is broken."
 
 
 def test_best_worst_and_random_pairs(make_run: MakeRun) -> None:
@@ -212,7 +212,7 @@ def test_an_embedder_by_option_tells_the_guards(make_run: MakeRun, curated: Path
 
     run = make_run(count=30)
     noise(run, copies=curated)
-    told = compared(run, tmp_path, training=str(curated), embedder=Mean())
+    told = compared(run, tmp_path, against=Against(training=str(curated), embedder=Mean()))
     assert told["features"] == "embeddings of mean colour"
     assert "embeddings of mean colour" in (tmp_path / "report.html").read_text()
     parts = guards_of(told)["memorisation"]["parts"]

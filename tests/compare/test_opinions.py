@@ -12,7 +12,6 @@ from torch import Tensor
 
 from emu import runs
 from emu.compare import compare
-from emu.compare.agreement import kappa
 from emu.errors import UserError
 from emu.judges import Card, Judge
 from lamp import Brightness
@@ -153,18 +152,6 @@ def test_pictures_of_several_sizes_are_judged_each_by_its_own(make_run: MakeRun,
     told(run, tmp_path / "a.html", appeal=Brightness())
     scores = runs.read_scores(runs.step_folder(run, 20))
     assert [255 * scores[runs.picture_name(i)]["appeal"] for i in range(4)] == pytest.approx([20, 120, 40, 50])
-
-
-def test_kappa_by_hand() -> None:
-    """Cohen's own arithmetic: 20 + 15 of 50 alike, 0.5 of them by chance."""
-    first = np.repeat([1, 1, -1, -1], [20, 5, 10, 15]).astype(np.int8)
-    second = np.repeat([1, -1, 1, -1], [20, 5, 10, 15]).astype(np.int8)
-    assert kappa(first, second) == pytest.approx((0.7 - 0.5) / (1 - 0.5))
-    assert kappa(first, first) == 1
-    assert kappa(np.ones(4, np.int8), np.ones(4, np.int8)) is None
-    rng = np.random.default_rng(0)
-    by_chance = kappa(*rng.choice([-1, 0, 1], (2, 20_000)).astype(np.int8))
-    assert by_chance == pytest.approx(0, abs=0.02)
 
 
 def test_a_card_that_tells_more_now_is_the_same_judge(make_run: MakeRun, tmp_path: Path) -> None:

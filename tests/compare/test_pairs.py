@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from emu import runs
-from emu.compare.pairs import read_run
+from emu.compare.reading import read_run
 from emu.errors import UserError
 
 MakeRun = Callable[..., Path]

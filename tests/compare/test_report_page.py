@@ -13,16 +13,16 @@ from PIL import Image
 
 from emu import runs
 from emu.compare import compare
+from emu.compare.cells import spread
 from emu.compare.pictures import embed
-from emu.compare.report import spread
 from emu.errors import UserError
 
 MakeRun = Callable[..., Path]
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
 
 
-def page(folders: list[Path], out: Path, pairs_shown: int = 240) -> str:
-    compare(folders, out=out, pairs_shown=pairs_shown)
+def page(folders: list[Path], out: Path) -> str:
+    compare(folders, out=out)
     return out.read_text()
 
 
@@ -72,8 +72,11 @@ def test_a_run_never_judged_has_its_pictures_and_no_bars(make_run: MakeRun, tmp_
     assert 'name="search"' in text
 
 
-def test_shown_pairs_are_limited_and_said_to_be(make_run: MakeRun, tmp_path: Path) -> None:
-    text = page([make_run(count=9)], tmp_path / "report.html", pairs_shown=3)
+def test_shown_pairs_are_limited_and_said_to_be(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emu.compare.report.PAIRS_SHOWN", 3)
+    text = page([make_run(count=9)], tmp_path / "report.html")
     assert [int(seed) for seed in re.findall(r"seed (\d+)", text)] == [0, 3, 6]
     assert "3 of 9 prompts are shown" in text
     assert spread([("a", 1)], 5) == [("a", 1)]

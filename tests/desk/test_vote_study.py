@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 
 from emu import runs
-from emu.compare.pairs import read_run
+from emu.compare.reading import read_run
 from emu.desk.database import Database
 from emu.desk.pictures import Pictures, degrade, encode
 from emu.desk.vote.drawing import CardPictures, foreign_to

@@ -2,11 +2,12 @@
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emu.statistics.agreement import Metric, krippendorff_alpha
+from emu.statistics.agreement import Metric, cohen_kappa, krippendorff_alpha
 
 GAP = "."
 
@@ -62,3 +63,15 @@ def test_the_kappa_of_complete_ratings_is_near() -> None:
     rng = random.Random(1)
     rated = [[rng.random() < 0.78 if truth else rng.random() >= 0.78 for _ in range(5)] for truth in [0, 1] * 3000]
     assert krippendorff_alpha(rated) == pytest.approx((2 * 0.78 - 1) ** 2, abs=0.02)
+
+
+def test_kappa_by_hand() -> None:
+    """Cohen's own arithmetic: 20 + 15 of 50 alike, 0.5 of them by chance."""
+    first = np.repeat([1, 1, -1, -1], [20, 5, 10, 15]).astype(np.int8)
+    second = np.repeat([1, -1, 1, -1], [20, 5, 10, 15]).astype(np.int8)
+    assert cohen_kappa(first, second) == pytest.approx((0.7 - 0.5) / (1 - 0.5))
+    assert cohen_kappa(first, first) == 1
+    assert cohen_kappa(np.ones(4, np.int8), np.ones(4, np.int8)) is None
+    rng = np.random.default_rng(0)
+    by_chance = cohen_kappa(*rng.choice([-1, 0, 1], (2, 20_000)).astype(np.int8))
+    assert by_chance == pytest.approx(0, abs=0.02)

@@ -11,6 +11,7 @@ from emu.commands.parser import Parser
 from emu.errors import UserError
 
 if TYPE_CHECKING:
+    from emu.compare.attributes import AttributeReader
     from emu.compare.judging import Bench
     from emu.compare.reference import Reference
     from emu.judges import Embedder, Judge
@@ -49,12 +50,18 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         metavar="ROOT",
         help="the curated set, which samples are held against; by default what the run's config names",
     )
+    parser.add_argument(
+        "--attributes",
+        metavar=named.FORM,
+        help="reads in pictures what the prompt file's columns of the same names ask for: how often a model draws it; "
+        "such as emu.judges.world.WorldFaithfulness",
+    )
     parser.add_argument("--paths", action="store_true", help="keep absolute paths; only their last part stays else")
 
 
 def compare(given: argparse.Namespace) -> None:
     """Writes the page and the verdict beside it; prints the table."""
-    from emu.compare import compare
+    from emu.compare import Against, compare
 
     appeal, faithfulness = (
         [judge(one, flag=flag) for one in judges]
@@ -62,22 +69,21 @@ def compare(given: argparse.Namespace) -> None:
     )
     embedder = _embedder(given.embedder)
     reference = _reference(given, embedder)
+    attributes = _attributes(given.attributes)
     bench = _bench(given) if appeal or faithfulness else None
     with ExitStack() as opened:
         if bench and bench.cache:
             opened.callback(bench.cache.close)
-        told = compare(
+        table = compare(
             given.runs,
             out=given.out,
             appeal=appeal,
             faithfulness=faithfulness,
             bench=bench,
-            reference=reference,
-            training=given.training,
-            embedder=embedder,
+            against=Against(given.training, reference, attributes, embedder),
             paths=given.paths,
         )
-    print(told)
+    print(table)
 
 
 def judge(given: str, *, flag: str) -> "Judge":
@@ -101,6 +107,15 @@ def _embedder(given: str | None) -> "Embedder | None":
     from emu.judges.embedder import load
 
     return load(given, where="--embedder", typed=True)
+
+
+def _attributes(given: str | None) -> "AttributeReader | None":
+    if given is None:
+        return None
+    from emu.compare.attributes import AttributeReader
+
+    like = "emu.judges.world.WorldFaithfulness"
+    return named.make(given, AttributeReader, where="--attributes", like=like, typed=True)
 
 
 def _reference(given: argparse.Namespace, embedder: "Embedder | None") -> "Reference | None":

@@ -3,20 +3,24 @@
 Reads folders only: no GPU, no weights, no architecture. Torch is imported only where a judge has to run.
 """
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emu import files
-from emu.compare.folders import are_folders, read_folders
-from emu.compare.guarding import guarded, look
+from emu.compare.attributes import AttributeReader, read_attributes
+from emu.compare.curated import CuratedSet, CuratedSets
+from emu.compare.guarding import drift, findings, look
 from emu.compare.headline import headline
-from emu.compare.pairs import Run, read_run, require_shared
-from emu.compare.people import read_people
-from emu.compare.report import report
-from emu.compare.table import table
-from emu.compare.verdict import verdict
+from emu.compare.judged import groups, judged, judges_of
+from emu.compare.pairing import Pairing
+from emu.compare.people import Heard, read_people
+from emu.compare.reading import read_pairings
+from emu.compare.report import Compared, report_page
+from emu.compare.table import verdict_table
+from emu.compare.verdict import Comparison, Verdict
+from emu.guards import Evidence
 from emu.places import without_places
 from emu.runs import read_config
 
@@ -25,20 +29,35 @@ if TYPE_CHECKING:
     from emu.compare.reference import Reference
     from emu.judges import Embedder, Judge
 
-__all__ = ["compare"]
+__all__ = ["Against", "compare"]
+
+
+@dataclass(frozen=True)
+class Against:
+    """What pictures are held against beside each other.
+
+    Args:
+        training: the curated set, as `data.root` takes it, for copies; None for what each run's config names, if it is
+            here.
+        reference: pictures that both sides are measured against as sets.
+        attributes: reads in pictures what their prompts ask for, by the columns of the prompt file.
+        embedder: tells near pictures from far ones; None for where light and dark lie (`emu.guards.looks`).
+    """
+
+    training: str | None = None
+    reference: "Reference | None" = None
+    attributes: AttributeReader | None = None
+    embedder: "Embedder | None" = None
 
 
 def compare(
-    runs: list[Path],
+    runs: Sequence[Path],
     *,
     out: Path,
-    appeal: "Judge | Sequence[Judge] | None" = None,
-    faithfulness: "Judge | Sequence[Judge] | None" = None,
+    appeal: "Judge | Sequence[Judge]" = (),
+    faithfulness: "Judge | Sequence[Judge]" = (),
     bench: "Bench | None" = None,
-    reference: "Reference | None" = None,
-    training: str | None = None,
-    embedder: "Embedder | None" = None,
-    pairs_shown: int = 300,
+    against: Against = Against(),  # noqa: B008 - frozen
     paths: bool = False,
 ) -> str:
     """Write the page `out` and `verdict.json` beside it; return the table for the terminal.
@@ -52,55 +71,58 @@ def compare(
         appeal, faithfulness: judges, the headline's first; those that have not scored the pictures yet do so, and the
             scores are kept in the run folders.
         bench: where judges sit, a device and a cache of scores; without it the CPU and none.
-        reference: pictures that both sides are held against as sets.
-        training: the curated set, as `data.root` takes it; by default what the config of each run names, if it is here.
-        embedder: tells near pictures from far ones; by default where light and dark lie (`emu.guards.looks`).
-        pairs_shown: at most so many prompts on the page, evenly spread; every prompt counts in the verdict.
+        against: what the pictures are held against.
         paths: keep absolute paths of configs and judges in both files; without it their last part alone stays.
 
     Raises:
         UserError: a folder without a before or an after, or drawn with two samplers; votes on other pictures.
     """
-    given = {"appeal": _judges(appeal), "faithfulness": _judges(faithfulness)}
-    judges = {name: some for name, some in given.items() if some}
-    if are_folders(runs):
-        read = [read_folders(runs[0], runs[1], judges=judges, bench=bench)]
-        runs = runs[1:]
-    else:
-        read = _judged_runs(runs, judges, bench)
-    require_shared(read)
-    seen = look(list(zip(runs, read, strict=True)), training=training, embedder=embedder)
-    people = [read_people(*each) for each in zip(runs, read, strict=True)]
-    verdicts = [
-        {**verdict(run), "people": said.told, "unheard": said.unheard, **guarded(run, found)}
-        for run, said, found in zip(read, people, seen, strict=True)
-    ]
-    if reference:
-        for paired, told in zip(read, verdicts, strict=True):
-            told["sets"] = reference.measure(paired)
-    configs = [read_config(run) or {} for run in runs]
+    given = {"appeal": appeal, "faithfulness": faithfulness}
+    judges = {name: some if isinstance(some, Sequence) else (some,) for name, some in given.items() if some}
+    sets = CuratedSets(against.training, against.embedder)
+    compared = [_compared(one, sets, against) for one in read_pairings(runs, judges, bench)]
     if not paths:
-        verdicts, configs = without_places(verdicts), without_places(configs)
-    page = report(read, verdicts, seen, votes=[said.votes for said in people], configs=configs, pairs_shown=pairs_shown)
-    document = {"headline": headline(verdicts), "runs": verdicts}
-    for path, content in (
-        (out, page),
-        (out.with_name("verdict.json"), json.dumps(document, indent=2, allow_nan=False)),
-    ):
-        files.write(path, content, alone=True)
-    return table(verdicts)
+        compared = [
+            replace(one, verdict=without_places(one.verdict), config=without_places(one.config)) for one in compared
+        ]
+    verdicts = [one.verdict for one in compared]
+    comparison = Comparison(headline(verdicts), verdicts)
+    files.write(out, report_page(compared, comparison), alone=True)
+    files.write_json(out.with_name("verdict.json"), comparison, indent=2, alone=True)
+    return verdict_table(verdicts)
 
 
-def _judged_runs(runs: list[Path], judges: "dict[str, Sequence[Judge]]", bench: "Bench | None") -> list[Run]:
-    if judges:
-        from emu.compare.judging import judge_run
-
-        for run in runs:
-            judge_run(run, judges=judges, bench=bench)
-    return [read_run(run) for run in runs]
+def _compared(pairing: Pairing, sets: CuratedSets, against: Against) -> Compared:
+    curated, heard = sets.of(pairing.folder), read_people(pairing)
+    seen = look(pairing, curated, against.embedder)
+    verdict = _verdict(pairing, heard, curated, seen, against)
+    return Compared(pairing, seen, heard, verdict, read_config(pairing.folder) or {})
 
 
-def _judges(given: "Judge | Sequence[Judge] | None") -> "Sequence[Judge]":
-    if given is None:
-        return ()
-    return given if isinstance(given, Sequence) else (given,)
+def _verdict(pairing: Pairing, heard: Heard, curated: CuratedSet, seen: Evidence, against: Against) -> Verdict:
+    attributes = read_attributes(pairing, against.attributes) if against.attributes else None
+    return Verdict(
+        name=pairing.name,
+        model=pairing.quality.get("model"),
+        before=pairing.names[0],
+        after=pairing.names[1],
+        before_step=pairing.before_step,
+        after_step=pairing.after_step,
+        prompts=len(set(pairing.prompts)),
+        pairs=len(pairing.pairs),
+        **{name: judged(pairing, name) for name in pairing.criteria},
+        people=heard.people,
+        unheard=heard.unheard,
+        groups=groups(pairing),
+        attributes=attributes,
+        guards=findings(pairing, seen, attributes),
+        features=seen.features,
+        drift=drift(seen),
+        sets=against.reference.measure(pairing) if against.reference else None,
+        unpaired=len(pairing.alone),
+        alone=pairing.alone,
+        black=pairing.black,
+        notes=[*pairing.notes, *filter(None, [curated.unread])],
+        stop_reason=pairing.quality.get("stop_reason"),
+        judges=judges_of(pairing),
+    )

@@ -6,13 +6,14 @@ further judge has a column of its own, "appeal by NAME HASH", so that no score e
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
+
+from emu.shapes import Card, Quality
 
 BY = " by "
 
 
-def columns(quality: Mapping[str, Any], criterion: str) -> list[str]:
+def columns(quality: Quality, criterion: str) -> list[str]:
     """The columns of a criterion whose judge is known, the headline's first."""
     first = quality.get("headline", {}).get(criterion, criterion)
     own = [name for name in quality.get("judges", {}) if criterion_of(name) == criterion]
@@ -20,12 +21,7 @@ def columns(quality: Mapping[str, Any], criterion: str) -> list[str]:
 
 
 def column_of(
-    card: Mapping[str, Any],
-    criterion: str,
-    quality: Mapping[str, Any],
-    *,
-    begun: Collection[str],
-    complete: Collection[str],
+    card: Card, criterion: str, quality: Quality, *, begun: Collection[str], complete: Collection[str]
 ) -> str:
     """Where the judge of this card has its scores, or shall have them.
 
@@ -48,6 +44,7 @@ def criterion_of(column: str) -> str:
     return column.partition(BY)[0]
 
 
-def same_judge(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+def same_judge(first: Card, second: Card) -> bool:
     """Whether two cards tell the same, of what both tell, libraries' versions apart."""
-    return all(first[key] == second[key] for key in (first.keys() & second.keys()) - {"versions"})
+    known = dict(second)
+    return all(value == known[key] for key, value in first.items() if key in known and key != "versions")

@@ -1,4 +1,4 @@
-"""Curves over the steps of a run: what `quality.json` tells of every check, as the geometry of small SVG charts.
+"""Curves over the steps of a run: what `quality.json` says of every check, as the geometry of small SVG charts.
 
 Own geometry rather than a plotting library: five polylines need no 30 MB of one, and text that the browser sets follows
 the page's size, its dark or light, and a screen reader.
@@ -6,13 +6,23 @@ the page's size, its dark or light, and a screen reader.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from emu.compare.verdict import CRITERIA
 from emu.guards import Finding
+from emu.shapes import Quality
+from emu.statistics.bootstrap import Interval
 
 WIDTH, HEIGHT = 320.0, 120.0  # of the plot, without what is written around it
 ROOM = 0.08  # of the range, above and below
-Point = tuple[int, float, float, float]  # step, value, low, high
+
+
+@dataclass(frozen=True)
+class Point:
+    """A number at a step, with its 95 % interval."""
+
+    step: int
+    value: float
+    ci95: Interval
 
 
 @dataclass(frozen=True)
@@ -38,22 +48,22 @@ class Chart:
     words: str
 
 
-def charts(quality: dict[str, Any], chosen: int) -> list[Chart]:
+def charts(quality: Quality, chosen: int) -> list[Chart]:
     """The charts of a run: win rates first, then every guard that its checks have measured."""
     checks = quality.get("checks") or []
     found = []
-    for name in ("appeal", "faithfulness"):
-        points = [(check["step"], check[name]["win"], *check[name]["ci95"]) for check in checks if check.get(name)]
+    for name in CRITERIA:
+        points = [Point(check["step"], rates["win"], rates["ci95"]) for check in checks if (rates := check[name])]
         if points:
-            found.append(_chart(f"{name}: wins", "% of prompts", points, chosen, rules={50.0: ""}, limits=(0, 100)))
-    for name in dict.fromkeys(row["guard"] for check in checks for row in check.get("guards", [])):
-        rows = [(check["step"], row) for check in checks for row in check.get("guards", []) if row["guard"] == name]
-        points = [(step, row["value"], *row["ci95"]) for step, row in rows if row["value"] is not None]
+            found.append(_chart((f"{name}: wins", "% of prompts"), points, chosen, rules={50.0: ""}, limits=(0, 100)))
+    findings = [(check["step"], Finding.from_row(row)) for check in checks for row in check.get("guards", [])]
+    for guard in dict.fromkeys(finding.guard for _, finding in findings):
+        measured = [(step, one) for step, one in findings if one.guard == guard and one.value is not None]
+        points = [Point(step, one.value, one.ci95) for step, one in measured if one.value is not None and one.ci95]
         if points:
-            first = Finding.from_row(next(row for _, row in rows if row["value"] is not None))
-            same = first.unchanged
-            start = (0, same, same, same)  # step 0 against itself
-            found.append(_chart(name, first.unit, [start, *points], chosen, rules=_rules(first)))
+            first = measured[0][1]
+            start = Point(0, first.unchanged, (first.unchanged, first.unchanged))  # step 0 against itself
+            found.append(_chart((guard, first.unit), [start, *points], chosen, rules=_rules(first)))
     return found
 
 
@@ -63,41 +73,51 @@ def _rules(finding: Finding) -> dict[float, str]:
     return {finding.unchanged: ""} | dict.fromkeys(sorted(thresholds), "threshold")
 
 
+@dataclass(frozen=True)
+class _Plot:
+    """Where steps and numbers lie: `last` is at the right, `low` at the bottom and `high` at the top."""
+
+    last: int
+    low: float
+    high: float
+
+    def x(self, step: int) -> float:
+        return round(WIDTH * step / self.last, 1)
+
+    def y(self, value: float) -> float:
+        return round(HEIGHT * (1 - (value - self.low) / (self.high - self.low)), 1)
+
+    def path(self, points: Sequence[tuple[int, float]]) -> str:
+        return " ".join(f"{self.x(step)},{self.y(value)}" for step, value in points)
+
+
 def _chart(
-    title: str,
-    unit: str,
+    titles: tuple[str, str],
     points: Sequence[Point],
     chosen: int,
     *,
     rules: dict[float, str],
-    limits: tuple[float, float] | None = None,
+    limits: Interval | None = None,
 ) -> Chart:
-    numbers = [number for _, *three in points for number in three] + list(rules)
-    low, high = limits or (min(numbers), max(numbers))
-    room = 0 if limits else ROOM * (high - low)
-    low, high, last = low - room, high + room, points[-1][0]
-
-    def x(step: int) -> float:
-        return round(WIDTH * step / last, 1)
-
-    def y(value: float) -> float:
-        return round(HEIGHT * (1 - (value - low) / (high - low)), 1)
-
-    def path(way: Sequence[tuple[int, float]]) -> str:
-        return " ".join(f"{x(step)},{y(value)}" for step, value in way)
-
-    there, back = [(step, top) for step, _, _, top in points], [(step, bottom) for step, _, bottom, _ in points][::-1]
-    said = ", ".join(
-        f"step {step:,} {value:.3g} [{bottom:.3g}, {top:.3g}]" for step, value, bottom, top in points if step
-    )
+    plot = _plot(points, rules, limits)
+    top, bottom = ([(one.step, one.ci95[end]) for one in points] for end in (1, 0))
+    words = [f"step {one.step:,} {one.value:.3g} [{one.ci95[0]:.3g}, {one.ci95[1]:.3g}]" for one in points if one.step]
     return Chart(
-        title=title,
-        unit=unit,
-        line=path([(step, value) for step, value, _, _ in points]),
-        band=path([*there, *back]),
-        dots=[(x(step), y(value), step == chosen) for step, value, _, _ in points if step],
-        rules=[(y(value), label) for value, label in rules.items()],
-        ends=(f"{low:.3g}", f"{high:.3g}"),
-        last=last,
-        words=f"{title} over the steps, {unit}: {said}",
+        title=titles[0],
+        unit=titles[1],
+        line=plot.path([(one.step, one.value) for one in points]),
+        band=plot.path([*top, *bottom[::-1]]),
+        dots=[(plot.x(one.step), plot.y(one.value), one.step == chosen) for one in points if one.step],
+        rules=[(plot.y(value), label) for value, label in rules.items()],
+        ends=(f"{plot.low:.3g}", f"{plot.high:.3g}"),
+        last=plot.last,
+        words=f"{titles[0]} over the steps, {titles[1]}: {', '.join(words)}",
     )
+
+
+def _plot(points: Sequence[Point], rules: dict[float, str], limits: Interval | None) -> _Plot:
+    if limits:
+        return _Plot(points[-1].step, *limits)
+    numbers = [number for one in points for number in (one.value, *one.ci95)] + list(rules)
+    room = ROOM * (max(numbers) - min(numbers))
+    return _Plot(points[-1].step, min(numbers) - room, max(numbers) + room)

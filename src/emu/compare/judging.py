@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,12 +10,14 @@ from numpy.typing import NDArray
 
 from emu import runs
 from emu.compare.columns import column_of
-from emu.compare.pairs import steps_compared
 from emu.compare.pictures import open_picture
+from emu.compare.reading import steps_compared
 from emu.compare.score_cache import ScoreCache, score_key
-from emu.compare.sides import Side, drawn
+from emu.compare.sides import Shown, Side, drawn
 from emu.errors import UserError
-from emu.judges import Card, Judge, judge_card, judge_pixels
+from emu.judges import Judge, judge_card, judge_pixels
+from emu.records import build
+from emu.shapes import Card, Quality
 
 Pixels = NDArray[np.uint8]
 BATCH = 16  # pictures in memory at once
@@ -37,49 +38,47 @@ def judge_run(run: Path, *, judges: Mapping[str, Sequence[Judge]], bench: Bench 
     The scores go to `scores.jsonl`, who judged to `quality.json` and `judges.json`; these are written first, so that no
     score is ever without its judge. The rest as `judge_sides` has it.
     """
-    quality = {"name": run.resolve().name, **runs.read_quality(run)}
+    quality = runs.read_quality(run)
+    quality.setdefault("name", run.resolve().name)
     sides = [drawn(runs.step_folder(run, step)) for step in steps_compared(run, quality)]
     seats = seat(quality, sides, judges)
     runs.write_quality(run, quality)
     for side in sides if seats else []:
-        held = set().union(*(side.scores.get(row["file"], {}) for row in side.rows.values()))
+        held = set().union(*map(side.scores_of, side.shown))
         kept = {column: card for column, card in side.judges.items() if column in held}
         runs.write_judges(side.folder, kept | {column: card for column, (_, card) in seats.items()})
         runs.write_scores(side.folder, _scores(side, seats, bench or Bench()))
 
 
 def judge_sides(
-    quality: dict[str, Any],
-    sides: Sequence[Side],
-    *,
-    judges: Mapping[str, Sequence[Judge]],
-    bench: Bench | None = None,
-) -> list[Side]:
+    quality: Quality, sides: tuple[Side, Side], *, judges: Mapping[str, Sequence[Judge]], bench: Bench | None = None
+) -> tuple[Side, Side]:
     """The sides with the scores of each judge, in memory alone; `quality` then says who judged.
 
     The first judge of a criterion is the headline from now on. Raises UserError for a score that is no number, naming
     picture and judge.
     """
     seats = seat(quality, sides, judges)
-    return [replace(side, scores=_scores(side, seats, bench or Bench())) for side in sides]
+    before, after = (replace(side, scores=_scores(side, seats, bench or Bench())) for side in sides)
+    return before, after
 
 
-def seat(quality: dict[str, Any], sides: Sequence[Side], judges: Mapping[str, Sequence[Judge]]) -> Seats:
-    """Who has still to judge, by column; `quality` is told who judges, and who is the headline."""
+def seat(quality: Quality, sides: Sequence[Side], judges: Mapping[str, Sequence[Judge]]) -> Seats:
+    """Who has still to judge, by column; who judges, and who is the headline, is written into `quality`."""
     begun, complete = _columns(sides)
     seats: Seats = {}
     for criterion, given in judges.items():
         for judge in given:
-            card = judge_card(judge)
+            card = kept = build(judge_card(judge), Card)
             column = column_of(card, criterion, quality, begun=begun, complete=complete)
             if judge is given[0]:
                 quality["headline"] = quality.get("headline", {}) | {criterion: column}
-            told = card
             if column in complete:  # a card kept by an earlier emu may tell less; what ran then, nobody knows now
-                told = {key: value for key, value in card.items() if key != "versions"} | quality["judges"][column]
+                of_now = {key: value for key, value in card.items() if key != "versions"}
+                kept = build({**of_now, **quality["judges"][column]}, Card)
             else:
                 seats[column] = judge, card
-            quality["judges"] = quality.get("judges", {}) | {column: told}
+            quality["judges"] = quality.get("judges", {}) | {column: kept}
     return seats
 
 
@@ -96,42 +95,42 @@ def usable_device(name: str | None) -> str:
 
 def _columns(sides: Sequence[Side]) -> tuple[set[str], set[str]]:
     """The columns that hold a score of any picture of the sides, and those that hold one of every picture."""
-    rows = [set(side.scores.get(row["file"], {})) for side in sides for row in side.rows.values()]
-    return set().union(*rows), rows[0].intersection(*rows[1:]) if rows else set()
+    held = [set(side.scores_of(key)) for side in sides for key in side.shown]
+    return set().union(*held), held[0].intersection(*held[1:]) if held else set()
 
 
 def _scores(side: Side, seats: Seats, bench: Bench) -> dict[str, dict[str, float]]:
     """All scores of a folder, those of these judges anew or out of the cache."""
-    scores, rows = dict(side.scores), list(side.rows.values())
-    for start in range(0, len(rows), BATCH):
-        batch = rows[start : start + BATCH]
-        pixels = [np.array(open_picture(side.folder / row["file"])) for row in batch]
+    scores, shown = dict(side.scores), list(side.shown.values())
+    for start in range(0, len(shown), BATCH):
+        batch = shown[start : start + BATCH]
+        pixels = [np.array(open_picture(side.folder / one.file)) for one in batch]
         for column, taken in seats.items():
-            told = _told(pixels, batch, taken, folder=side.folder, bench=bench)
-            for row, score in zip(batch, told, strict=True):
-                scores[row["file"]] = {**scores.get(row["file"], {}), column: score}
+            found = _scores_of(pixels, batch, taken, folder=side.folder, bench=bench)
+            for one, score in zip(batch, found, strict=True):
+                scores[one.file] = {**scores.get(one.file, {}), column: score}
     return scores
 
 
-def _told(
-    pixels: list[Pixels], rows: list[runs.Row], seat: tuple[Judge, Card], *, folder: Path, bench: Bench
+def _scores_of(
+    pixels: list[Pixels], shown: list[Shown], seat: tuple[Judge, Card], *, folder: Path, bench: Bench
 ) -> list[float]:
-    """What a judge says of a batch, uint8 (h,w,3) each, of any sizes: it sees only what the cache does not know."""
+    """A judge's scores of a batch, uint8 (h,w,3) each, of any sizes: it sees only what the cache does not know."""
     judge, card = seat
-    cache, keys = bench.cache, [score_key(each, row["prompt"], card) for each, row in zip(pixels, rows, strict=True)]
+    cache, keys = bench.cache, [score_key(each, one.prompt, card) for each, one in zip(pixels, shown, strict=True)]
     found = {i: kept for i, key in enumerate(keys) if cache and (kept := cache.get(key)) is not None}
-    for alike in _of_one_size(pixels, [i for i in range(len(rows)) if i not in found]):
+    for alike in _of_one_size(pixels, [i for i in range(len(shown)) if i not in found]):
         images = torch.from_numpy(np.stack([pixels[i] for i in alike])).permute(0, 3, 1, 2).to(bench.device)
-        prompts, names = [rows[i]["prompt"] for i in alike], [folder / rows[i]["file"] for i in alike]
-        told = judge_pixels(images, prompts, judges={"score": judge}, names=names)
-        found |= {i: each["score"] for i, each in zip(alike, told, strict=True)}
+        prompts, names = [shown[i].prompt for i in alike], [folder / shown[i].file for i in alike]
+        scores = judge_pixels(images, prompts, judges={"score": judge}, names=names)
+        found |= {i: each["score"] for i, each in zip(alike, scores, strict=True)}
         if cache:
             cache.put((keys[i], found[i]) for i in alike)
-    return [found[i] for i in range(len(rows))]
+    return [found[i] for i in range(len(shown))]
 
 
 def _of_one_size(pixels: list[Pixels], indices: list[int]) -> Iterator[list[int]]:
-    groups: dict[Any, list[int]] = {}
+    groups: dict[tuple[int, ...], list[int]] = {}
     for i in indices:
         groups.setdefault(pixels[i].shape, []).append(i)
     yield from groups.values()

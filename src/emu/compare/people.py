@@ -6,18 +6,19 @@ known by what it shows, so that votes on another run, or on pictures that were d
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from emu import files, runs
-from emu.compare.agreement import kappa
-from emu.compare.pairs import CRITERIA, Pair, Run
+from emu.compare.pairing import Pair, Pairing
+from emu.compare.verdict import CRITERIA, AllRaters, JudgeOfPeople, People, Shares
 from emu.errors import UserError
-from emu.statistics import net_rate, outcomes, sign_test, win_rate
+from emu.records import build
+from emu.shapes import Cast, Voted, Votes
+from emu.statistics import outcomes, rates, sign_test
+from emu.statistics.agreement import cohen_kappa
 
-Key = tuple[str, int]
-Votes = dict[str, int]  # "after", "tie", "before" -> how many
+Counted = Sequence[tuple[Pair, Cast]]
 
 
 def match_key(prompt: str, seed: int, sums: Sequence[str | None]) -> str:
@@ -26,110 +27,106 @@ def match_key(prompt: str, seed: int, sums: Sequence[str | None]) -> str:
 
 
 @dataclass(frozen=True)
-class People:
+class Heard:
     """What people said of one run; nothing where nobody has voted.
 
     Args:
-        told: criterion -> {"pairs", "prompts", "votes", "raters", "win", "tie", "lose", "ci95" of win, "net",
-            "net_ci95", "p": all by majority, over raters above the attention bar, "alpha": Krippendorff's, "pooled":
-            {"win", "tie", "lose", "ci95"} in percent of votes or null, "all": {"raters", "win", "tie", "lose", "ci95"}
-            of all raters, "judge": {"name", "same": percent of pairs with the same outcome, "kappa"} or null}.
+        people: criterion -> their verdict.
         votes: (prompt, seed) -> criterion -> the votes that count.
         unheard: criterion -> raters, where none of them is above the bar.
     """
 
-    told: dict[str, dict[str, Any]] = field(default_factory=dict)
-    votes: dict[Key, dict[str, Votes]] = field(default_factory=dict)
+    people: dict[str, People] = field(default_factory=dict)
+    votes: dict[tuple[str, int], dict[str, Cast]] = field(default_factory=dict)
     unheard: dict[str, int] = field(default_factory=dict)
 
 
-def read_people(folder: Path, run: Run) -> People:
+def read_people(pairing: Pairing) -> Heard:
     """What `votes.json` says. UserError: the votes are not on the pictures that are compared."""
-    document = runs.read_votes(folder)
-    if not document:
-        return People()
-    voted = _matched(folder, run, document["pairs"])
-    told: dict[str, dict[str, Any]] = {}
-    votes: dict[Key, dict[str, Votes]] = {_key(pair): {} for pair, _ in voted}
-    unheard: dict[str, int] = {}
+    document = runs.read_votes(pairing.folder)
+    if document is None:
+        return Heard()
+    voted = _matched(pairing, document["pairs"])
+    heard = Heard(votes={pair.key: {} for pair, _ in voted})
     for name in CRITERIA:
-        counted = [(pair, row[name]) for pair, row in voted if sum(row.get(name, {}).values())]
-        votes |= {_key(pair): votes[_key(pair)] | {name: cast} for pair, cast in counted}
+        counted = [(pair, cast) for pair, row in voted if (cast := _cast(row, name)) and any(_each(cast))]
+        for pair, cast in counted:
+            heard.votes[pair.key][name] = cast
         if counted:
-            told[name] = _said(run, name, document, counted)
+            heard.people[name] = _people(pairing, name, document, counted)
         elif raters := _raters(document, name, kept=False):
-            unheard[name] = raters
-    return People(told, votes, unheard)
+            heard.unheard[name] = raters
+    return heard
 
 
-def majority(votes: Votes) -> int:
+def majority(votes: Cast) -> int:
     """1 where most votes are for the picture after tuning, -1 where before; 0 for a tie, or two equally common."""
-    ranked = sorted(votes, key=lambda word: votes[word], reverse=True)
-    if votes[ranked[0]] == votes[ranked[1]]:
-        return 0
-    return {"after": 1, "tie": 0, "before": -1}[ranked[0]]
+    after, before, tie = votes["after"], votes["before"], votes["tie"]
+    return int(after > max(before, tie)) - int(before > max(after, tie))
 
 
-def _matched(folder: Path, run: Run, rows: list[dict[str, Any]]) -> list[tuple[Pair, dict[str, Any]]]:
-    pairs = {(pair.prompt, pair.seed): pair for pair in run.pairs}
+def _matched(pairing: Pairing, rows: Sequence[Voted]) -> list[tuple[Pair, Voted]]:
+    pairs = {pair.key: pair for pair in pairing.pairs}
     found = []
     for row in rows:
         pair = pairs.get((row["prompt"], row["seed"]))
         sums = [_sum(path) for path in (pair.before, pair.after)] if pair else []
-        if pair is None or match_key(pair.prompt, pair.seed, sums) != row.get("key"):
+        if pair is None or match_key(pair.prompt, pair.seed, sums) != row["key"]:
             raise UserError(
-                f"{folder / runs.VOTES}: votes on other pictures than steps {run.before_step} and {run.after_step}, "
-                "which are compared; put the file elsewhere, or vote on these with emu vote"
+                f"{pairing.folder / runs.VOTES}: votes on other pictures than steps {pairing.before_step} and "
+                f"{pairing.after_step}, which are compared; put the file elsewhere, or vote on these with emu vote"
             )
         found.append((pair, row))
     return found
 
 
-def _key(pair: Pair) -> Key:
-    return pair.prompt, pair.seed
+def _cast(row: Voted, criterion: str) -> Cast | None:
+    return row.get("appeal") if criterion == "appeal" else row.get("faithfulness")
+
+
+def _each(cast: Cast) -> tuple[int, int, int]:
+    return cast["after"], cast["tie"], cast["before"]
 
 
 def _sum(path: Path) -> str | None:
     return files.sha256(path) if path.is_file() else None
 
 
-def _said(run: Run, name: str, document: dict[str, Any], counted: list[tuple[Pair, Votes]]) -> dict[str, Any]:
-    signs = [float(majority(votes)) for _, votes in counted]
-    prompts = [pair.prompt for pair, _ in counted]
-    none = [0.0] * len(signs)
-    rate, net = (asdict(kind(none, signs, tie=0, prompts=prompts)) for kind in (win_rate, net_rate))
-    kept, everybody = (document["questions"][name][of] for of in ("kept", "all"))
-    return {
-        "pairs": len(signs),
-        "prompts": len(set(prompts)),
-        "votes": sum(sum(votes.values()) for _, votes in counted),
-        "raters": _raters(document, name, kept=True),
-        **_rate(rate),
-        "net": net["net"],
-        "net_ci95": net["ci95"],
-        "p": sign_test(outcomes(none, signs, tie=0), prompts).p,
-        "alpha": kept["alpha"],
-        "pooled": _rate(kept["pooled"]) if kept["pooled"] else None,
-        "all": {"raters": _raters(document, name, kept=False), **_rate(everybody["majority"])},
-        "judge": _judge(run, name, [pair for pair, _ in counted], signs),
-    }
+def _people(pairing: Pairing, name: str, document: Votes, counted: Counted) -> People:
+    signs = [float(majority(cast)) for _, cast in counted]
+    prompts, none = [pair.prompt for pair, _ in counted], [0.0] * len(signs)
+    question = document["questions"].get(name, {"kept": None, "all": None})
+    kept, everybody = question["kept"], question["all"]
+    if kept is None or everybody is None:
+        raise UserError(
+            f"{pairing.folder / runs.VOTES}: pairs have votes on {name} and its question has none; count them again "
+            "with `emu vote --results`"
+        )
+    return People(
+        **vars(rates(none, signs, tie=0, prompts=prompts)),
+        p=sign_test(outcomes(none, signs, tie=0), prompts).p,
+        pairs=len(signs),
+        prompts=len(set(prompts)),
+        votes=sum(sum(_each(cast)) for _, cast in counted),
+        raters=_raters(document, name, kept=True),
+        alpha=kept["alpha"],
+        pooled=build(kept["pooled"], Shares | None),
+        all=AllRaters(**vars(build(everybody["majority"], Shares)), raters=_raters(document, name, kept=False)),
+        judge=_judge(pairing, name, [pair for pair, _ in counted], signs),
+    )
 
 
-def _rate(told: dict[str, Any]) -> dict[str, Any]:
-    return {key: told[key] for key in ("win", "tie", "lose", "ci95")}
-
-
-def _judge(run: Run, name: str, pairs: list[Pair], signs: list[float]) -> dict[str, Any] | None:
+def _judge(pairing: Pairing, name: str, pairs: Sequence[Pair], signs: Sequence[float]) -> JudgeOfPeople | None:
     """How often the headline judge and most people say the same of a pair."""
-    columns = run.columns(name)
+    columns = pairing.columns(name)
     if not columns:
         return None
-    card = run.quality["judges"][columns[0]]
+    card = pairing.quality["judges"][columns[0]]
     before, after = zip(*(pair.opinions[columns[0]] for pair in pairs), strict=True)
     theirs, ours = outcomes(before, after, tie=card["tie"]), outcomes([0.0] * len(signs), signs, tie=0)
-    return {"name": card["name"], "same": 100 * float((theirs == ours).mean()), "kappa": kappa(theirs, ours)}
+    return JudgeOfPeople(card["name"], same=100 * float((theirs == ours).mean()), kappa=cohen_kappa(theirs, ours))
 
 
-def _raters(told: dict[str, Any], name: str, *, kept: bool) -> int:
-    rows = [row for row in told["raters"] if row["question"] == name and row["votes"]]
+def _raters(votes: Votes, name: str, *, kept: bool) -> int:
+    rows = [row for row in votes["raters"] if row["question"] == name and row["votes"]]
     return sum(1 for row in rows if row["kept"] or not kept)

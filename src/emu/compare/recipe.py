@@ -1,13 +1,12 @@
-"""The recipe of a run, in a few lines for the page: what its config says of model, data, optimizer and steps."""
+"""The recipe of a run: what its config says of model, data, optimizer and steps, in a few lines for the page."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
-from emu.compare.pairs import Run
+from emu.compare.pairing import Pairing
 
-TOLD = {  # where it lies in config.yaml -> how the page calls it
+SHOWN = {  # where it lies in config.yaml -> how the page calls it
     "model.class_path": "model",
     "model.init_args.pretrained": "started from",
     "model.init_args.noise_offset": "noise offset",
@@ -27,9 +26,18 @@ TOLD = {  # where it lies in config.yaml -> how the page calls it
 }
 
 
+def setting(config: Any, name: str) -> Any:
+    """The value of `data.root` or the like; None where the config has none."""
+    for key in name.split("."):
+        config = config.get(key) if isinstance(config, dict) else None
+    return config
+
+
 def recipe(config: dict[str, Any]) -> list[tuple[str, str]]:
     """(name, value) of what a reader asks first; empty for a folder that `emu fit` did not make."""
-    return list(_told(config))
+    found = [(name, setting(config, where)) for where, name in SHOWN.items()]
+    shown = [(name, value) for name, value in found if value is not None]
+    return [(name, f"{value:g}" if isinstance(value, float) else str(value)) for name, value in shown]
 
 
 def whole(config: dict[str, Any]) -> str:
@@ -37,19 +45,10 @@ def whole(config: dict[str, Any]) -> str:
     return yaml.safe_dump(config, sort_keys=False) if config else ""
 
 
-def seeds(run: Run) -> str:
+def seeds(pairing: Pairing) -> str:
     """`240 prompts, one seed each, 0 to 239`: how the pictures were drawn."""
-    if run.by_name:
-        return f"{len(run.pairs):,} pairs of files of one name; seeds are not known"
-    prompts, drawn = len({pair.prompt for pair in run.pairs}), [pair.seed for pair in run.pairs]
+    if pairing.by_name:
+        return f"{len(pairing.pairs):,} pairs of files of one name; seeds are not known"
+    prompts, drawn = len(set(pairing.prompts)), [pair.seed for pair in pairing.pairs]
     each = "one seed each" if prompts == len(drawn) else f"{len(drawn) / prompts:.3g} seeds each on average"
     return f"{prompts:,} prompts, {each}, {min(drawn)} to {max(drawn)}"
-
-
-def _told(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for path, name in TOLD.items():
-        value: Any = config
-        for key in path.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
-        if value is not None:
-            yield name, f"{value:g}" if isinstance(value, float) else str(value)

@@ -3,18 +3,17 @@
 They tell whether a set of samples looks like another set, not whether a picture is good or shows its prompt.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from emu.compare.pairs import Run
+from emu.compare.pairing import Pairing
 from emu.compare.pictures import MAX_PIXELS, open_picture
+from emu.compare.verdict import ReferenceFolder, SetFigures, Sets
 from emu.data.pictures import BadPicture, decode
 from emu.data.sources.kinds import PICTURES, suffix
 from emu.data.sources.openers import File
@@ -46,29 +45,26 @@ class Reference:
             raise UserError(f"--reference {folder}: holds {len(self.paths)} pictures; name a folder with more of them")
         self._seen: Tensor | None = None
 
-    def measure(self, run: Run) -> dict[str, Any]:
-        """Both sides against the reference.
-
-        {"reference": {"folder", "pictures"}, "features": card, "before": {"pictures", "fid", ...}, "after": the same,
-        "warning": words where there are few pictures, else null}.
-        """
-        if len(run.pairs) <= NEIGHBOURS:
+    def measure(self, pairing: Pairing) -> Sets:
+        """Both sides against the reference. UserError: too few pairs."""
+        number = len(pairing.pairs)
+        if number <= NEIGHBOURS:
             raise UserError(
-                f"{run.name}: {len(run.pairs)} pairs are too few to be measured as a set; leave --reference out"
+                f"{pairing.name}: {number} pairs are too few to be measured as a set; leave --reference out"
             )
         if self._seen is None:
             self._seen = self._see(map(self._open, self.paths))
-        sides = {"before": [pair.before for pair in run.pairs], "after": [pair.after for pair in run.pairs]}
-        few = min(len(run.pairs), len(self.paths)) < ENOUGH
-        return {
-            "reference": {"folder": self.folder.name, "pictures": len(self.paths)},
-            "features": self.embedder.describe(),
-            **{
-                side: {"pictures": len(paths), **asdict(set_measures(self._see(map(open_picture, paths)), self._seen))}
-                for side, paths in sides.items()
-            },
-            "warning": FEW.format(enough=ENOUGH) if few else None,
-        }
+        few = min(number, len(self.paths)) < ENOUGH
+        return Sets(
+            reference=ReferenceFolder(self.folder.name, len(self.paths)),
+            features=dict(self.embedder.describe()),
+            before=self._figures([pair.before for pair in pairing.pairs], self._seen),
+            after=self._figures([pair.after for pair in pairing.pairs], self._seen),
+            warning=FEW.format(enough=ENOUGH) if few else None,
+        )
+
+    def _figures(self, paths: Sequence[Path], reference: Tensor) -> SetFigures:
+        return SetFigures(len(paths), **vars(set_measures(self._see(map(open_picture, paths)), reference)))
 
     def _open(self, path: Path) -> Image.Image:
         """As training reads it, so that a set is like itself whatever its files are."""

@@ -4,168 +4,105 @@ The page's policy lets nothing load and no script or style run but the two writt
 captions, names and descriptions from a run folder stay text, whatever is in them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emu.compare.cells import Cell, Cells, Copy, Picks, copies, line, picks, spread
 from emu.compare.columns import criterion_of
-from emu.compare.curves import charts
-from emu.compare.headline import headline
-from emu.compare.pairs import CRITERIA, Pair, Run
-from emu.compare.people import Votes, majority
-from emu.compare.picks import picks
-from emu.compare.pictures import embed, embed_image, longest_side
+from emu.compare.curves import Chart, charts
+from emu.compare.judged import NOT_JUDGED, WORDS
+from emu.compare.pairing import Pairing
+from emu.compare.people import Heard, majority
+from emu.compare.pictures import longest_side
 from emu.compare.recipe import recipe, seeds, whole
 from emu.compare.table import people_lines
-from emu.compare.verdict import NOT_JUDGED, WORDS, pair_outcomes
+from emu.compare.verdict import CRITERIA, Comparison, Verdict
 from emu.guards import Evidence
-from emu.guards.memorisation import NAME as MEMORISATION
 from emu.offline import render
+from emu.shapes import Card
 
 PAGE = Path(__file__).parent / "page"
-Key = tuple[str, int]
-Verdict = dict[str, Any]
+PAIRS_SHOWN = 300  # prompts on the page at most
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One run's pair of a prompt, ready to show: `data:` URLs, pixels; by criterion outcome, both scores and votes."""
+class Compared:
+    """All that is known of one run, or of two folders, when its verdict is reached."""
 
-    run: str
-    prompt: str
-    before: str
-    after: str
-    size: tuple[int, int]
-    outcomes: dict[str, str]
-    scores: dict[str, tuple[float, float]]
-    votes: dict[str, Votes]
+    pairing: Pairing
+    seen: Evidence
+    heard: Heard
+    verdict: Verdict
+    config: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Line:
-    """One prompt and seed across all runs; a run that has no such pair has None."""
+class Section:
+    """What the page says of one run apart from the others."""
 
-    prompt: str
-    seed: int | None
-    groups: list[str]
-    cells: list[Cell | None]
+    pairing: Pairing
+    verdict: Verdict
+    charts: list[Chart]
+    picks: list[tuple[Picks, list[Cell]]]
+    copies: list[Copy]
+    recipe: list[tuple[str, str]]
+    config: str
+    seeds: str
 
 
-def report(
-    runs: list[Run],
-    verdicts: list[Verdict],
-    seen: list[Evidence],
-    *,
-    votes: list[dict[Key, dict[str, Votes]]],
-    configs: list[dict[str, Any]],
-    pairs_shown: int,
-) -> str:
-    """The HTML of the page: what `verdict.json` says, then at most `pairs_shown` prompts, evenly spread."""
-    keys = list(dict.fromkeys(_key(pair) for run in runs for pair in run.pairs))
-    shown = spread(keys, pairs_shown)
-    chosen = set(shown)
-    longest = longest_side(
-        [path for run in runs for pair in run.pairs if _key(pair) in chosen for path in (pair.before, pair.after)]
-    )
-    parts = zip(runs, verdicts, seen, votes, configs, strict=True)
+def report_page(compared: Sequence[Compared], comparison: Comparison) -> str:
+    """The HTML of the page: what `verdict.json` says, then at most PAIRS_SHOWN prompts, evenly spread."""
+    pairs = [pair for one in compared for pair in one.pairing.pairs]
+    keys = list(dict.fromkeys(pair.key for pair in pairs))
+    shown = spread(keys, PAIRS_SHOWN)
+    longest = longest_side([path for pair in pairs if pair.key in {*shown} for path in (pair.before, pair.after)])
+    runs = [Cells(one.pairing, one.heard.votes, longest) for one in compared]
+    verdicts = comparison.runs
     values = {
-        "headline": headline(verdicts),
-        "criteria": [name for name in CRITERIA if any(name in run.criteria for run in runs)],
-        "columns": [name for name in CRITERIA if any(name in told or name in told["people"] for told in verdicts)],
-        "people_lines": people_lines,
-        "runs": list(zip(runs, verdicts, strict=True)),
-        "sections": [_section(*each, longest) for each in parts],
-        "groups": list(dict.fromkeys(group for run in runs for pair in run.pairs for group in pair.groups.values())),
+        "headline": comparison.headline,
+        "sections": [_section(one, cells) for one, cells in zip(compared, runs, strict=True)],
+        "criteria": [name for name in CRITERIA if any(name in one.rates for one in verdicts)],
+        "columns": [name for name in CRITERIA if any(name in one.rates or name in one.people for one in verdicts)],
+        "attributes": list(dict.fromkeys(name for one in verdicts if one.attributes for name in one.attributes.read)),
+        "groups": list(dict.fromkeys(group for pair in pairs for group in pair.groups.values())),
         "judges": _judges(verdicts),
+        "lone_opinions": lambda name: _lone_opinions(verdicts, name),
+        "people_lines": people_lines,
         "not_judged": NOT_JUDGED,
         "majority": lambda votes: WORDS[majority(votes)],
-        "lone_opinions": lambda name: _lone_opinions(verdicts, name),
-        "lines": _lines(runs, votes, shown, longest),
+        "lines": [line(runs, key) for key in shown],
         "prompts": len(keys),
-        "tuned": all(run.after_step is not None for run in runs),
+        "tuned": all(one.after_step is not None for one in verdicts),
     }
     return render(PAGE / "report.html", values, script=PAGE / "report.js")
 
 
-def spread(keys: list[Key], count: int) -> list[Key]:
-    """`count` of the keys at even distances, in order: prompt files are often sorted by category."""
-    count = min(count, len(keys))
-    return [keys[i * len(keys) // count] for i in range(count)]
+def _section(one: Compared, cells: Cells) -> Section:
+    return Section(
+        pairing=one.pairing,
+        verdict=one.verdict,
+        charts=charts(one.pairing.quality, one.pairing.after_step or 0),
+        picks=[(pick, [cells.at(place) for place in pick.pairs]) for pick in picks(one.pairing)],
+        copies=copies(one.pairing, one.verdict.guards, one.seen, cells.longest),
+        recipe=recipe(one.config),
+        config=whole(one.config),
+        seeds=seeds(one.pairing),
+    )
 
 
-def _section(
-    run: Run, told: Verdict, seen: Evidence, votes: dict[Key, dict[str, Votes]], config: dict[str, Any], longest: int
-) -> dict[str, Any]:
-    """What the page tells of one run apart from the others."""
-    outcomes = pair_outcomes(run)
-    return {
-        "name": run.name,
-        "told": told,
-        "charts": charts(run.quality, run.after_step or 0),
-        "picks": [
-            (pick, [_cell(run, run.pairs[i], outcomes[i], votes, longest) for i in pick.pairs]) for pick in picks(run)
-        ],
-        "copies": _copies(run, told, seen, longest),
-        "recipe": recipe(config),
-        "config": whole(config),
-        "seeds": seeds(run),
-        "run": run,
-    }
-
-
-def _copies(run: Run, told: Verdict, seen: Evidence, longest: int) -> list[dict[str, Any]]:
-    """The pictures after tuning that are nearest to a training picture, beside it and what the base had drawn."""
-    if seen.training is None:
-        return []
-    parts = [part for finding in told["guards"] if finding["guard"] == MEMORISATION for part in finding["parts"]]
-    return [
-        {
-            **part,
-            "prompt": run.pairs[part["pair"]].prompt,
-            "base": embed(run.pairs[part["pair"]].before, longest),
-            "after": embed(run.pairs[part["pair"]].after, longest),
-            "nearest": embed_image(seen.training.show[part["row"]](), longest),
-            "caption": seen.training.captions[part["row"]],
-        }
-        for part in parts
-    ]
-
-
-def _lines(runs: list[Run], votes: list[dict[Key, dict[str, Votes]]], keys: list[Key], longest: int) -> list[Line]:
-    tables = [
-        {_key(pair): (pair, told) for pair, told in zip(run.pairs, pair_outcomes(run), strict=True)} for run in runs
-    ]
-    lines = []
-    for key in keys:
-        found = [table.get(key) for table in tables]
-        groups = next(list(pair.groups.values()) for pair, _ in filter(None, found))
-        each = zip(runs, found, votes, strict=True)
-        cells = [_cell(run, *paired, cast, longest) if paired else None for run, paired, cast in each]
-        seed = None if runs[0].by_name else key[1]
-        lines.append(Line(prompt=key[0], seed=seed, groups=groups, cells=cells))
-    return lines
-
-
-def _cell(run: Run, pair: Pair, told: dict[str, str], votes: dict[Key, dict[str, Votes]], longest: int) -> Cell:
-    (before, _), (after, size) = embed(pair.before, longest), embed(pair.after, longest)
-    return Cell(run.name, pair.prompt, before, after, size, told, pair.scores, votes.get(_key(pair), {}))
-
-
-def _lone_opinions(verdicts: list[Verdict], criterion: str) -> str:
+def _lone_opinions(verdicts: Sequence[Verdict], criterion: str) -> str:
     """What is said of a criterion that every run has one judge of, once; empty where some have several."""
-    told = [verdict[criterion] for verdict in verdicts if criterion in verdict]
-    words = {rates["agreement"]["words"] for rates in told}
-    return words.pop() if len(words) == 1 and all(len(rates["opinions"]) == 1 for rates in told) else ""
+    rates = [verdict.rates[criterion] for verdict in verdicts if criterion in verdict.rates]
+    words = {one.agreement.words for one in rates}
+    return words.pop() if len(words) == 1 and all(len(one.opinions) == 1 for one in rates) else ""
 
 
-def _judges(verdicts: list[Verdict]) -> list[tuple[str, dict[str, str | float]]]:
+def _judges(verdicts: Sequence[Verdict]) -> list[tuple[str, Card]]:
     """Each (criterion, judge) once, though several runs share it, and several judges a criterion."""
-    found: list[tuple[str, dict[str, str | float]]] = []
+    found: list[tuple[str, Card]] = []
     for verdict in verdicts:
-        named = [(criterion_of(name), card) for name, card in verdict["judges"].items()]
+        named = [(criterion_of(name), card) for name, card in verdict.judges.items()]
         found += [item for item in named if item not in found]
     return found
-
-
-def _key(pair: Pair) -> Key:
-    return pair.prompt, pair.seed

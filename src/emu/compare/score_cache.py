@@ -7,15 +7,15 @@ kept before. A judge that changed in anything its description tells, a library's
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emu.errors import UserError
+from emu.shapes import Card
 
 FILE = "scores.sqlite"
 PATIENCE = 60.0  # seconds that one process waits for another to finish writing
@@ -27,7 +27,7 @@ class ScoreCache:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
-        with self._told():
+        with self._named_errors():
             folder.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(self.path, timeout=PATIENCE)
             with self._base:
@@ -35,13 +35,13 @@ class ScoreCache:
 
     def get(self, key: bytes) -> float | None:
         """The score kept under a key of `score_key`."""
-        with self._told():
+        with self._named_errors():
             row = self._base.execute("select score from scores where key = ?", (key,)).fetchone()
         return None if row is None else float(row[0])
 
     def put(self, scores: Iterable[tuple[bytes, float]]) -> None:
         """Keep them, all or none; on disk when this returns."""
-        with self._told(), self._base:
+        with self._named_errors(), self._base:
             self._base.executemany("insert or replace into scores values (?, ?)", scores)
 
     def close(self) -> None:
@@ -49,14 +49,14 @@ class ScoreCache:
         self._base.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _named_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
             raise UserError(f"{self.path}: no cache of scores ({error}); remove it, or name another --cache") from error
 
 
-def score_key(pixels: NDArray[np.uint8], prompt: str, card: Mapping[str, Any]) -> bytes:
+def score_key(pixels: NDArray[np.uint8], prompt: str, card: Card) -> bytes:
     """32 bytes that differ for other pixels, uint8 (h,w,3), another prompt and another judge's card."""
     digest = hashlib.sha256(json.dumps([pixels.shape, prompt, dict(sorted(card.items()))]).encode())
     digest.update(pixels.tobytes())

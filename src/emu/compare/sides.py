@@ -4,15 +4,42 @@ The folder of a step, or one that `emu sample` drew, says it in `samples.jsonl`.
 its file names; prompts are whatever a reader of sets finds in it or beside the pictures.
 """
 
-from collections.abc import Hashable
+import math
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from emu import runs
 from emu.errors import UserError
+from emu.shapes import Card
 
 Key = Hashable  # (prompt, seed), or a file's name without its ending
+OWN = ("file", "prompt", "seed", "index", "sampler")  # what emu writes into a line of samples.jsonl
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of a side.
+
+    Args:
+        prompt: what it was to show; "" where nobody knows.
+        seed: None where nobody knows.
+        sampler: the settings that it was drawn with.
+        columns: what else the prompt file says of its prompt.
+    """
+
+    file: str
+    prompt: str
+    seed: int | None = None
+    sampler: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Shown":
+        """The picture of a line of `samples.jsonl`."""
+        columns = {name: str(value) for name, value in row.items() if name not in OWN and value is not None}
+        return cls(row["file"], row["prompt"], row["seed"], row.get("sampler", {}), columns)
 
 
 @dataclass(frozen=True)
@@ -21,26 +48,34 @@ class Side:
 
     Args:
         folder: where the pictures lie.
-        rows: key -> {"file", "prompt", "seed", ...}; what a picture was to show is "" where nobody knows.
+        shown: key -> the picture of that key.
         scores: file -> column -> score.
         judges: column -> card of the judge that gave it.
         doubtful: files that no key tells apart, so that they have no partner.
     """
 
     folder: Path
-    rows: dict[Key, runs.Row]
+    shown: dict[Key, Shown]
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
-    judges: dict[str, dict[str, Any]] = field(default_factory=dict)
+    judges: dict[str, Card] = field(default_factory=dict)
     doubtful: list[str] = field(default_factory=list)
+
+    def scores_of(self, key: Key) -> dict[str, float]:
+        """Column -> score of a picture."""
+        return self.scores.get(self.shown[key].file, {})
+
+    def path(self, key: Key) -> Path:
+        """The picture's file."""
+        return self.folder / self.shown[key].file
 
 
 def drawn(folder: Path) -> Side:
     """A folder with its `samples.jsonl`, known by prompt and seed."""
-    rows = runs.read_samples(folder)
-    return _side(folder, [((row["prompt"], row["seed"]), row) for row in rows])
+    shown = map(Shown.of, runs.read_samples(folder))
+    return _side(folder, [((one.prompt, one.seed), one) for one in shown])
 
 
-def named(folder: Path, prompts: dict[str, str]) -> Side:
+def named(folder: Path) -> Side:
     """A folder of pictures, known by file name: `a/0.png` of one is `a/0.jpg` of another."""
     from emu.data.sources.kinds import PICTURES, hidden, suffix
 
@@ -48,17 +83,18 @@ def named(folder: Path, prompts: dict[str, str]) -> Side:
     pictures = [file for file in files if suffix(file) in PICTURES and not any(map(hidden, Path(file).parts))]
     if not pictures:
         raise UserError(f"{folder}: holds neither pictures nor a run; give run folders, or two folders of pictures")
-    rows = {row["file"]: row for row in runs.read_samples(folder)} if (folder / runs.SAMPLES).is_file() else {}
+    rows = runs.read_samples(folder) if (folder / runs.SAMPLES).is_file() else []
+    known, captions = {row["file"]: Shown.of(row) for row in rows}, _captions(folder)
     return _side(
         folder,
         [
-            (str(Path(file).with_suffix("")), {"prompt": prompts.get(file, ""), **rows.get(file, {}), "file": file})
+            (str(Path(file).with_suffix("")), known.get(file) or Shown(file, captions.get(file, "")))
             for file in pictures
         ],
     )
 
 
-def captions(folder: Path) -> dict[str, str]:
+def _captions(folder: Path) -> dict[str, str]:
     """File -> prompt, of those pictures of a plain folder that have one: in a metadata file or a text beside them."""
     from emu.data.sources import Entry, read_source
 
@@ -68,14 +104,25 @@ def captions(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _side(folder: Path, keyed: list[tuple[Key, runs.Row]]) -> Side:
-    found: dict[Key, list[runs.Row]] = {}
-    for key, row in keyed:
-        found.setdefault(key, []).append(row)
+def _side(folder: Path, keyed: Iterable[tuple[Key, Shown]]) -> Side:
+    found: dict[Key, list[Shown]] = {}
+    for key, one in keyed:
+        found.setdefault(key, []).append(one)
     return Side(
         folder,
-        rows={key: rows[0] for key, rows in found.items() if len(rows) == 1},
+        shown={key: same[0] for key, same in found.items() if len(same) == 1},
         scores=runs.read_scores(folder),
         judges=runs.read_judges(folder),
-        doubtful=[row["file"] for rows in found.values() if len(rows) > 1 for row in rows],
+        doubtful=[one.file for same in found.values() if len(same) > 1 for one in same],
     )
+
+
+def require_scores(folder: Path, scores: Mapping[str, Mapping[str, float]]) -> None:
+    """UserError where a score is no number."""
+    for file, given in scores.items():
+        for criterion, score in given.items():
+            if not isinstance(score, int | float) or not math.isfinite(score):
+                raise UserError(
+                    f"{folder / runs.SCORES}: {criterion} of {file} is {score!r}, no number; remove the file and "
+                    "judge again with a judge that gives numbers"
+                )

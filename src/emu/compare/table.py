@@ -1,113 +1,138 @@
 """The verdicts as a plain-text table for the terminal."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from emu.aligned import aligned
-from emu.compare.agreement import ALONE
 from emu.compare.columns import criterion_of
-from emu.compare.pairs import CRITERIA
-from emu.compare.verdict import NOT_JUDGED
+from emu.compare.judged import ALONE, NOT_JUDGED
+from emu.compare.verdict import CRITERIA, JudgedRates, People, ReadShare, Verdict
+from emu.shapes import Card
 
 NAMED = 5  # files without a partner that are named; verdict.json has all
 COLUMNS = ("win", "tie", "lose", "95 % of win")
 
 
-def table(verdicts: list[dict[str, Any]]) -> str:
+def verdict_table(verdicts: Sequence[Verdict]) -> str:
     """A row a run and, indented, a row a group, in percent of prompts; below it each judge with its accuracy.
 
     A run that was not judged has its prompts counted, and is said to be so.
     """
-    criteria = [name for name in CRITERIA if any(name in told or name in told["people"] for told in verdicts)]
-    rows = [["", "prompts", *COLUMNS * len(criteria)], *(row for told in verdicts for row in _rows(told, criteria))]
-    groups = ["", "", *(cell for name in criteria for cell in (name, *[""] * 3))]
-    lines = aligned([groups, *rows])
-    judges = [judge_line(criterion_of(name), judge) for told in verdicts for name, judge in told["judges"].items()]
-    unjudged = [f"{told['name']}: {NOT_JUDGED}" for told in verdicts if not told["judges"]]
-    second = [line for told in verdicts for name in criteria if name in told for line in opinion_lines(told, name)]
-    said = [line for told in verdicts for line in [*pairing_lines(told), *people_lines(told)]]
-    sets = [line for told in verdicts if "sets" in told for line in set_lines(told)]
-    return "\n".join([*filter(None, lines), "", *dict.fromkeys([*said, *second, *judges, *sets]), *unjudged])
+    criteria = [name for name in CRITERIA if any(name in one.rates or name in one.people for one in verdicts)]
+    rows = [["", "prompts", *COLUMNS * len(criteria)], *(row for one in verdicts for row in _rows(one, criteria))]
+    heads = ["", "", *(cell for name in criteria for cell in (name, *[""] * 3))]
+    lines = aligned([heads, *rows])
+    notes = [line for one in verdicts for line in [*pairing_lines(one), *people_lines(one)]]
+    notes += [line for one in verdicts for name in criteria if name in one.rates for line in opinion_lines(one, name)]
+    notes += [judge_line(criterion_of(name), judge) for one in verdicts for name, judge in one.judges.items()]
+    notes += [line for one in verdicts for line in set_lines(one)]
+    unjudged = [f"{one.name}: {NOT_JUDGED}" for one in verdicts if not one.judges]
+    return "\n".join([*filter(None, lines), *_attribute_lines(verdicts), "", *dict.fromkeys(notes), *unjudged])
 
 
-def set_lines(told: dict[str, Any]) -> Iterator[str]:
+def _attribute_lines(verdicts: Sequence[Verdict]) -> list[str]:
+    """A row a run and side, and a row a group and side: percent of the pictures in which what is asked for is read."""
+    read = {one.name: one.attributes.read for one in verdicts if one.attributes and one.attributes.read}
+    if not read:
+        return []
+    names = list(dict.fromkeys(name for found in read.values() for name in found))
+    rows = [["", "prompts", *names]]
+    for run, found in read.items():
+        groups = dict.fromkeys(group for one in found.values() for group in one.groups)
+        parts: dict[str, Mapping[str, ReadShare]] = {run: found} | {
+            f"  {group}": {name: one.groups[group] for name, one in found.items() if group in one.groups}
+            for group in groups
+        }
+        rows += [row for label, part in parts.items() for row in _share_rows(label, part, names)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["", "what is read in the pictures, % of the prompts that ask for it", *(_line(row, widths) for row in rows)]
+
+
+def _share_rows(label: str, shares: Mapping[str, ReadShare], names: Sequence[str]) -> list[list[str]]:
+    prompts = f"{max(one.prompts for one in shares.values()):,}"
+    before = [f"{shares[name].before:.1f}" if name in shares else "-" for name in names]
+    after = [f"{shares[name].after:.1f}" if name in shares else "-" for name in names]
+    return [[f"{label}, before", prompts, *before], [f"{label}, after", prompts, *after]]
+
+
+def set_lines(verdict: Verdict) -> Iterator[str]:
     """`latent, before against 2,000 pictures: FID 41.2, KID ...` and the same after, then what to beware of."""
-    sets = told["sets"]
-    for side in ("before", "after"):
-        fid, kid, spread, *rest = (sets[side][name] for name in ("fid", "kid", "kid_sd", "cmmd", "precision", "recall"))
-        figures = f"FID {fid:.4g}, KID {kid:.3g} (sd {spread:.2g}), CMMD {rest[0]:.3g}"
-        figures += f", precision {rest[1]:.2f}, recall {rest[2]:.2f}"
-        yield f"{told['name']}, {side} against {sets['reference']['pictures']:,} pictures: {figures}"
-    if sets["warning"]:
-        yield f"  {sets['warning']}"
+    sets = verdict.sets
+    if sets is None:
+        return
+    for name, side in (("before", sets.before), ("after", sets.after)):
+        figures = f"FID {side.fid:.4g}, KID {side.kid:.3g} (sd {side.kid_sd:.2g}), CMMD {side.cmmd:.3g}"
+        figures += f", precision {side.precision:.2f}, recall {side.recall:.2f}"
+        yield f"{verdict.name}, {name} against {sets.reference.pictures:,} pictures: {figures}"
+    if sets.warning:
+        yield f"  {sets.warning}"
 
 
-def pairing_lines(told: dict[str, Any]) -> Iterator[str]:
+def pairing_lines(verdict: Verdict) -> Iterator[str]:
     """`latent: 3 pictures have no partner and do not count: before/a.png, ...`, and what else is to be known."""
-    if told["alone"]:
-        named = ", ".join(told["alone"][:NAMED]) + (", ..." if len(told["alone"]) > NAMED else "")
-        count = f"{len(told['alone']):,} picture{'s have' if len(told['alone']) > 1 else ' has'}"
-        yield f"{told['name']}: {count} no partner and do{'es' * (len(told['alone']) == 1)} not count: {named}"
-    if told["black"]:
-        yield f"{told['name']}: {told['black']:,} pairs have a picture that is black all over, and do not count"
-    yield from (f"{told['name']}: {note}" for note in told["notes"])
+    if alone := verdict.alone:
+        named = ", ".join(alone[:NAMED]) + (", ..." if len(alone) > NAMED else "")
+        count = f"{len(alone):,} picture{'s have' if len(alone) > 1 else ' has'}"
+        yield f"{verdict.name}: {count} no partner and do{'es' * (len(alone) == 1)} not count: {named}"
+    if verdict.black:
+        yield f"{verdict.name}: {verdict.black:,} pairs have a picture that is black all over, and do not count"
+    yield from (f"{verdict.name}: {note}" for note in verdict.notes)
 
 
-def people_lines(told: dict[str, Any]) -> Iterator[str]:
+def people_lines(verdict: Verdict) -> Iterator[str]:
     """`latent, appeal by people: 300 pairs, 1,480 votes of 9 raters (2 more left out), alpha 0.31; ...`."""
-    for name, rates in told["people"].items():
-        everybody = rates["all"]
-        out = everybody["raters"] - rates["raters"]
-        who = f"{rates['raters']} rater{'s' * (rates['raters'] != 1)}{f' ({out} more left out)' if out else ''}"
-        parts = [f"{rates['pairs']:,} pairs, {rates['votes']:,} votes of {who}"]
-        parts += [] if rates["alpha"] is None else [f"Krippendorff's alpha {rates['alpha']:.2f}"]
-        pooled = rates["pooled"]
-        parts += [f"{pooled['win']:.1f} % of votes won, {pooled['lose']:.1f} % lost"] if pooled else []
-        parts += (
-            [f"with all raters {everybody['win']:.1f} % of pairs won, {everybody['lose']:.1f} % lost"] if out else []
-        )
-        if judge := rates["judge"]:
-            kappa = "" if judge["kappa"] is None else f", kappa {judge['kappa']:.2f}"
-            parts += [f"{judge['name']} says the same of {judge['same']:.1f} % of them{kappa}"]
-        yield f"{told['name']}, {name} by people: {'; '.join(parts)}"
-    for name, raters in told["unheard"].items():
-        yield f"{told['name']}, {name} by people: none of {raters} raters passed the checks, so that no vote counts"
+    for name, people in verdict.people.items():
+        yield f"{verdict.name}, {name} by people: {'; '.join(_people(people))}"
+    for name, raters in verdict.unheard.items():
+        yield f"{verdict.name}, {name} by people: none of {raters} raters passed the checks, so that no vote counts"
 
 
-def opinion_lines(told: dict[str, Any], criterion: str) -> Iterator[str]:
+def _people(people: People) -> Iterator[str]:
+    out = people.all.raters - people.raters
+    who = f"{people.raters} rater{'s' * (people.raters != 1)}{f' ({out} more left out)' if out else ''}"
+    yield f"{people.pairs:,} pairs, {people.votes:,} votes of {who}"
+    if people.alpha is not None:
+        yield f"Krippendorff's alpha {people.alpha:.2f}"
+    if people.pooled:
+        yield f"{people.pooled.win:.1f} % of votes won, {people.pooled.lose:.1f} % lost"
+    if out:
+        yield f"with all raters {people.all.win:.1f} % of pairs won, {people.all.lose:.1f} % lost"
+    if judge := people.judge:
+        kappa = "" if judge.kappa is None else f", kappa {judge.kappa:.2f}"
+        yield f"{judge.name} says the same of {judge.same:.1f} % of them{kappa}"
+
+
+def opinion_lines(verdict: Verdict, criterion: str) -> Iterator[str]:
     """`latent, appeal: eye 60.0 [55.0, 64.8], ear 50.2 [45.0, 55.4]; judges do not agree: ...`, and every two."""
-    rate = told[criterion]
-    if rate["agreement"]["words"] == ALONE and len(rate["opinions"]) == 1:
+    opinions, agreement = verdict.rates[criterion].opinions, verdict.rates[criterion].agreement
+    if agreement.words == ALONE and len(opinions) == 1:
         yield f"{criterion}: {ALONE}"
         return
-    each = [f"{one['judge']} {one['win']:.1f} [{one['ci95'][0]:.1f}, {one['ci95'][1]:.1f}]" for one in rate["opinions"]]
-    yield f"{told['name']}, {criterion}: {', '.join(each)}; {rate['agreement']['words']}"
-    for pair in rate["agreement"]["pairs"]:
-        kappa = "-" if pair["kappa"] is None else f"{pair['kappa']:.2f}"
-        yield f"  {' and '.join(pair['judges'])}: the same outcome for {pair['same']:.1f} % of prompts, kappa {kappa}"
+    each = [f"{one.judge} {one.win:.1f} [{one.ci95[0]:.1f}, {one.ci95[1]:.1f}]" for one in opinions]
+    yield f"{verdict.name}, {criterion}: {', '.join(each)}; {agreement.words}"
+    for pair in agreement.pairs:
+        kappa = "-" if pair.kappa is None else f"{pair.kappa:.2f}"
+        yield f"  {' and '.join(pair.judges)}: the same outcome for {pair.same:.1f} % of prompts, kappa {kappa}"
 
 
-def judge_line(criterion: str, judge: dict[str, str | float]) -> str:
+def judge_line(criterion: str, judge: Card) -> str:
     """`appeal by world-appeal: a tie is at most 0.05 apart; held-out accuracy 0.97`."""
-    figures = [f"{key} {value:g}" for key, value in judge.items() if key != "tie" and not isinstance(value, str)]
+    figures = [f"{key} {value:g}" for key, value in judge.items() if key != "tie" and isinstance(value, int | float)]
     return "; ".join([f"{criterion} by {judge['name']}: a tie is at most {judge['tie']:g} apart", *figures])
 
 
-def _rows(verdict: dict[str, Any], criteria: list[str]) -> Iterator[list[str]]:
-    yield [verdict["name"], *_cells(verdict, criteria)]
-    if people := verdict["people"]:
-        most = max(rates["prompts"] for rates in people.values())
-        yield ["  people", *_cells({"prompts": most, **people}, criteria)]
-    for group, rates in verdict["groups"].items():
-        yield [f"  {group}", *_cells(rates, criteria)]
+def _rows(verdict: Verdict, criteria: Sequence[str]) -> Iterator[list[str]]:
+    yield [verdict.name, *_cells(verdict.prompts, verdict.rates, criteria)]
+    if people := verdict.people:
+        yield ["  people", *_cells(max(one.prompts for one in people.values()), people, criteria)]
+    for name, group in verdict.groups.items():
+        yield [f"  {name}", *_cells(group.prompts, group.rates, criteria)]
 
 
-def _cells(rates: dict[str, Any], criteria: list[str]) -> list[str]:
-    cells = [f"{rates['prompts']:,}"]
+def _cells(prompts: int, rates: Mapping[str, JudgedRates | People], criteria: Sequence[str]) -> list[str]:
+    cells = [f"{prompts:,}"]
     for name in criteria:
-        if name in rates:
-            low, high = rates[name]["ci95"]
-            cells += [*(f"{rates[name][word]:.1f}" for word in ("win", "tie", "lose")), f"[{low:.1f}, {high:.1f}]"]
+        if one := rates.get(name):
+            cells += [f"{one.win:.1f}", f"{one.tie:.1f}", f"{one.lose:.1f}", f"[{one.ci95[0]:.1f}, {one.ci95[1]:.1f}]"]
         else:
             cells += ["-"] * len(COLUMNS)
     return cells

@@ -1,110 +1,264 @@
-"""The verdict on a run: win, tie and lose in percent of prompts, with intervals, for all prompts and by group."""
+"""The verdict of a comparison: these dataclasses are the schema of `verdict.json`.
 
-from collections import Counter
-from dataclasses import asdict
-from typing import Any
+Rates are percent of pairs, `net` is win - lose in points, and `ci95` is always a 95 % interval. A criterion that a run
+was not judged by is absent from the file, and so is whatever nobody asked for.
+"""
 
-from emu.compare.agreement import agreement, opinions
-from emu.compare.columns import BY
-from emu.compare.pairs import Pair, Run
-from emu.errors import UserError
-from emu.statistics import net_rate, outcomes, sign_test, win_rate
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
 
-WORDS = {1: "win", 0: "tie", -1: "lose"}
-NOT_JUDGED = (
-    "not judged: no judge has scored the pictures; emu compare lets one do so with --appeal CLASS_PATH and "
-    "--faithfulness CLASS_PATH, such as emu.judges.clip.ClipScore"
-)
+from emu.guards import Finding
+from emu.records import left_out, read_json
+from emu.shapes import Card
+from emu.statistics import MeanDifference, Rates
+from emu.statistics.bootstrap import Interval
+
+Criterion = Literal["appeal", "faithfulness"]
+CRITERIA: tuple[Criterion, ...] = ("appeal", "faithfulness")
+T = TypeVar("T")
 
 
-def verdict(run: Run) -> dict[str, Any]:
-    """What `verdict.json` says of one run.
+@dataclass(frozen=True)
+class Opinion(Rates):
+    """What one judge says; `prefers` is None where the interval of win - lose holds 0."""
 
-    {"name", "model", "before", "after", "before_step", "after_step", "prompts", "pairs", "unpaired", "alone", "notes",
-    "black", "stop_reason",
-    "appeal": {"judge", "win", "tie", "lose", "ci95": [lo, hi] of win, "net": win - lose, "net_ci95", "p": of the exact
-    sign test, "opinions": of `opinions`, "agreement": of `agreement`}, "faithfulness": {the same},
-    "judges": {criterion: the headline judge's own description, and every further judge's},
-    "groups": {value of the prompts' `group`, `category` or `challenge` column: {"column", and rates as above}}}.
-    `compare` adds "people" and "unheard", of `people.People`, and "sets", of `reference.Reference.measure`, where there
-    is a reference.
-    A criterion that the run was not judged by is absent; where there is none at all, so is every figure.
+    judge: str
+    family: str | None
+    prefers: Literal["after", "before"] | None
+
+
+@dataclass(frozen=True)
+class JudgePair:
+    """Two judges: of how many percent of the pairs they say the same, and Cohen's kappa (None: chance would agree)."""
+
+    judges: tuple[str, str]
+    same: float
+    kappa: float | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Whether judges of different families prefer one side, in words too; `agree` is None where all are of one."""
+
+    agree: bool | None
+    words: str
+    pairs: list[JudgePair]
+
+
+@dataclass(frozen=True)
+class JudgedRates(Rates):
+    """The headline judge's rates, and p of the exact sign test."""
+
+    judge: str
+    p: float
+
+
+@dataclass(frozen=True)
+class Judged(JudgedRates):
+    """The same of all prompts, with what every judge says, the headline's first."""
+
+    opinions: list[Opinion]
+    agreement: Agreement
+
+
+@dataclass(frozen=True)
+class Group:
+    """The prompts with one value in a `column` of the prompt file."""
+
+    column: str
+    prompts: int
+    pairs: int
+    appeal: JudgedRates | None = left_out()
+    faithfulness: JudgedRates | None = left_out()
+
+    @property
+    def rates(self) -> dict[str, JudgedRates]:
+        """By criterion, where it was judged."""
+        return _judged(self.appeal, self.faithfulness)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Win, tie and lose, and the interval of win."""
+
+    win: float
+    tie: float
+    lose: float
+    ci95: Interval
+
+
+@dataclass(frozen=True)
+class AllRaters(Shares):
+    """Of everybody who voted, those below the attention bar among them."""
+
+    raters: int
+
+
+@dataclass(frozen=True)
+class JudgeOfPeople:
+    """Of how many percent of the pairs the headline judge says what most people say, and Cohen's kappa."""
+
+    name: str
+    same: float
+    kappa: float | None
+
+
+@dataclass(frozen=True)
+class People(Rates):
+    """What people said: by the majority of each pair's votes, over raters above the attention bar.
+
+    Args:
+        alpha: Krippendorff's; None where it is not defined.
+        pooled: in percent of votes; None where there are none.
+        judge: None where no judge has scored the pictures.
     """
-    return {
-        "name": run.name,
-        "model": run.quality.get("model"),
-        "before": run.names[0],
-        "after": run.names[1],
-        "before_step": run.before_step,
-        "after_step": run.after_step,
-        **_with_opinions(run, _rates(run, run.pairs)),
-        "unpaired": len(run.alone),
-        "alone": run.alone,
-        "notes": list(run.notes),
-        "black": run.black,
-        "stop_reason": run.quality.get("stop_reason"),
-        "judges": _judges(run),
-        "groups": {name: {"column": column, **_rates(run, pairs)} for name, column, pairs in categories(run)},
-    }
+
+    p: float
+    pairs: int
+    prompts: int
+    votes: int
+    raters: int
+    alpha: float | None
+    pooled: Shares | None
+    all: AllRaters
+    judge: JudgeOfPeople | None
 
 
-def categories(run: Run) -> list[tuple[str, str, list[Pair]]]:
-    """(name, column, pairs) of every category, column by column; one that two columns have is named with its column."""
-    found: dict[tuple[str, str], list[Pair]] = {}
-    for pair in run.pairs:
-        for column, value in pair.groups.items():
-            found.setdefault((column, value), []).append(pair)
-    columns = list(dict.fromkeys(column for column, _ in found))
-    keys = sorted(found, key=lambda key: (columns.index(key[0]), key[1]))
-    twice = Counter(value for _, value in keys)
-    return [
-        (f"{column}: {value}" if twice[value] > 1 else value, column, found[column, value]) for column, value in keys
-    ]
+@dataclass(frozen=True)
+class Change(MeanDifference):
+    """How a mean over all pictures moved; `noted` is a word where one would notice and it is sure, else None."""
+
+    noted: str | None
 
 
-def pair_outcomes(run: Run) -> list[dict[str, str]]:
-    """For every pair of the run: criterion -> "win", "tie" or "lose"."""
-    signs = {
-        name: outcomes(*_columns(run.pairs, name), tie=judge_of(run, name)["tie"]).tolist() for name in run.criteria
-    }
-    return [{name: WORDS[signs[name][i]] for name in signs} for i in range(len(run.pairs))]
+@dataclass(frozen=True)
+class ReadShare:
+    """Of the pictures whose prompt asks for an attribute, the percentage in which the value asked for is read."""
+
+    prompts: int
+    before: float
+    after: float
+    net: float
+    net_ci95: Interval
 
 
-def judge_of(run: Run, criterion: str) -> dict[str, Any]:
-    """The judge's own description (`name`, `tie` and more), as kept in `quality.json`."""
-    try:
-        described: dict[str, Any] = run.quality["judges"][run.columns(criterion)[0]]
-    except (KeyError, IndexError) as error:
-        raise UserError(f"{run.name}: quality.json names no judge of {criterion}; remove scores.jsonl") from error
-    return described
+@dataclass(frozen=True)
+class AttributeValue(ReadShare):
+    """Of the prompts that ask for one value; `groups` are those that these prompts are in."""
+
+    groups: list[str]
 
 
-def _with_opinions(run: Run, rates: dict[str, Any]) -> dict[str, Any]:
-    for name in run.criteria:
-        rates[name] |= {"opinions": opinions(run, name), "agreement": agreement(run, name)}
-    return rates
+@dataclass(frozen=True)
+class Attribute(ReadShare):
+    """An attribute such as colour: of all prompts that ask for it, of each group of them, and of each value."""
+
+    groups: dict[str, ReadShare]
+    values: dict[str, AttributeValue]
 
 
-def _judges(run: Run) -> dict[str, Any]:
-    found = {name: judge_of(run, name) for name in run.criteria}
-    for name in run.criteria:
-        cards = {column: run.quality["judges"][column] for column in run.columns(name)[1:]}
-        found |= {column if BY in column else f"{name}{BY}{card['name']}": card for column, card in cards.items()}
-    return found
+@dataclass(frozen=True)
+class Attributes:
+    """What a reader sees in the pictures, against the columns of the prompt file of the same names."""
+
+    reader: dict[str, str | float]
+    read: dict[str, Attribute]
 
 
-def _rates(run: Run, pairs: list[Pair]) -> dict[str, Any]:
-    prompts = [pair.prompt for pair in pairs]
-    rates: dict[str, Any] = {"prompts": len(set(prompts)), "pairs": len(pairs)}
-    for name in run.criteria:
-        judge = judge_of(run, name)
-        asked: dict[str, Any] = {"tie": judge["tie"], "prompts": prompts}
-        rate, net = (asdict(kind(*_columns(pairs, name), **asked)) for kind in (win_rate, net_rate))
-        p = sign_test(outcomes(*_columns(pairs, name), tie=judge["tie"]), prompts).p
-        own = {key: rate[key] for key in ("win", "tie", "lose", "ci95")}
-        rates[name] = {"judge": judge["name"], **own, "net": net["net"], "net_ci95": net["ci95"], "p": p}
-    return rates
+@dataclass(frozen=True)
+class ReferenceFolder:
+    """The pictures that both sides are measured against."""
+
+    folder: str
+    pictures: int
 
 
-def _columns(pairs: list[Pair], criterion: str) -> tuple[list[float], list[float]]:
-    return [pair.scores[criterion][0] for pair in pairs], [pair.scores[criterion][1] for pair in pairs]
+@dataclass(frozen=True)
+class SetFigures:
+    """One side as a set of pictures, as `emu.judges.sets.SetMeasures` has it."""
+
+    pictures: int
+    fid: float
+    kid: float
+    kid_sd: float
+    cmmd: float
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Both sides against a reference, seen by an embedder (`features`); `warning` where there are few pictures."""
+
+    reference: ReferenceFolder
+    features: dict[str, str | float]
+    before: SetFigures
+    after: SetFigures
+    warning: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What is said of one run, or of two folders.
+
+    Args:
+        before, after: how the two sides are called; `before_step` and `after_step` are None of folders.
+        people: criterion -> what people said; `unheard`: criterion -> raters, where none of them passed the checks.
+        groups: the prompts of each category.
+        features: how the guards tell near pictures from far ones.
+        drift: measure -> how it moved, from 0 to 1.
+        alone: files without a partner, `unpaired` of them, which do not count.
+        black: pairs that do not count since a picture is black all over.
+        notes: what else is to be known of how the pairs came about.
+        judges: column of scores -> the judge's description of itself; the headline's under the criterion alone.
+    """
+
+    name: str
+    model: str | None = None
+    before: str
+    after: str
+    before_step: int | None = None
+    after_step: int | None = None
+    prompts: int
+    pairs: int
+    appeal: Judged | None = left_out()
+    faithfulness: Judged | None = left_out()
+    people: dict[str, People] = field(default_factory=dict)
+    unheard: dict[str, int] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    attributes: Attributes | None = left_out()
+    guards: list[Finding] = field(default_factory=list)
+    features: str = ""
+    drift: dict[str, Change] = field(default_factory=dict)
+    sets: Sets | None = left_out()
+    unpaired: int = 0
+    alone: list[str] = field(default_factory=list)
+    black: int = 0
+    notes: list[str] = field(default_factory=list)
+    stop_reason: str | None = None
+    judges: dict[str, Card] = field(default_factory=dict)
+
+    @property
+    def rates(self) -> dict[str, Judged]:
+        """By criterion, where it was judged."""
+        return _judged(self.appeal, self.faithfulness)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`verdict.json`: one sentence that is true of all runs, and the verdict on each."""
+
+    headline: str
+    runs: list[Verdict]
+    schema: Literal[1] = 1
+
+    @classmethod
+    def read(cls, path: Path) -> "Comparison":
+        """A `verdict.json`, of an earlier version too. UserError: it is none, or of a later schema."""
+        found: Comparison = read_json(path, cls, remedy="compare again with this version of emu")
+        return found
+
+
+def _judged(appeal: T | None, faithfulness: T | None) -> dict[str, T]:
+    return {name: rates for name, rates in zip(CRITERIA, (appeal, faithfulness), strict=True) if rates is not None}

@@ -6,10 +6,12 @@ from emu.statistics.power import prompts_needed, smallest_rate
 from emu.statistics.rates import (
     MeanDifference,
     NetRate,
+    Rates,
     WinRate,
     mean_difference,
     net_rate,
     outcomes,
+    rates,
     win_rate,
 )
 from emu.statistics.sign import SignTest, sign_test
@@ -17,6 +19,7 @@ from emu.statistics.sign import SignTest, sign_test
 __all__ = [
     "MeanDifference",
     "NetRate",
+    "Rates",
     "SignTest",
     "WinRate",
     "by_prompt",
@@ -26,6 +29,7 @@ __all__ = [
     "net_rate",
     "outcomes",
     "prompts_needed",
+    "rates",
     "ratio_interval",
     "sign_test",
     "simultaneous_level",

@@ -1,4 +1,4 @@
-"""Agreement between raters: Krippendorff's alpha.
+"""Agreement between raters: Krippendorff's alpha of any number of them, Cohen's kappa of two.
 
 Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability": 1 - observed / expected disagreement, both read off
 the matrix of how often two values meet within a unit. It takes any number of raters, and gaps.
@@ -62,3 +62,13 @@ def krippendorff_alpha(units: Sequence[Sequence[Hashable]], *, metric: Metric = 
 def _order(value: Hashable) -> tuple[bool, float, str]:
     """Numbers by size, then all else by name."""
     return (False, float(value), "") if isinstance(value, int | float) else (True, 0.0, str(value))
+
+
+def cohen_kappa(first: NDArray[np.generic], second: NDArray[np.generic]) -> float | None:
+    """Agreement of two raters on n things, (n,) each, beyond chance: at most 1 (Cohen 1960).
+
+    (p_o - p_e) / (1 - p_e); None where chance alone would always agree.
+    """
+    kinds = np.unique(np.concatenate([first, second]))
+    chance = sum(float((first == kind).mean() * (second == kind).mean()) for kind in kinds)
+    return None if chance == 1 else (float((first == second).mean()) - chance) / (1 - chance)

@@ -42,6 +42,24 @@ class NetRate:
 
 
 @dataclass(frozen=True)
+class Rates:
+    """`WinRate` and `NetRate` of the same pairs: `win`, `tie` and `lose` in percent, `net` = win - lose in points."""
+
+    win: float
+    tie: float
+    lose: float
+    ci95: Interval
+    net: float
+    net_ci95: Interval
+
+    @property
+    def direction(self) -> int:
+        """1 where after is better, -1 where before is, 0 where the interval of win - lose leaves it open."""
+        low, high = self.net_ci95
+        return int(low > 0) - int(high < 0)
+
+
+@dataclass(frozen=True)
 class MeanDifference:
     """Means of both sides and of `after - before`, with the 95 % interval of the latter."""
 
@@ -80,6 +98,13 @@ def net_rate(before: Sequence[float], after: Sequence[float], *, tie: float, pro
     half = float(stats.norm.ppf(0.975)) * math.sqrt((p + q - (p - q) ** 2) / (n + 2))
     low, high = max(-1.0, p - q - half), min(1.0, p - q + half)
     return NetRate(net=100 * float(signs.mean()), ci95=(100 * low, 100 * high))
+
+
+def rates(before: Sequence[float], after: Sequence[float], *, tie: float, prompts: Prompts = None) -> Rates:
+    """Both rates at once."""
+    won = win_rate(before, after, tie=tie, prompts=prompts)
+    net = net_rate(before, after, tie=tie, prompts=prompts)
+    return Rates(won.win, won.tie, won.lose, won.ci95, net.net, net.ci95)
 
 
 def mean_difference(before: Sequence[float], after: Sequence[float], *, prompts: Prompts = None) -> MeanDifference:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from emu import runs
-from emu.compare.drift import measures
-from emu.compare.pairs import require_scores
 from emu.compare.pictures import open_picture
+from emu.compare.sides import require_scores
 from emu.errors import UserError
+from emu.guards.looks import COLOURS, colours
 from emu.statistics import MeanDifference, NetRate, WinRate, mean_difference, net_rate, win_rate
 
 Scores = dict[tuple[str, int], float]
@@ -80,7 +80,8 @@ def _draws(folder: Path) -> Draws:
         key = (row["prompt"], row["seed"])
         for criterion, score in scores[row["file"]].items():
             found[criterion][key] = score
-        for measure, value in measures(np.asarray(open_picture(folder / row["file"]))).items():
+        looks = colours(np.asarray(open_picture(folder / row["file"]))).tolist()
+        for measure, value in zip(COLOURS, looks, strict=True):
             moved[measure][key] = value
     return Draws(dict(found), dict(moved))
 

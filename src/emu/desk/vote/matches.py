@@ -13,9 +13,9 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from emu.compare.pairs import Pair, Run
+from emu.compare.cells import spread
+from emu.compare.pairing import Pair, Pairing
 from emu.compare.people import match_key
-from emu.compare.report import spread
 from emu.errors import UserError
 
 
@@ -32,7 +32,7 @@ class Match:
     run: int | None
 
 
-def matches(read: Sequence[Run], *, limit: int, across: bool) -> dict[str, Match]:
+def matches(read: Sequence[Pairing], *, limit: int, across: bool) -> dict[str, Match]:
     """By key, in the order of the runs; UserError for a run that comes twice.
 
     Args:
@@ -59,13 +59,13 @@ def matches(read: Sequence[Run], *, limit: int, across: bool) -> dict[str, Match
     return by_key
 
 
-def _limited(run: Run, limit: int) -> list[Pair]:
+def _limited(run: Pairing, limit: int) -> list[Pair]:
     by_key = {(pair.prompt, pair.seed): pair for pair in run.pairs}
     return [by_key[key] for key in spread(list(by_key), limit)]
 
 
 def _names(
-    read: Sequence[Run], chosen: Sequence[Sequence[Pair]], digests: dict[Path, str]
+    read: Sequence[Pairing], chosen: Sequence[Sequence[Pair]], digests: dict[Path, str]
 ) -> dict[tuple[int, int], str]:
     """(run, side) -> a model's name. Runs tuned from one base drew the same before, which is one model."""
     names: dict[tuple[int, int], str] = {}

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from emu.compare.pairs import Run, read_run
+from emu.compare.pairing import Pairing
+from emu.compare.reading import read_run
 from emu.desk.database import Database
 from emu.desk.opening import kept, require_begun
 from emu.desk.study import begin, begun, change_options
@@ -100,7 +101,7 @@ def opened(folders: Sequence[Path], *, url: str | None, begun: bool, **options: 
         yield open_study(database, read, **options)
 
 
-def open_study(database: Database, runs: Sequence[Run], **asked: Any) -> Study:
+def open_study(database: Database, runs: Sequence[Pairing], **asked: Any) -> Study:
     """The vote on these runs, begun where there is none yet.
 
     Args:

@@ -1,0 +1,181 @@
+"""Pairs: pictures of the same prompt and seed, or of one file name, before and after."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emu import runs
+from emu.compare.columns import columns
+from emu.compare.sides import Key, Side, require_scores
+from emu.compare.verdict import CRITERIA
+from emu.drawn import is_black
+from emu.errors import UserError
+from emu.shapes import Quality
+
+CATEGORIES = ("group", "category", "challenge")  # columns of a prompt file, in any case; the latter two of PartiPrompts
+Scores = dict[str, tuple[float, float]]  # of before and after
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures of one prompt and seed.
+
+    Args:
+        seed: the pair's place in the list where no seeds are known.
+        scores: by criterion, of the headline judge; `opinions`: by column, of every judge.
+        columns: what else the prompt file says of the prompt.
+    """
+
+    prompt: str
+    seed: int
+    before: Path
+    after: Path
+    scores: Scores
+    opinions: Scores
+    columns: Mapping[str, str]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Known by it in every run that drew the same prompt file."""
+        return self.prompt, self.seed
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """{"Category": "Animals", "Challenge": "Basic"}: the columns that name categories, under their own names."""
+        found = {name.lower(): name for name in self.columns}
+        return {found[name]: self.columns[found[name]] for name in CATEGORIES if self.columns.get(found.get(name, ""))}
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What is compared: a run's step 0 with its best step (the last one where none was kept as the best), or folders.
+
+    Args:
+        folder: the run's, or that of the pictures after.
+        names: how the two sides are called.
+        alone: files on either side that have no partner on the other.
+        black: pairs left out because a picture is black all over (`emu.drawn`).
+        sampler: the settings that all pictures were drawn with; those of single prompts are not among them.
+        sampler_differs: settings in which before and after were not drawn alike; none in a run.
+        quality: what `quality.json` says; of two folders only who judged.
+        before_step, after_step: of a run.
+        by_name: whether pictures were paired by their file names, so that no seeds are known.
+        notes: what a reader has to know of how the pairs came about.
+    """
+
+    name: str
+    folder: Path
+    names: tuple[str, str]
+    pairs: list[Pair]
+    alone: list[str]
+    black: int
+    sampler: dict[str, Any]
+    sampler_differs: list[str]
+    quality: Quality
+    before_step: int | None = None
+    after_step: int | None = None
+    by_name: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def prompts(self) -> list[str]:
+        """Of each pair."""
+        return [pair.prompt for pair in self.pairs]
+
+    @property
+    def criteria(self) -> list[str]:
+        """The criteria that every picture was judged by."""
+        return [name for name in CRITERIA if all(name in pair.scores for pair in self.pairs)]
+
+    def columns(self, criterion: str) -> list[str]:
+        """The columns of scores that judge a criterion and are there for every pair, the headline's first."""
+        return _columns(self.quality, criterion, [pair.opinions for pair in self.pairs])
+
+    def opinions(self, column: str) -> tuple[list[float], list[float]]:
+        """The scores of all pictures before, and of all after."""
+        before, after = zip(*(pair.opinions[column] for pair in self.pairs), strict=True)
+        return list(before), list(after)
+
+
+def pair_up(
+    name: str, before: Side, after: Side, *, names: tuple[str, str], quality: Quality, by: str = "prompt and seed"
+) -> Pairing:
+    """What both sides have a picture of, known `by` their keys; `quality` says who gave the columns of their scores.
+
+    UserError: no pair, or scores of two judges.
+    """
+    both = [key for key in before.shown if key in after.shown]
+    shared = [key for key in both if not any(is_black(side.path(key)) for side in (before, after))]
+    if not shared:
+        why = "every pair has a picture that is black all over" if both else f"{names[0]} and {names[1]} share no {by}"
+        raise UserError(f"{name}: {why}; draw both from one prompt file")
+    for side in (before, after):
+        require_scores(side.folder, side.scores)
+    _require_one_judge(before, after)
+    samplers = [(before.shown[key].sampler, after.shown[key].sampler) for key in shared]
+    return Pairing(
+        name=name,
+        folder=after.folder,
+        names=names,
+        pairs=_pairs(before, after, shared, quality),
+        alone=sorted(_alone(before, both) + _alone(after, both)),
+        black=len(both) - len(shared),
+        sampler=_in_common([one for pair in samplers for one in pair]),
+        sampler_differs=sorted({name for pair in samplers for name in _differing(*pair)}),
+        quality=quality,
+    )
+
+
+def _pairs(before: Side, after: Side, keys: Sequence[Key], quality: Quality) -> list[Pair]:
+    found = [
+        {name: (was[name], now[name]) for name in was if name in now}
+        for was, now in ((before.scores_of(key), after.scores_of(key)) for key in keys)
+    ]
+    heads = {name: next(iter(_columns(quality, name, found)), name) for name in CRITERIA}
+    pairs = []
+    for place, (key, opinions) in enumerate(zip(keys, found, strict=True)):
+        first, second = before.shown[key], after.shown[key]
+        pairs.append(
+            Pair(
+                prompt=first.prompt or second.prompt or str(key),
+                seed=place if first.seed is None else first.seed,
+                before=before.path(key),
+                after=after.path(key),
+                scores={name: opinions[head] for name, head in heads.items() if head in opinions},
+                opinions=opinions,
+                columns=first.columns,
+            )
+        )
+    return pairs
+
+
+def _columns(quality: Quality, criterion: str, opinions: Sequence[Scores]) -> list[str]:
+    return [name for name in columns(quality, criterion) if all(name in one for one in opinions)]
+
+
+def _alone(side: Side, both: Collection[Key]) -> list[str]:
+    files = [one.file for key, one in side.shown.items() if key not in both]
+    return [f"{side.folder.name}/{file}" for file in (*files, *side.doubtful)]
+
+
+def _require_one_judge(before: Side, after: Side) -> None:
+    for criterion in runs.other_judges(before.judges, after.judges):
+        raise UserError(
+            f"{before.folder.parent}: {criterion} of {before.folder.name} and {after.folder.name} was scored by two "
+            f"judges, or two versions of one ({runs.JUDGES}); remove {runs.SCORES} of both and judge again with "
+            f"--{criterion}"
+        )
+
+
+def _in_common(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What all pictures were drawn with. A prompt may have settings of its own."""
+    return {
+        name: value
+        for name, value in settings[0].items()
+        if all(name in one and one[name] == value for one in settings)
+    }
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [name for name in before.keys() | after.keys() if before.get(name) != after.get(name)]
