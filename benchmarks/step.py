@@ -26,10 +26,10 @@ from diffusers.training_utils import EMAModel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from emu.data import CuratedData
-from emu.demo.tour import draw_needles
 from emu.encode import encode
 from emu.models import LatentDiffusion, Muse, PixelDiffusion
 from emu.module import TextToImageModule
+from emu.study.sets import draw_set
 
 MODELS: dict[str, tuple[type[TextToImageModule], int]] = {
     "latent": (LatentDiffusion, 64),
@@ -192,7 +192,7 @@ def main() -> None:
     print(f"{versions}, Python {platform.python_version()}, {options.threads} thread(s)")
     print(f"batch {options.batch}, {options.blocks} blocks of {BLOCK} steps in turn")
     with tempfile.TemporaryDirectory() as folder:
-        draw_needles(Path(folder) / "needles", options.batch * 4)
+        draw_set(Path(folder) / "needles", {"needles": options.batch * 4})
         for name in options.models:
             measure(name, Path(folder) / "needles", Path(folder), options.batch, options.blocks)
 

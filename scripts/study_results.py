@@ -6,15 +6,16 @@ Fills what lies between the page's marks, and draws the plots beside it.
 """
 
 import argparse
-import json
 import platform
 import re
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 from emu.guards.diversity import NAMES as DIVERSITY
 from emu.guards.held_out import NAME as HELD_OUT
+from emu.statistics import NetRate, WinRate
+from emu.study.outcome import Against, CurvePoint, Outcome
 from emu.study.plot import plot
 
 ARCHITECTURES = ("latent", "pixel", "muse")
@@ -22,77 +23,78 @@ COLUMNS = ("seeds", "best step", "appeal win", "95 %", "mean score")
 COLUMNS += ("faithfulness win - lose", "95 %", "contrast", "saturation")
 
 
-def rows(told: dict[str, Any], model: str) -> str:
+def rows(outcome: Outcome, model: str) -> str:
     """A study's table in Markdown."""
-    compared = "before" in told
-    more = [f"last step against {told['reference']}: win / tie / lose", "win - lose, 95 %"] if compared else []
+    before = outcome.before
+    more = [f"last step against {outcome.reference}: win / tie / lose", "win - lose, 95 %"] if before else []
     head = [f"{model}: arm", *COLUMNS, *more]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    if compared:
-        lines.append("| before tuning |" + " |" * len(COLUMNS) + against(told["before"]))
-    for arm, figures in told["arms"].items():
-        net, score = figures["faithfulness_net"], figures["score"]
-        cells = [arm, str(len(figures["seeds"])), span(figures["best_steps"])]
-        cells += [f"{figures['appeal']['win']:.1f}", interval(figures["appeal"])]
-        cells += [f"{score['before']:.2f} -> {score['after']:.2f}", f"{net['net']:+.1f}", interval(net)]
-        cells += [f"{figures['drift'][name]['difference']:+.3f}" for name in ("contrast", "saturation")]
-        lines.append(f"| {' | '.join(cells)} |" + (against(figures) if compared else ""))
+    if before:
+        lines.append("| before tuning |" + " |" * len(COLUMNS) + against(before.against_last))
+    for name, arm in outcome.arms.items():
+        assert arm.appeal
+        assert arm.score
+        assert arm.faithfulness_net
+        cells = [name, str(len(arm.seeds)), span(arm.best_steps), f"{arm.appeal.win:.1f}", interval(arm.appeal)]
+        cells += [f"{arm.score.before:.2f} -> {arm.score.after:.2f}"]
+        cells += [f"{arm.faithfulness_net.net:+.1f}", interval(arm.faithfulness_net)]
+        cells += [f"{arm.drift[measure].difference:+.3f}" for measure in ("contrast", "saturation")]
+        lines.append(f"| {' | '.join(cells)} |" + (against(arm.against_last) if before else ""))
     return "\n".join(lines)
 
 
-def against(figures: dict[str, Any]) -> str:
+def against(figures: Against | None) -> str:
     """The cells of the comparison with the reference; empty for the reference itself."""
-    if "against_last" not in figures:
+    if figures is None or figures.appeal is None or figures.appeal_net is None:
         return " | |"
-    rates = figures["against_last"]["appeal"]
-    net = figures["against_last"]["appeal_net"]
-    cells = f" {rates['win']:.1f} / {rates['tie']:.1f} / {rates['lose']:.1f} |"
-    return f"{cells} {net['net']:+.1f}, {interval(net)} |"
+    rates, net = figures.appeal, figures.appeal_net
+    return f" {rates.win:.1f} / {rates.tie:.1f} / {rates.lose:.1f} | {net.net:+.1f}, {interval(net)} |"
 
 
-def curve(told: dict[str, Any], model: str) -> str:
+def curve(outcome: Outcome, model: str) -> str:
     """How a study without a reference went over its steps."""
-    (figures,) = told["arms"].values()
+    (arm,) = outcome.arms.values()
     lines = [f"| {model}: step | appeal win | 95 % | score gained | faithfulness win - lose | 95 % | saturation |"]
     lines.append("|---|---|---|---|---|---|---|")
-    for check in figures["curve"]:
-        net = check["faithfulness_net"]
-        cells = [str(check["step"]), f"{check['appeal']['win']:.1f}", interval(check["appeal"])]
-        cells += [f"{check['score']['difference']:+.3f}", f"{net['net']:+.1f}", interval(net)]
-        lines.append(f"| {' | '.join(cells)} | {check['drift']['saturation']['difference']:+.3f} |")
+    for at in arm.curve:
+        assert at.appeal
+        assert at.score
+        assert at.faithfulness_net
+        cells = [str(at.step), f"{at.appeal.win:.1f}", interval(at.appeal), f"{at.score.difference:+.3f}"]
+        cells += [f"{at.faithfulness_net.net:+.1f}", interval(at.faithfulness_net)]
+        lines.append(f"| {' | '.join(cells)} | {at.drift['saturation'].difference:+.3f} |")
     return "\n".join(lines)
 
 
-def guarded(told: dict[str, Any], model: str) -> str:
+def guarded(outcome: Outcome, model: str) -> str:
     """What guards measured early, half-way and at the end of each arm, and where the held-out loss was lowest."""
     head = [f"{model}: arm", "step", "appeal win", "95 %", "faithfulness win - lose", "95 %"]
-    head += ["diversity over seeds", "held-out loss", "lowest at", f"faithfulness against {told['reference']}, 95 %"]
+    head += ["diversity over seeds", "held-out loss", "lowest at", f"faithfulness against {outcome.reference}, 95 %"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for arm, figures in told["arms"].items():
-        curve = figures["curve"]
-        losses = [mean(check, HELD_OUT) for check in curve]
-        for check in (curve[0], curve[len(curve) // 2 - 1], curve[-1]):
-            net = check["faithfulness_net"]
-            cells = [arm, str(check["step"]), f"{check['appeal']['win']:.1f}", interval(check["appeal"])]
-            cells += [f"{net['net']:+.1f}", interval(net), f"{mean(check, DIVERSITY[0]):.2f}"]
-            cells += [f"{mean(check, HELD_OUT):.3f}"]
-            last = check is curve[-1]
-            cells += [f"step {curve[losses.index(min(losses))]['step']}: {min(losses):.3f}" if last else ""]
-            against = figures.get("against_last", {}).get("faithfulness_net")
-            cells += [f"{against['net']:+.1f}, {interval(against)}" if last and against else ""]
+    for name, arm in outcome.arms.items():
+        losses = [mean(at, HELD_OUT) for at in arm.curve]
+        for at in (arm.curve[0], arm.curve[len(arm.curve) // 2 - 1], arm.curve[-1]):
+            assert at.appeal
+            assert at.faithfulness_net
+            cells = [name, str(at.step), f"{at.appeal.win:.1f}", interval(at.appeal)]
+            cells += [f"{at.faithfulness_net.net:+.1f}", interval(at.faithfulness_net)]
+            cells += [f"{mean(at, DIVERSITY[0]):.2f}", f"{mean(at, HELD_OUT):.3f}"]
+            last = at is arm.curve[-1]
+            cells += [f"step {arm.curve[losses.index(min(losses))].step}: {min(losses):.3f}" if last else ""]
+            net = arm.against_last.faithfulness_net if arm.against_last else None
+            cells += [f"{net.net:+.1f}, {interval(net)}" if last and net else ""]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def mean(check: dict[str, Any], guard: str) -> float:
+def mean(at: CurvePoint, guard: str) -> float:
     """Of what a guard measured in all runs of an arm."""
-    values = [run["value"] for run in check["guards"][guard]]
-    return float(sum(values) / len(values))
+    return fmean(run.value for run in at.guards[guard])
 
 
-def interval(figures: dict[str, Any]) -> str:
+def interval(figures: WinRate | NetRate) -> str:
     """`92.1 to 99.0`"""
-    low, high = figures["ci95"]
+    low, high = figures.ci95
     return f"{low:.1f} to {high:.1f}"
 
 
@@ -115,12 +117,12 @@ def main() -> None:
     given = parser.parse_args()
     tables = {"machine": machine()}
     for path in sorted(given.studies.glob("*/study.json")):
-        told = json.loads(path.read_text())
+        outcome = Outcome.read(path)
         study, _, model = path.parent.name.rpartition("-")
         table = {"length": curve, "overfit": guarded}.get(study, rows)
-        tables[path.parent.name] = table(told, model)
+        tables[path.parent.name] = table(outcome, model)
         if given.write:
-            (given.write / f"study-{path.parent.name}.svg").write_bytes(plot(told))
+            (given.write / f"study-{path.parent.name}.svg").write_bytes(plot(outcome))
     if not given.write:
         print("\n\n".join(tables.values()))
         return

@@ -34,9 +34,9 @@ from emu.judges.head import Head, read_head, write_head
 from emu.models.loading import from_config, read_checkpoint, read_config
 from emu.quality.stopping import StopRule
 from emu.resume import changed, finished
-from emu.study.outcome import read as read_outcome
 from emu.study.plan import Study
 from emu.study.processes import Job
+from emu.study.scored import read_scored
 from emu.taste.decisions import decisions
 from needles import make_folder
 
@@ -120,7 +120,7 @@ def run_with(step: int = 20) -> Reader:
                 runs.write_scores(where, {row["file"]: {"appeal": 0.1, "faithfulness": 1.0} for row in SAMPLES})
             for row in SAMPLES:
                 runs.save_picture(where / row["file"], GREY)
-        read_outcome(folder)
+        read_scored(folder)
 
     return read
 

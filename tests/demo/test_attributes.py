@@ -1,55 +1,41 @@
-"""What is read in pictures, on pictures whose every attribute is known."""
+"""What the world's reader reads, on pictures whose every attribute is known."""
 
+import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from emu import runs
-from emu.demo.attributes import read_right, table
+from emu.compare import Against, compare
 from emu.judges.world import WorldFaithfulness
-from emu.world import World
+from emu.world import World, named
 
 NUMBER = 48
 
 
-def draw(folder: Path, *, shift: int) -> Path:
+def draw(folder: Path, *, shift: int) -> None:
     """True needles, each beside the prompt of the needle `shift` further on; the last twelve are a group apart."""
     scenes = [World(5).needle(i) for i in range(NUMBER)]
     for i, scene in enumerate(scenes):
-        runs.save_picture(folder / runs.picture_name(i), np.asarray(scene.render()))
-    prompts = [scenes[(i + shift) % NUMBER].caption for i in range(NUMBER)]
-    groups = ["unseen" if i >= NUMBER - 12 else "seen" for i in range(NUMBER)]
-    rows = zip(prompts, groups, strict=True)
-    runs.write_samples(
-        folder,
-        [
-            {"file": runs.picture_name(i), "prompt": prompt, "seed": i, "index": i, "sampler": {}, "group": group}
-            for i, (prompt, group) in enumerate(rows)
-        ],
-    )
-    return folder
+        runs.save_picture(folder / runs.picture_name((i + shift) % NUMBER), np.asarray(scene.render()))
+    rows = [
+        {"file": runs.picture_name(i), "prompt": scene.caption, "seed": i, "index": i, "sampler": {}}
+        | {"group": "unseen" if i >= NUMBER - 12 else "seen", **named(scene.caption)}
+        for i, scene in enumerate(scenes)
+    ]
+    runs.write_samples(folder, rows)
 
 
 def test_what_a_picture_shows_is_read_and_what_it_does_not_is_not(tmp_path: Path) -> None:
-    judge = WorldFaithfulness()
-    right, wrong = (read_right(draw(tmp_path / str(shift), shift=shift), judge) for shift in (0, 1))
-    assert all(share > 0.85 for share in right.values())
-    assert wrong["kind"] < 0.3
-    assert wrong["unseen"] < 0.5
-
-
-def test_the_table_has_a_line_before_and_one_at_the_best_step(tmp_path: Path) -> None:
-    draw(runs.step_folder(tmp_path / "latent", 0), shift=1)
-    draw(runs.step_folder(tmp_path / "latent", 50), shift=0)
-    draw(runs.step_folder(tmp_path / "latent", 100), shift=1)
-    runs.write_quality(tmp_path / "latent", {"name": "latent", "best_step": 50})
-    *_, before, after = table([tmp_path / "latent"]).splitlines()
-    assert before.split()[:2] == ["latent", "before"]
-    assert after.split()[:2] == ["latent", "after"]
-    assert float(after.split()[2]) > 85 > float(before.split()[2]) + 50
-    assert float(before.split()[2]) == pytest.approx(100 * read_right_kind(tmp_path), abs=0.06)
-
-
-def read_right_kind(tmp_path: Path) -> float:
-    return read_right(runs.step_folder(tmp_path / "latent", 0), WorldFaithfulness())["kind"]
+    run = tmp_path / "latent"
+    for step, shift in ((0, 1), (50, 0), (100, 1)):
+        draw(runs.step_folder(run, step), shift=shift)
+    runs.write_quality(run, {"name": "latent", "best_step": 50})
+    table = compare([run], out=tmp_path / "report.html", against=Against(attributes=WorldFaithfulness()))
+    read = json.loads((tmp_path / "verdict.json").read_text())["runs"][0]["attributes"]["read"]
+    assert sorted(read) == ["colour", "kind", "place", "time"]
+    assert all(one["after"] > 85 for one in read.values())
+    assert read["kind"]["before"] < 30
+    assert read["kind"]["groups"]["unseen"]["before"] < 50
+    (line,) = [line for line in table.splitlines() if line.startswith("latent, after")]
+    assert f"{read['kind']['after']:.1f}" in line.split()

@@ -29,8 +29,8 @@ DRAWN = 50.0  # percent: an attribute that is read in fewer pictures of a model 
 class AttributeReader(Protocol):
     """What reads attributes in pictures, such as `emu.judges.world.WorldFaithfulness`."""
 
-    def read(self, images: "Tensor") -> Sequence[Mapping[str, str]]:
-        """float (b,3,h,w) in [0,1] -> for each picture, attribute -> the value that is read in it."""
+    def read(self, images: "Sequence[Tensor]") -> Sequence[Mapping[str, str]]:
+        """Pictures, float (3,h,w) in [0,1] each -> of each, attribute -> the value that is read in it."""
 
     def describe(self) -> Mapping[str, str | float]:
         """What a reader of the verdict needs to trust or repeat it: weights, versions, accuracy."""
@@ -77,7 +77,7 @@ def _read(path: Path, reader: AttributeReader) -> Mapping[str, str]:
     import torch
 
     pixels = torch.from_numpy(np.array(open_picture(path))).permute(2, 0, 1).float() / 255
-    return reader.read(pixels[None])[0]
+    return reader.read([pixels])[0]
 
 
 def _attribute(asked: Sequence[_Asked]) -> Attribute:

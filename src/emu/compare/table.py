@@ -43,8 +43,7 @@ def _attribute_lines(verdicts: Sequence[Verdict]) -> list[str]:
             for group in groups
         }
         rows += [row for label, part in parts.items() for row in _share_rows(label, part, names)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["", "what is read in the pictures, % of the prompts that ask for it", *(_line(row, widths) for row in rows)]
+    return ["", "what is read in the pictures, % of the prompts that ask for it", *aligned(rows)]
 
 
 def _share_rows(label: str, shares: Mapping[str, ReadShare], names: Sequence[str]) -> list[list[str]]:

@@ -1,111 +1,97 @@
-"""What the runs of a study came to, read from their folders: needs no GPU, no weights and no architecture.
+"""What a study came to: these dataclasses are the schema of `study.json`, and what table and plot are made of.
 
-All rates are of prompts. A prompt that was drawn with several seeds is one cluster of draws: intervals come from how
-prompts differ, and are no narrower for the draws of one prompt that go together.
+Rates are percent of draws, win - lose is in points, and every `ci95` is a 95 % interval that takes prompts as its
+units. A criterion that the runs were not judged by is absent.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import numpy as np
-
-from emu import runs
-from emu.compare.pictures import open_picture
-from emu.compare.sides import require_scores
-from emu.errors import UserError
-from emu.guards.looks import COLOURS, colours
-from emu.statistics import MeanDifference, NetRate, WinRate, mean_difference, net_rate, win_rate
-
-Scores = dict[tuple[str, int], float]
-"""(prompt, seed) -> score."""
-
-Pairs = Sequence[tuple[Scores, Scores]]
-DRIFTS = ("contrast", "saturation", "brightness")
+from emu.records import left_out, read_json
+from emu.statistics import MeanDifference, NetRate, WinRate
+from emu.statistics.bootstrap import Interval
+from emu.study.plan import Overrides
 
 
 @dataclass(frozen=True)
-class Draws:
-    """One step of one run: its pictures' scores by criterion, and colour and contrast by measure."""
+class Measured:
+    """A guard's number in one run."""
 
-    scores: Mapping[str, Scores]
-    drift: Mapping[str, Scores]
+    value: float
+    ci95: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Of the runs of an arm, each at a step, against their own step 0; `score` is the mean appeal."""
+
+    appeal: WinRate | None = left_out()
+    faithfulness: WinRate | None = left_out()
+    faithfulness_net: NetRate | None = left_out()
+    score: MeanDifference | None = left_out()
+    drift: dict[str, MeanDifference]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint(Figures):
+    """All runs of an arm at one step; `guards` has the number of every run where all have measured it."""
+
+    step: int
+    guards: dict[str, list[Measured]]
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run's steps, the one kept as the best, its judges' ties, and what its guards measured at every check."""
+class Against:
+    """Of runs, each at a step, against those of the reference, over the prompts and seeds that both drew."""
 
-    folder: Path
-    steps: dict[int, Draws]
-    best: int
-    ties: Mapping[str, float]
-    stop_reason: str
-    guards: Mapping[int, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    appeal: WinRate | None = left_out()
+    appeal_net: NetRate | None = left_out()
+    faithfulness: WinRate | None = left_out()
+    faithfulness_net: NetRate | None = left_out()
 
 
-def read(folder: Path) -> Run:
-    """A run that has ended; UserError where it was not judged."""
-    quality = runs.read_quality(folder)
-    if not quality.get("judges"):
-        raise UserError(f"{folder}: not judged; a study needs quality.appeal, such as emu.judges.world.WorldAppeal")
-    steps = {step: _draws(runs.step_folder(folder, step)) for step in runs.complete_steps(folder)}
-    if not steps:
-        raise UserError(f"{folder}: no step is drawn completely; let `emu fit` reach its first check")
-    best = quality.get("best_step")
-    return Run(
-        folder=folder,
-        steps=steps,
-        best=min(steps) if best is None else best,  # nothing was better than the base: it stays the base
-        ties={criterion: judge["tie"] for criterion, judge in quality["judges"].items()},
-        stop_reason=quality.get("stop_reason") or "",
-        guards={check["step"]: _measured(check.get("guards", [])) for check in quality.get("checks", [])},
-    )
+@dataclass(frozen=True, kw_only=True)
+class Arm(Figures):
+    """The best steps of an arm's runs, and how it went there.
+
+    Args:
+        curve: every step that all of its runs reached.
+        against: its best pictures against the best of the reference.
+        against_last: the same at the last step that both reached, for best steps may be far apart.
+    """
+
+    seeds: list[int]
+    best_steps: list[int]
+    stop_reasons: list[str]
+    curve: list[CurvePoint]
+    against: Against | None = left_out()
+    against_last: Against | None = left_out()
 
 
-def _measured(rows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    return {row["guard"]: row for row in rows if row["value"] is not None}
+@dataclass(frozen=True)
+class Untuned:
+    """The arm without tuning: step 0 of the reference against its own best, and against its last."""
+
+    against: Against
+    against_last: Against
 
 
-def _draws(folder: Path) -> Draws:
-    rows, scores = runs.read_samples(folder), runs.read_scores(folder)
-    require_scores(folder, scores)
-    if absent := [row["file"] for row in rows if row["file"] not in scores]:
-        raise UserError(f"{folder / runs.SCORES}: no scores of {absent[0]}; remove it, and judge again")
-    found: dict[str, Scores] = defaultdict(dict)
-    moved: dict[str, Scores] = defaultdict(dict)
-    for row in rows:
-        key = (row["prompt"], row["seed"])
-        for criterion, score in scores[row["file"]].items():
-            found[criterion][key] = score
-        looks = colours(np.asarray(open_picture(folder / row["file"]))).tolist()
-        for measure, value in zip(COLOURS, looks, strict=True):
-            moved[measure][key] = value
-    return Draws(dict(found), dict(moved))
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """`study.json`: what was asked, as `emu.study.plan.Study` has it, and what came of it, arm by arm."""
 
+    question: str
+    base: str
+    set: Overrides
+    overrides: dict[str, Overrides]
+    reference: str | None
+    arms: dict[str, Arm]
+    before: Untuned | None = left_out()
+    schema: Literal[1] = 1
 
-def rate(pairs: Pairs, *, tie: float) -> WinRate | None:
-    """How often the second side of each pair (one a seed) wins; None where the two share no prompt and seed."""
-    before, after, prompts = _columns(pairs)
-    return win_rate(before, after, tie=tie, prompts=prompts) if prompts else None
-
-
-def net(pairs: Pairs, *, tie: float) -> NetRate:
-    """Win - lose in percentage points."""
-    before, after, prompts = _columns(pairs)
-    return net_rate(before, after, tie=tie, prompts=prompts)
-
-
-def moved(pairs: Pairs) -> MeanDifference:
-    """Means of both sides and of the difference."""
-    before, after, prompts = _columns(pairs)
-    return mean_difference(before, after, prompts=prompts)
-
-
-def _columns(pairs: Pairs) -> tuple[list[float], list[float], list[str]]:
-    """(before, after, prompt) of every prompt and seed that both sides of a pair have."""
-    shared = [(pair, key) for pair in pairs for key in pair[0] if key in pair[1]]
-    before, after = ([pair[side][key] for pair, key in shared] for side in (0, 1))
-    return before, after, [prompt for _, (prompt, _) in shared]
+    @classmethod
+    def read(cls, path: Path) -> "Outcome":
+        """A `study.json`, of an earlier version too. UserError: it is none, or of a later schema."""
+        found: Outcome = read_json(path, cls, remedy="make it again with this version's `emu study`")
+        return found

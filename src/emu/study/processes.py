@@ -19,6 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from emu import files
+from emu.errors import UserError
 from emu.records import read_json
 from emu.runs import read_quality
 
@@ -159,3 +160,11 @@ def last_words(log: Path) -> str:
     text = log.read_text(errors="replace")[-2000:] if log.exists() else ""
     spoken = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
     return spoken[-1][:110] if spoken else "waiting"
+
+
+def require_all(failed: dict[str, str]) -> None:
+    """UserError where jobs failed, by what `Runner.run` returns of them."""
+    if failed:
+        (name, words), *others = failed.items()
+        more = f" (and {len(others)} more: {', '.join(other for other, _ in others)})" if others else ""
+        raise UserError(f"{name}: {words}{more}")

@@ -1,113 +1,105 @@
-"""A study's results as plain figures: what `study.json` holds, and what table and plot are made of."""
+"""A study's runs as figures: every arm against its own step 0, and against the reference."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
 
 from emu.errors import UserError
-from emu.study.outcome import DRIFTS, Run, Scores, moved, net, rate
+from emu.guards.looks import COLOURS
+from emu.statistics import NetRate, WinRate
+from emu.study.outcome import Against, Arm, CurvePoint, Figures, Measured, Outcome, Untuned
+from emu.study.plan import Study
+from emu.study.scored import Pairs, ScoredRun, moved, net, rate
 
-Arms = Mapping[str, Mapping[int, Run]]
-Figures = dict[str, Any]
-At = tuple[Run, int]  # a run at one of its steps
-
-
-def results(arms: Arms, *, reference: str | None) -> Figures:
-    """{"arms": {arm: figures of its best steps against its own step 0, "against", "against_last", "curve"}, "before"}.
-
-    A "curve" has them for every step, with "guards": {guard: [{"value", "ci95"} of every run]}.
-    Figures are {"appeal": rates, "faithfulness": rates, "faithfulness_net", "score": mean appeal, "drift": by measure}.
-    "against" has both criteria's rates and win - lose ("appeal_net") against the best pictures of `reference`, over the
-    prompts and seeds that both drew; "against_last" those at the last step that both reached, for best steps may be far
-    apart.
-    "before" is the arm without tuning: step 0 of the reference against its own best and last.
-    """
-    told: Figures = {"arms": {arm: _arm(by_seed) for arm, by_seed in arms.items()}}
-    if reference is None or reference not in arms:
-        return told
-    others = _best(arms[reference])
-    for arm, by_seed in arms.items():
-        if arm != reference:
-            shared = {seed: (run, others[seed][0]) for seed, run in by_seed.items() if seed in others}
-            last = {seed: max(mine.steps.keys() & other.steps) for seed, (mine, other) in shared.items()}
-            told["arms"][arm] |= {
-                "against": _against(_best(by_seed), others),
-                "against_last": _against(
-                    {seed: (mine, last[seed]) for seed, (mine, _) in shared.items()},
-                    {seed: (other, last[seed]) for seed, (_, other) in shared.items()},
-                ),
-            }
-    before = {seed: (run, 0) for seed, (run, _) in others.items()}
-    ends = {seed: (run, max(run.steps)) for seed, (run, _) in others.items()}
-    told["before"] = {"against": _against(before, others), "against_last": _against(before, ends)}
-    return told
+Arms = Mapping[str, Mapping[int, ScoredRun]]  # arm -> seed -> run
+At = tuple[ScoredRun, int]  # a run at one of its steps
 
 
-def _best(by_seed: Mapping[int, Run]) -> dict[int, At]:
+def outcome_of(study: Study, arms: Arms) -> Outcome:
+    """What the runs that have ended came to."""
+    found = {arm: _arm(by_seed) for arm, by_seed in arms.items()}
+    before = None
+    if study.reference is not None and study.reference in arms:
+        reference = arms[study.reference]
+        for arm in arms:
+            if arm != study.reference:
+                best, last = _against_reference(arms[arm], reference)
+                found[arm] = replace(found[arm], against=best, against_last=last)
+        start, ends = ({seed: (run, at(run.steps)) for seed, run in reference.items()} for at in (min, max))
+        before = Untuned(_against(start, _best(reference)), _against(start, ends))
+    return Outcome(
+        question=study.question,
+        base=study.base,
+        set=study.set,
+        overrides=study.arms,
+        reference=study.reference,
+        arms=found,
+        before=before,
+    )
+
+
+def _best(by_seed: Mapping[int, ScoredRun]) -> dict[int, At]:
     return {seed: (run, run.best) for seed, run in by_seed.items()}
 
 
-def _arm(by_seed: Mapping[int, Run]) -> Figures:
-    shared = sorted(set.intersection(*(set(run.steps) for run in by_seed.values())))
-    return {
-        "seeds": list(by_seed),
-        "best_steps": [run.best for run in by_seed.values()],
-        "stop_reasons": [run.stop_reason for run in by_seed.values()],
-        **_figures([*_best(by_seed).values()]),
-        "curve": [_check(step, [*by_seed.values()]) for step in shared if step],
-    }
+def _arm(by_seed: Mapping[int, ScoredRun]) -> Arm:
+    runs = [*by_seed.values()]
+    shared = sorted(set.intersection(*(set(run.steps) for run in runs)))
+    return Arm(
+        **vars(_figures([*_best(by_seed).values()])),
+        seeds=list(by_seed),
+        best_steps=[run.best for run in runs],
+        stop_reasons=[run.stop_reason for run in runs],
+        curve=[_curve_point(step, runs) for step in shared if step],
+    )
 
 
-def _check(step: int, of: Sequence[Run]) -> Figures:
+def _curve_point(step: int, runs: Sequence[ScoredRun]) -> CurvePoint:
     """All runs at a step, and of every guard that all of them measured there the number and interval of each run."""
-    measured = [run.guards.get(step, {}) for run in of]
+    measured = [run.guards.get(step, {}) for run in runs]
     names = [name for name in measured[0] if all(name in found for found in measured)]
-    guards = {name: [{key: found[name][key] for key in ("value", "ci95")} for found in measured] for name in names}
-    return {"step": step, **_figures([(run, step) for run in of]), "guards": guards}
+    guards: dict[str, list[Measured]] = {name: [found[name] for found in measured] for name in names}
+    return CurvePoint(**vars(_figures([(run, step) for run in runs])), step=step, guards=guards)
 
 
 def _figures(chosen: Sequence[At]) -> Figures:
     """Of runs, each at a step, against their own step 0."""
     ties = _ties([run for run, _ in chosen])
-    figures: Figures = {}
-    for criterion, tie in ties.items():
-        figures[criterion] = _rates(_pairs(chosen, criterion), tie)
-    if "faithfulness" in ties:
-        figures["faithfulness_net"] = asdict(net(_pairs(chosen, "faithfulness"), tie=ties["faithfulness"]))
-    if "appeal" in ties:
-        figures["score"] = asdict(moved(_pairs(chosen, "appeal")))
-    drifts = {
-        name: [(run.steps[0].drift[name], run.steps[step].drift[name]) for run, step in chosen] for name in DRIFTS
-    }
-    return figures | {"drift": {name: asdict(moved(pairs)) for name, pairs in drifts.items()}}
+    pairs = {name: [(run.steps[0].scores[name], run.steps[step].scores[name]) for run, step in chosen] for name in ties}
+    rates = {name: rate(pairs[name], tie=tie) for name, tie in ties.items()}
+    return Figures(
+        appeal=rates.get("appeal"),
+        faithfulness=rates.get("faithfulness"),
+        faithfulness_net=net(pairs["faithfulness"], tie=ties["faithfulness"]) if "faithfulness" in ties else None,
+        score=moved(pairs["appeal"]) if "appeal" in ties else None,
+        drift={
+            name: moved([(run.steps[0].drift[name], run.steps[step].drift[name]) for run, step in chosen])
+            for name in COLOURS
+        },
+    )
 
 
-def _pairs(chosen: Sequence[At], criterion: str) -> list[tuple[Scores, Scores]]:
-    return [(run.steps[0].scores[criterion], run.steps[step].scores[criterion]) for run, step in chosen]
+def _against_reference(mine: Mapping[int, ScoredRun], reference: Mapping[int, ScoredRun]) -> tuple[Against, Against]:
+    """Best against best, and at the last step that both reached."""
+    last = {seed: max(run.steps.keys() & reference[seed].steps) for seed, run in mine.items() if seed in reference}
+    ends = [{seed: (runs[seed], step) for seed, step in last.items()} for runs in (mine, reference)]
+    return _against(_best(mine), _best(reference)), _against(ends[0], ends[1])
 
 
-def _against(mine: Mapping[int, At], reference: Mapping[int, At]) -> Figures:
+def _against(mine: Mapping[int, At], reference: Mapping[int, At]) -> Against:
     """Of runs, each at a step, against those of the reference, seed by seed."""
-    shared = [seed for seed in mine if seed in reference]
-    ties = _ties([run for seed in shared for run, _ in (mine[seed], reference[seed])])
-    figures: Figures = {}
-    for criterion, tie in ties.items():
-        pairs = []
-        for (run, step), (other, at) in ((mine[seed], reference[seed]) for seed in shared):
-            pairs.append((other.steps[at].scores[criterion], run.steps[step].scores[criterion]))
-        figures[criterion] = _rates(pairs, tie)
-        if figures[criterion]:
-            figures[f"{criterion}_net"] = asdict(net(pairs, tie=tie))
-    return figures
+    both = [(reference[seed], mine[seed]) for seed in mine if seed in reference]
+    ties = _ties([run for pair in both for run, _ in pair])
+    found: dict[str, tuple[WinRate | None, NetRate | None]] = {}
+    for name, tie in ties.items():
+        pairs: Pairs = [(run.steps[at].scores[name], now.steps[step].scores[name]) for (run, at), (now, step) in both]
+        won = rate(pairs, tie=tie)
+        found[name] = won, net(pairs, tie=tie) if won else None
+    none = (None, None)
+    return Against(*found.get("appeal", none), *found.get("faithfulness", none))
 
 
-def _ties(told: Sequence[Run]) -> Mapping[str, float]:
-    for run in told[1:]:
-        if run.ties != told[0].ties:
-            raise UserError(f"{run.folder} and {told[0].folder} were judged by different judges; judge them alike")
-    return told[0].ties if told else {}
-
-
-def _rates(pairs: Sequence[tuple[Scores, Scores]], tie: float) -> Figures | None:
-    found = rate(pairs, tie=tie)
-    return None if found is None else asdict(found)
+def _ties(runs: Sequence[ScoredRun]) -> Mapping[str, float]:
+    for run in runs[1:]:
+        if run.ties != runs[0].ties:
+            raise UserError(f"{run.folder} and {runs[0].folder} were judged by different judges; judge them alike")
+    return runs[0].ties if runs else {}

@@ -1,17 +1,17 @@
 """A study from its file to its table: sets, encoders, runs, results. What is done already is not done again."""
 
 from pathlib import Path
-from typing import Any
 
 from emu import files
 from emu.errors import UserError
-from emu.study.outcome import read
+from emu.study.outcome import Outcome
 from emu.study.plan import WORLD as PLACE
 from emu.study.plan import Study
 from emu.study.plot import plot
-from emu.study.processes import Job, Runner
-from emu.study.results import results
-from emu.study.table import table
+from emu.study.processes import Job, Runner, require_all
+from emu.study.results import outcome_of
+from emu.study.scored import read_scored
+from emu.study.table import study_table
 
 WORLD, CACHE, LOGS = "world", "cache", "logs"
 ENCODED = ("data.root", "data.resolution", "data.aspect_ratios", "data.bucket_step", "data.prompts")
@@ -29,13 +29,13 @@ def run(study: Study, *, out: Path, jobs: int = 1) -> str:
             from emu.study.sets import draw_sets
 
             draw_sets(out / WORLD, study.world)
-        _raise(runner.run(_encodes(study, out)))
+        require_all(runner.run(_encodes(study, out)))
     failed = runner.run(fits)
-    told = _results(study, out)
-    if told["arms"]:
-        files.write_json(out / "study.json", told, indent=1, alone=True)
-    _raise(failed)
-    return f"{table(told)}\n\n{_plotted(told, out / 'study.svg')}"
+    outcome = _outcome(study, out)
+    if outcome.arms:
+        files.write_json(out / "study.json", outcome, indent=2, alone=True)
+    require_all(failed)
+    return f"{study_table(outcome)}\n\n{_plotted(outcome, out / 'study.svg')}"
 
 
 def _fit(study: Study, arm: str, seed: int, out: Path) -> Job:
@@ -60,35 +60,21 @@ def _args(study: Study, flags: list[str], out: Path) -> list[str]:
     return [flag.replace(PLACE, str(out / WORLD)) for flag in flags] + cache
 
 
-def _results(study: Study, out: Path) -> dict[str, Any]:
+def _outcome(study: Study, out: Path) -> Outcome:
     arms = {}
     for arm in study.arms:
-        done = {seed: read(out / f"{arm}-{seed}") for seed in study.seeds if _fit(study, arm, seed, out).done}
+        done = {seed: read_scored(out / f"{arm}-{seed}") for seed in study.seeds if _fit(study, arm, seed, out).done}
         if done:
             arms[arm] = done
-    return {
-        "question": study.question,
-        "base": study.base,
-        "set": study.set,
-        "overrides": study.arms,
-        "reference": study.reference,
-        **results(arms, reference=study.reference),
-    }
+    return outcome_of(study, arms)
 
 
-def _plotted(told: dict[str, Any], path: Path) -> str:
+def _plotted(outcome: Outcome, path: Path) -> str:
     try:
-        files.write(path, plot(told), alone=True)
+        files.write(path, plot(outcome), alone=True)
     except UserError as error:
         return str(error)
     return f"{path}: the same as a picture"
-
-
-def _raise(failed: dict[str, str]) -> None:
-    if failed:
-        (name, words), *others = failed.items()
-        more = f" (and {len(others)} more: {', '.join(other for other, _ in others)})" if others else ""
-        raise UserError(f"{name}: {words}{more}")
 
 
 def _devices() -> int:

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from emu import files
 from emu.errors import UserError
-from emu.world import World
+from emu.records import read_lines
+from emu.world import World, named
 from emu.world.scene import Scene
 
 PICTURES_SEED, PROMPTS_SEED = 10, 11  # the demo's: the bases saw World(0), the judges learned from World(2)
@@ -20,16 +21,25 @@ STREAMS = ("needles", "haystack")
 
 
 def draw_sets(folder: Path, asked: Mapping[str, Any]) -> None:
-    """FOLDER/prompts.jsonl, a quarter of it of kinds that no needle shows, and a folder for every other set.
-
-    `draws` says how often each prompt stands in the file: it is drawn from as many seeds, which diversity needs.
-    """
+    """FOLDER/prompts.jsonl, with `draws` of each prompt, and a folder for every other set."""
     for name, amount in asked.items():
         if name == "prompts":
-            rows = World(PROMPTS_SEED).prompts(amount, unseen=amount // 4)
-            files.write_lines(folder / "prompts.jsonl", [row for row in rows for _ in range(asked.get("draws", 1))])
+            draw_prompts(folder / "prompts.jsonl", amount, draws=asked.get("draws", 1))
         elif name != "draws":
             draw_set(folder / name, amount)
+
+
+def draw_prompts(path: Path, amount: int, *, draws: int = 1) -> None:
+    """Prompts, a quarter of them of kinds that no needle shows, with what they ask for in columns: kind, colour, ...
+
+    Each stands in the file `draws` times: it is drawn from as many seeds, which diversity needs. A file of these very
+    prompts stays as it is, since runs may have begun with it.
+    """
+    prompts = World(PROMPTS_SEED).prompts(amount, unseen=amount // 4)
+    rows = [{**row, **named(row["prompt"])} for row in prompts for _ in range(draws)]
+    there = read_lines(path, dict[str, str], remedy="remove it") if path.is_file() else []
+    if [row.get("prompt") for row in there] != [row["prompt"] for row in rows]:
+        files.write_lines(path, rows)
 
 
 def draw_set(folder: Path, amount: Mapping[str, int]) -> None:

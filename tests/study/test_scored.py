@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emu.statistics import win_rate
-from emu.study.outcome import Scores, moved, net, rate
+from emu.study.scored import Scores, moved, net, rate
 
 scores = st.lists(st.floats(0, 1), min_size=2, max_size=40)
 

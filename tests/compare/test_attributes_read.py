@@ -1,7 +1,7 @@
 """What is read in pictures against the columns of their prompts: in verdict.json, on the page and in the table."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ SHADES = ("dark", "bright")
 class Shades:
     """Reads whether a picture is dark or bright, and calls every size large."""
 
-    def read(self, images: Tensor) -> list[Mapping[str, str]]:
+    def read(self, images: Sequence[Tensor]) -> list[Mapping[str, str]]:
         return [{"shade": SHADES[int(image.mean() > 0.5)], "size": "large", "mood": "calm"} for image in images]
 
     def describe(self) -> dict[str, str | float]:
