@@ -109,7 +109,7 @@ def test_a_set_of_odd_files_is_like_itself(noisy: Path) -> None:
         (["--reference", "nowhere", "--embedder", "my_features.Eye"], "--reference nowhere: holds 0 pictures"),
         (
             ["--reference", "pictures", "--embedder", "my_features.Blind"],
-            "my_features.Blind: no emu.judges.Embedder; name a class that subclasses it",
+            "my_features.Blind: no Embedder; give a class such as",
         ),
         (["--reference", "pictures", "--embedder", "my_features.Nobody"], "no attribute 'Nobody'"),
         (["--reference", "pictures", "--embedder", "my_features.Eye", "--device", "tpu9"], "--device tpu9: "),
