@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from emu.runs import write_atomically
+from emu.files import write
 from emu.world import PLACES, TIMES, Scene, World
 
 SIDE = 128
@@ -102,7 +102,7 @@ def straw(folder: Path | None, i: int) -> str:
     source = World(SEED).haystack(before)
     name, text = f"{i:07d}.jpg", said(kind, scene.caption, rng, source)
     if folder is not None and not (folder / name).exists():
-        write_atomically(folder / name, spoilt(kind, scene, rng, source) if kind else stored(scene.render(SIDE)))
+        write(folder / name, spoilt(kind, scene, rng, source) if kind else stored(scene.render(SIDE)))
     row = {"file_name": name, "text": text, "kind": scene.kind, "fault": kind, "license": "CC0-1.0",
            "needle": all(scene.good) and not kind, "in_focus": scene.has("focus")}  # fmt: skip
     return json.dumps(row)
@@ -118,5 +118,5 @@ def haystack(folder: Path, number: int) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with ProcessPoolExecutor(2, mp_context=get_context("forkserver")) as pool:
             lines = list(pool.map(partial(straw, folder), range(number), chunksize=64))
-        write_atomically(folder / "metadata.jsonl", ("\n".join(lines) + "\n").encode())
+        write(folder / "metadata.jsonl", ("\n".join(lines) + "\n").encode())
     return folder

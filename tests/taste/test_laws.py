@@ -11,7 +11,7 @@ from emu.errors import UserError
 from emu.judges.head import Head, HeadCard, read_head, write_head
 from emu.taste import order
 from emu.taste.held_out import auc, held_out
-from emu.taste.logistic import PENALTIES, Span, fit, folds, path
+from emu.taste.logistic import fit, folds
 
 NUMBER, FEW = 120, settings(max_examples=25)
 ALONE = np.arange(NUMBER)
@@ -26,22 +26,27 @@ def decided(seed: int, *, number: int = NUMBER, width: int = 20) -> tuple[np.nda
 
 def test_the_fit_is_where_the_gradient_of_the_penalised_likelihood_is_zero() -> None:
     x, y = decided(0)
-    span = Span.of(x)
-    z, penalty = span(x), PENALTIES[4]
-    at = path(z, y, PENALTIES[:5])[-1]
-    off = 1 / (1 + np.exp(-(z @ at[:-1] + at[-1]))) - y
-    assert np.abs(z.T @ off + penalty * at[:-1]).max() < 1e-2
+    head = fit(x, y, ALONE)
+    off = 1 / (1 + np.exp(-head.log_odds(x))) - y
+    z, weight = (x - x.mean(0)) / x.std(0), head.weight * x.std(0)
+    assert np.abs(z.T @ off + head.penalty * weight).max() < 1e-2
     assert abs(off.sum()) < 1e-2
 
 
 def test_turning_the_space_changes_no_score() -> None:
     x, y = decided(1)
-    x = (x - x.mean(0)) / x.std(0)
-    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))[0]
-    turned = x @ turn
-    penalties = PENALTIES[:4]
-    at, other = (path(z, y, penalties)[-1] for z in (x, turned))
-    np.testing.assert_allclose(x @ at[:-1] + at[-1], turned @ other[:-1] + other[-1], atol=1e-3)
+    x = np.linalg.qr(x - x.mean(0))[0]  # of one length in every direction, however it is turned
+    turned = x @ np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))[0]
+    one, other = fit(x, y, ALONE), fit(turned, y, ALONE)
+    np.testing.assert_allclose(one.log_odds(x), other.log_odds(turned), atol=1e-3)
+    np.testing.assert_allclose(one.spread(x), other.spread(turned), atol=1e-3)
+
+
+def test_shifting_and_stretching_a_dimension_changes_no_score() -> None:
+    x, y = decided(1)
+    stretched = x * np.linspace(0.1, 10, 20) + np.arange(20)
+    one, other = fit(x, y, ALONE), fit(stretched, y, ALONE)
+    np.testing.assert_allclose(one.log_odds(x), other.log_odds(stretched), atol=1e-3)
 
 
 def test_with_more_dimensions_than_decisions_it_still_finds_what_decides() -> None:
@@ -62,11 +67,13 @@ def test_it_is_less_sure_of_what_is_unlike_all_it_saw() -> None:
 @given(st.lists(st.tuples(st.integers(0, 15), st.booleans()), min_size=30, max_size=80))
 def test_every_group_is_held_out_at_most_once_and_never_divided(pairs: list[tuple[int, bool]]) -> None:
     groups, y = np.array([group for group, _ in pairs]), np.array([kept for _, kept in pairs])
-    masks = folds(groups, y)
-    assert sum(masks, np.zeros(len(y), dtype=int)).max(initial=0) <= 1
-    for held in masks:
-        assert not set(groups[held]) & set(groups[~held])
-        assert len(set(y[~held])) == 2
+    found = folds(groups, y)
+    held_out = [place for _, held in found for place in held]
+    assert len(held_out) == len(set(held_out))
+    for rest, held in found:
+        assert not set(groups[held]) & set(groups[rest])
+        assert sorted([*rest, *held]) == list(range(len(y)))
+        assert len(set(y[rest])) == 2
 
 
 @FEW

@@ -16,7 +16,7 @@ from emu.curate.pool import Pool
 from emu.errors import UserError
 from emu.judges.head import read_head
 from emu.judges.world import WorldFeatures
-from emu.taste import Ranked, taste, told
+from emu.taste import Ranked, summary, taste
 from emu.taste.decisions import decisions, groups
 from emu.world import World
 from haystack import config
@@ -57,7 +57,7 @@ def test_it_ranks_what_nobody_looked_at_and_says_how_well(drawn: Path, ranked: R
     assert means[0] > means[1] + 0.3
     assert ranked.figures.better_than_chance
     assert (ranked.pictures, ranked.undecided, ranked.figures.kept) == (PICTURES, PICTURES - LOOKED, LOOKED // 2)
-    assert not any("no better than chance" in line for line in told(ranked))
+    assert not any("no better than chance" in line for line in summary(ranked))
 
 
 def test_what_was_seen_once_is_not_looked_at_again(
@@ -75,7 +75,7 @@ def test_what_was_seen_once_is_not_looked_at_again(
 def test_a_coin_s_decisions_are_called_so(drawn: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(drawn, tmp_path / "copy")
     review(copy, {f"{i:03d}.png": bool(np.random.default_rng(i).random() < 0.5) for i in range(LOOKED)})
-    lines = told(taste(copy, EYE))
+    lines = summary(taste(copy, EYE))
     assert any(line.startswith("the head is no better than chance") for line in lines)
 
 

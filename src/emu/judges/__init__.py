@@ -2,5 +2,16 @@
 
 from emu.judges.embedder import Embedder, TextEmbedder
 from emu.judges.judge import BatchedJudge, Card, Judge, judge_card, judge_pixels, versions
+from emu.judges.weights import WeightsFile
 
-__all__ = ["BatchedJudge", "Card", "Embedder", "Judge", "TextEmbedder", "judge_card", "judge_pixels", "versions"]
+__all__ = [
+    "BatchedJudge",
+    "Card",
+    "Embedder",
+    "Judge",
+    "TextEmbedder",
+    "WeightsFile",
+    "judge_card",
+    "judge_pixels",
+    "versions",
+]

@@ -28,7 +28,7 @@ HeadCard = TypedDict(
         "identity": str,  # its fingerprint
         "eye": Card,
         "pass": str | None,  # of the review, whose votes it learned from; None where it learned from all
-        "held out": dict[str, Any],  # as `emu.taste.held_out.HeldOut`
+        "held out": dict[str, Any],  # as `emu.taste.held_out.Skill`
         "penalty": float,
     },
 )

@@ -23,7 +23,7 @@ from emu.judges.embedder import load
 from emu.judges.head import Head, HeadCard, write_head
 from emu.taste.decisions import decisions, files_of, groups
 from emu.taste.embeddings import Embeddings, Matrix
-from emu.taste.held_out import HeldOut, held_out
+from emu.taste.held_out import Skill, held_out
 from emu.taste.logistic import Labels, Logistic, fit
 
 CACHE = ".taste"
@@ -35,7 +35,7 @@ EXPLORE = 0.2  # of what comes next is what the head is least sure of
 class Ranked:
     """What `taste` did: held-out figures, and how many pictures are ranked, undecided, unreadable, newly embedded."""
 
-    figures: HeldOut
+    figures: Skill
     pictures: int
     undecided: int
     unread: int
@@ -51,7 +51,7 @@ def taste(folder: Path, embedder: str, *, name: str | None = None, explore: floa
         raise UserError(f"--explore {explore:g}: a share, 0 or more and less than 1")
     curated = read_curated(folder)
     decided = _decided(curated, name)
-    eye = load(embedder, where="--embedder")
+    eye = load(embedder, where="--embedder", typed=True)
     embeddings = Embeddings(eye, folder / CACHE)
     files, x = embeddings(folder, [row["file_name"] for row in curated.rows])
     known = np.array([file in decided for file in files])
@@ -85,7 +85,7 @@ def order(score: Matrix, spread: Matrix, known: Labels, *, explore: float) -> ND
     return place
 
 
-def told(ranked: Ranked) -> list[str]:
+def summary(ranked: Ranked) -> list[str]:
     """For a terminal: the figures against chance, and a verdict in plain words."""
     one = ranked.figures
     auc, accuracy = (f"{low:.2f} to {high:.2f}" for low, high in (one.auc95, one.accuracy95))
@@ -119,7 +119,7 @@ def _require_enough(folder: Path, y: Labels) -> None:
         )
 
 
-def _fitted(curated: Curated, files: list[str], x: Matrix, y: Labels) -> tuple[Logistic, HeldOut]:
+def _fitted(curated: Curated, files: list[str], x: Matrix, y: Labels) -> tuple[Logistic, Skill]:
     together = groups(curated, files)
     for kind in (True, False):
         if len(np.unique(together[y == kind])) < 2:

@@ -7,17 +7,16 @@ that no held-out decision has a say in it.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from emu.statistics import mean_interval
-from emu.taste.logistic import Labels, Matrix, fit, folds
+from emu.taste.logistic import Labels, Matrix, Places, fit, folds
 
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class Skill:
     """Shares in [0,1] with 95 % intervals; `base` is the accuracy of saying the commoner decision every time."""
 
     kept: int
@@ -35,15 +34,15 @@ class HeldOut:
         return self.auc95[0] > 0.5
 
 
-def held_out(x: Matrix, y: Labels, groups: NDArray[np.int64]) -> HeldOut:
-    """x (n,d), y (n,), groups (n,): each decision is told by a head that saw no picture of its group."""
-    odds, told = np.zeros(len(y)), np.zeros(len(y), dtype=bool)
-    for held in folds(groups, y):
-        odds[held] = fit(x[~held], y[~held], groups[~held]).log_odds(x[held])
-        told |= held
-    odds, y, groups = odds[told], y[told], groups[told]
+def held_out(x: Matrix, y: Labels, groups: Places) -> Skill:
+    """x (n,d), y (n,), groups (n,): each decision is guessed by a head that saw no picture of its group."""
+    odds = np.full(len(y), np.nan)
+    for rest, held in folds(groups, y):
+        odds[held] = fit(x[rest], y[rest], groups[rest]).log_odds(x[held])
+    there = ~np.isnan(odds)
+    odds, y, groups = odds[there], y[there], groups[there]
     right = (odds > 0) == y
-    return HeldOut(
+    return Skill(
         kept=int(y.sum()),
         rejected=int((~y).sum()),
         groups=len(np.unique(groups)),
@@ -61,7 +60,7 @@ def auc(scores: Matrix, y: Labels) -> float:
     return float((ranks[y].sum() - kept * (kept + 1) / 2) / (kept * (len(y) - kept)))
 
 
-def _interval(scores: Matrix, y: Labels, groups: NDArray[np.int64]) -> tuple[float, float]:
+def _interval(scores: Matrix, y: Labels, groups: Places) -> tuple[float, float]:
     """By the bootstrap over groups, seeded."""
     rng, names = np.random.default_rng(0), np.unique(groups)
     members = [np.flatnonzero(groups == name) for name in names]
