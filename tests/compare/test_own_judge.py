@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from emu import runs, trust
 from emu.cli import main
 from emu.curate import curate
+from emu.curate.funnel import Funnel
 from haystack import Here, config
 
 MakeRun = Callable[..., Path]
@@ -61,7 +62,7 @@ def test_a_judge_of_one_s_own_is_a_stage_of_the_funnel(redder: Path, tmp_path: P
     Path("red", "metadata.jsonl").write_text("\n".join(lines))
     stage = {"class_path": "emu.curate.stages.Judged", "at_least": {"warmth": 0.3},
              "init_args": {"judge": "warm.Warm:warm.safetensors", "column": "warmth"}}  # fmt: skip
-    curate(config(stage), "red", tmp_path / "kept", engine=Here())
+    curate(Funnel(config(stage)), "red", tmp_path / "kept", engine=Here())
     assert len(list((tmp_path / "kept").glob("**/*.png"))) == 8
 
 

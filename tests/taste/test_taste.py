@@ -149,7 +149,7 @@ def test_a_picture_s_features_have_length_one_and_are_its_own() -> None:
         ),
         (["--embedder", "./nothing"], "judge's model ./nothing"),
         (["--embedder", EYE, "--pass", "third"], "--pass third: no such pass; there are generalists"),
-        (["--embedder", EYE, "--explore", "1.5"], "--explore 1.5: a share"),
+        (["--embedder", EYE, "--explore", "1.5"], "--explore 1.5: give a share"),
     ],
 )
 def test_a_mistake_is_one_line(argv: list[str], said: str, drawn: Path, capsys: pytest.CaptureFixture[str]) -> None:

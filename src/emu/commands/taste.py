@@ -41,5 +41,4 @@ def taste(given: argparse.Namespace) -> None:
     from emu.taste import summary, taste
 
     lines = summary(taste(given.folder, given.embedder, name=given.name, explore=given.explore))
-    print("
-".join([*lines, f"{given.folder / TASTE}: file, score, uncertainty, order"]))
+    print("\n".join([*lines, f"{given.folder / TASTE}: file, score, uncertainty, order"]))

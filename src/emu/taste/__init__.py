@@ -33,7 +33,7 @@ EXPLORE = 0.2  # of what comes next is what the head is least sure of
 
 @dataclass(frozen=True)
 class Ranked:
-    """What `taste` did: held-out figures, and how many pictures are ranked, undecided, unreadable, newly embedded."""
+    """What `taste` did: how good the head is; how many pictures are ranked, undecided, unreadable, newly embedded."""
 
     figures: Skill
     pictures: int
@@ -43,12 +43,12 @@ class Ranked:
 
 
 def taste(folder: Path, embedder: str, *, name: str | None = None, explore: float = EXPLORE) -> Ranked:
-    """Fits a head on what `review.json` tells, by one pass or all of them, and writes table and head.
+    """Fits a head on the decisions in `review.json`, of one pass or of all, and writes table and head.
 
     UserError: no curated folder, no review, too few decisions of a kind, an embedder that is none.
     """
     if not 0 <= explore < 1:
-        raise UserError(f"--explore {explore:g}: a share, 0 or more and less than 1")
+        raise UserError(f"--explore {explore:g}: give a share of 0 or more and less than 1")
     curated = read_curated(folder)
     decided = _decided(curated, name)
     eye = load(embedder, where="--embedder", typed=True)
@@ -71,22 +71,17 @@ def order(score: Matrix, spread: Matrix, known: Labels, *, explore: float) -> ND
 
     Those that nobody decided on come before those that somebody did. Deterministic.
     """
-    place, taken = np.empty(len(score), dtype=np.int64), known.copy()
-    likely = [i for i in np.argsort(-score, kind="stable").tolist() if not known[i]]
-    unsure = [i for i in np.argsort(-spread, kind="stable").tolist() if not known[i]]
-    for at in range(len(likely)):
+    best, vaguest = (np.argsort(-by, kind="stable").tolist() for by in (score, spread))
+    likely, unsure = (iter([i for i in some if not known[i]]) for some in (best, vaguest))
+    chosen: dict[int, None] = {}
+    for at in range(int((~known).sum())):
         curious = int((at + 1) * explore) > int(at * explore)
-        queue = unsure if curious else likely
-        chosen = next(i for i in queue if not taken[i])
-        del queue[: queue.index(chosen) + 1]
-        place[chosen], taken[chosen] = at, True
-    rest = [i for i in np.argsort(-score, kind="stable").tolist() if known[i]]
-    place[rest] = np.arange(len(score) - len(rest), len(score))
-    return place
+        chosen[next(i for i in (unsure if curious else likely) if i not in chosen)] = None
+    return np.argsort([*chosen, *(i for i in best if known[i])])
 
 
 def summary(ranked: Ranked) -> list[str]:
-    """For a terminal: the figures against chance, and a verdict in plain words."""
+    """For a terminal: how good the head is against chance, in plain words."""
     one = ranked.figures
     auc, accuracy = (f"{low:.2f} to {high:.2f}" for low, high in (one.auc95, one.accuracy95))
     lines = [
