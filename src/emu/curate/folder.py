@@ -13,7 +13,7 @@ from emu import named, shapes
 from emu.curate.config import Config
 from emu.curate.manifest import Footer, read_footer
 from emu.curate.stage import Value
-from emu.curate.stages.balance import Balance
+from emu.curate.stages.best import Balance
 from emu.curated import MANIFEST, METADATA, REVIEW, original
 from emu.data.sources import Entry, Fault, Wanted
 from emu.data.sources.below import below

@@ -42,8 +42,11 @@ class Stage(ABC):
     """Modules that it imports -> the extra of emu that brings them."""
 
     def measure(self, picture: Picture) -> Row:
-        """The values of `columns`. Raises BadPicture where the file cannot be used; UserError ends the whole job."""
-        return {}
+        """The values of `columns`. Raises BadPicture where the file cannot be used; UserError ends the whole job.
+
+        A stage that has columns has this or `measure_many` of its own.
+        """
+        return self.measure_many([picture])[0] if self.columns else {}
 
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
         """The same of up to `batch` pictures. What it raises costs nobody a row: they are then measured one by one."""

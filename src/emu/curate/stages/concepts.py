@@ -63,9 +63,6 @@ class Concepts(Stage):
         super().require()
         self.reader.require()
 
-    def measure(self, picture: Picture) -> Row:
-        return self.measure_many([picture])[0]
-
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
         cosines = embeddings(self.embedder, pictures) @ self.texts.T
         best = cosines.max(1)

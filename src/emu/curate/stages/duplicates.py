@@ -1,5 +1,6 @@
 """Exact and near duplicates: of pictures that look the same, the best one stays."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,18 +24,45 @@ BLOCK = 1024  # pictures whose layouts are compared at once: a few tens of megab
 Layouts = NDArray[np.int16]  # (n,SIDE,SIDE,3): light and two of colour, in 8-bit levels
 
 
-class Duplicates(Selection):
+class Copies(Selection):
+    """Of pictures that are copies of each other the best one stays: a picture leaves for one that stays, never for one
+    that leaves itself, so that chains of look-alikes do not swallow what differs.
+
+    Args:
+        by: column -> weight: who stays, as in `Best`; empty takes the largest. Of equal ones the earlier.
+        tells: the columns by which copies are told.
+    """
+
+    def __init__(self, by: dict[str, float] | None, *tells: str) -> None:
+        self.by = by or {}
+        self.reads, self.numbers = (*tells, "width", "height", *self.by), tuple(self.by)
+
+    @abstractmethod
+    def twins(self, scores: Scores, rows: NDArray[np.int64]) -> dict[int, tuple[int, str]]:
+        """Of rows, the best first: the row of a copy -> the row that it leaves for, and why; the best copies first."""
+
+    def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
+        rows = np.flatnonzero(there)
+        pixels = scores["width"][rows].astype(np.int64) * scores["height"][rows].astype(np.int64)
+        first = rank(scores, rows, self.by) if self.by else pixels
+        found = self.twins(scores, rows[np.lexsort((rows, -first))]) if len(rows) else {}
+        leaves = np.zeros(len(there), dtype=bool)
+        leaves[list(found)] = True
+        reasons = {row: words for row, (_, words) in found.items()}
+        return Choice(leaves, reasons, twins={row: twin for row, (twin, _) in found.items()})
+
+
+class Duplicates(Copies):
     """Same bytes by sha256; same looks by a perceptual hash of 64 bits (pHash, imagehash) that differs in at most
     `distance`, confirmed by the colours and the light of 32 x 32 places.
 
-    A hash of lightness alone takes a shop's lamps in eight colours, or a circle and a clock, for one picture. A picture
-    leaves for one that stays, never for one that leaves itself: chains of look-alikes do not swallow what differs.
-    Scaled, recompressed and slightly retouched copies are found; cropped, re-graded, mirrored and turned ones are not.
+    A hash of lightness alone takes a shop's lamps in eight colours, or a circle and a clock, for one picture. Scaled,
+    recompressed and slightly retouched copies are found; cropped, re-graded, mirrored and turned ones are not.
 
     Args:
         distance: bits, 0 to 10; -1 looks at the bytes alone.
         apart: how far two layouts may be from each other, in what a picture itself changes from place to place.
-        by: column -> weight: who stays, as in `Best`; empty takes the largest. Of equal ones the earlier.
+        by: who stays, as in `Copies`.
     """
 
     name = "duplicates"
@@ -45,9 +73,8 @@ class Duplicates(Selection):
     def __init__(self, distance: int = 6, apart: float = 0.25, by: dict[str, float] | None = None) -> None:
         if not -1 <= distance <= FURTHEST:
             raise UserError(f"stage {self.name}: distance {distance}: -1 to {FURTHEST}; further apart is no copy")
-        self.distance, self.apart, self.by = distance, apart, by or {}
-        self.reads = ("sha256", "phash", "layout", "width", "height", *self.by)
-        self.numbers = tuple(self.by)
+        super().__init__(by, "sha256", "phash", "layout")
+        self.distance, self.apart = distance, apart
 
     def measure(self, picture: Picture) -> Row:
         import imagehash
@@ -57,21 +84,12 @@ class Duplicates(Selection):
         layout = small.convert("YCbCr").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
         return {"phash": int.from_bytes(np.packbits(bits).tobytes(), "big"), "layout": layout.tobytes()}
 
-    def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
-        rows = np.flatnonzero(there)
-        leaves = np.zeros(len(there), dtype=bool)
-        if not len(rows):
-            return Choice(leaves, {})
-        pixels = scores["width"][rows].astype(np.int64) * scores["height"][rows].astype(np.int64)
-        first = rank(scores, rows, self.by) if self.by else pixels
-        rows = rows[np.lexsort((rows, -first))]
-        twins = self._same_bytes(scores["sha256"], rows)
+    def twins(self, scores: Scores, rows: NDArray[np.int64]) -> dict[int, tuple[int, str]]:
+        found = self._same_bytes(scores["sha256"], rows)
         if self.distance >= 0:
-            rest = rows[[row not in twins for row in rows.tolist()]]
-            twins |= self._same_looks(scores["phash"][rest], scores["layout"][rest], rest)
-        leaves[list(twins)] = True
-        reasons = {row: words for row, (_, words) in twins.items()}
-        return Choice(leaves, reasons, twins={row: twin for row, (twin, _) in twins.items()})
+            rest = rows[[row not in found for row in rows.tolist()]]
+            found |= self._same_looks(scores["phash"][rest], scores["layout"][rest], rest)
+        return found
 
     @staticmethod
     def _same_bytes(sha256: NDArray[Any], rows: NDArray[Any]) -> dict[int, tuple[int, str]]:

@@ -40,9 +40,6 @@ class Judged(Stage):
         super().require()
         self.judge.require()
 
-    def measure(self, picture: Picture) -> Row:
-        return self.measure_many([picture])[0]
-
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
         scores = self.judge.score_many(tensors(pictures, self.side or 0), [picture.text for picture in pictures])
         return [{self.column: score} for score in scores.tolist()]

@@ -1,4 +1,4 @@
-"""Readable and safe: the file is whole, of a format that is let in, and not larger than what is allowed."""
+"""What is known of a picture before its pixels: whether it can be read, its shape, and what its source says of it."""
 
 from emu.curate.picture import Picture
 from emu.curate.stage import Row, Stage
@@ -35,3 +35,32 @@ class Readable(Stage):
             "height": height,
             "animated": header.animated,
         }
+
+
+class Shape(Stage):
+    """Sides in pixels and how elongated the picture is, long side to short side."""
+
+    name = "shape"
+    columns = {"short_side": "int64", "aspect": "float64"}
+
+    def measure(self, picture: Picture) -> Row:
+        short, long = sorted(picture.size)
+        return {"short_side": short, "aspect": long / short}
+
+
+class Popularity(Stage):
+    """A number of the source, by the name of its column; a picture without one leaves where there is a limit.
+
+    Args:
+        column: of the source; the manifest has it under `as_column`.
+    """
+
+    name = "popularity"
+
+    def __init__(self, column: str = "likes", as_column: str = "popularity") -> None:
+        self.column, self.as_column = column, as_column
+        self.columns = {as_column: "float64"}
+
+    def measure(self, picture: Picture) -> Row:
+        value = picture.columns.get(self.column)
+        return {self.as_column: float(value) if isinstance(value, int | float) else None}

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 
 from emu.curate.picture import Picture
 from emu.curate.pixels import SIDE, embeddings, load_embedder
-from emu.curate.stage import Choice, Row, Scores, Selection
-from emu.curate.stages.best import rank
+from emu.curate.stage import Choice, Row, Scores
+from emu.curate.stages.duplicates import Copies
 from emu.errors import UserError
 
 BLOCK = 1024  # pictures that are compared with so many others at once: a few megabytes
@@ -20,18 +21,17 @@ VIEWS = (1, 2, 8)
 Vectors = NDArray[np.floating[Any]]
 
 
-class SameScene(Selection):
+class SameScene(Copies):
     """Of pictures whose embeddings have a cosine of at least `cosine` the best one stays: the first by `by`, or the
     largest.
 
-    As in `Duplicates`, a picture leaves for one that stays: chains of look-alikes do not swallow what differs. All that
-    are still there are compared with all that stay: time grows with the square of their number, memory by 4 d bytes a
-    picture for embeddings of d numbers.
+    All that are still there are compared with all that stay: time grows with the square of their number, memory by 4 d
+    bytes a picture for embeddings of d numbers.
 
     Args:
         embedder: a CLIP or SigLIP by hub name or folder, or CLASS_PATH[:ARG] of any other.
         cosine: how near is the same; it depends on the embedder, so look at the pairs that it finds.
-        by: column -> weight: who stays, as in `Best`; empty takes the largest.
+        by: who stays, as in `Copies`.
         views: 1; 2 embeds the mean of a picture and its mirror image; 8 that of all turns by right angles and mirrors,
             so that none of them hides a copy, at so many times the cost.
         batch: pictures that the embedder is shown together.
@@ -51,40 +51,35 @@ class SameScene(Selection):
     ) -> None:
         if views not in VIEWS:
             raise UserError(f"stage {self.name}: views {views}: one of {', '.join(map(str, VIEWS))}")
-        self.embedder, self.cosine, self.by, self.views, self.batch = embedder, cosine, by or {}, views, batch
-        self.reads, self.numbers = ("embedding", "width", "height", *self.by), tuple(self.by)
+        super().__init__(by, "embedding")
+        self.embedder, self.cosine, self.views, self.batch = embedder, cosine, views, batch
 
     def require(self) -> None:
         super().require()
         load_embedder(self.embedder).require()
 
-    def measure(self, picture: Picture) -> Row:
-        return self.measure_many([picture])[0]
-
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
         found = embeddings(self.embedder, pictures, views=self.views).numpy().astype("<f2")
         return [{"embedding": one.tobytes()} for one in found]
 
-    def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
-        rows = np.flatnonzero(there)
-        leaves = np.zeros(len(there), dtype=bool)
-        if not len(rows):
-            return Choice(leaves, {})
-        pixels = scores["width"][rows].astype(np.int64) * scores["height"][rows].astype(np.int64)
-        rows = rows[np.lexsort((rows, -rank(scores, rows, self.by) if self.by else -pixels))]
+    def twins(self, scores: Scores, rows: NDArray[np.int64]) -> dict[int, tuple[int, str]]:
         vectors = np.stack([np.frombuffer(scores["embedding"][row], "<f2") for row in rows])
-        twins = leaders(vectors, self.cosine)
+        found = leaders(vectors, self.cosine)
         scenes = defaultdict(list)
-        for at, (twin, _) in twins.items():
+        for at, (twin, _) in found.items():
             scenes[twin].append(int(rows[at]))
-        reasons = {
-            int(rows[at]): f"shows what row {rows[twin]} shows (cosine {cosine:.3f}), of rows "
-            + _few([int(rows[twin]), *scenes[twin]])
-            for at, (twin, cosine) in twins.items()
-        }
-        leaves[list(reasons)] = True
-        notes = {"scenes shown more than once": len(scenes), "pictures of them": len(twins)}
-        return Choice(leaves, reasons, notes, twins={int(rows[at]): int(rows[twin]) for at, (twin, _) in twins.items()})
+
+        def words(twin: int, cosine: float) -> str:
+            rows_of_scene = _few([int(rows[twin]), *scenes[twin]])
+            return f"shows what row {rows[twin]} shows (cosine {cosine:.3f}), of rows {rows_of_scene}"
+
+        return {int(rows[at]): (int(rows[twin]), words(twin, cosine)) for at, (twin, cosine) in found.items()}
+
+    def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
+        choice = super().choose(scores, there)
+        scenes = len(set(choice.twins.values()))
+        notes = {"scenes shown more than once": scenes, "pictures of them": len(choice.twins)} if there.any() else {}
+        return replace(choice, notes=notes)
 
 
 def leaders(vectors: Vectors, cosine: float) -> dict[int, tuple[int, float]]:

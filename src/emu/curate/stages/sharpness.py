@@ -1,4 +1,4 @@
-"""How wide the sharper edges of a picture are: blur told from what was meant to be soft."""
+"""How wide the sharper edges of a picture are: blur, as against what was meant to be soft."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 STEP = 16  # 8-bit levels over two pixels: fainter steps are noise and texture as often as edges
 EVERY = 2  # rows and columns are looked at
 SHARPER = 0.7  # of the edges are wider: the subject may be a small part of the picture
-FEWEST = 16  # edges, of which a width can be told
+FEWEST = 16  # edges, from which a width can be measured
 WIDEST = 9.0  # pixels: what is reported of a picture with no edge
 
 Plane = NDArray[np.float32]  # (h,w) in 8-bit levels

@@ -50,9 +50,6 @@ class Taste(Stage):
             raise UserError(f"stage {self.name}: {self.path} was fitted with {fitted}, and not with {self.embedder}")
         return head
 
-    def measure(self, picture: Picture) -> Row:
-        return self.measure_many([picture])[0]
-
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
         seen = embeddings(self.embedder, pictures).double().numpy()
         return [{self.column: chance} for chance in self.head(seen).tolist()]

@@ -12,7 +12,7 @@ from emu.curate.stages.sharpness import blur
 WINDOW = 192  # pixels: noise and blocks are looked for in nine windows, at the picture's own resolution
 EDGES = 512  # pixels of the short side, or up to twice as many, at which blur is measured: what is seen, not stored
 WHOLE = 256  # the same for light and colour
-TILE = 16  # pixels: noise is told in tiles that are calm
+TILE = 16  # pixels: noise is measured in tiles that are calm
 CALMEST = 0.1  # of the tiles: grass and fur fill a picture with what looks like noise, and seldom all of it
 DEEP, FULL = 16, 239  # 8-bit levels between which noise is not cut off
 
