@@ -48,7 +48,6 @@ def open_page(
         invite: a name -> a link's token, where raters may do less than the owner.
     """
     from emu.desk import raters, serving
-    from emu.desk.opening import door
     from emu.desk.pages import app
 
     where = serving.address(given.host, given.port, given.url)
@@ -59,5 +58,5 @@ def open_page(
         print(where.link((invite or page.invite)(given.invite)))
     else:
         listening, where = serving.listen(where, invited=raters.invited(page.database))
-        print(door(page, where, browser=not given.no_browser, beside=beside), flush=True)
+        print(serving.door(page, where, browser=not given.no_browser, beside=beside), flush=True)
         serving.server(app(page, hosts=where.names, secure=where.secure)).run(sockets=[listening])

@@ -10,51 +10,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    URL,
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    ForeignKey,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    exc,
-    select,
-)  # fmt: skip
+import sqlalchemy as sa
 
 from emu.errors import UserError
 
-metadata = MetaData()
-SERIAL = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up in INTEGER alone
+metadata = sa.MetaData()
+SERIAL = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up in INTEGER alone
 
 # The one row of a study: which pictures it shows, how, and the secret that all shuffling hangs on.
-studies = Table(
+studies = sa.Table(
     "studies", metadata,
-    Column("id", Integer, primary_key=True),
-    Column("fingerprint", String(64), nullable=False),
-    Column("options", JSON, nullable=False),
-    Column("secret", LargeBinary, nullable=False),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
+    sa.Column("secret", sa.LargeBinary, nullable=False),
 )  # fmt: skip
 # Links and sessions are kept as SHA-256: who reads the file cannot come in with what it says.
-raters = Table(
+raters = sa.Table(
     "raters", metadata,
-    Column("id", SERIAL, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    Column("link", String(64), unique=True),
-    Column("revoked", Boolean, nullable=False, default=False),
+    sa.Column("id", SERIAL, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("link", sa.String(64), unique=True),
+    sa.Column("revoked", sa.Boolean, nullable=False, default=False),
 )  # fmt: skip
-sessions = Table(
+sessions = sa.Table(
     "sessions", metadata,
-    Column("hash", String(64), primary_key=True),
-    Column("rater", ForeignKey("raters.id"), nullable=False),
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("rater", sa.ForeignKey("raters.id"), nullable=False),
 )  # fmt: skip
 
 
@@ -71,19 +53,19 @@ class Database:
         UserError: no such database, no driver for it, one that does not answer, or a file that cannot be kept private.
     """
 
-    def __init__(self, url: str | URL) -> None:
+    def __init__(self, url: str | sa.URL) -> None:
         try:
-            self.engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)  # errors name no rater
+            self.engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)  # errors name no rater
             if self.engine.dialect.name == "sqlite":
-                event.listen(self.engine, "connect", _prepare_sqlite)
-                event.listen(self.engine, "begin", _begin_sqlite)
+                sa.event.listen(self.engine, "connect", _prepare_sqlite)
+                sa.event.listen(self.engine, "begin", _begin_sqlite)
             with self.engine.begin() as connection:
                 metadata.create_all(connection)
                 if self.engine.dialect.name == "sqlite":
                     _require_whole(connection)
         except OSError as error:
             raise UserError(f"--db: {error}; keep answers in a file of your own, which nobody else may read") from error
-        except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError, exc.DBAPIError) as error:
+        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError, sa.exc.DBAPIError) as error:
             reason = getattr(error, "orig", error)
             raise UserError(f"--db: {reason}; give sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME") from error
 
@@ -94,7 +76,7 @@ class Database:
             path.touch(mode=0o600)
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}; say with --db where votes may be kept") from error
-        return cls(URL.create("sqlite", database=str(path)))
+        return cls(sa.URL.create("sqlite", database=str(path)))
 
     @property
     def name(self) -> str:
@@ -102,24 +84,24 @@ class Database:
         return self.engine.url.render_as_string()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[sa.Connection]:
         """One transaction that only reads: it sees one state, and keeps no writer waiting."""
         with self.engine.connect().execution_options(emu_reads=True) as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[sa.Connection]:
         """One transaction, alone among writers; on disk when the block has ended."""
         with self.engine.begin() as connection:
             if self.engine.dialect.name != "sqlite":
-                connection.execute(select(studies.c.id).with_for_update())
+                connection.execute(sa.select(studies.c.id).with_for_update())
             yield connection
 
     def close(self) -> None:
         self.engine.dispose()
 
 
-def _require_whole(connection: Connection) -> None:
+def _require_whole(connection: sa.Connection) -> None:
     """UserError where pages of the file are damaged: answers to it would be wrong, or lost later on."""
     found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     if found != "ok":
@@ -139,7 +121,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(connection: sa.Connection) -> None:
     reads = connection.get_execution_options().get("emu_reads", False)
     # IMMEDIATE takes the write lock at once; a plain transaction that wants to write later may be refused.
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -9,28 +9,14 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Float,
-    ForeignKey,
-    Integer,
-    Row,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    insert,
-    select,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.schema import SchemaItem
 
 from emu.desk.database import SERIAL, metadata
 
 UNDO = "undo"  # the choice that takes an answer back
 
-Card = Row[Any]
+Card = sa.Row[Any]
 Status = Literal["stored", "stale", "unknown"]
 
 
@@ -55,8 +41,8 @@ class Deck:
         key: the column of `events` that names the card.
     """
 
-    cards: Table
-    events: Table
+    cards: sa.Table
+    events: sa.Table
     key: str
 
     @classmethod
@@ -67,36 +53,36 @@ class Deck:
             own: the page's own columns of a card, with their constraints.
             texts: what an answer says beside its choice and its reason.
         """
-        dealt = Table(
+        dealt = sa.Table(
             cards, metadata,
-            Column("id", String(32), primary_key=True),
-            Column("rater", ForeignKey("raters.id"), nullable=False),
-            Column("position", Integer, nullable=False),
-            Column("turn", Integer, nullable=False, default=0),
-            Column("choice", String(16)),
+            sa.Column("id", sa.String(32), primary_key=True),
+            sa.Column("rater", sa.ForeignKey("raters.id"), nullable=False),
+            sa.Column("position", sa.Integer, nullable=False),
+            sa.Column("turn", sa.Integer, nullable=False, default=0),
+            sa.Column("choice", sa.String(16)),
             *own,
         )  # fmt: skip
-        log = Table(
+        log = sa.Table(
             events, metadata,
-            Column("id", SERIAL, primary_key=True),
-            Column(key, ForeignKey(f"{cards}.id"), nullable=False),
-            Column("turn", Integer, nullable=False),
-            Column("choice", String(16), nullable=False),
-            *(Column(name, Text, nullable=False, default="") for name in ("reason", *texts)),
-            Column("milliseconds", Integer, nullable=False, default=0),
-            Column("at", Float, nullable=False, default=time.time),
-            UniqueConstraint(key, "turn"),
+            sa.Column("id", SERIAL, primary_key=True),
+            sa.Column(key, sa.ForeignKey(f"{cards}.id"), nullable=False),
+            sa.Column("turn", sa.Integer, nullable=False),
+            sa.Column("choice", sa.String(16), nullable=False),
+            *(sa.Column(name, sa.Text, nullable=False, default="") for name in ("reason", *texts)),
+            sa.Column("milliseconds", sa.Integer, nullable=False, default=0),
+            sa.Column("at", sa.Float, nullable=False, default=time.time),
+            sa.UniqueConstraint(key, "turn"),
         )  # fmt: skip
         return cls(dealt, log, key)
 
-    def find(self, connection: Connection, rater: int, card: str) -> Card | None:
+    def find(self, connection: sa.Connection, rater: int, card: str) -> Card | None:
         """A card by its id; None where this rater has no such card."""
         if not card.isascii():  # no id, and nothing that a database takes
             return None
         mine = (self.cards.c.id == card) & (self.cards.c.rater == rater)
-        return connection.execute(select(self.cards).where(mine)).one_or_none()
+        return connection.execute(sa.select(self.cards).where(mine)).one_or_none()
 
-    def take(self, connection: Connection, card: Card, answer: Answer, *, fits: bool = True) -> Status:
+    def take(self, connection: sa.Connection, card: Card, answer: Answer, *, fits: bool = True) -> Status:
         """Take a card's turn, inside a writing transaction.
 
         Args:
@@ -108,14 +94,14 @@ class Deck:
         """
         said = {name: value for name, value in asdict(answer).items() if name not in ("id", "turn", "milliseconds")}
         at_turn = (self.events.c[self.key] == card.id) & (self.events.c.turn == answer.turn)
-        earlier = connection.execute(select(self.events).where(at_turn)).mappings().one_or_none()
+        earlier = connection.execute(sa.select(self.events).where(at_turn)).mappings().one_or_none()
         if earlier is not None:
             return "stored" if all(earlier[name] == value for name, value in said.items()) else "stale"
         if answer.turn != card.turn or not fits:
             return "stale"
         event = {self.key: card.id, "turn": answer.turn, "milliseconds": answer.milliseconds, **said}
-        connection.execute(insert(self.events).values(event))
+        connection.execute(sa.insert(self.events).values(event))
         stands = {name: value for name, value in said.items() if name in self.cards.c}
         stands |= {"choice": None if answer.choice == UNDO else answer.choice, "turn": answer.turn + 1}
-        connection.execute(update(self.cards).where(self.cards.c.id == card.id).values(stands))
+        connection.execute(sa.update(self.cards).where(self.cards.c.id == card.id).values(stands))
         return "stored"

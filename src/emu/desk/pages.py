@@ -28,6 +28,7 @@ from emu.records import to_json
 HERE = Path(__file__).parent
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 SESSION_DAYS = 30
+TEMPLATES = environment(HERE)
 
 Handler = Callable[[Request], Response]
 
@@ -84,7 +85,7 @@ def app(page: DeskPage, *, hosts: Collection[str] = (), secure: bool = False) ->
         secure: whether raters come over TLS, so that the cookie travels over nothing else.
     """
     cookie = raters.cookie(page.database, secure=secure)
-    door = template(HERE / "join.html").render(title=page.title, page=page.name)
+    door = TEMPLATES.get_template("join.html").render(title=page.title, page=page.name)
     join = entrance(page.database, door, cookie, secure=secure)
     members = Members(inside(page), rater_of=partial(raters.rater_of, page.database), cookie=cookie)
     made = Starlette(
@@ -98,7 +99,7 @@ def app(page: DeskPage, *, hosts: Collection[str] = (), secure: bool = False) ->
 
 def inside(page: DeskPage) -> Router:
     """A page without the door: its html, its files and its routes."""
-    html = template(page.folder / f"{page.name}.html")
+    html = TEMPLATES.get_template(f"{page.name}/{page.name}.html")
 
     def show(request: Request) -> Response:
         return HTMLResponse(html.render(rater=request.state.rater.name, longest=page.longest))
@@ -106,11 +107,6 @@ def inside(page: DeskPage) -> Router:
     files = [HERE / "desk.css", HERE / "desk.js", *(page.folder / f"{page.name}{ending}" for ending in TYPES)]
     routes = [Route("/", show), *(Route(f"/{path.name}", file(path)) for path in files), *page.routes]
     return Router(routes, redirect_slashes=False)
-
-
-def template(path: Path) -> jinja2.Template:
-    """A page of the package."""
-    return environment(path.parent).get_template(path.name)
 
 
 def as_json(value: Any) -> Response:

@@ -1,16 +1,26 @@
-"""Runs a page of the desk with uvicorn: on this machine alone unless a host is named."""
+"""Runs a page of the desk with uvicorn, on this machine alone unless a host is named, and lets raters in."""
 
+import atexit
+import html
 import ipaddress
 import socket
+import tempfile
+import threading
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from emu.desk.pages import DeskPage
 from emu.errors import UserError
 
+OWNER = "me"
+SECONDS = 60.0  # within which a browser has read the file
+LEADING = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={}"><title>emu</title>\n'
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
@@ -95,3 +105,38 @@ def server(app: ASGIApp) -> uvicorn.Server:
         timeout_graceful_shutdown=3, proxy_headers=False,
     )  # fmt: skip
     return uvicorn.Server(config)
+
+
+def door(page: DeskPage, where: Address, *, browser: bool, beside: Path) -> str:
+    """How raters come in. On this machine alone there is one, the owner, who gets a new link at every start.
+
+    Args:
+        browser: open the owner's link at once.
+        beside: a folder of the owner's, for the file that leads the browser on.
+    """
+    if where.loopback:
+        link = where.local(page.invite(OWNER))
+        if browser:
+            open_in_browser(link, beside)
+        return f"{page.name} at {link}"
+    warning = "; answers and links travel unencrypted: put a TLS proxy in front and name it with --url"
+    return f"raters come to {where.url} by their links{'' if where.secure else warning}"
+
+
+def open_in_browser(link: str, beside: Path) -> None:
+    """Open a link without showing it to others: every user can read a command line.
+
+    So the browser is given a file that only its owner may read. It lies in `beside`, where a browser in a sandbox may
+    read too, and goes after a minute, or with us.
+    """
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=beside, prefix=".open-", suffix=".html", delete=False) as page:
+            page.write(LEADING.format(html.escape(link)))
+    except OSError:  # a folder that one may only read: the printed link has to do
+        return
+    written = Path(page.name)
+    atexit.register(written.unlink, missing_ok=True)
+    gone = threading.Timer(SECONDS, written.unlink, kwargs={"missing_ok": True})
+    gone.daemon = True
+    gone.start()
+    webbrowser.open(written.resolve().as_uri())

@@ -36,17 +36,12 @@ BACK = 96  # looks that a rater can go back to
 MOST_ANSWERS = 96
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The message of /hand: a pass, whether to settle its disagreements, and a filter."""
+@dataclass(frozen=True, kw_only=True)
+class Wanted(Filter):
+    """The message of /hand: which looks of a pass; with `ruling` those that others differ on."""
 
     of: str
     ruling: bool
-    concept: str
-    score: str
-    low: float
-    high: float
-    rater: int
 
 
 @dataclass(frozen=True)
@@ -124,8 +119,7 @@ class ReviewPage(DeskPage):
 
     def dealt(self, given: Wanted, connection: Connection, rater: int) -> Looks:
         one = self.invited(connection, rater, given.of, ruling=given.ruling)
-        chosen = Filter(given.concept, given.score, given.low, given.high, given.rater)
-        hand = deal(self.review, connection, rater, one, self.presence, chosen=chosen, ruling=given.ruling)
+        hand = deal(self.review, connection, rater, one, self.presence, chosen=given, ruling=given.ruling)
         waits = "" if hand.open else standing(self.review, connection).waits(one)
         show = partial(shown, self.review, connection)
         before = list(map(show, hand.answered[-BACK:]))

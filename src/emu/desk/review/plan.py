@@ -1,7 +1,7 @@
 """The plan of a review: its passes, each with a page, how many look at a picture, and what lets a picture stay."""
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ RULES = {
 }
 MOST_REASONS = 9  # one a digit
 LONGEST_REASON = 200  # characters
+LENGTHS = set(range(1, LONGEST_REASON + 1))
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,6 @@ class Pass:
             case "most":
                 return keep >= reject
         return not reject
-
-    def row(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {**asdict(self), "reasons": list(self.reasons), "tokenizers": list(self.tokenizers)}
 
 
 @dataclass(frozen=True)
@@ -92,11 +89,14 @@ def _pass(path: Path, number: int, given: Any) -> Pass:
         raise UserError(f"{where}: a mapping, with a name and a page")
     known = [one.name for one in fields(Pass)]
     documents.require_known(given, known, where=where)
-    lists = {key: tuple(map(str, given.get(key) or ())) for key in ("reasons", "tokenizers")}
-    try:
-        made = Pass(**{**given, **lists})
-    except TypeError as error:
-        raise UserError(f"{where}: names no {'name' if 'name' not in given else 'page'}") from error
+    for key in ("name", "page"):
+        if key not in given:
+            raise UserError(f"{where}: names no {key}")
+    lists = {key: given.get(key) or [] for key in ("reasons", "tokenizers")}
+    for key, value in lists.items():
+        if not isinstance(value, list):
+            raise UserError(f"{where}: {key} {value!r}: give a list")
+    made = Pass(**{**given, **{key: tuple(map(str, value)) for key, value in lists.items()}})
     _require(where, made)
     return made
 
@@ -109,11 +109,7 @@ def _require(where: str, made: Pass) -> None:
         ("overlap", type(made.overlap) in (int, float) and 0 <= made.overlap <= 1, "a share from 0 to 1"),
         ("keep", made.keep in RULES, f"one of {', '.join(RULES)}"),
         ("reasons", len(made.reasons) <= MOST_REASONS, f"at most {MOST_REASONS}"),
-        (
-            "reasons",
-            all(0 < len(one) <= LONGEST_REASON for one in made.reasons),
-            f"1 to {LONGEST_REASON} characters each",
-        ),
+        ("reasons", {len(one) for one in made.reasons} <= LENGTHS, f"1 to {LONGEST_REASON} characters each"),
     ):
         if not good:
             raise UserError(f"{where}: {key} {getattr(made, key)!r}: give {says}")

@@ -16,12 +16,12 @@ from sqlalchemy import Connection, select
 from emu import files
 from emu.curated import REVIEW
 from emu.desk.review.plan import RULES, Pass
-from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing, waiting_words
+from emu.desk.review.standing import KEEP, REJECT, Standing, Votes, numbers, standing, waiting_words
 from emu.desk.review.study import Review
 from emu.desk.review.tables import guidelines, look_events, looks
 from emu.desk.review.telling import captions
 from emu.errors import UserError
-from emu.records import left_out, to_json
+from emu.records import to_json
 from emu.statistics.agreement import krippendorff_alpha
 
 Rows = Sequence[Any]  # of looks, or of look_events
@@ -84,20 +84,11 @@ class Guideline:
 
 
 @dataclass(frozen=True)
-class Cast:
-    """Votes on a picture in a pass, and an arbiter's word."""
-
-    keep: int
-    reject: int
-    ruling: str | None = left_out()
-
-
-@dataclass(frozen=True)
 class PictureOutcome:
     """A picture: kept, or the pass that it `left`, or the pass in which it `waits`; and the caption that stands."""
 
     file: str
-    votes: dict[str, Cast]
+    votes: dict[str, Votes]
     kept: bool
     left: str | None
     waits: str | None
@@ -211,17 +202,12 @@ def _raters(one: Pass, rows: Rows, events: Rows, known: Mapping[int, int]) -> It
 
 
 def _picture(stands: Standing, key: str, text: str, source: str) -> PictureOutcome:
-    review, votes = stands.review, {}
-    for one in review.plan.passes:
-        cast = stands.of(one, key)
-        if cast.keep or cast.reject or cast.ruling is not None:
-            ruling = {True: KEEP, False: REJECT, None: None}[cast.ruling]
-            votes[one.name] = Cast(cast.keep, cast.reject, ruling)
-    stopped = next((one for one in review.plan.passes if not stands.decided(one, key)), None)
-    ended = None if stopped is None else stands.decided(stopped, key)
+    passes = stands.review.plan.passes
+    stopped = next((one for one in passes if not stands.decided(one, key)), None)
+    ended = stopped and stands.decided(stopped, key)
     return PictureOutcome(
-        file=review.pictures[key].file,
-        votes=votes,
+        file=stands.review.pictures[key].file,
+        votes={one.name: stands.votes[one.name][key] for one in passes if key in stands.votes.get(one.name, ())},
         kept=stopped is None,
         left=stopped.name if stopped and ended is False else None,
         waits=stopped.name if stopped and ended is None else None,

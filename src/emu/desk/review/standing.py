@@ -16,17 +16,18 @@ from emu.desk.database import raters
 from emu.desk.review.plan import CAPTIONS, Pass
 from emu.desk.review.study import Review
 from emu.desk.review.tables import invitations, looks
+from emu.records import left_out
 
 KEEP, REJECT, CAPTION = "keep", "reject", "caption"
 
 
 @dataclass
 class Votes:
-    """One picture's in one pass; `ruling` is an arbiter's, None without one."""
+    """One picture's in one pass; `ruling` is an arbiter's word, KEEP or REJECT."""
 
     keep: int = 0
     reject: int = 0
-    ruling: bool | None = None
+    ruling: str | None = left_out()
 
     @property
     def differ(self) -> bool:
@@ -62,7 +63,7 @@ class Standing:
         """Whether a picture stays in a pass; None while votes are missing."""
         votes = self.of(one, key)
         if votes.ruling is not None:
-            return votes.ruling
+            return votes.ruling == KEEP
         return None if self.missing(one, key) > 0 else one.stays(votes.keep, votes.reject)
 
     def wanted(self, one: Pass, key: str) -> int:
@@ -117,7 +118,7 @@ def standing(review: Review, connection: Connection) -> Standing:
     for name, key, ruling, choice, number in connection.execute(counted):
         votes = found.votes.setdefault(name, {}).setdefault(key, Votes())
         if ruling:
-            votes.ruling = choice != REJECT
+            votes.ruling = REJECT if choice == REJECT else KEEP
         elif choice == REJECT:
             votes.reject += number
         else:

@@ -8,14 +8,13 @@ import hashlib
 import hmac
 import random
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import insert, select
 
 from emu.desk.database import Database
-from emu.desk.opening import kept, require_begun
 from emu.desk.review.pictures import Candidate, read_pictures, taste
 from emu.desk.review.plan import Pass, Plan
 from emu.desk.review.tables import guidelines
@@ -72,10 +71,10 @@ def opened(folder: Path, plan: Plan, *, url: str | None, begun: bool) -> Iterato
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give one that emu curate made")
     file = folder.resolve() / FILE
-    if begun:
-        require_begun(file, url, command=f"emu review {folder}", kept="review")
+    if begun and url is None and not file.exists():
+        raise UserError(f"{folder}: no review yet; open the page first with emu review {folder}")
     pictures = read_pictures(folder)
-    with kept(file, url) as database:
+    with closing(Database(url) if url else Database.in_file(file)) as database:
         yield open_review(database, folder, pictures, plan)
 
 

@@ -47,15 +47,6 @@ class Overview:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a rater said of a look."""
-
-    choice: str
-    reason: str
-    text: str
-
-
-@dataclass(frozen=True)
 class ShownLook:
     """A look; its captions where one is asked for, what others said where an arbiter settles it."""
 
@@ -67,7 +58,7 @@ class ShownLook:
     text: str | None = left_out()
     source: str | None = left_out()
     drafted: bool | None = left_out()
-    said: list[Said] | None = left_out()
+    said: list[dict[str, str]] | None = left_out()
 
 
 def overview(review: Review, connection: Connection, rater: int) -> Overview:
@@ -134,10 +125,10 @@ def shown(review: Review, connection: Connection, look: Card) -> ShownLook:
     )
 
 
-def _said(connection: Connection, look: Card) -> list[Said]:
+def _said(connection: Connection, look: Card) -> list[dict[str, str]]:
     theirs = (looks.c["pass"] == look._mapping["pass"]) & (looks.c.picture == look.picture) & looks.c.ruling.is_(False)
     rows = connection.execute(select(looks).where(theirs & looks.c.choice.is_not(None)).order_by(looks.c.rater))
-    return [Said(row.choice, row.reason, row.text) for row in rows]
+    return [{"choice": row.choice, "reason": row.reason} for row in rows]
 
 
 def _ranges(review: Review) -> dict[str, tuple[float, float]]:

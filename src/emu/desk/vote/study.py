@@ -5,7 +5,7 @@ The first start fixes the matches; of the options only the numbers of votes may 
 
 import hmac
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from emu.compare.pairing import Pairing
 from emu.compare.reading import read_run
 from emu.desk.database import Database
-from emu.desk.opening import kept, require_begun
 from emu.desk.study import begin, begun, change_options
 from emu.desk.vote.matches import Match, matches
 from emu.desk.vote.questions import APPEAL, FAITHFULNESS
@@ -95,9 +94,9 @@ def opened(folders: Sequence[Path], *, url: str | None, begun: bool, **options: 
     """
     read = [read_run(folder) for folder in folders]
     file = folders[0].resolve() / FILE
-    if begun:
-        require_begun(file, url, command=f"emu vote {folders[0]}", kept="votes")
-    with kept(file, url) as database:
+    if begun and url is None and not file.exists():
+        raise UserError(f"{folders[0]}: no votes yet; open the page first with emu vote {folders[0]}")
+    with closing(Database(url) if url else Database.in_file(file)) as database:
         yield open_study(database, read, **options)
 
 
