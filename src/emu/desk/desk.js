@@ -51,7 +51,7 @@ const characters = (text) => [...text].length;
 // How many characters a text has of those it may have; whether it is too long.
 function counted(id, text, longest) {
   const over = characters(text) - longest;
-  byId(id).textContent = over > 0 ? `${over.toLocaleString("en")} too many of ${longest.toLocaleString("en")} characters` : `${characters(text).toLocaleString("en")} of ${longest.toLocaleString("en")} characters`;
+  byId(id).textContent = `${over > 0 ? `${grouped(over)} too many` : grouped(characters(text))} of ${grouped(longest)} characters`;
   byId(id).classList.toggle("long", over > 0);
   return over > 0;
 }
@@ -59,6 +59,34 @@ function counted(id, text, longest) {
 function screen(name) {
   document.body.dataset.screen = name;
 }
+
+// A list of keys, and what each does.
+function listKeys(id, keys) {
+  byId(id).replaceChildren(...keys.flatMap(([key, what]) => {
+    const dt = make("dt");
+    dt.append(make("kbd", key));
+    return [dt, make("dd", what)];
+  }));
+}
+
+const grouped = (number) => number.toLocaleString("en");
+
+function showProgress(answered, total) {
+  byId("bar").max = Math.max(total, 1);
+  byId("bar").value = answered;
+  byId("count").textContent = `${grouped(answered)} of ${grouped(total)}`;
+}
+
+// Whether the page takes an answer, and since when: a key that comes right after a picture is still meant for the one before.
+const SETTLE = 150; // ms
+let busy = true;
+let shownAt = 0;
+function ready() {
+  shownAt = performance.now();
+  busy = false;
+}
+const took = () => Math.round(performance.now() - shownAt);
+const early = () => busy || took() < SETTLE;
 
 // What the server answers; null where it will never take the message, which then says why.
 let unsent = 0; // answers that the server has not got at the first try
@@ -78,9 +106,9 @@ async function post(path, body) {
           keepalive: message.length < 16000, // it arrives though the tab is closed meanwhile; browsers take no longer ones
         });
         if (response.ok) {
-          const told = await response.json();
+          const reply = await response.json();
           unsay(UNSAVED, CLOSED);
-          return told;
+          return reply;
         }
         if (response.status === 401) hindrance = CLOSED;
         else if (response.status < 500) {
@@ -95,6 +123,17 @@ async function post(path, body) {
   } finally {
     if (late) unsent -= 1;
   }
+}
+
+// What is loaded before it is needed, by a key that ends in the card's id, and kept no longer than its card.
+const loaded = new Map();
+function ahead(key, load) {
+  if (!loaded.has(key)) loaded.set(key, load());
+  return loaded.get(key);
+}
+function keepOnly(cards) {
+  const kept = new Set(cards.map((card) => card.id));
+  for (const key of [...loaded.keys()]) if (!kept.has(key.split(" ").at(-1))) loaded.delete(key);
 }
 
 // A picture, decoded; null where there is none.
@@ -115,4 +154,14 @@ async function picture(address, alt) {
       unsay(CLOSED, UNSEEN);
     }
   }
+}
+
+// Clicks, by button. The second click of a double click answers nothing, and space answers again unless one came by keyboard.
+function onClick(act, stays = () => false) {
+  addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button || event.detail > 1) return;
+    if (event.detail && !stays(button)) button.blur();
+    act(button);
+  });
 }

@@ -133,7 +133,7 @@ def entrance(database: Database, html: str, cookie: str, *, secure: bool) -> Han
     def join(request: Request) -> Response:
         session = raters.join(database, request.path_params["link"])
         if session is None:
-            return PlainTextResponse("This link does not work (any more). Ask whoever runs the study for yours.\n", 404)
+            return PlainTextResponse("This link is not valid, or no longer. Ask whoever runs the study for yours.\n", 404)
         response = HTMLResponse(html)
         response.set_cookie(
             cookie, session, max_age=SESSION_DAYS * 86400, httponly=True, samesite="strict", secure=secure

@@ -1,12 +1,11 @@
 "use strict";
 // Answers are sent and stored before what they are of leaves the screen: what one sees gone is safe.
 const KEYS = {
-  grid: [["\u2190 \u2191 \u2192 \u2193", "move"], ["space", "reject, or not"], ["1-9", "reject, with a reason"], ["z", "look closely"], ["enter", "keep the rest"], ["backspace", "the sheet before"]],
+  grid: [["\u2190 \u2191 \u2192 \u2193", "move"], ["space", "reject, or not"], ["1-9", "reject, with a reason"], ["z", "look closely"], ["enter", "keep the rest"], ["backspace", "back a sheet"]],
   single: [["\u2192", "keep"], ["\u2190", "reject"], ["1-9", "reject, with a reason"], ["z", "look closely"], ["backspace", "the one before"]],
   captions: [["ctrl enter", "save"], ["esc", "leave the text"], ["z", "look closely"], ["backspace", "the one before"]],
 };
 const LONGEST = Number(byId("caption").dataset.longest); // characters of a caption
-const SETTLE = 120; // ms after a picture appears in which a key is still meant for the one before
 const AHEAD = 4; // pictures that are loaded and decoded before they are needed
 const IDLE = 30000; // ms; who looks longer than that was away, for the pace
 let desk = null;
@@ -18,44 +17,30 @@ let marks = []; // their choice and reason
 let place = 0; // which of them has the keys
 let wanted = { concept: "", score: "", low: 0, high: 0, rater: 0 };
 let visit = 0; // of a pass, or of the list of passes: what was asked for in an earlier one comes too late
-let busy = true;
-let shownAt = 0;
 let refilling = null;
 let counts = { answered: 0, left: 0, waits: "" };
 const pace = { pictures: 0, ms: 0 };
 
 // ---- pictures, loaded ahead and kept no longer than needed
 
-const loaded = new Map();
-
-function load(look, size) {
-  const key = `${size} ${look.id}`;
-  if (!loaded.has(key)) loaded.set(key, fetched(`/${size}/${look.id}`));
-  return loaded.get(key);
-}
+const load = (look, size) => ahead(`${size} ${look.id}`, () => fetched(`/${size}/${look.id}`));
 
 async function fetched(address) {
-  return await picture(address, "A picture to look at") ?? make("p", "This picture is gone, or is none.");
-}
-
-function forget(looks) {
-  const kept = new Set(looks.map((look) => look.id));
-  for (const key of [...loaded.keys()]) if (!kept.has(key.split(" ")[1])) loaded.delete(key);
+  return await picture(address, "A picture to look at") ?? make("p", "This picture is gone, or cannot be shown.");
 }
 
 // ---- passes
 
 async function open() {
   const mine = ++visit;
-  const told = await post("/desk", {});
-  if (!told || mine !== visit) return;
-  desk = told;
+  const reply = await post("/desk", {});
+  if (!reply || mine !== visit) return;
+  desk = reply;
   const entries = desk.passes.flatMap((one) => [{ ...one, ruling: false }, ...(one.arbiter && one.page !== "captions" ? [{ ...one, ruling: true }] : [])]);
   byId("passes").replaceChildren(...entries.map((one) => {
     const button = make("button", "", { type: "button" });
-    const what = one.ruling ? "Where raters differ, you decide." : { grid: "Many at once: reject what is mediocre.", single: "One at a time: keep only the best you have ever seen.", captions: "Write or correct the captions." }[one.page];
-    const number = (many) => many.toLocaleString("en");
-    const done = one.ruling ? `${number(one.disputed)} open` : `${number(one.decided)} of ${number(one.came)} decided, ${number(one.stay)} stay`;
+    const what = one.ruling ? "Where raters differ, you decide." : { grid: "Many at once: reject the mediocre.", single: "One at a time: keep only the best you have ever seen.", captions: "Write or correct the captions." }[one.page];
+    const done = one.ruling ? `${grouped(one.disputed)} open` : `${grouped(one.decided)} of ${grouped(one.came)} decided, ${grouped(one.stay)} stay`;
     button.append(make("b", one.ruling ? `${one.name}: disagreements` : one.name), make("i", done), make("span", `${what} ${one.ruling ? "" : sentence(one.rule)}`));
     if (!one.ruling && one.waits) button.append(make("span", sentence(one.waits)));
     button.addEventListener("click", () => {
@@ -101,12 +86,8 @@ async function enter(one) {
       return button;
     }));
   }
-  byId("keys").replaceChildren(...KEYS[at.page].flatMap(([key, what]) => {
-    const dt = make("dt");
-    dt.append(make("kbd", key));
-    return [dt, make("dd", what)];
-  }));
-  byId("grid-hint").textContent = matchMedia("(hover: none)").matches ? "Touch what you reject." : "Space rejects. Touching a picture does too.";
+  listKeys("keys", KEYS[at.page]);
+  byId("grid-hint").textContent = matchMedia("(hover: none)").matches ? "Touch a picture to reject it." : "Press space or click a picture to reject it.";
   await begin();
 }
 
@@ -123,12 +104,12 @@ async function begin() {
 // The looks that are open, but for those answered since they were asked for.
 async function refill() {
   const mine = visit;
-  const told = await post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 });
-  if (!told || mine !== visit) return false;
+  const reply = await post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 });
+  if (!reply || mine !== visit) return false;
   const done = new Map(answered.map((look) => [look.id, look]));
-  queue = told.open.filter((look) => !done.has(look.id));
-  if (!answered.length) answered = told.before;
-  counts = { answered: told.answered, left: told.left, waits: told.waits };
+  queue = reply.open.filter((look) => !done.has(look.id));
+  if (!answered.length) answered = reply.before;
+  counts = { answered: reply.answered, left: reply.left, waits: reply.waits };
   progress();
   return true;
 }
@@ -136,21 +117,19 @@ async function refill() {
 function refillAhead(few) {
   if (queue.length >= few || queue.length >= counts.left || refilling) return;
   const asked = visit;
-  refilling = post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 }).then((told) => {
+  refilling = post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 }).then((reply) => {
     refilling = null;
-    if (!told || asked !== visit) return;
+    if (!reply || asked !== visit) return;
     const known = new Set([...answered, ...queue, ...sheet].map((look) => look.id));
-    queue.push(...told.open.filter((look) => !known.has(look.id)));
-    counts.left = told.left;
-    ahead();
+    queue.push(...reply.open.filter((look) => !known.has(look.id)));
+    counts.left = reply.left;
+    loadAhead();
   });
 }
 
 function progress() {
   const total = counts.answered + counts.left;
-  byId("bar").max = Math.max(total, 1);
-  byId("bar").value = counts.answered;
-  byId("count").textContent = `${counts.answered.toLocaleString("en")} of ${total.toLocaleString("en")}`;
+  showProgress(counts.answered, total);
   const rate = pace.ms ? (60000 * pace.pictures) / pace.ms : 0;
   const left = rate ? counts.left / rate : 0;
   const time = left >= 90 ? `${Math.round(left / 60)} h left` : `${Math.max(1, Math.round(left))} min left`;
@@ -168,7 +147,7 @@ async function next() {
   else await showOne(queue[0]);
 }
 
-function ahead() {
+function loadAhead() {
   if (at.page === "grid") queue.slice(0, room()).forEach((look) => load(look, "small"));
   else queue.slice(1, 1 + AHEAD).forEach((look) => load(look, "picture"));
 }
@@ -177,8 +156,8 @@ function end() {
   busy = false;
   announce("Nothing is left here.");
   byId("end-text").textContent = wanted.concept || wanted.score || wanted.rater
-    ? "No picture that passes the filter waits for you."
-    : at.ruling ? "No disagreement waits for you." : `No picture waits for you in this pass.${counts.waits ? ` ${sentence(counts.waits)} They wait for others.` : ""}`;
+    ? "Nothing that passes the filter is waiting for you."
+    : at.ruling ? "No disagreement is waiting for you." : `No picture is waiting for you in this pass.${counts.waits ? ` ${sentence(counts.waits)} They wait for others.` : ""}`;
   screen("end");
   byId("again").focus();
 }
@@ -201,7 +180,7 @@ async function showSheet(looks) {
   const mine = visit;
   sheet = looks;
   marks = looks.map((look) => begun.get(look.id) ?? { choice: look.choice ?? "keep", reason: look.reason });
-  forget([...sheet, ...queue]);
+  keepOnly([...sheet, ...queue]);
   screen("grid");
   const images = await Promise.all(sheet.map((look) => load(look, "small")));
   if (mine !== visit) return;
@@ -215,9 +194,9 @@ async function showSheet(looks) {
   place = 0;
   drawMarks();
   if (!document.activeElement.closest("aside, dialog")) byId("sheet").firstChild.focus({ preventScroll: true });
-  ahead();
+  loadAhead();
   refillAhead(2 * room());
-  ready(sheet[0].id);
+  onScreen(sheet[0].id);
 }
 
 function drawMarks() {
@@ -251,7 +230,7 @@ function move(step) {
 }
 
 async function commit() {
-  if (busy || performance.now() - shownAt < SETTLE) return;
+  if (early()) return;
   const each = took() / sheet.length;
   if (await answer(sheet.map((look, i) => ({ look, ...marks[i], text: "", ms: each })))) await next();
 }
@@ -260,7 +239,7 @@ async function commit() {
 
 async function showOne(look) {
   const mine = visit;
-  forget([look, ...queue]);
+  keepOnly([look, ...queue]);
   const image = await load(look, "picture");
   if (mine !== visit) return;
   const captions = at.page === "captions";
@@ -277,20 +256,19 @@ async function showOne(look) {
     count();
     byId("caption").focus();
   }
-  ahead();
+  loadAhead();
   refillAhead(AHEAD + 3);
   announce(`Picture ${counts.answered + 1} of ${counts.answered + counts.left}.`);
-  ready(look.id);
+  onScreen(look.id);
 }
 
-function ready(id) {
+function onScreen(id) {
   document.body.dataset.look = id;
-  shownAt = performance.now();
-  busy = false;
+  ready();
 }
 
 async function choose(choice, reason = "") {
-  if (busy || performance.now() - shownAt < SETTLE) return;
+  if (early()) return;
   const look = queue[0];
   const text = choice === "caption" ? byId("caption").value.trim() : "";
   if (choice === "caption" && !text) return say("Write a caption, or drop the picture.");
@@ -315,32 +293,28 @@ async function count() {
   if (counted("caption-count", text, LONGEST)) return;
   await pause(250);
   if (mine !== counting || document.body.dataset.screen !== "captions") return;
-  const told = await post("/tokens", { of: at.name, text });
-  if (!told || mine !== counting) return;
-  byId("tokens").textContent = told.counts.map((one) => `${one.tokens}${one.most ? ` of ${one.most}` : ""} tokens of ${one.name}`).join("\n");
-  byId("tokens").classList.toggle("long", told.counts.some((one) => one.most && one.tokens > one.most));
+  const reply = await post("/tokens", { of: at.name, text });
+  if (!reply || mine !== counting) return;
+  byId("tokens").textContent = reply.counts.map((one) => `${one.tokens}${one.most ? ` of ${one.most}` : ""} tokens of ${one.name}`).join("\n");
+  byId("tokens").classList.toggle("long", reply.counts.some((one) => one.most && one.tokens > one.most));
 }
 
 // ---- answers
-
-function took() {
-  return Math.round(performance.now() - shownAt);
-}
 
 async function answer(given) {
   const mine = visit;
   busy = true;
   const answers = given.map(({ look, choice, reason, text, ms }) => ({ id: look.id, turn: look.turn, choice, reason, text, milliseconds: Math.round(ms) }));
-  const told = await post("/answer", { of: at.name, answers });
-  if (told) for (const { look } of given) begun.drop(look.id);
+  const reply = await post("/answer", { of: at.name, answers });
+  if (reply) for (const { look } of given) begun.drop(look.id);
   if (mine !== visit) return false;
-  if (!told) {
+  if (!reply) {
     busy = false; // all stays as it was before, so that one may answer otherwise
     return false;
   }
   say("");
   given.forEach(({ look, choice, reason, text }, i) => {
-    if (told.statuses[i] !== "stored") return say("Some were answered elsewhere.");
+    if (reply.statuses[i] !== "stored") return say("Some were answered elsewhere.");
     if (look.choice === null) {
       counts.answered += 1;
       counts.left = Math.max(0, counts.left - 1);
@@ -388,6 +362,16 @@ function panel(name) {
   }
 }
 
+// A window of another width shows another number of columns: the sheet is laid out again, and keeps its marks.
+addEventListener("resize", () => {
+  if (busy || document.body.dataset.screen !== "grid" || !sheet.length) return;
+  const columns = byId("sheet").style.getPropertyValue("--columns");
+  const fits = room();
+  if (byId("sheet").style.getPropertyValue("--columns") === columns) return;
+  busy = true;
+  queue.unshift(...sheet);
+  showSheet(queue.splice(0, fits));
+});
 addEventListener("popstate", open);
 addEventListener("keydown", (event) => {
   const name = document.body.dataset.screen;
@@ -416,18 +400,17 @@ addEventListener("keydown", (event) => {
   else if (once) { event.preventDefault(); if (!event.repeat) once(); }
 });
 addEventListener("click", (event) => {
-  const button = event.target.closest("button");
   if (event.target.closest("#stage, #caption-stage")) closeUp();
   else if (event.target.closest("#zoomed img")) byId("zoom").classList.toggle("full");
   else if (event.target.closest("#zoom")) byId("zoom").close();
-  if (!button || event.detail > 1) return; // the second click of a double click answers nothing
-  if (event.detail && !button.closest("form, #sheet")) button.blur();
+});
+onClick((button) => {
   if (button.dataset.choice) choose(button.dataset.choice);
   else if ("closer" in button.dataset) closeUp();
   else if ("home" in button.dataset) home();
   else if ("panel" in button.dataset) panel("");
   else ({ commit, back, guide: () => panel("guide"), filter: () => panel("filter"), again: begin })[button.id]?.();
-});
+}, (button) => button.closest("form, #sheet"));
 byId("caption-form").addEventListener("submit", (event) => { event.preventDefault(); choose("caption"); });
 byId("caption").addEventListener("input", () => {
   begun.set(queue[0].id, byId("caption").value);

@@ -4,14 +4,14 @@ const QUESTIONS = {
   appeal: {
     part: "Visual appeal",
     ask: "Which picture looks better?",
-    text: "You will see two pictures at a time. Say which one looks better to you: its composition, light, colours and detail, the whole of it. What they were meant to show is hidden on purpose.",
+    text: "You will see two pictures at a time. Say which one looks better to you as a whole: its composition, light, colours and detail. What they were meant to show is hidden on purpose.",
     answers: [["a", "A", "ArrowLeft", "\u2190"], ["tie", "Tie", " ", "space"], ["b", "B", "ArrowRight", "\u2192"]],
     keys: { ArrowDown: "tie" },
   },
   faithfulness: {
     part: "Faithfulness",
     ask: "Which shows what the caption says?",
-    text: "Now the caption is shown. Say which picture shows what it says, however well or badly it looks. Both, if both show it equally well; Neither, if neither does.",
+    text: "Now you see the caption. Say which picture shows what it says, no matter how good it looks. Choose Both if both show it equally well, and Neither if neither does.",
     answers: [["a", "A", "ArrowLeft", "\u2190"], ["both", "Both", "ArrowUp", "\u2191"], ["neither", "Neither", "ArrowDown", "\u2193"], ["b", "B", "ArrowRight", "\u2192"]],
     keys: { " ": "both" },
   },
@@ -22,38 +22,27 @@ const WHY = {
   foreign: "one picture was drawn for another caption",
 };
 const LONGEST = Number(byId("reason").dataset.longest); // characters of a reason
-const SETTLE = 150; // ms after a pair appears in which a key is still meant for the pair before
 let hand = null;
-let busy = true;
-let shownAt = 0;
 let waiting = null; // what "Go on" does
 
-// Pictures of the cards ahead are loaded and decoded before they are needed, and kept no longer.
-const loaded = new Map();
-
-function load(card) {
-  if (!loaded.has(card.id)) loaded.set(card.id, Promise.all(["a", "b"].map((side) => shown(card, side))));
-  return loaded.get(card.id);
-}
+const load = (card) => ahead(card.id, () => Promise.all(["a", "b"].map((side) => shown(card, side))));
 
 async function shown(card, side) {
   const image = await picture(`/picture/${card.id}/${side}`, `Picture ${side.toUpperCase()}`);
   if (image === null) {
-    say("A picture is gone. Tell who runs the study, and load the page again.");
+    say("A picture is gone. Tell whoever runs the study, then reload the page.");
     return new Promise(() => {}); // nobody can compare it
   }
   return image;
 }
 
-async function take(told) {
-  if (!told) return;
-  hand = told;
-  for (const id of [...loaded.keys()]) if (!hand.cards.some((card) => card.id === id)) loaded.delete(id);
+async function take(reply) {
+  if (!reply) return;
+  hand = reply;
+  keepOnly(hand.cards);
   const question = QUESTIONS[hand.question];
   byId("part").textContent = question.part;
-  byId("bar").max = Math.max(hand.total, 1);
-  byId("bar").value = hand.answered;
-  byId("count").textContent = `${hand.answered} of ${hand.total}`;
+  showProgress(hand.answered, hand.total);
   byId("undo").disabled = !hand.last;
   if (!hand.cards.length) end();
   else await show(hand.cards[0]);
@@ -77,8 +66,7 @@ async function show(card) {
   byId("pair").dataset.card = card.id;
   if (!["card", "intro"].includes(document.body.dataset.screen)) screen("card");
   hand.cards.slice(1).forEach(load);
-  shownAt = performance.now();
-  busy = false;
+  ready();
   if (card.training) byId("part").textContent = `${question.part}: practice`;
   announce(`Pair ${hand.answered + 1} of ${hand.total}.${card.caption ? ` Caption: ${card.caption}` : ""}`);
 }
@@ -91,12 +79,9 @@ function place(id, image) {
 function buttons(question) {
   byId("answers").dataset.question = hand.question;
   byId("answers").replaceChildren(...question.answers.map(([choice, label, , key]) => {
-    const button = document.createElement("button");
-    const hint = document.createElement("kbd");
-    hint.textContent = key;
-    button.type = "button";
+    const button = make("button", label, { type: "button" });
     button.dataset.choice = choice;
-    button.append(label, hint);
+    button.append(make("kbd", key));
     return button;
   }));
 }
@@ -110,35 +95,35 @@ function long() {
 }
 
 async function choose(choice) {
-  if (busy || document.body.dataset.screen !== "card" || performance.now() - shownAt < SETTLE) return;
+  if (early() || document.body.dataset.screen !== "card") return;
   if (long()) return say("Your reason is too long. Shorten it, then answer.");
   busy = true;
   for (const button of byId("answers").children) button.classList.toggle("chosen", button.dataset.choice === choice);
   const card = hand.cards[0];
-  const told = await post("/answer", {
+  const reply = await post("/answer", {
     id: card.id, turn: card.turn, choice,
-    reason: byId("reason").value, milliseconds: Math.round(performance.now() - shownAt),
+    reason: byId("reason").value, milliseconds: took(),
   });
-  if (!told) return refused();
+  if (!reply) return refused();
   begun.drop(card.id);
   byId("reason").value = "";
   say("");
-  if (told.status === "stale") say("This pair was answered elsewhere. Here is the next.");
-  if (told.feedback) feedback(told);
-  else await take(told);
+  if (reply.status === "stale") say("This pair was answered elsewhere. Here is the next.");
+  if (reply.feedback) feedback(reply);
+  else await take(reply);
 }
 
-function feedback(told) {
-  const label = QUESTIONS[hand.question].answers.find(([choice]) => choice === told.feedback.answer)[1];
+function feedback(reply) {
+  const label = QUESTIONS[hand.question].answers.find(([choice]) => choice === reply.feedback.answer)[1];
   byId("told").hidden = false;
   byId("reason").disabled = true;
   byId("answers").hidden = true;
-  byId("told").className = `told ${told.feedback.right ? "right" : "wrong"}`;
-  byId("told-text").textContent = told.feedback.right
-    ? `Right: ${WHY[told.feedback.kind]}.`
-    : `${label} would be right: ${WHY[told.feedback.kind]}.`;
+  byId("told").className = `reply ${reply.feedback.right ? "right" : "wrong"}`;
+  byId("told-text").textContent = reply.feedback.right
+    ? `Right: ${WHY[reply.feedback.kind]}.`
+    : `${label} would be right: ${WHY[reply.feedback.kind]}.`;
   announce(byId("told-text").textContent);
-  waiting = () => take(told);
+  waiting = () => take(reply);
   byId("go-on").focus();
 }
 
@@ -151,8 +136,8 @@ function goOn() {
 async function undo() {
   if (busy || !hand.last || document.body.dataset.screen !== "card") return;
   busy = true;
-  const told = await post("/answer", { id: hand.last.id, turn: hand.last.turn, choice: "undo", reason: "", milliseconds: 0 });
-  if (told) await take(told);
+  const reply = await post("/answer", { id: hand.last.id, turn: hand.last.turn, choice: "undo", reason: "", milliseconds: 0 });
+  if (reply) await take(reply);
   else refused();
 }
 
@@ -167,18 +152,9 @@ function intro() {
   byId("intro-part").textContent = question.part;
   byId("intro-title").textContent = question.ask;
   byId("intro-text").textContent = question.text;
-  const keys = [...question.answers.map(([, label, , key]) => [key, label]), ["backspace", "Undo"]];
-  byId("intro-keys").replaceChildren(...keys.flatMap(([key, label]) => {
-    const dt = document.createElement("dt");
-    const dd = document.createElement("dd");
-    const hint = document.createElement("kbd");
-    hint.textContent = key;
-    dt.append(hint);
-    dd.textContent = label;
-    return [dt, dd];
-  }));
-  const practice = hand.training ? `The first ${hand.training} are for practice and tell the answer. ` : "";
-  byId("intro-small").textContent = `${practice}Later, a few pairs with a known answer, or shown again, check that attention holds. Every answer is saved at once; stop and come back whenever you like.`;
+  listKeys("intro-keys", [...question.answers.map(([, label, , key]) => [key, label]), ["backspace", "Undo"]]);
+  const practice = hand.training ? `The first ${hand.training} pairs are practice: you are told the right answer. ` : "";
+  byId("intro-small").textContent = `${practice}Later, a few pairs whose answer is known, or that you have seen before, check your attention. Every answer is saved at once; stop and come back whenever you like.`;
   screen("intro");
   byId("start").focus({ preventScroll: true }); // one begins with the title
 }
@@ -188,8 +164,8 @@ function end() {
   const more = hand.next !== null;
   byId("end-title").textContent = more ? "The first part is done" : "Thank you";
   byId("end-text").textContent = more
-    ? "In the second part you see the captions. Your answers so far are saved and can then not be changed any more."
-    : "Every pair has its answers. You may close this page.";
+    ? "In the second part you see the captions. Your answers so far are saved; once you go on, they can no longer be changed."
+    : "There are no more pairs for you. You may close this page.";
   byId("again").textContent = more ? "Go on" : "Look for more pairs";
   screen("end");
   byId("again").focus();
@@ -197,10 +173,10 @@ function end() {
 
 async function open(path) {
   busy = true;
-  const told = await post(path, {});
-  await take(told);
-  if (told && told.cards.length) {
-    if (told.answered === 0) intro();
+  const reply = await post(path, {});
+  await take(reply);
+  if (reply && reply.cards.length) {
+    if (reply.answered === 0) intro();
     else screen("card");
   }
 }
@@ -226,10 +202,7 @@ addEventListener("keydown", (event) => {
   if (waiting) goOn();
   else choose(choice);
 });
-addEventListener("click", (event) => {
-  const button = event.target.closest("button");
-  if (!button || event.detail > 1) return; // the second click of a double click answers nothing
-  if (event.detail) button.blur(); // so that space answers again; who came by keyboard stays
+onClick((button) => {
   if (button.dataset.choice) choose(button.dataset.choice);
   else if (button.id === "undo") undo();
   else if (button.id === "go-on") goOn();
