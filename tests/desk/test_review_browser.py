@@ -1,5 +1,6 @@
 """The review page in a real browser: keys on all three pages, hostile captions and names, a phone."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from emu.desk.review.raters import invite
 from emu.desk.review.study import Review
 from emu.desk.review.tables import look_events
 from reviewers import Desk, make_review, plan, served_review, write_folder
-from tabs import CHROMIUM, Tab
+from tabs import CHROMIUM, Tab, eventually
 from voters import HOSTILE
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -119,7 +120,7 @@ def test_an_arbiter_sees_what_raters_said(browser: Any, tmp_path: Path) -> None:
         tab.page.wait_for_selector("#said:text-is('kept \u00b7 rejected')")
         tab.press("ArrowRight")
         tab.at("end")
-        assert [desk.standing().of(one, key).ruling for key in (worse, other)] == [True, None]
+        assert [desk.standing().of(one, key).ruling for key in (worse, other)] == ["keep", None]
         assert tab.complaints == []
 
 
@@ -154,4 +155,24 @@ def test_it_works_on_a_phone(browser: Any, tmp_path: Path) -> None:
         tab.page.locator("#commit").tap()
         tab.at("end")
         assert said(review) == [("reject", "dull", ""), *[("keep", "", "")] * 4]
+        assert tab.complaints == []
+
+
+def test_a_turned_phone_lays_the_sheet_out_anew_and_keeps_its_marks(browser: Any, tmp_path: Path) -> None:
+    one = Pass("first", "grid", reasons=("dull",))
+    review = make_review(write_folder(tmp_path, 12), plan(one))
+    with served_review(review) as port:
+        tab = Tab(browser, port, invite(review.database, "Ada", [one], arbiter=False))
+        assert tab.page.locator(".tile").count() == 12
+        tab.page.wait_for_timeout(200)
+        tab.page.keyboard.press("1")
+        tab.page.set_viewport_size({"width": 390, "height": 844})
+        eventually(tab.page, lambda: 0 < tab.page.locator(".tile").count() < 12)
+        box = tab.page.locator(".tile").nth(0).bounding_box()
+        assert box["width"] > 120
+        assert tab.page.get_attribute(".tile", "data-reason") == "dull"
+        while tab.page.get_attribute("body", "data-screen") == "grid":
+            tab.page.keyboard.press("Enter")
+            tab.page.wait_for_timeout(100)
+        assert Counter(said(review)) == {("reject", "dull", ""): 1, ("keep", "", ""): 11}
         assert tab.complaints == []

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from sqlalchemy import Connection, exc
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -133,7 +132,7 @@ def entrance(database: Database, html: str, cookie: str, *, secure: bool) -> Han
     def join(request: Request) -> Response:
         session = raters.join(database, request.path_params["link"])
         if session is None:
-            return PlainTextResponse("This link is not valid, or no longer. Ask whoever runs the study for yours.\n", 404)
+            return PlainTextResponse("This link is not valid any more. Ask whoever runs the study for yours.\n", 404)
         response = HTMLResponse(html)
         response.set_cookie(
             cookie, session, max_age=SESSION_DAYS * 86400, httponly=True, samesite="strict", secure=secure
