@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from emu.commands.parser import Parser
+from emu.commands.parser import Parser, add_paths
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -11,7 +11,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = commands.add_parser("card", help="write the data card of a curated folder, as README.md and as a page")
     parser.set_defaults(action=card, parser=parser)
     parser.add_argument("folder", type=Path, help="a curated folder, or any folder with a metadata.jsonl")
-    parser.add_argument("--paths", action="store_true", help="keep absolute paths; only their last part stays else")
+    add_paths(parser)
 
 
 def card(given: argparse.Namespace) -> None:

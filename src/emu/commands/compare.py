@@ -4,10 +4,10 @@ import argparse
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emu import named
-from emu.commands.parser import Parser
+from emu.commands.parser import Parser, add_paths
 from emu.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,57 +16,40 @@ if TYPE_CHECKING:
     from emu.compare.reference import Reference
     from emu.judges import Embedder, Judge
 
+EMBEDDER = f"MODEL|{named.FORM}"
+JUDGES: dict[str, Any] = {"metavar": named.FORM, "action": "append", "default": []}
+
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """The command and its flags."""
     parser = commands.add_parser("compare", help="before against after: one page and one table")
     parser.set_defaults(action=compare, parser=parser)
     parser.add_argument("runs", type=Path, nargs="+", help="run folders; or two folders of pictures, before and after")
-    parser.add_argument("--out", type=Path, required=True, help="the page; verdict.json is written beside it")
-    for criterion in ("appeal", "faithfulness"):
-        parser.add_argument(
-            f"--{criterion}",
-            metavar=named.FORM,
-            action="append",
-            default=[],
-            help=f"judges the {criterion} of pictures that it has not scored yet; ARG is its first argument, such as a "
-            "model; may be repeated, and the first is the headline",
-        )
+    parser.add_argument("--out", type=Path, required=True, help="the page to write; verdict.json goes beside it")
+    judges = "for pictures without scores; may be repeated, and the first is the headline"
+    parser.add_argument("--appeal", **JUDGES, help=f"a judge of appeal, {judges}")
+    parser.add_argument("--faithfulness", **JUDGES, help=f"a judge of faithfulness, {judges}")
     parser.add_argument(
-        "--device", metavar="NAME", help="where judges compute: cpu, cuda, cuda:1; a GPU if there is one"
+        "--device", metavar="NAME", help="where judges run, such as cpu or cuda:1 (a GPU if there is one)"
     )
+    parser.add_argument("--cache", metavar="FOLDER", type=Path, help="keeps scores for later calls (~/.cache/emu)")
+    parser.add_argument("--reference", metavar="FOLDER", type=Path, help="pictures to compare both sides with, as sets")
+    parser.add_argument("--embedder", metavar=EMBEDDER, help="tells similar pictures apart, for --reference and guards")
     parser.add_argument(
-        "--cache", metavar="FOLDER", type=Path, help="keeps scores, for any run; ~/.cache/emu by default"
+        "--training", metavar="ROOT", help="the curated set, to find copies of (what the run was tuned on)"
     )
-    parser.add_argument("--reference", metavar="FOLDER", type=Path, help="pictures that both sides are held against")
-    parser.add_argument(
-        "--embedder",
-        metavar=f"MODEL|{named.FORM}",
-        help="tells near pictures from far ones, for the reference and for the guards: a folder or hub name of CLIP or "
-        "SigLIP, or a class of emu.judges.Embedder",
-    )
-    parser.add_argument(
-        "--training",
-        metavar="ROOT",
-        help="the curated set, which samples are held against; by default what the run's config names",
-    )
-    parser.add_argument(
-        "--attributes",
-        metavar=named.FORM,
-        help="reads in pictures what the prompt file's columns of the same names ask for: how often a model draws it; "
-        "such as emu.judges.world.WorldFaithfulness",
-    )
-    parser.add_argument("--paths", action="store_true", help="keep absolute paths; only their last part stays else")
+    attributes = "reads in pictures what the prompt file's columns of its names ask for, such as "
+    attributes += "emu.judges.world.WorldFaithfulness"
+    parser.add_argument("--attributes", metavar=named.FORM, help=attributes)
+    add_paths(parser)
 
 
 def compare(given: argparse.Namespace) -> None:
     """Writes the page and the verdict beside it; prints the table."""
     from emu.compare import Against, compare
 
-    appeal, faithfulness = (
-        [judge(one, flag=flag) for one in judges]
-        for flag, judges in (("--appeal", given.appeal), ("--faithfulness", given.faithfulness))
-    )
+    appeal = [judge(one, flag="--appeal") for one in given.appeal]
+    faithfulness = [judge(one, flag="--faithfulness") for one in given.faithfulness]
     embedder = _embedder(given.embedder)
     reference = _reference(given, embedder)
     attributes = _attributes(given.attributes)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emu import documents
-from emu.commands.parser import Parser
+from emu.commands.parser import Parser, add_paths, add_sampler
 from emu.curated import PAGE
 from emu.errors import UserError
 
@@ -20,33 +20,23 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.set_defaults(action=curate, parser=parser)
     parser.add_argument("-c", "--config", default="curate/paper", help="a funnel, or a bundled one (curate/paper)")
     parser.add_argument("folders", nargs="+", metavar="SRC DST", help="the source, and the folder to make")
-    parser.add_argument("--budget", type=int, metavar="N", help="at most N stay: thresholds are set by quantile")
-    parser.add_argument("--explain", metavar="PICTURE", help="the whole story of one picture; needs DST alone")
-    parser.add_argument(
-        "--allow",
-        action="append",
-        default=[],
-        metavar="NETWORK",
-        help="fetch from it though it is not public: 10.1.0.0/16",
-    )
-    parser.add_argument("--engine", default="pool", help="pool (processes of this machine), daft or ray")
-    parser.add_argument("--paths", action="store_true", help="keep absolute paths; only their last part stays else")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (as many as cores)")
+    parser.add_argument("--budget", type=int, metavar="N", help="keep at most N pictures: sets thresholds by quantile")
+    parser.add_argument("--explain", metavar="PICTURE", help="what each stage said of a picture; takes DST alone")
+    allowed = "fetch pictures from this network too, though it is not public, such as 10.1.0.0/16; may be repeated"
+    parser.add_argument("--allow", action="append", default=[], metavar="NETWORK", help=allowed)
+    parser.add_argument("--engine", default="pool", help="pool (processes of this machine, the default), daft, ray")
+    add_paths(parser)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
     after = parser.add_argument_group("after the funnel, on DST alone")
     after.add_argument("--upsample", type=int, metavar="SIZE", help="mark pictures whose shorter side is under SIZE")
-    after.add_argument("--upsampler", metavar="PIPELINE", help="and make them larger: an upscaler's folder, or lanczos")
-    after.add_argument(
-        "--sampler", action="append", default=[], metavar="KEY=VALUE", help="num_inference_steps=20, ..."
-    )
+    after.add_argument("--upsampler", metavar="PIPELINE", help="enlarge them: an upscaler's folder, or lanczos")
+    add_sampler(after, "num_inference_steps=20")
 
 
 def curate(given: argparse.Namespace) -> None:
     """Curates, and prints the funnel; or explains one picture, or makes small ones larger."""
     if given.explain is not None:
-        from emu.curate.explain import explain
-
-        (out,) = _folders(given.folders, "DST")
-        print("\n".join(explain(Path(out), given.explain)))
+        explain(given)
         return
     if given.upsample is not None:
         upsample(given)
@@ -67,6 +57,14 @@ def curate(given: argparse.Namespace) -> None:
     engine = make(given.engine, workers=given.workers)
     footer = curate(funnel, source, Path(out), engine=engine, paths=given.paths)
     print(f"{table(footer.stages)}\n{Path(out) / PAGE}: the funnel, for any browser")
+
+
+def explain(given: argparse.Namespace) -> None:
+    """Prints what became of one picture, stage by stage."""
+    from emu.curate.explain import explain
+
+    (out,) = _folders(given.folders, "DST")
+    print("\n".join(explain(Path(out), given.explain)))
 
 
 def upsample(given: argparse.Namespace) -> None:

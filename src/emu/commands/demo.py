@@ -10,8 +10,8 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """The command and its flags."""
     parser = commands.add_parser("demo", help="the whole path on three tiny models, minutes on two cores")
     parser.set_defaults(action=demo, parser=parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="where it goes (runs/demo)")
-    parser.add_argument("--quick", action="store_true", help="a smaller run, to see that it works")
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="the folder to write (runs/demo)")
+    parser.add_argument("--quick", action="store_true", help="a smaller run, which shows only that everything works")
 
 
 def demo(given: argparse.Namespace) -> None:

@@ -11,10 +11,12 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = commands.add_parser("new", help="an untrained pipeline from a config of its components")
     parser.set_defaults(action=new, parser=parser)
     parser.add_argument("-c", "--config", required=True, help="a config, or the name of a bundled one: new/latent-tiny")
-    parser.add_argument("out", type=Path, nargs="?", help="the pipeline folder to write; without it sizes are printed")
+    parser.add_argument(
+        "out", type=Path, nargs="?", help="the pipeline folder to write; without it only sizes are printed"
+    )
     sources = "pictures as emu fit takes them, or .txt, .tsv or .jsonl of prompts"
     parser.add_argument("--captions", help=f"what small text encoders learn to read from: {sources}")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights (0)")
 
 
 def new(given: argparse.Namespace) -> None:

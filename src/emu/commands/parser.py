@@ -6,6 +6,19 @@ from typing import NoReturn
 from emu.errors import UserError
 
 
+def add_paths(parser: argparse.ArgumentParser) -> None:
+    """The flag of what writes files that are handed on."""
+    parser.add_argument(
+        "--paths", action="store_true", help="keep absolute paths in what is written, not their last part"
+    )
+
+
+def add_sampler(parser: "argparse._ActionsContainer", like: str) -> None:
+    """Arguments of a pipeline's call."""
+    said = f"an argument of the pipeline's call, such as {like}; may be repeated"
+    parser.add_argument("--sampler", action="append", default=[], metavar="KEY=VALUE", help=said)
+
+
 class Parser(argparse.ArgumentParser):
     """Raises UserError where argparse would print its usage and exit."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from emu import documents, named
-from emu.commands.parser import Parser
+from emu.commands.parser import Parser, add_sampler
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -15,19 +15,16 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("model", help="a pipeline folder, a hub name, or a checkpoint of a run")
     parser.add_argument("prompts", type=Path, help=".txt, .csv, .tsv, .jsonl, .json or .toml; see docs/prompts.md")
     parser.add_argument("out", type=Path, help="the folder to draw into; what is there already is not drawn again")
-    parser.add_argument("--limit", type=int, default=0, help="how many prompts, spread over the file (0: all)")
     parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        help="the first prompt's seed, the next has one more; a prompt's own goes before it",
+        "--limit", type=int, default=0, help="draw only so many prompts, spread evenly over the file (0: all)"
     )
-    parser.add_argument(
-        "--architecture", metavar="CLASS_PATH", help="the class of a folder that no run made, such as my_models.Mine"
-    )
-    parser.add_argument("--batch-size", type=int, default=16, help="pictures at a time")
-    parser.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA file to draw with, on the model's base")
-    parser.add_argument("--sampler", action="append", default=[], metavar="KEY=VALUE", help="guidance_scale=5, ...")
+    seeds = "seed of the first prompt, one more for each further one, unless its line names a seed (0)"
+    parser.add_argument("--seed", type=int, default=0, help=seeds)
+    architecture = "the class that draws with a folder that no run exported, such as my_models.Mine"
+    parser.add_argument("--architecture", metavar="CLASS_PATH", help=architecture)
+    parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="pictures at a time (16)")
+    parser.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA file to draw with; the model is its base")
+    add_sampler(parser, "guidance_scale=5")
 
 
 def sample(given: argparse.Namespace) -> None:

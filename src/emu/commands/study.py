@@ -15,11 +15,16 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = commands.add_parser("study", help="many runs that answer one question: arms, seeds, a table, a plot")
     parser.set_defaults(action=study, parser=parser)
     parser.add_argument("study", help="a .yaml file, or a bundled study: needles, bar, length, noise-offset, overfit")
-    parser.add_argument("--out", type=Path, required=True, help="the folder of its runs; the same command goes on")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the folder for its runs; the same command resumes them"
+    )
     parser.add_argument("--base", help="the config to start from, instead of the study's own")
-    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="instead of the study's own")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; each has a device of its own (1)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of all arms: data.root=...")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", metavar="N", help="seeds of every arm, instead of the study's own"
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on a device of its own (1)")
+    settings = "a key of all arms, such as data.root=my/needles; may be repeated"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=settings)
 
 
 def study(given: argparse.Namespace) -> None:
