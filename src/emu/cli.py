@@ -8,6 +8,8 @@ emu compare runs/sdxl --out report.html             # before against after
 import os
 import re
 import sys
+import textwrap
+from collections.abc import Iterator
 from typing import NoReturn
 
 from emu import commands, flags, signatures, trust
@@ -118,7 +120,7 @@ def configured(command: str, args: list[str]) -> None:
 
 
 def help_text(command: str) -> str:
-    """The short help: the flags of our own classes with their defaults, read from their signatures."""
+    """The short help: the flags of our own classes with their defaults, read from their signatures and docstrings."""
     taken = signatures.sections()
     lines = [
         f"usage: emu {command} -c FILE [--KEY VALUE ...]",
@@ -128,7 +130,7 @@ def help_text(command: str) -> str:
         "  -c FILE  a config, or the name of a bundled one such as latent/tiny",
     ]
     for section in ("data", "quality"):
-        lines += ["", *(f"  --{section}.{name} {default or '(needed)'}" for name, default in taken[section].items())]
+        lines += ["", *(line for name, one in taken[section].items() for line in flag_help(f"{section}.{name}", one))]
     lines += [
         "",
         "  --model.init_args.NAME, --trainer.NAME, --checkpoint.NAME  the model's own, and Lightning's",
@@ -138,3 +140,9 @@ def help_text(command: str) -> str:
         "  --print_config    every key with its value, then stop",
     ]
     return "\n".join(lines) + "\n"
+
+
+def flag_help(key: str, parameter: signatures.Parameter) -> Iterator[str]:
+    """`  --data.batch_size 8`, and below it what the flag does."""
+    yield f"  --{key} {parameter.default or '(needed)'}"
+    yield from textwrap.wrap(parameter.about, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)

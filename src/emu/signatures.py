@@ -1,14 +1,24 @@
 """What the flags of `emu fit` can be: constructors read with `ast`, since to import them costs ten seconds."""
 
 import ast
+import re
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
-Signature = dict[str, str | None]
-"""A constructor's parameters and their defaults as written; None where there is no default."""
+
+@dataclass(frozen=True)
+class Parameter:
+    """Its default as it is written, None where there is none, and what the docstring says of it."""
+
+    default: str | None
+    about: str
+
+
+Signature = dict[str, Parameter]
 
 
 def sections() -> dict[str, Signature]:
@@ -40,18 +50,20 @@ def constructor(files: list[Path], name: str) -> Signature:
     classes = {name: node for file in files for name, node in classes_in(file).items()}
     if name not in classes:
         return {}
-    inits = [node for node in classes[name].body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    node = classes[name]
+    inits = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
     found: Signature = {}
     if not inits or inits[0].args.kwarg:
-        for base in classes[name].bases:
+        for base in node.bases:
             found |= constructor(files, ast.unparse(base))
-    return found | (parameters(inits[0].args) if inits else {})
+    return found | (_described(node, parameters(inits[0].args)) if inits else {})
 
 
 def fields(file: Path, name: str) -> Signature:
     """The fields of a dataclass, as `constructor` has parameters."""
-    body = [node for node in classes_in(file)[name].body if isinstance(node, ast.AnnAssign)]
-    return {ast.unparse(node.target): ast.unparse(node.value) if node.value else None for node in body}
+    node = classes_in(file)[name]
+    body = [each for each in node.body if isinstance(each, ast.AnnAssign)]
+    return _described(node, {ast.unparse(each.target): each.value for each in body})
 
 
 @cache  # of a class each base is looked for in the same files
@@ -61,9 +73,21 @@ def classes_in(file: Path) -> dict[str, ast.ClassDef]:
     return {node.name: node for node in body if isinstance(node, ast.ClassDef)}
 
 
-def parameters(given: ast.arguments) -> Signature:
+def parameters(given: ast.arguments) -> dict[str, ast.expr | None]:
     """Names and defaults, without `self`."""
     positional = given.args[1:]
     defaults = [None] * (len(positional) - len(given.defaults)) + list(given.defaults)
     both = [*zip(positional, defaults, strict=True), *zip(given.kwonlyargs, given.kw_defaults, strict=True)]
-    return {argument.arg: ast.unparse(default) if default else None for argument, default in both}
+    return {argument.arg: default for argument, default in both}
+
+
+def _described(node: ast.ClassDef, defaults: dict[str, ast.expr | None]) -> Signature:
+    """With what the section Args of the class's docstring says, each of `a, b: text` the same."""
+    _, _, text = (ast.get_docstring(node) or "").partition("Args:\n")
+    section = re.split(r"\n\S", text)[0]
+    entries = re.findall(r"^    (\w+(?:, \w+)*): (.*(?:\n     +.*)*)", section, re.MULTILINE)
+    about = {name: " ".join(said.split()) for names, said in entries for name in names.split(", ")}
+    return {
+        name: Parameter(ast.unparse(default) if default else None, about.get(name, ""))
+        for name, default in defaults.items()
+    }

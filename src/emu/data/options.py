@@ -11,28 +11,28 @@ class Options:
     """UserError, which names the key, where two of them do not fit or one is out of its range.
 
     Args:
-        resolution: side of the square whose area every bucket has, in pixels.
-        batch_size: pictures a step on each device.
-        caption_dropout: share of captions that become "", drawn anew each epoch.
-        held_out: how many pictures are kept from training, to watch the loss on; 0 for none. Rows of one picture stay
+        resolution: side in pixels of the square whose area every bucket has.
+        batch_size: pictures per step on each device.
+        caption_dropout: share of captions replaced by "", drawn anew each epoch.
+        held_out: number of pictures kept from training, to watch the loss on (0: none). Rows of one picture stay
             together.
-        num_pictures: how many of the rest are trained on, drawn by `seed`; 0 for all. With one seed a smaller number's
-            are among a larger one's.
-        prompts: the prompts that are drawn at every check: .txt, .csv, .tsv, .jsonl, .json or .toml (docs/prompts.md).
-        num_prompts: how many of them, spread evenly over the file; 0 for all.
-        sample_batch_size: prompts a batch.
-        aspect_ratios: False brings every picture to one square.
-        bucket_step: sides of buckets are multiples of it.
-        image_column: the column of the pictures, or in a tar the field; by default the first usual name that is there.
-        text_column: the column of the captions, a field of it as caption.en; by default as above. Of a list of captions
-            one is drawn at each visit.
-        caption_lines: whether each line of a .txt or .caption file is a caption of its own.
-        max_bad: how many bad pictures are skipped before the run is refused. A file that fails only when it is decoded
-            counts too: it is named, and a grey picture of weight 0 takes its place.
+        num_pictures: train on this many of the rest, drawn by `seed` (0: all). With one seed a smaller number's
+            pictures are among a larger one's.
+        prompts: file of the prompts drawn at every check: .txt, .csv, .tsv, .jsonl, .json or .toml (docs/prompts.md).
+        num_prompts: draw this many of them, spread evenly over the file (0: all).
+        sample_batch_size: prompts per batch.
+        aspect_ratios: buckets of several shapes; False brings every picture to one square.
+        bucket_step: the sides of buckets are multiples of it.
+        image_column: column of the pictures, in a tar the field; by default the first usual name that is there.
+        text_column: column of the captions, or a field of it as in caption.en; by default as above. Of a list of
+            captions, one is drawn at each visit.
+        caption_lines: each line of a .txt or .caption file is a caption of its own.
+        max_bad: bad pictures to skip before the run is refused. A file that fails only when it is decoded counts too:
+            it is named, and a grey picture of weight 0 takes its place.
         max_pixels: larger pictures are bad, and are not decoded.
-        num_workers: processes that decode.
-        cache: what `emu encode` wrote; encoded pictures and captions are then served from it.
-        seed: of shuffling, caption dropout, the choice of pictures and, plus its index, of each prompt that names none.
+        num_workers: processes that decode pictures.
+        cache: folder that `emu encode` wrote; encoded pictures and captions are then served from it.
+        seed: seeds shuffling, caption dropout, the choice of pictures and, plus its index, each prompt without a seed.
     """
 
     resolution: int = 512

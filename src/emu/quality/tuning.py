@@ -19,7 +19,6 @@ from emu.guards import Guard, at_a_check
 from emu.judges import Judge
 from emu.quality.drawing import Drawing
 from emu.quality.evidence import StepZero, cards, judged
-from emu.quality.recipe import RECIPE_BATCH
 from emu.quality.record import Quality
 from emu.quality.stopping import Check, StopRule
 from emu.quality.trainer import finish_check, recount, schedule, take_over, tuning, warn_of_passes
@@ -49,7 +48,7 @@ class QualityTuning(L.Callback):
         *,
         appeal: Judge | None = None,
         faithfulness: Judge | None = None,
-        batch: int = RECIPE_BATCH,
+        batch: int = 64,
         check_every: int = 500,
         guards: list[Guard] | dict[str, float] | None = None,
         **rule: Any,
