@@ -8,12 +8,12 @@ from diffusers import AutoencoderKL
 from emoji_pictures import SIDE, read
 from images import batches, through
 from pretraining import progress
+from small_networks import clip_text_model, kl_autoencoder, t5_encoder, train_kl, train_vq, vq_from
 from torch.nn import functional as F
 from untrained import CODES, LATENT_CHANNELS, RECIPES, TOKENS, VAE_WIDTHS, WIDTH
 
 from emu.errors import UserError
-from emu.parts.autoencoder import kl_autoencoder, train_kl, train_vq, vq_from
-from emu.parts.text_encoder import clip_text_model, learn_words, pooled, t5_encoder
+from emu.parts.text_encoder import learn_words, pooled
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
 
 VOCABULARY = 2048  # of the byte-pair tokenizer: most words are then one token or two

@@ -23,14 +23,14 @@ from diffusers import AutoencoderKL, DiffusionPipeline
 from images import batches, degraded, to_tensor
 from pretraining import pretrain, progress
 from safetensors.torch import save_file
+from small_networks import clip_text_model, kl_autoencoder, t5_encoder, train_kl, train_vq, vq_from
 from subjects import scene, where
 from torch import Tensor
 from torch.nn import functional as F
 from untrained import CODES, LATENT_CHANNELS, RECIPES, TOKENS, VAE_WIDTHS, WIDTH
 
 from emu.judges.world import ATTRIBUTES, WorldReader
-from emu.parts.autoencoder import kl_autoencoder, train_kl, train_vq, vq_from
-from emu.parts.text_encoder import clip_text_model, learn_words, pooled, t5_encoder
+from emu.parts.text_encoder import learn_words, pooled
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
 from emu.world import QUALITIES, World
 

@@ -29,12 +29,12 @@ from transformers import (
     CLIPTextModel,
     CLIPTextModelWithProjection,
     CLIPTokenizer,
+    T5Config,
     T5EncoderModel,
     T5Tokenizer,
 )
 
 from emu.models.muse import AmusedPipeline
-from emu.parts.text_encoder import t5_encoder
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
 
 CAPTIONS = ["a red boat at noon", "a blue bird in the snow", "two green hills under a yellow moon", ""]
@@ -64,7 +64,9 @@ def clip(kind: type = CLIPTextModel, *, layers: int = 2) -> Any:
 
 def t5(width: int = WIDTH) -> tuple[T5Tokenizer, T5EncoderModel]:
     tokens = t5_tokenizer(CAPTIONS)
-    return tokens, t5_encoder(tokens, width=width, layers=1)
+    sizes = {"d_model": width, "d_ff": 2 * width, "d_kv": 16, "num_layers": 1, "num_heads": width // 16}
+    config = T5Config(vocab_size=len(tokens), feed_forward_proj="gated-gelu", dropout_rate=0.0, **sizes)
+    return tokens, T5EncoderModel(config)
 
 
 def autoencoder(channels: int = 4, **config: Any) -> AutoencoderKL:

@@ -39,13 +39,8 @@ class Cache:
         self._open: dict[Path, tuple[Any, dict[str, int]]] = {}  # and the sums of its tensors
         self._sound: set[str] = set()  # keys whose tensors were held against their sums
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {
-            "folder": self.folder,
-            "_index": None,
-            "_open": {},
-            "_sound": set(),
-        }  # a memory map belongs to its process
+    def __reduce__(self) -> tuple[type["Cache"], tuple[Path]]:
+        return type(self), (self.folder,)  # a memory map belongs to its process
 
     def __contains__(self, key: object) -> bool:
         return key in self._entries()

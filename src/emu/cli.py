@@ -48,7 +48,7 @@ def mendable(error: Exception) -> str | None:
     """What to say of an error of the system, of the parser or of a device's memory; None of any other."""
     if isinstance(error, OSError) and error.errno is not None:
         return of_the_system(error)
-    match type(error).__name__:  # told by their names so that they need not be imported
+    match type(error).__name__:  # by their names, so that they need not be imported
         case "ArgumentError":
             return plain(str(error))
         case "OutOfMemoryError":

@@ -65,8 +65,8 @@ def origin(path: Path, checkpoint: str | None, config: dict[str, Any]) -> list[s
     """Comments for the head of config.yaml: of which other run it goes on, and what is another from there on."""
     other = runs.run_of(Path(checkpoint)) if checkpoint else path.parent
     if checkpoint and other.resolve() != path.parent.resolve():
-        told = [f"{key}: {now} from there on, {before} before" for key, before, now in changes(other, config)]
-        return [f"# {printable(line)}\n" for line in (f"went on from {checkpoint}", *told)]
+        others = [f"{key}: {now} from there on, {before} before" for key, before, now in changes(other, config)]
+        return [f"# {printable(line)}\n" for line in (f"went on from {checkpoint}", *others)]
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     return list(takewhile(lambda line: line.startswith("#"), lines))
 

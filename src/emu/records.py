@@ -1,4 +1,4 @@
-"""JSON files, read at the edge: what comes out is of the shape that was asked for, or the user is told what is wrong.
+"""JSON files, read at the edge: what comes out is of the shape that was asked for, or an error says what is wrong.
 
 A shape is a type: a frozen dataclass, whose fields with a default may be absent, or what `typing` spells
 (`dict[str, float]`, a union, a `TypedDict`). Keys that a shape does not name are ignored, and a TypedDict keeps them: a

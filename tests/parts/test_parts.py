@@ -1,5 +1,6 @@
 """What models are built from learns what it is for, and is saved and loaded as the real classes."""
 
+import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -10,11 +11,11 @@ from diffusers import VQModel
 from torch import Tensor
 from transformers import CLIPTokenizer, T5Tokenizer
 
-from emu.parts.autoencoder import kl_autoencoder, train_kl, train_vq, vq_from
-from emu.parts.text_encoder import clip_text_model, learn_words, pooled, t5_encoder
+from emu.parts.text_encoder import learn_words, pooled
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
 from emu.world import World
 
+SCRIPTS = str(Path(__file__).parents[2] / "scripts")
 CAPTIONS = [World(0).haystack(i).caption for i in range(400)]
 
 
@@ -52,6 +53,9 @@ def test_t5_tokenizer_has_the_words_whole_and_others_by_letter(tmp_path: Path) -
 
 
 def test_text_encoders_learn_to_read() -> None:
+    sys.path.append(SCRIPTS)
+    from small_networks import clip_text_model, t5_encoder
+
     torch.manual_seed(0)
     clip, t5 = clip_tokenizer(CAPTIONS, max_length=24), t5_tokenizer(CAPTIONS)
     clip_model, t5_model = clip_text_model(clip, width=32, layers=1), t5_encoder(t5, width=32, layers=1)
@@ -64,6 +68,9 @@ def test_text_encoders_learn_to_read() -> None:
 
 
 def test_autoencoders_learn_and_the_quantised_one_begins_where_the_other_ends(tmp_path: Path) -> None:
+    sys.path.append(SCRIPTS)
+    from small_networks import kl_autoencoder, train_kl, train_vq, vq_from
+
     torch.manual_seed(0)
     stream = images(32)
     vae = kl_autoencoder((16, 16), latent_channels=4, sample_size=32)

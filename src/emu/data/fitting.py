@@ -1,4 +1,4 @@
-"""A picture -> the tensor of its bucket's shape, and what SDXL is told of it."""
+"""A picture -> the tensor of its bucket's shape, and what SDXL is conditioned on beside it."""
 
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ def fit(image: Image.Image, bucket: Bucket) -> "Tensor":
 
 
 def micro_conditioning(height: int, width: int, bucket: Bucket) -> "Tensor":
-    """What SDXL and aMUSEd are told of a picture that `fit` made: int64 (6,).
+    """What SDXL and aMUSEd are conditioned on, of a picture that `fit` made: int64 (6,).
 
     Original height, original width, crop top, crop left (in pixels of the scaled picture), height, width.
     """

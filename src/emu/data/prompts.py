@@ -50,7 +50,7 @@ def _rows(found: Rows, seed: int) -> list[Row]:
             raise UserError(f"{where}: a value that no file can keep ({error})") from None
         first = places.setdefault((row["prompt"], row["seed"]), where)
         if first != where:
-            raise UserError(f"{where}: the prompt and the seed of {first}; pictures are told apart by them")
+            raise UserError(f"{where}: the prompt and the seed of {first}; they are what tells pictures apart")
         rows.append(row)
     return rows
 

@@ -4,51 +4,10 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
-from transformers import (
-    CLIPTextConfig,
-    CLIPTextModelWithProjection,
-    CLIPTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    T5Config,
-    T5EncoderModel,
-    T5Tokenizer,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Pooled = Callable[[list[str]], Tensor]  # texts -> float (b, width)
 LONGEST = 77  # tokens of a caption, where a tokenizer knows no end
-
-
-def clip_text_model(tokenizer: CLIPTokenizer, *, width: int, layers: int) -> CLIPTextModelWithProjection:
-    """CLIP's text transformer with its projection; `hidden_states` and `text_embeds` are both `width` wide."""
-    config = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        intermediate_size=2 * width,
-        projection_dim=width,
-        num_hidden_layers=layers,
-        num_attention_heads=width // 16,
-        max_position_embeddings=tokenizer.model_max_length,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return CLIPTextModelWithProjection(config)
-
-
-def t5_encoder(tokenizer: T5Tokenizer, *, width: int, layers: int) -> T5EncoderModel:
-    """T5's encoder, `width` wide."""
-    config = T5Config(
-        vocab_size=len(tokenizer),
-        d_model=width,
-        d_ff=2 * width,
-        d_kv=16,
-        num_layers=layers,
-        num_heads=width // 16,
-        feed_forward_proj="gated-gelu",
-        dropout_rate=0.0,
-    )
-    return T5EncoderModel(config)
 
 
 def pooled(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel) -> Pooled:
@@ -79,12 +38,10 @@ def learn_words(pool: Pooled, encoder: nn.Module, captions: Iterable[str], *, st
     Returns the share of a caption's words that are among as many likeliest ones, over the last 20 batches.
     """
     texts = sorted({"", *captions})
-    words = {word: i for i, word in enumerate(sorted({word for text in texts for word in words_of(text)}))}
-    goals = torch.zeros(len(texts), len(words))
-    for row, text in enumerate(texts):
-        goals[row, [words[word] for word in words_of(text)]] = 1
-    head = nn.Linear(pool(["a"]).shape[-1], len(words))
-    optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=3e-3, weight_decay=1e-2)
+    goals = _words_in(texts)
+    head = nn.Linear(pool(["a"]).shape[-1], goals.shape[1])
+    parameters = [*encoder.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     found: list[float] = []
     encoder.train()
@@ -93,9 +50,8 @@ def learn_words(pool: Pooled, encoder: nn.Module, captions: Iterable[str], *, st
         logits, goal = head(pool([texts[i] for i in rows])), goals[rows]
         number = goal.sum(1, keepdim=True)
         share = goal / number.clamp(min=1)
-        loss = -(logits.log_softmax(1) * share).sum(1).mean()
         optimizer.zero_grad()
-        loss.backward()
+        (-(logits.log_softmax(1) * share).sum(1).mean()).backward()
         nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -103,3 +59,12 @@ def learn_words(pool: Pooled, encoder: nn.Module, captions: Iterable[str], *, st
         found.append(float((share * (places < number)).sum() / (number > 0).sum()))
     encoder.eval()
     return sum(found[-20:]) / len(found[-20:])
+
+
+def _words_in(texts: list[str]) -> Tensor:
+    """float (n,w): 1 where text i holds word j of all of their words."""
+    words = {word: i for i, word in enumerate(sorted({word for text in texts for word in words_of(text)}))}
+    held = torch.zeros(len(texts), len(words))
+    for row, text in enumerate(texts):
+        held[row, [words[word] for word in words_of(text)]] = 1
+    return held

@@ -11,8 +11,7 @@ from emu.data.sources.entry import Dropped, Item, Wanted
 from emu.data.sources.kinds import COMPANIONS, METADATA_FILES, PICTURES, TABLES, UNREAD, hidden, suffix
 from emu.data.sources.members import Members, Place, key
 from emu.data.sources.openers import File
-from emu.data.sources.records import is_record, read_record
-from emu.data.sources.rows import read_rows
+from emu.data.sources.rows import is_record, read_record, read_rows
 from emu.data.sources.tars import read_tar
 from emu.errors import UserError
 
@@ -101,7 +100,7 @@ def _loose(parent: Path, names: Sequence[str], wanted: Wanted, root: Path | None
 
 
 def _title(folder: Path, root: Path | None) -> str:
-    """What is put before the names of a folder's files, so that they are told from those of others."""
+    """What is put before the names of a folder's files, so that they differ from those of others."""
     return "" if root in (None, folder) else f"{folder.relative_to(root).as_posix()}/"
 
 

@@ -106,3 +106,28 @@ def names_in(row: Mapping[str, Any], column: str | None) -> list[str]:
     made = row.get(UPSAMPLED_FROM)
     names = [row.get(column) if column else None, made.get("file_name") if isinstance(made, dict) else None]
     return [name for name in names if isinstance(name, str)]
+
+
+def is_record(path: Path) -> bool:
+    """Whether a parquet file is what img2dataset notes beside its pictures: a row an address, and what came of it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = set(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError):
+        return False
+    return {"status", "error_message"} <= names and "jpg" not in names
+
+
+def read_record(path: Path) -> Iterator[Dropped]:
+    """The rows of such a record that gave no picture, each with the reason."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        known = [name for name in ("key", "url", "status", "error_message") if name in file.schema_arrow.names]
+        for batch in file.iter_batches(columns=known):
+            for row in batch.to_pylist():
+                if row["status"] != FETCHED:
+                    where = row.get("key") or row.get("url")
+                    yield Dropped(f"{path.name}:{where}: {row['status']} ({row['error_message']})")

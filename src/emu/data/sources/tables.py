@@ -44,7 +44,7 @@ def read_tables(paths: Sequence[Path], wanted: Wanted, *, title: str = "") -> It
     """Every row of every file, in order; `title` is put before names in messages.
 
     Paths are below the folder of their file; an address is to be fetched. UserError: no parquet, or columns that are
-    not there, which is told before a picture is looked at.
+    not there, which is said before a picture is looked at.
     """
     tables = [_table(path, Rows(path.parent, wanted, title=title)) for path in paths]
     groups = dict[tuple[str, pa.DataType], list[Table]]()
