@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from emu.errors import UserError, closest
+from emu.errors import UserError, closest, is_text
 
 MOST = 100_000  # values, aliases counted each time: nine lines of aliases make a billion
 FLOAT = re.compile(
@@ -76,6 +76,8 @@ def _require_plain(node: yaml.Node, sizes: dict[int, int], inside: list[yaml.Nod
     line = node.start_mark.line + 1
     if node.tag not in PLAIN:
         raise yaml.YAMLError(f"line {line}: {node.tag.removeprefix('tag:yaml.org,2002:')} is no kind of value here")
+    if isinstance(node, yaml.ScalarNode) and not is_text(node.value):
+        raise yaml.YAMLError(f"line {line}: half of a character, which no file takes")
     if node in inside:
         raise yaml.YAMLError(f"line {line}: what an alias names holds that alias")
     inside.append(node)

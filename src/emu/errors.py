@@ -26,6 +26,11 @@ def closest(word: str, words: Iterable[str], *, prefix: str = "", otherwise: str
     return f"; did you mean {prefix}{near[0]}?" if near else otherwise
 
 
+def is_text(value: str) -> bool:
+    """Whether a file can hold it: JSON and YAML may spell halves of characters, which no file takes."""
+    return not any("\ud800" <= one <= "\udfff" for one in value)
+
+
 def printable(text: str) -> str:
     """One line that a terminal shows as it stands: what moves the cursor or turns text around is spelled out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))

@@ -4,6 +4,7 @@ What passes here is checked again, with its types, by the parser of `emu.fit`; a
 """
 
 from collections.abc import Iterator
+from os.path import isfile  # False of a name that no file can have, where `Path` raises
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def pairs(args: list[str]) -> Iterator[tuple[str, str]]:
 def find_config(name: str) -> Path:
     """A path as it is, or the name of a bundled config such as `latent/tiny`; raises UserError for neither."""
     candidates = [Path(name), *(folder / f"{name.removesuffix('.yaml')}.yaml" for folder in CONFIGS)]
-    found = next((path for path in candidates if path.is_file()), None)
+    found = next((path for path in candidates if isfile(path)), None)
     if found is None:
         configs = {
             path: folder for folder in CONFIGS for path in folder.glob("*/*.yaml") if path.parent.name != STUDIES

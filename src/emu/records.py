@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from emu.errors import UserError
+from emu.errors import UserError, is_text
 
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
 
@@ -116,13 +116,8 @@ def _is_plain(value: Any, shape: Any) -> bool:
     if shape is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if shape is str:
-        return isinstance(value, str) and _is_writable(value)
+        return isinstance(value, str) and is_text(value)
     return isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
-
-
-def _is_writable(text: str) -> bool:
-    """JSON may hold halves of characters, which no file takes."""
-    return not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _fault_of_object(value: Any, shape: Any, at: str) -> str | None:

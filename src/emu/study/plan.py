@@ -4,6 +4,7 @@ Mistyped keys of the file and of its arms are answered in a blink, in one line, 
 """
 
 from dataclasses import dataclass, field, fields
+from os.path import isfile  # False of a name that no file can have, where `Path` raises
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -102,7 +103,7 @@ def find(name: str) -> Path:
     """A path as it is, or that of a bundled study; raises UserError for neither."""
     folders = [folder / flags.STUDIES for folder in flags.CONFIGS]
     candidates = [Path(name), *(folder / f"{name}.yaml" for folder in folders)]
-    found = next((path for path in candidates if path.is_file()), None)
+    found = next((path for path in candidates if isfile(path)), None)
     if found is None:
         names = sorted(path.stem for folder in folders for path in folder.glob("*.yaml"))
         raise UserError(f"{name}: no such study; give a .yaml file, or one of {', '.join(names)}")
