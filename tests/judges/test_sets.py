@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from emu.judges.sets import _Given, cmmd, coverage, frechet_distance, kernel_distance, set_measures
+from emu.compare.reference import set_figures
+from emu.judges.sets import _Given, cmmd, coverage, frechet_distance, kernel_distance
 
 
 def gaussian(count: int, width: int, *, mean: float = 0.0, spread: float = 1.0, seed: int = 0) -> Tensor:
@@ -29,11 +30,11 @@ def test_frechet_distance_of_gaussians_is_the_closed_form() -> None:
 
 def test_a_set_is_at_no_distance_from_itself() -> None:
     x = gaussian(200, 4)
-    same = set_measures(x, x)
+    same = set_figures(x, x)
     assert same.fid == pytest.approx(0, abs=1e-6)
     assert (same.precision, same.recall) == (1, 1)
     assert -1 < same.cmmd < 0  # unbiased: two draws of one distribution scatter around 0, a set and itself lie below
-    assert set_measures(x[torch.randperm(200)], x).fid == pytest.approx(0, abs=1e-6)
+    assert set_figures(x[torch.randperm(200)], x).fid == pytest.approx(0, abs=1e-6)
 
 
 def test_cmmd_of_gaussians_is_the_closed_form() -> None:
@@ -110,7 +111,7 @@ def test_kid_s_spread_is_how_much_it_moves_when_pictures_are_drawn_again(sizes: 
 def test_precision_and_recall_tell_fidelity_from_coverage() -> None:
     """Reference: two far clusters. Samples in one of them are all real, and leave half of the reference uncovered."""
     near, far = gaussian(100, 2, seed=1), gaussian(100, 2, mean=50.0, seed=2)
-    found = set_measures(gaussian(100, 2, seed=3) * 0.5, torch.cat([near, far]))
+    found = set_figures(gaussian(100, 2, seed=3) * 0.5, torch.cat([near, far]))
     assert found.precision > 0.9
     assert found.recall < 0.5
     assert coverage(far + 500, by=near) == 0

@@ -18,8 +18,7 @@ from emu.data.pictures import BadPicture, decode
 from emu.data.sources.kinds import PICTURES, suffix
 from emu.data.sources.openers import File
 from emu.errors import UserError
-from emu.judges import Embedder
-from emu.judges.sets import NEIGHBOURS, set_measures
+from emu.judges import Embedder, sets
 
 ENOUGH = 10_000  # pictures on either side, below which FID's bias is known to mislead
 FEW = (
@@ -41,14 +40,14 @@ class Reference:
     def __init__(self, folder: Path, embedder: Embedder, *, device: str = "cpu") -> None:
         self.folder, self.embedder, self.device = folder, embedder, device
         self.paths = sorted(path for path in folder.rglob("*") if _is_picture(path.relative_to(folder)))
-        if len(self.paths) <= NEIGHBOURS:
+        if len(self.paths) <= sets.NEIGHBOURS:
             raise UserError(f"--reference {folder}: holds {len(self.paths)} pictures; name a folder with more of them")
         self._seen: Tensor | None = None
 
     def measure(self, pairing: Pairing) -> Sets:
         """Both sides against the reference. UserError: too few pairs."""
         number = len(pairing.pairs)
-        if number <= NEIGHBOURS:
+        if number <= sets.NEIGHBOURS:
             raise UserError(
                 f"{pairing.name}: {number} pairs are too few to be measured as a set; leave --reference out"
             )
@@ -64,7 +63,7 @@ class Reference:
         )
 
     def _figures(self, paths: Sequence[Path], reference: Tensor) -> SetFigures:
-        return SetFigures(len(paths), **vars(set_measures(self._see(map(open_picture, paths)), reference)))
+        return set_figures(self._see(map(open_picture, paths)), reference)
 
     def _open(self, path: Path) -> Image.Image:
         """As training reads it, so that a set is like itself whatever its files are."""
@@ -76,6 +75,20 @@ class Reference:
     def _see(self, pictures: Iterable[Image.Image]) -> Tensor:
         """(n,d) on the CPU; one picture in memory at a time."""
         return torch.from_numpy(np.stack([self.embedder.see(picture, device=self.device) for picture in pictures]))
+
+
+def set_figures(samples: Tensor, reference: Tensor) -> SetFigures:
+    """All measures of samples (n,d) against a reference (m,d); n and m above `sets.NEIGHBOURS`."""
+    kid, kid_sd = sets.kernel_distance(samples, reference)
+    return SetFigures(
+        pictures=len(samples),
+        fid=sets.frechet_distance(samples, reference),
+        kid=kid,
+        kid_sd=kid_sd,
+        cmmd=sets.cmmd(samples, reference),
+        precision=sets.coverage(samples, by=reference),
+        recall=sets.coverage(reference, by=samples),
+    )
 
 
 def _is_picture(path: Path) -> bool:

@@ -176,7 +176,7 @@ class ReferenceFolder:
 
 @dataclass(frozen=True)
 class SetFigures:
-    """One side as a set of pictures, as `emu.judges.sets.SetMeasures` has it."""
+    """One side as a set. 0 is alike for `fid`, `kid`, `cmmd`; `kid_sd`: how much `kid` would move on other pictures."""
 
     pictures: int
     fid: float

@@ -6,7 +6,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ HeadCard = TypedDict(
         "identity": str,  # its fingerprint
         "eye": Card,
         "pass": str | None,  # of the review, whose votes it learned from; None where it learned from all
-        "held out": dict[str, Any],  # as `emu.taste.held_out.Skill`
+        "held out": dict[str, float | list[float]],  # as `emu.taste.held_out.Skill`
         "penalty": float,
     },
 )

@@ -31,7 +31,7 @@ def version_2(width: int) -> nn.Module:
     return nn.Sequential(OrderedDict(layers=nn.Sequential(*layers, nn.Linear(64, 16), nn.Linear(16, 1))))
 
 
-VERSIONS: Layouts = {"weight": version_1, "layers.0.weight": version_2}  # told apart by a key that each alone has
+VERSIONS: Layouts = {"weight": version_1, "layers.0.weight": version_2}  # the key that each alone has
 WANTED = "version 1 (weight, bias) nor version 2 (layers.0.weight, ...) of LAION-Aesthetics"
 
 

@@ -5,7 +5,6 @@ figures compare with others only at the same embedder, the same preprocessing an
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,31 +13,6 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 CMMD_SIGMA, CMMD_SCALE = 10.0, 1000.0  # of Jayasumana et al. 2024, for CLIP embeddings of length 1
 NEIGHBOURS = 3  # k of Kynkaanniemi et al. 2019
 BLOCK = 1024  # rows of a distance matrix in memory at once
-
-
-@dataclass(frozen=True)
-class SetMeasures:
-    """`fid`, `kid` (`kid_sd`: its sd were pictures drawn again), `cmmd`: 0 is alike; `precision`, `recall`: 0 to 1."""
-
-    fid: float
-    kid: float
-    kid_sd: float
-    cmmd: float
-    precision: float
-    recall: float
-
-
-def set_measures(samples: Tensor, reference: Tensor) -> SetMeasures:
-    """All measures of samples (n,d) against a reference (m,d); n and m above NEIGHBOURS."""
-    kid, kid_sd = kernel_distance(samples, reference)
-    return SetMeasures(
-        fid=frechet_distance(samples, reference),
-        kid=kid,
-        kid_sd=kid_sd,
-        cmmd=cmmd(samples, reference),
-        precision=coverage(samples, by=reference),
-        recall=coverage(reference, by=samples),
-    )
 
 
 def frechet_distance(samples: Tensor, reference: Tensor) -> float:

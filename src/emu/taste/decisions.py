@@ -1,7 +1,6 @@
 """What people decided, from review.json; which pictures belong together, as no fold may learn what another tests."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from emu import shapes
 from emu.curate.folder import Curated
 from emu.curated import original
+from emu.data.sources.columns import Row
 from emu.errors import UserError
 
 NEAR = 8  # of 64 bits of a perceptual hash
@@ -46,7 +46,7 @@ def groups(curated: Curated, files: list[str]) -> NDArray[np.int64]:
     return together
 
 
-def _captions(files: list[str], rows: dict[str, dict[str, Any]]) -> Iterable[tuple[int, int]]:
+def _captions(files: list[str], rows: dict[str, Row]) -> Iterable[tuple[int, int]]:
     first: dict[str, int] = {}
     for i, file in enumerate(files):
         text = " ".join(str(rows[file].get("text") or file).lower().split())
