@@ -66,7 +66,7 @@ def test_shares_are_of_the_prompts_that_ask(make_run: MakeRun) -> None:
     assert ["latent,", "before", "8", "50.0", "100.0"] in rows
     assert ["unseen,", "after", "2", "50.0", "100.0"] in rows
     assert "What is read in the pictures" in page
-    assert "Read by name shades, accuracy 1" in page
+    assert "<h3>Attributes: shades</h3>" in page
 
 
 @pytest.mark.parametrize(("drawn", "claims"), [(True, True), (False, False)])

@@ -102,7 +102,10 @@ def _guards(verdicts: Sequence[Verdict]) -> str:
         guards = [f"{guard}{_with(runs, verdicts)}" for guard, runs in broken.items()]
         return f"broken {'is the guard' if len(broken) == 1 else 'are the guards'} of {_list(guards)}"
     unsure = [f"{guard}{_with(runs, verdicts)}" for guard, runs in _in_state(verdicts, "unsure").items()]
-    absent = list(_in_state(verdicts, "not measured"))
+    absent = [
+        guard + _with(runs, verdicts) * (len(runs) < len(verdicts))
+        for guard, runs in _in_state(verdicts, "not measured").items()
+    ]
     notes = [f"{state}: {_list(named)}" for state, named in (("unsure", unsure), ("not measured", absent)) if named]
     return "no guard is broken" + (f" ({'; '.join(notes)})" if notes else "")
 

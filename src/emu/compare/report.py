@@ -4,7 +4,7 @@ The page's policy lets nothing load and no script or style run but the two writt
 captions, names and descriptions from a run folder stay text, whatever is in them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from emu.compare.table import people_lines
 from emu.compare.verdict import CRITERIA, Comparison, Verdict
 from emu.guards import Evidence
 from emu.offline import render
-from emu.shapes import Card
 
 PAGE = Path(__file__).parent / "page"
 PAIRS_SHOWN = 300  # prompts on the page at most
@@ -99,10 +98,12 @@ def _lone_opinions(verdicts: Sequence[Verdict], criterion: str) -> str:
     return words.pop() if len(words) == 1 and all(len(one.opinions) == 1 for one in rates) else ""
 
 
-def _judges(verdicts: Sequence[Verdict]) -> list[tuple[str, Card]]:
-    """Each (criterion, judge) once, though several runs share it, and several judges a criterion."""
-    found: list[tuple[str, Card]] = []
+def _judges(verdicts: Sequence[Verdict]) -> list[tuple[str, Mapping[str, object]]]:
+    """Each (criterion, judge) once, though several runs share it, and several judges a criterion; then the reader."""
+    found: list[tuple[str, Mapping[str, object]]] = []
     for verdict in verdicts:
-        named = [(criterion_of(name), card) for name, card in verdict.judges.items()]
+        named: list[tuple[str, Mapping[str, object]]] = []
+        named += [(criterion_of(name), card) for name, card in verdict.judges.items()]
+        named += [("attributes", verdict.attributes.reader)] if verdict.attributes and verdict.attributes.read else []
         found += [item for item in named if item not in found]
     return found
