@@ -11,7 +11,7 @@ from statistics import fmean
 
 from emu import runs
 from emu.compare import compare
-from emu.compare.verdict import CRITERIA, Comparison, Verdict
+from emu.compare.verdict import CRITERIA, Verdict, Verdicts
 from emu.errors import UserError
 from emu.shapes import Card
 
@@ -24,7 +24,7 @@ def write_results(tuned: list[Path], work: Path, page: Path, *, threads: int) ->
     if BEGIN not in text or END not in text:
         raise UserError(f"--results {page}: no text with {BEGIN} and {END} in it; name docs/results/emoji.md")
     print(compare(tuned, out=work / "report.html"))
-    verdicts = Comparison.read(work / "verdict.json").runs
+    verdicts = Verdicts.read(work / "verdict.json").runs
     figures = [_machine(work, threads), _table(tuned, verdicts), _stops(verdicts), _judges(verdicts[0].judges)]
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     page.write_text("\n\n".join([before + BEGIN, *figures, END]) + after)

@@ -15,7 +15,7 @@ from statistics import fmean
 from emu.guards.diversity import NAMES as DIVERSITY
 from emu.guards.held_out import NAME as HELD_OUT
 from emu.statistics import NetRate, WinRate
-from emu.study.outcome import Against, CurvePoint, Outcome
+from emu.study.outcome import AgainstReference, CurvePoint, StudyOutcome
 from emu.study.plot import plot
 
 ARCHITECTURES = ("latent", "pixel", "muse")
@@ -23,7 +23,7 @@ COLUMNS = ("seeds", "best step", "appeal win", "95 %", "mean score")
 COLUMNS += ("faithfulness win - lose", "95 %", "contrast", "saturation")
 
 
-def rows(outcome: Outcome, model: str) -> str:
+def rows(outcome: StudyOutcome, model: str) -> str:
     """A study's table in Markdown."""
     before = outcome.before
     more = [f"last step against {outcome.reference}: win / tie / lose", "win - lose, 95 %"] if before else []
@@ -43,7 +43,7 @@ def rows(outcome: Outcome, model: str) -> str:
     return "\n".join(lines)
 
 
-def against(figures: Against | None) -> str:
+def against(figures: AgainstReference | None) -> str:
     """The cells of the comparison with the reference; empty for the reference itself."""
     if figures is None or figures.appeal is None or figures.appeal_net is None:
         return " | |"
@@ -51,7 +51,7 @@ def against(figures: Against | None) -> str:
     return f" {rates.win:.1f} / {rates.tie:.1f} / {rates.lose:.1f} | {net.net:+.1f}, {interval(net)} |"
 
 
-def curve(outcome: Outcome, model: str) -> str:
+def curve(outcome: StudyOutcome, model: str) -> str:
     """How a study without a reference went over its steps."""
     (arm,) = outcome.arms.values()
     lines = [f"| {model}: step | appeal win | 95 % | score gained | faithfulness win - lose | 95 % | saturation |"]
@@ -66,7 +66,7 @@ def curve(outcome: Outcome, model: str) -> str:
     return "\n".join(lines)
 
 
-def guarded(outcome: Outcome, model: str) -> str:
+def guarded(outcome: StudyOutcome, model: str) -> str:
     """What guards measured early, half-way and at the end of each arm, and where the held-out loss was lowest."""
     head = [f"{model}: arm", "step", "appeal win", "95 %", "faithfulness win - lose", "95 %"]
     head += ["diversity over seeds", "held-out loss", "lowest at", f"faithfulness against {outcome.reference}, 95 %"]
@@ -117,7 +117,7 @@ def main() -> None:
     given = parser.parse_args()
     tables = {"machine": machine()}
     for path in sorted(given.studies.glob("*/study.json")):
-        outcome = Outcome.read(path)
+        outcome = StudyOutcome.read(path)
         study, _, model = path.parent.name.rpartition("-")
         table = {"length": curve, "overfit": guarded}.get(study, rows)
         tables[path.parent.name] = table(outcome, model)

@@ -3,7 +3,7 @@
 import pytest
 
 from emu.compare.headline import headline
-from emu.compare.verdict import Agreement, Judged, Verdict
+from emu.compare.verdict import Agreement, CriterionVerdict, Verdict
 from emu.guards import Finding
 from emu.guards.finding import State
 from emu.statistics.bootstrap import Interval
@@ -19,7 +19,7 @@ def run(
 ) -> Verdict:
     """60 % won and 20 % lost."""
     rates = {"win": 60.0, "tie": 20.0, "lose": 20.0, "ci95": (54.0, 66.0), "net": 40.0, "net_ci95": net_ci95}
-    appeal = Judged(**rates, judge="eye", p=0.001, opinions=[], agreement=Agreement(agree, "", []))
+    appeal = CriterionVerdict(**rates, judge="eye", p=0.001, opinions=[], agreement=Agreement(agree, "", []))
     return Verdict(
         name=name, before="step 0", after="step 20", after_step=20, prompts=prompts, pairs=prompts, appeal=appeal,
         guards=[Finding("generality", "", guard)],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emu.compare import compare
-from emu.compare.verdict import Comparison
+from emu.compare.verdict import Verdicts
 from emu.errors import UserError
 
 MakeRun = Callable[..., Path]
@@ -20,7 +20,7 @@ def written(make_run: MakeRun, tmp_path: Path) -> Path:
 
 
 def test_what_is_written_is_what_is_read(written: Path) -> None:
-    found = Comparison.read(written)
+    found = Verdicts.read(written)
     assert (found.schema, [run.name for run in found.runs]) == (1, ["latent", "muse"])
     document = json.loads(written.read_text())
     assert found.headline == document["headline"]
@@ -45,7 +45,7 @@ def test_a_file_of_before_there_were_schemas_is_read(written: Path) -> None:
             guard.pop("kind")
             guard.pop("unchanged")
     written.write_text(json.dumps(document))
-    found = Comparison.read(written)
+    found = Verdicts.read(written)
     assert (found.runs[0].black, found.runs[0].people, found.runs[0].rates["appeal"].win) == (0, {}, 100)
 
 
@@ -60,5 +60,5 @@ def test_a_file_of_before_there_were_schemas_is_read(written: Path) -> None:
 def test_another_schema_is_one_line(written: Path, change: dict[str, object], said: str) -> None:
     written.write_text(json.dumps(json.loads(written.read_text()) | change))
     with pytest.raises(UserError) as refused:
-        Comparison.read(written)
+        Verdicts.read(written)
     assert str(refused.value) == f"{written}: {said}; compare again with this version of emu"

@@ -15,8 +15,8 @@ from emu.statistics import (
     simultaneous_level,
     smallest_rate,
 )
-from emu.statistics.effective import effective_number
 from emu.statistics.power import power
+from emu.statistics.rates import effective_number
 
 
 def signs_of(won: int, lost: int, tied: int = 0) -> list[int]:

@@ -10,7 +10,7 @@ import pytest
 from emu.errors import UserError
 from emu.files import write_json
 from emu.guards.looks import COLOURS
-from emu.study.outcome import Measured, Outcome
+from emu.study.outcome import GuardNumber, StudyOutcome
 from emu.study.plan import Study
 from emu.study.results import outcome_of
 from emu.study.scored import Draws, ScoredRun
@@ -33,7 +33,7 @@ def run(
     return ScoredRun(Path("run"), steps, chosen, ties, "step 9: the end")
 
 
-def outcome(reference: str | None = "b", /, **arms: list[ScoredRun]) -> Outcome:
+def outcome(reference: str | None = "b", /, **arms: list[ScoredRun]) -> StudyOutcome:
     study = Study("latent/tiny", arms={arm: {} for arm in arms}, question="How?", reference=reference)
     return outcome_of(study, {arm: dict(enumerate(some)) for arm, some in arms.items()})
 
@@ -97,17 +97,17 @@ def test_study_json_is_read_again_as_it_was_written(tmp_path: Path) -> None:
     measured = outcome(a=[guarded({4: 0.9, 8: 1.2})], b=[run({0: 0.2, 4: 0.8})])
     for found in (GOOD, measured, outcome(None, a=[run({0: 0.2, 4: 0.3}, ties={"appeal": 0.05})])):
         write_json(tmp_path / "study.json", found)
-        assert Outcome.read(tmp_path / "study.json") == found
+        assert StudyOutcome.read(tmp_path / "study.json") == found
 
 
 def test_a_study_json_of_another_schema_is_one_line(tmp_path: Path) -> None:
     write_json(tmp_path / "study.json", replace(GOOD, schema=2))  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"study\.json: schema is 2, not 1; make it again"):
-        Outcome.read(tmp_path / "study.json")
+        StudyOutcome.read(tmp_path / "study.json")
 
 
 def guarded(values: dict[int, float]) -> ScoredRun:
-    rows = {step: {"held-out loss": Measured(value, (value, 2.0))} for step, value in values.items()}
+    rows = {step: {"held-out loss": GuardNumber(value, (value, 2.0))} for step, value in values.items()}
     return replace(run({0: 0.2, 4: 0.3, 8: 0.6}), guards=rows)
 
 

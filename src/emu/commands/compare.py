@@ -13,7 +13,7 @@ from emu.errors import UserError
 if TYPE_CHECKING:
     from emu.compare.attributes import AttributeReader
     from emu.compare.judging import Bench
-    from emu.compare.reference import Reference
+    from emu.compare.reference import ReferenceSet
     from emu.judges import Embedder, Judge
 
 EMBEDDER = f"MODEL|{named.FORM}"
@@ -101,12 +101,12 @@ def _attributes(given: str | None) -> "AttributeReader | None":
     return named.make(given, AttributeReader, where="--attributes", like=like, typed=True)
 
 
-def _reference(given: argparse.Namespace, embedder: "Embedder | None") -> "Reference | None":
+def _reference(given: argparse.Namespace, embedder: "Embedder | None") -> "ReferenceSet | None":
     if given.reference is None:
         return None
     if embedder is None:
         raise UserError("--reference: give --embedder too, what sees the pictures")
     from emu.compare.judging import usable_device
-    from emu.compare.reference import Reference
+    from emu.compare.reference import ReferenceSet
 
-    return Reference(given.reference, embedder, device=usable_device(given.device))
+    return ReferenceSet(given.reference, embedder, device=usable_device(given.device))

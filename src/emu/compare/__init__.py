@@ -4,7 +4,7 @@ Reads folders only: no GPU, no weights, no architecture. Torch is imported only 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,14 +19,13 @@ from emu.compare.people import Heard, read_people
 from emu.compare.reading import read_pairings
 from emu.compare.report import Compared, report_page
 from emu.compare.table import verdict_table
-from emu.compare.verdict import Comparison, Verdict
+from emu.compare.verdict import Verdict, Verdicts
 from emu.guards import Evidence
-from emu.places import without_places
 from emu.runs import read_config
 
 if TYPE_CHECKING:
     from emu.compare.judging import Bench
-    from emu.compare.reference import Reference
+    from emu.compare.reference import ReferenceSet
     from emu.judges import Embedder, Judge
 
 __all__ = ["Against", "compare"]
@@ -45,7 +44,7 @@ class Against:
     """
 
     training: str | None = None
-    reference: "Reference | None" = None
+    reference: "ReferenceSet | None" = None
     attributes: AttributeReader | None = None
     embedder: "Embedder | None" = None
 
@@ -62,16 +61,12 @@ def compare(
 ) -> str:
     """Write the page `out` and `verdict.json` beside it; return the table for the terminal.
 
-    Runs whose pictures no judge has scored are paired and shown all the same, and said to be not judged.
-
     Args:
         runs: run folders, each compared at step 0 against its best step; or two plain folders of pictures, before and
             after, into which nothing is written.
-        out: the HTML page, one file that needs no network.
         appeal, faithfulness: judges, the headline's first; those that have not scored the pictures yet do so, and the
-            scores are kept in the run folders.
+            scores are kept in the run folders. Pictures that none has scored are paired and said to be not judged.
         bench: where judges sit, a device and a cache of scores; without it the CPU and none.
-        against: what the pictures are held against.
         paths: keep absolute paths of configs and judges in both files; without it their last part alone stays.
 
     Raises:
@@ -82,11 +77,9 @@ def compare(
     sets = CuratedSets(against.training, against.embedder)
     compared = [_compared(one, sets, against) for one in read_pairings(runs, judges, bench)]
     if not paths:
-        compared = [
-            replace(one, verdict=without_places(one.verdict), config=without_places(one.config)) for one in compared
-        ]
+        compared = [one.without_places() for one in compared]
     verdicts = [one.verdict for one in compared]
-    comparison = Comparison(headline(verdicts), verdicts)
+    comparison = Verdicts(headline(verdicts), verdicts)
     files.write(out, report_page(compared, comparison), alone=True)
     files.write_json(out.with_name("verdict.json"), comparison, indent=2, alone=True)
     return verdict_table(verdicts)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from emu.compare.columns import BY
 from emu.compare.pairing import Pair, Pairing
-from emu.compare.verdict import Agreement, Group, Judged, JudgedRates, JudgePair, Opinion
+from emu.compare.verdict import Agreement, CriterionVerdict, Group, JudgedRates, JudgePair, Opinion
 from emu.errors import UserError
 from emu.shapes import Card
 from emu.statistics import Rates, outcomes, rates, sign_test
@@ -30,11 +30,11 @@ NOT_JUDGED = (
 )
 
 
-def judged(pairing: Pairing, criterion: str) -> Judged:
+def judged(pairing: Pairing, criterion: str) -> CriterionVerdict:
     """The word of all judges of a criterion that every picture was judged by."""
     tie = judge_of(pairing, criterion)["tie"]
     opinions = [_opinion(pairing, column) for column in pairing.columns(criterion)]
-    return Judged(
+    return CriterionVerdict(
         **{one.name: getattr(opinions[0], one.name) for one in fields(Rates)},
         judge=opinions[0].judge,
         p=sign_test(outcomes(*pairing.opinions(pairing.columns(criterion)[0]), tie=tie), pairing.prompts).p,

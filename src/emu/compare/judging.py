@@ -13,7 +13,7 @@ from emu.compare.columns import column_of
 from emu.compare.pictures import open_picture
 from emu.compare.reading import steps_compared
 from emu.compare.score_cache import ScoreCache, score_key
-from emu.compare.sides import Shown, Side, drawn
+from emu.compare.sides import PictureFolder, Shown, drawn
 from emu.errors import UserError
 from emu.judges import Judge, judge_card, judge_pixels
 from emu.records import build
@@ -51,8 +51,12 @@ def judge_run(run: Path, *, judges: Mapping[str, Sequence[Judge]], bench: Bench 
 
 
 def judge_sides(
-    quality: Quality, sides: tuple[Side, Side], *, judges: Mapping[str, Sequence[Judge]], bench: Bench | None = None
-) -> tuple[Side, Side]:
+    quality: Quality,
+    sides: tuple[PictureFolder, PictureFolder],
+    *,
+    judges: Mapping[str, Sequence[Judge]],
+    bench: Bench | None = None,
+) -> tuple[PictureFolder, PictureFolder]:
     """The sides with the scores of each judge, in memory alone; `quality` then says who judged.
 
     The first judge of a criterion is the headline from now on. Raises UserError for a score that is no number, naming
@@ -63,7 +67,7 @@ def judge_sides(
     return before, after
 
 
-def seat(quality: Quality, sides: Sequence[Side], judges: Mapping[str, Sequence[Judge]]) -> Seats:
+def seat(quality: Quality, sides: Sequence[PictureFolder], judges: Mapping[str, Sequence[Judge]]) -> Seats:
     """Who has still to judge, by column; who judges, and who is the headline, is written into `quality`."""
     begun, complete = _columns(sides)
     seats: Seats = {}
@@ -93,13 +97,13 @@ def usable_device(name: str | None) -> str:
     return chosen
 
 
-def _columns(sides: Sequence[Side]) -> tuple[set[str], set[str]]:
+def _columns(sides: Sequence[PictureFolder]) -> tuple[set[str], set[str]]:
     """The columns that hold a score of any picture of the sides, and those that hold one of every picture."""
     held = [set(side.scores_of(key)) for side in sides for key in side.shown]
     return set().union(*held), held[0].intersection(*held[1:]) if held else set()
 
 
-def _scores(side: Side, seats: Seats, bench: Bench) -> dict[str, dict[str, float]]:
+def _scores(side: PictureFolder, seats: Seats, bench: Bench) -> dict[str, dict[str, float]]:
     """All scores of a folder, those of these judges anew or out of the cache."""
     scores, shown = dict(side.scores), list(side.shown.values())
     for start in range(0, len(shown), BATCH):

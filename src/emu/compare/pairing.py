@@ -7,7 +7,7 @@ from typing import Any
 
 from emu import runs
 from emu.compare.columns import columns
-from emu.compare.sides import Key, Side, require_scores
+from emu.compare.sides import Key, PictureFolder, require_scores
 from emu.compare.verdict import CRITERIA
 from emu.drawn import is_black
 from emu.errors import UserError
@@ -99,7 +99,13 @@ class Pairing:
 
 
 def pair_up(
-    name: str, before: Side, after: Side, *, names: tuple[str, str], quality: Quality, by: str = "prompt and seed"
+    name: str,
+    before: PictureFolder,
+    after: PictureFolder,
+    *,
+    names: tuple[str, str],
+    quality: Quality,
+    by: str = "prompt and seed",
 ) -> Pairing:
     """What both sides have a picture of, known `by` their keys; `quality` says who gave the columns of their scores.
 
@@ -127,7 +133,7 @@ def pair_up(
     )
 
 
-def _pairs(before: Side, after: Side, keys: Sequence[Key], quality: Quality) -> list[Pair]:
+def _pairs(before: PictureFolder, after: PictureFolder, keys: Sequence[Key], quality: Quality) -> list[Pair]:
     found = [
         {name: (was[name], now[name]) for name in was if name in now}
         for was, now in ((before.scores_of(key), after.scores_of(key)) for key in keys)
@@ -154,12 +160,12 @@ def _columns(quality: Quality, criterion: str, opinions: Sequence[Scores]) -> li
     return [name for name in columns(quality, criterion) if all(name in one for one in opinions)]
 
 
-def _alone(side: Side, both: Collection[Key]) -> list[str]:
+def _alone(side: PictureFolder, both: Collection[Key]) -> list[str]:
     files = [one.file for key, one in side.shown.items() if key not in both]
     return [f"{side.folder.name}/{file}" for file in (*files, *side.doubtful)]
 
 
-def _require_one_judge(before: Side, after: Side) -> None:
+def _require_one_judge(before: PictureFolder, after: PictureFolder) -> None:
     for criterion in runs.other_judges(before.judges, after.judges):
         raise UserError(
             f"{before.folder.parent}: {criterion} of {before.folder.name} and {after.folder.name} was scored by two "

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from emu import files, runs
 from emu.compare.pairing import Pair, Pairing
-from emu.compare.verdict import CRITERIA, AllRaters, JudgeOfPeople, People, Shares
+from emu.compare.verdict import CRITERIA, AllRaters, JudgeOfPeople, People
 from emu.errors import UserError
 from emu.records import build
 from emu.shapes import Cast, Voted, Votes
-from emu.statistics import outcomes, rates, sign_test
+from emu.statistics import Shares, outcomes, rates, sign_test
 from emu.statistics.agreement import cohen_kappa
 
 Counted = Sequence[tuple[Pair, Cast]]

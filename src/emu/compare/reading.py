@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from emu import runs
 from emu.compare.pairing import Pairing, pair_up
-from emu.compare.sides import Key, Shown, Side, drawn, named
+from emu.compare.sides import Key, PictureFolder, Shown, drawn, named
 from emu.errors import UserError, printable
 from emu.shapes import Quality
 
@@ -118,7 +118,7 @@ def _is_run(path: Path) -> bool:
     return bool(runs.complete_steps(path)) or (path / runs.QUALITY).is_file() or (path / runs.CONFIG).is_file()
 
 
-def _of_one_prompt(before: Side, after: Side) -> tuple[Side, Side]:
+def _of_one_prompt(before: PictureFolder, after: PictureFolder) -> tuple[PictureFolder, PictureFolder]:
     """Both sides with one prompt a pair; where they name two, nobody knows which of them was asked for."""
     prompts: dict[Key, set[str]] = {}
     for key, shown in (*before.shown.items(), *after.shown.items()):
@@ -126,7 +126,7 @@ def _of_one_prompt(before: Side, after: Side) -> tuple[Side, Side]:
     return _asked(before, prompts), _asked(after, prompts)
 
 
-def _asked(side: Side, prompts: Mapping[Key, set[str]]) -> Side:
+def _asked(side: PictureFolder, prompts: Mapping[Key, set[str]]) -> PictureFolder:
     found: dict[Key, Shown] = {}
     doubtful = [*side.doubtful]
     for key, shown in sorted(side.shown.items(), key=lambda item: str(item[0])):
@@ -137,7 +137,7 @@ def _asked(side: Side, prompts: Mapping[Key, set[str]]) -> Side:
     return replace(side, shown=found, doubtful=doubtful)
 
 
-def _judged_by(side: Side, columns: set[str]) -> Side:
+def _judged_by(side: PictureFolder, columns: set[str]) -> PictureFolder:
     """A side with those scores alone that one judge gave to both."""
     kept = {
         file: {name: score for name, score in given.items() if name in columns} for file, given in side.scores.items()

@@ -28,7 +28,7 @@ FEW = (
 )
 
 
-class Reference:
+class ReferenceSet:
     """A folder of pictures, seen by an embedder.
 
     Args:

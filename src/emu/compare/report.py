@@ -5,7 +5,7 @@ captions, names and descriptions from a run folder stay text, whatever is in the
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from emu.compare.people import Heard, majority
 from emu.compare.pictures import longest_side
 from emu.compare.recipe import recipe, seeds, whole
 from emu.compare.table import people_lines
-from emu.compare.verdict import CRITERIA, Comparison, Verdict
+from emu.compare.verdict import CRITERIA, Verdict, Verdicts
 from emu.guards import Evidence
 from emu.offline import render
+from emu.places import without_places
 
 PAGE = Path(__file__).parent / "page"
 PAIRS_SHOWN = 300  # prompts on the page at most
@@ -36,9 +37,13 @@ class Compared:
     verdict: Verdict
     config: dict[str, Any]
 
+    def without_places(self) -> "Compared":
+        """The same, with the last part alone of every absolute path in verdict and config."""
+        return replace(self, verdict=without_places(self.verdict), config=without_places(self.config))
+
 
 @dataclass(frozen=True)
-class Section:
+class RunSection:
     """What the page says of one run apart from the others."""
 
     pairing: Pairing
@@ -51,7 +56,7 @@ class Section:
     seeds: str
 
 
-def report_page(compared: Sequence[Compared], comparison: Comparison) -> str:
+def report_page(compared: Sequence[Compared], comparison: Verdicts) -> str:
     """The HTML of the page: what `verdict.json` says, then at most PAIRS_SHOWN prompts, evenly spread."""
     pairs = [pair for one in compared for pair in one.pairing.pairs]
     keys = list(dict.fromkeys(pair.key for pair in pairs))
@@ -78,8 +83,8 @@ def report_page(compared: Sequence[Compared], comparison: Comparison) -> str:
     return render(PAGE / "report.html", values, script=PAGE / "report.js")
 
 
-def _section(one: Compared, cells: Cells) -> Section:
-    return Section(
+def _section(one: Compared, cells: Cells) -> RunSection:
+    return RunSection(
         pairing=one.pairing,
         verdict=one.verdict,
         charts=charts(one.pairing.quality, one.pairing.after_step or 0),

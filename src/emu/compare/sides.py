@@ -43,7 +43,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Side:
+class PictureFolder:
     """What pairs are made of.
 
     Args:
@@ -69,13 +69,13 @@ class Side:
         return self.folder / self.shown[key].file
 
 
-def drawn(folder: Path) -> Side:
+def drawn(folder: Path) -> PictureFolder:
     """A folder with its `samples.jsonl`, known by prompt and seed."""
     shown = map(Shown.of, runs.read_samples(folder))
     return _side(folder, [((one.prompt, one.seed), one) for one in shown])
 
 
-def named(folder: Path) -> Side:
+def named(folder: Path) -> PictureFolder:
     """A folder of pictures, known by file name: `a/0.png` of one is `a/0.jpg` of another."""
     from emu.data.sources.kinds import PICTURES, hidden, suffix
 
@@ -104,11 +104,11 @@ def _captions(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _side(folder: Path, keyed: Iterable[tuple[Key, Shown]]) -> Side:
+def _side(folder: Path, keyed: Iterable[tuple[Key, Shown]]) -> PictureFolder:
     found: dict[Key, list[Shown]] = {}
     for key, one in keyed:
         found.setdefault(key, []).append(one)
-    return Side(
+    return PictureFolder(
         folder,
         shown={key: same[0] for key, same in found.items() if len(same) == 1},
         scores=runs.read_scores(folder),

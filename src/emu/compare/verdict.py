@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from emu.guards import Finding
 from emu.records import left_out, read_json
 from emu.shapes import Card
-from emu.statistics import MeanDifference, Rates
+from emu.statistics import MeanDifference, Rates, Shares
 from emu.statistics.bootstrap import Interval
 
 Criterion = Literal["appeal", "faithfulness"]
@@ -55,7 +55,7 @@ class JudgedRates(Rates):
 
 
 @dataclass(frozen=True)
-class Judged(JudgedRates):
+class CriterionVerdict(JudgedRates):
     """The same of all prompts, with what every judge says, the headline's first."""
 
     opinions: list[Opinion]
@@ -76,16 +76,6 @@ class Group:
     def rates(self) -> dict[str, JudgedRates]:
         """By criterion, where it was judged."""
         return _judged(self.appeal, self.faithfulness)
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Win, tie and lose, and the interval of win."""
-
-    win: float
-    tie: float
-    lose: float
-    ci95: Interval
 
 
 @dataclass(frozen=True)
@@ -222,8 +212,8 @@ class Verdict:
     after_step: int | None = None
     prompts: int
     pairs: int
-    appeal: Judged | None = left_out()
-    faithfulness: Judged | None = left_out()
+    appeal: CriterionVerdict | None = left_out()
+    faithfulness: CriterionVerdict | None = left_out()
     people: dict[str, People] = field(default_factory=dict)
     unheard: dict[str, int] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
@@ -240,13 +230,13 @@ class Verdict:
     judges: dict[str, Card] = field(default_factory=dict)
 
     @property
-    def rates(self) -> dict[str, Judged]:
+    def rates(self) -> dict[str, CriterionVerdict]:
         """By criterion, where it was judged."""
         return _judged(self.appeal, self.faithfulness)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Verdicts:
     """`verdict.json`: one sentence that is true of all runs, and the verdict on each."""
 
     headline: str
@@ -254,9 +244,9 @@ class Comparison:
     schema: Literal[1] = 1
 
     @classmethod
-    def read(cls, path: Path) -> "Comparison":
+    def read(cls, path: Path) -> "Verdicts":
         """A `verdict.json`, of an earlier version too. UserError: it is none, or of a later schema."""
-        found: Comparison = read_json(path, cls, remedy="compare again with this version of emu")
+        found: Verdicts = read_json(path, cls, remedy="compare again with this version of emu")
         return found
 
 

@@ -1,12 +1,12 @@
 """Statistics of paired comparisons: how often one side wins, by how much, and how sure that is."""
 
 from emu.statistics.bootstrap import by_prompt, mean_interval, ratio_interval
-from emu.statistics.correction import corrected, simultaneous_level
 from emu.statistics.power import prompts_needed, smallest_rate
 from emu.statistics.rates import (
     MeanDifference,
     NetRate,
     Rates,
+    Shares,
     WinRate,
     mean_difference,
     net_rate,
@@ -14,12 +14,13 @@ from emu.statistics.rates import (
     rates,
     win_rate,
 )
-from emu.statistics.sign import SignTest, sign_test
+from emu.statistics.significance import SignTest, corrected, sign_test, simultaneous_level
 
 __all__ = [
     "MeanDifference",
     "NetRate",
     "Rates",
+    "Shares",
     "SignTest",
     "WinRate",
     "by_prompt",

@@ -32,7 +32,7 @@ def prompts_needed(rate: float, *, power_wanted: float = 0.8, alpha: float = 0.0
     while not _stays(rate, high, power_wanted, alpha):
         high *= 2
         if high > LARGEST:
-            raise ValueError(f"a win rate of {rate:g} is too near to 0.5 to be told from it by {LARGEST:,} prompts")
+            raise ValueError(f"a win rate of {rate:g} is too near to 0.5 to be distinguished by {LARGEST:,} prompts")
     low = high // 2
     numbers = range(low, high + 1)
     enough = [power(rate, n, alpha=alpha) >= power_wanted for n in numbers]

@@ -10,27 +10,32 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from emu.statistics.bootstrap import Interval, mean_interval
-from emu.statistics.effective import effective_number
+from emu.statistics.bootstrap import Interval, by_prompt, mean_interval
 
 Prompts = Sequence[Hashable] | None
 
 
 @dataclass(frozen=True)
-class WinRate:
-    """How often `after` beats `before`, in percent of the `n` pairs; win + tie + lose = 100.
+class Shares:
+    """How often `after` beats `before`, in percent of pairs; win + tie + lose = 100.
 
     `ci95` is the 95 % interval of `win`: a tie counts as not won, so it says how sure we are of the wins alone.
     """
 
-    n: int
     win: float
     tie: float
     lose: float
     ci95: Interval
+
+
+@dataclass(frozen=True)
+class WinRate(Shares):
+    """Of `n` pairs."""
+
+    n: int
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,9 @@ class NetRate:
 
 
 @dataclass(frozen=True)
-class Rates:
-    """`WinRate` and `NetRate` of the same pairs: `win`, `tie` and `lose` in percent, `net` = win - lose in points."""
+class Rates(Shares):
+    """With `NetRate` of the same pairs."""
 
-    win: float
-    tie: float
-    lose: float
-    ci95: Interval
     net: float
     net_ci95: Interval
 
@@ -124,6 +125,25 @@ def mean_difference(before: Sequence[float], after: Sequence[float], *, prompts:
             interval = stats.ttest_1samp(moved, 0).confidence_interval(0.95)
             low, high = float(interval.low), float(interval.high)
     return MeanDifference(float(first.mean()), float(second.mean()), mean, (low, high))
+
+
+def effective_number(values: ArrayLike, prompts: Sequence[Hashable]) -> float:
+    """The n at which independent `values`, float (n,), would have a mean as uncertain as theirs, at most n.
+
+    The number of values where each has a prompt of its own, the number of prompts where those of a prompt agree: the
+    number of draws over the design effect (Kish 1965, "Survey Sampling", section 8.2). Intervals of a share that are
+    made for independent draws hold for it (Dean and Pagano 2015, J. Survey Stat. Methodol. 3(4)); near 0 and 100 % they
+    cover better than a bootstrap does (docs/results/statistics.md).
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    sums, counts = by_prompt(numbers, prompts)
+    if len(sums) == len(numbers) or len(sums) < 2:
+        return float(len(sums))
+    mean = numbers.mean()
+    variance = len(sums) * (sums - counts * mean).var(ddof=1) / len(numbers) ** 2  # of the mean, prompts as the units
+    if variance == 0:
+        return float(len(sums))
+    return float(min(len(numbers), max(1.0, numbers.var() / variance)))
 
 
 def _independent(values: NDArray[np.generic], prompts: Prompts) -> float:

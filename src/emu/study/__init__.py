@@ -1,4 +1,4 @@
-"""Studies: one question put to `emu fit` many times over, its arms run as processes and told apart with intervals.
+"""Studies: one question put to `emu fit` many times over, its arms run as processes and compared with intervals.
 
     emu study needles --out runs/studies/needles
 

@@ -15,7 +15,7 @@ from emu.study.plan import Overrides
 
 
 @dataclass(frozen=True)
-class Measured:
+class GuardNumber:
     """A guard's number in one run."""
 
     value: float
@@ -38,11 +38,11 @@ class CurvePoint(Figures):
     """All runs of an arm at one step; `guards` has the number of every run where all have measured it."""
 
     step: int
-    guards: dict[str, list[Measured]]
+    guards: dict[str, list[GuardNumber]]
 
 
 @dataclass(frozen=True)
-class Against:
+class AgainstReference:
     """Of runs, each at a step, against those of the reference, over the prompts and seeds that both drew."""
 
     appeal: WinRate | None = left_out()
@@ -65,20 +65,20 @@ class Arm(Figures):
     best_steps: list[int]
     stop_reasons: list[str]
     curve: list[CurvePoint]
-    against: Against | None = left_out()
-    against_last: Against | None = left_out()
+    against: AgainstReference | None = left_out()
+    against_last: AgainstReference | None = left_out()
 
 
 @dataclass(frozen=True)
 class Untuned:
     """The arm without tuning: step 0 of the reference against its own best, and against its last."""
 
-    against: Against
-    against_last: Against
+    against: AgainstReference
+    against_last: AgainstReference
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class StudyOutcome:
     """`study.json`: what was asked, as `emu.study.plan.Study` has it, and what came of it, arm by arm."""
 
     question: str
@@ -91,7 +91,7 @@ class Outcome:
     schema: Literal[1] = 1
 
     @classmethod
-    def read(cls, path: Path) -> "Outcome":
+    def read(cls, path: Path) -> "StudyOutcome":
         """A `study.json`, of an earlier version too. UserError: it is none, or of a later schema."""
-        found: Outcome = read_json(path, cls, remedy="make it again with this version's `emu study`")
+        found: StudyOutcome = read_json(path, cls, remedy="make it again with this version's `emu study`")
         return found

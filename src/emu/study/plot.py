@@ -14,15 +14,15 @@ from emu.guards.diversity import NAMES as DIVERSITY
 from emu.guards.held_out import NAME as HELD_OUT
 from emu.statistics import WinRate
 from emu.statistics.bootstrap import Interval
-from emu.study.outcome import CurvePoint, Outcome
+from emu.study.outcome import CurvePoint, StudyOutcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Panel = Callable[["Axes", Outcome], None]
+Panel = Callable[["Axes", StudyOutcome], None]
 Read = Callable[[CurvePoint], "tuple[float, Interval] | None"]  # a number of a step, with its interval
 INK, GRID = "#333333", "#dddddd"
-COLOURS = ("#3b6fb6", "#d1662b", "#3a8f5c", "#8a5aa8", "#b03a48", "#7a6a53")  # told apart on paper too
+COLOURS = ("#3b6fb6", "#d1662b", "#3a8f5c", "#8a5aa8", "#b03a48", "#7a6a53")  # distinct on paper too
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.edgecolor": INK,
@@ -36,7 +36,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def plot(outcome: Outcome) -> bytes:
+def plot(outcome: StudyOutcome) -> bytes:
     """An SVG of what `study.json` holds; UserError where matplotlib is absent."""
     try:
         from matplotlib import rc_context
@@ -63,7 +63,7 @@ def plot(outcome: Outcome) -> bytes:
     return buffer.getvalue()
 
 
-def _panels(outcome: Outcome) -> list[Panel]:
+def _panels(outcome: StudyOutcome) -> list[Panel]:
     """What there is to show; of the guards on diversity and held-out loss those that all arms have measured."""
     curves = [
         _curves(
@@ -91,24 +91,24 @@ def _panels(outcome: Outcome) -> list[Panel]:
     return [*[_best] * (len(outcome.arms) > 1), *[_against] * (outcome.before is not None), *curves, *guards]
 
 
-def colours(outcome: Outcome) -> dict[str, str]:
+def colours(outcome: StudyOutcome) -> dict[str, str]:
     """Arm -> its colour in every panel."""
     return {arm: COLOURS[i % len(COLOURS)] for i, arm in enumerate(outcome.arms)}
 
 
-def _best(axes: "Axes", outcome: Outcome) -> None:
+def _best(axes: "Axes", outcome: StudyOutcome) -> None:
     axes.set_title("best against its own before", fontsize=9)
     _intervals(axes, outcome, {name: arm.appeal for name, arm in outcome.arms.items()})
 
 
-def _against(axes: "Axes", outcome: Outcome) -> None:
+def _against(axes: "Axes", outcome: StudyOutcome) -> None:
     axes.set_title(f"last step against the last of {outcome.reference}", fontsize=9)
     compared = {"before": outcome.before, **outcome.arms}
     last = {name: arm.against_last for name, arm in compared.items() if arm}
     _intervals(axes, outcome, {name: against.appeal for name, against in last.items() if against})
 
 
-def _intervals(axes: "Axes", outcome: Outcome, rows: Mapping[str, WinRate | None]) -> None:
+def _intervals(axes: "Axes", outcome: StudyOutcome, rows: Mapping[str, WinRate | None]) -> None:
     """A row an arm: its appeal win rate, with the interval as a line."""
     shown = {arm: rates for arm, rates in rows.items() if rates}
     for i, (arm, rates) in enumerate(shown.items()):
@@ -121,7 +121,7 @@ def _intervals(axes: "Axes", outcome: Outcome, rows: Mapping[str, WinRate | None
     axes.set_xlabel("appeal win, % (95 %)")
 
 
-def _guard(axes: "Axes", outcome: Outcome, *, name: str, threshold: float) -> None:
+def _guard(axes: "Axes", outcome: StudyOutcome, *, name: str, threshold: float) -> None:
     """The mean of an arm's runs as a line from step 0, where all is 1, and each run as a dot."""
     for arm, figures in outcome.arms.items():
         points = [(at.step, [run.value for run in at.guards[name]]) for at in figures.curve]
@@ -139,7 +139,7 @@ def _curves(title: str, read: Read, *, limits: Interval | None = None) -> Panel:
     return partial(_curve, title=title, read=read, limits=limits)
 
 
-def _curve(axes: "Axes", outcome: Outcome, *, title: str, read: Read, limits: Interval | None) -> None:
+def _curve(axes: "Axes", outcome: StudyOutcome, *, title: str, read: Read, limits: Interval | None) -> None:
     """A line an arm from step 0, where all is 0, over the steps that all its runs reached; arms lie side by side."""
     ticks = {0}
     for i, (arm, figures) in enumerate(outcome.arms.items()):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from emu.errors import UserError
 from emu.guards.looks import COLOURS
 from emu.statistics import NetRate, WinRate
-from emu.study.outcome import Against, Arm, CurvePoint, Figures, Measured, Outcome, Untuned
+from emu.study.outcome import AgainstReference, Arm, CurvePoint, Figures, GuardNumber, StudyOutcome, Untuned
 from emu.study.plan import Study
 from emu.study.scored import Pairs, ScoredRun, moved, net, rate
 
@@ -14,7 +14,7 @@ Arms = Mapping[str, Mapping[int, ScoredRun]]  # arm -> seed -> run
 At = tuple[ScoredRun, int]  # a run at one of its steps
 
 
-def outcome_of(study: Study, arms: Arms) -> Outcome:
+def outcome_of(study: Study, arms: Arms) -> StudyOutcome:
     """What the runs that have ended came to."""
     found = {arm: _arm(by_seed) for arm, by_seed in arms.items()}
     before = None
@@ -26,7 +26,7 @@ def outcome_of(study: Study, arms: Arms) -> Outcome:
                 found[arm] = replace(found[arm], against=best, against_last=last)
         start, ends = ({seed: (run, at(run.steps)) for seed, run in reference.items()} for at in (min, max))
         before = Untuned(_against(start, _best(reference)), _against(start, ends))
-    return Outcome(
+    return StudyOutcome(
         question=study.question,
         base=study.base,
         set=study.set,
@@ -57,7 +57,7 @@ def _curve_point(step: int, runs: Sequence[ScoredRun]) -> CurvePoint:
     """All runs at a step, and of every guard that all of them measured there the number and interval of each run."""
     measured = [run.guards.get(step, {}) for run in runs]
     names = [name for name in measured[0] if all(name in found for found in measured)]
-    guards: dict[str, list[Measured]] = {name: [found[name] for found in measured] for name in names}
+    guards: dict[str, list[GuardNumber]] = {name: [found[name] for found in measured] for name in names}
     return CurvePoint(**vars(_figures([(run, step) for run in runs])), step=step, guards=guards)
 
 
@@ -78,14 +78,16 @@ def _figures(chosen: Sequence[At]) -> Figures:
     )
 
 
-def _against_reference(mine: Mapping[int, ScoredRun], reference: Mapping[int, ScoredRun]) -> tuple[Against, Against]:
+def _against_reference(
+    mine: Mapping[int, ScoredRun], reference: Mapping[int, ScoredRun]
+) -> tuple[AgainstReference, AgainstReference]:
     """Best against best, and at the last step that both reached."""
     last = {seed: max(run.steps.keys() & reference[seed].steps) for seed, run in mine.items() if seed in reference}
     ends = [{seed: (runs[seed], step) for seed, step in last.items()} for runs in (mine, reference)]
     return _against(_best(mine), _best(reference)), _against(ends[0], ends[1])
 
 
-def _against(mine: Mapping[int, At], reference: Mapping[int, At]) -> Against:
+def _against(mine: Mapping[int, At], reference: Mapping[int, At]) -> AgainstReference:
     """Of runs, each at a step, against those of the reference, seed by seed."""
     both = [(reference[seed], mine[seed]) for seed in mine if seed in reference]
     ties = _ties([run for pair in both for run, _ in pair])
@@ -95,7 +97,7 @@ def _against(mine: Mapping[int, At], reference: Mapping[int, At]) -> Against:
         won = rate(pairs, tie=tie)
         found[name] = won, net(pairs, tie=tie) if won else None
     none = (None, None)
-    return Against(*found.get("appeal", none), *found.get("faithfulness", none))
+    return AgainstReference(*found.get("appeal", none), *found.get("faithfulness", none))
 
 
 def _ties(runs: Sequence[ScoredRun]) -> Mapping[str, float]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from emu import files
 from emu.errors import UserError
-from emu.study.outcome import Outcome
+from emu.study.outcome import StudyOutcome
 from emu.study.plan import WORLD as PLACE
 from emu.study.plan import Study
 from emu.study.plot import plot
@@ -60,7 +60,7 @@ def _args(study: Study, flags: list[str], out: Path) -> list[str]:
     return [flag.replace(PLACE, str(out / WORLD)) for flag in flags] + cache
 
 
-def _outcome(study: Study, out: Path) -> Outcome:
+def _outcome(study: Study, out: Path) -> StudyOutcome:
     arms = {}
     for arm in study.arms:
         done = {seed: read_scored(out / f"{arm}-{seed}") for seed in study.seeds if _fit(study, arm, seed, out).done}
@@ -69,7 +69,7 @@ def _outcome(study: Study, out: Path) -> Outcome:
     return outcome_of(study, arms)
 
 
-def _plotted(outcome: Outcome, path: Path) -> str:
+def _plotted(outcome: StudyOutcome, path: Path) -> str:
     try:
         files.write(path, plot(outcome), alone=True)
     except UserError as error:

@@ -18,7 +18,7 @@ from emu.errors import UserError
 from emu.guards.looks import COLOURS, colours
 from emu.shapes import Check
 from emu.statistics import MeanDifference, NetRate, WinRate, mean_difference, net_rate, win_rate
-from emu.study.outcome import Measured
+from emu.study.outcome import GuardNumber
 
 Scores = dict[tuple[str, int], float]
 """(prompt, seed) -> score."""
@@ -43,7 +43,7 @@ class ScoredRun:
     best: int
     ties: Mapping[str, float]
     stop_reason: str
-    guards: Mapping[int, Mapping[str, Measured]] = field(default_factory=dict)
+    guards: Mapping[int, Mapping[str, GuardNumber]] = field(default_factory=dict)
 
 
 def read_scored(folder: Path) -> ScoredRun:
@@ -65,9 +65,9 @@ def read_scored(folder: Path) -> ScoredRun:
     )
 
 
-def _measured(check: Check) -> dict[str, Measured]:
+def _measured(check: Check) -> dict[str, GuardNumber]:
     rows = check.get("guards", [])
-    return {row["guard"]: Measured(row["value"], row["ci95"]) for row in rows if row["value"] is not None}
+    return {row["guard"]: GuardNumber(row["value"], row["ci95"]) for row in rows if row["value"] is not None}
 
 
 def _draws(folder: Path) -> Draws:

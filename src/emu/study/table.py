@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from emu.aligned import aligned
 from emu.statistics import WinRate
 from emu.statistics.bootstrap import Interval
-from emu.study.outcome import Against, Arm, Outcome
+from emu.study.outcome import AgainstReference, Arm, StudyOutcome
 
 HEAD = ["", "seeds", "best step", "appeal win", "95 %", "mean score", "faithful +/-", "95 %", "contrast", "saturation"]
 AGAINST = ["win", "tie", "lose", "95 %"]
 
 
-def study_table(outcome: Outcome) -> str:
+def study_table(outcome: StudyOutcome) -> str:
     """A row an arm: its best pictures against its own step 0; then, where there is a reference, against that arm."""
     rows = [HEAD, *(_row(name, arm) for name, arm in outcome.arms.items())]
     parts = [f"{outcome.question} ({outcome.base})", "\n".join(aligned(rows))]
@@ -21,7 +21,7 @@ def study_table(outcome: Outcome) -> str:
     return "\n\n".join(parts)
 
 
-def _against(outcome: Outcome) -> Iterator[list[str]]:
+def _against(outcome: StudyOutcome) -> Iterator[list[str]]:
     """A row an arm: best against best, then at the last step of both."""
     compared = {"(before tuning)": outcome.before} | outcome.arms
     for name, arm in compared.items():
@@ -39,7 +39,7 @@ def _row(name: str, arm: Arm) -> list[str]:
     return cells + [f"{arm.drift[name].difference:+.3f}" for name in ("contrast", "saturation")]
 
 
-def _rates(against: Against) -> list[str]:
+def _rates(against: AgainstReference) -> list[str]:
     rates: WinRate | None = against.appeal
     if rates is None:
         return ["-"] * len(AGAINST)
