@@ -1,6 +1,8 @@
 """`emu demo`: the whole path on three tiny models, minutes on two cores."""
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 
 from emu.commands.parser import Parser
@@ -18,4 +20,5 @@ def demo(given: argparse.Namespace) -> None:
     """The whole path."""
     from emu.demo import tour
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its runs save and leave first
     tour.main(given.out, quick=given.quick)
