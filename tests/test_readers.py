@@ -23,7 +23,7 @@ from emu.compare.people import match_key, read_people
 from emu.compare.recipe import recipe
 from emu.curate import ledger
 from emu.curate.decide import column
-from emu.curate.folder import read_curated, read_review
+from emu.curate.folder import read_curated
 from emu.curate.funnel import Funnel
 from emu.curated import MANIFEST
 from emu.data.prompts import load_prompts
@@ -34,6 +34,7 @@ from emu.judges.head import Head, read_head, write_head
 from emu.models.loading import from_config, read_checkpoint, read_config
 from emu.quality.stopping import StopRule
 from emu.resume import changed, finished
+from emu.reviewed import read_review
 from emu.study.plan import Study
 from emu.study.processes import Job
 from emu.study.scored import read_scored

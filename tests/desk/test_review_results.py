@@ -11,7 +11,6 @@ pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 from sqlalchemy import insert
 
 from emu.card import people
-from emu.curate.folder import read_review
 from emu.data.sources import Entry, read_source
 from emu.desk.review import needles
 from emu.desk.review.needles import write_needles
@@ -21,6 +20,7 @@ from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts
 from emu.errors import UserError
 from emu.records import to_json
+from emu.reviewed import read_review
 from emu.taste.decisions import decisions
 from reviewers import CAPTION, KEEP, REJECT, Desk, make_review, plan, write_folder
 

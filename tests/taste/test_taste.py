@@ -16,6 +16,8 @@ from emu.curate.pool import Pool
 from emu.errors import UserError
 from emu.judges.head import read_head
 from emu.judges.world import WorldFeatures
+from emu.records import build
+from emu.reviewed import ReviewOutcome
 from emu.taste import Ranked, summary, taste
 from emu.taste.decisions import decisions, groups
 from emu.world import World
@@ -112,11 +114,11 @@ def test_decisions_are_those_of_all_passes_or_of_one(drawn: Path) -> None:
         {"file": "b", "votes": {"first": {"keep": 1, "reject": 1}}, "kept": True},
         {"file": "c", "votes": {}, "kept": True},
     ]
-    told = {"passes": [{"name": "first"}, {"name": "second"}], "pictures": pictures}
-    assert decisions(told) == {"a": False, "b": True}
-    assert decisions(told, "first") == {"a": True}
+    review = build({"passes": [{"name": "first"}, {"name": "second"}], "pictures": pictures}, ReviewOutcome)
+    assert decisions(review) == {"a": False, "b": True}
+    assert decisions(review, "first") == {"a": True}
     with pytest.raises(UserError, match="--pass third: no such pass; there are first, second"):
-        decisions(told, "third")
+        decisions(review, "third")
 
 
 def test_pictures_of_one_caption_belong_together(drawn: Path, tmp_path: Path) -> None:

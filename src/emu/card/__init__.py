@@ -11,11 +11,11 @@ from pathlib import Path
 from emu.card import captions, concepts, funnel, html, licences, looks, origin, people
 from emu.card.blocks import Card, Pictures, Quoted, Section, count
 from emu.card.markdown import markdown
-from emu.curate.folder import Curated, read_curated, read_review
+from emu.curate.folder import Curated, read_curated
 from emu.curated import CARD, CARD_PAGE, METADATA
 from emu.errors import UserError
 from emu.files import write
-from emu.shapes import Review
+from emu.reviewed import ReviewOutcome, read_review
 
 SHOWN = 24  # pictures, at random
 MARK = "<!-- written by emu card; sha256 of all before this line: {} -->\n"
@@ -41,7 +41,7 @@ def write_card(folder: Path, *, paths: bool = False) -> list[Path]:
     return files
 
 
-def make_card(curated: Curated, review: Review | None) -> Card:
+def make_card(curated: Curated, review: ReviewOutcome | None) -> Card:
     """All that is known of the folder. UserError: a picture is not there."""
     rows, folder = curated.rows, curated.folder
     files = [row["file_name"] for row in rows]

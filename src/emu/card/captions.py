@@ -6,17 +6,17 @@ from collections import Counter
 
 import numpy as np
 
-from emu import shapes
 from emu.card.blocks import Block, Cell, Section, Table, count, counted
 from emu.curated import original
 from emu.data.sources.columns import Row
+from emu.reviewed import ReviewOutcome
 
 SOURCES = {"source": "the source's own", "model": "drafted by a model", "human": "written or corrected by people"}
 LANGUAGES = ("language", "lang")
 SHOWN = 20
 
 
-def section(rows: list[Row], review: shapes.Review | None) -> Section:
+def section(rows: list[Row], review: ReviewOutcome | None) -> Section:
     """Sources, lengths, letters, and languages where a column has them."""
     texts = [row["text"] for row in rows if isinstance(row.get("text"), str)]
     blocks: list[Block] = []
@@ -34,9 +34,9 @@ def section(rows: list[Row], review: shapes.Review | None) -> Section:
     return Section("Captions", blocks)
 
 
-def sources(rows: list[Row], review: shapes.Review | None) -> Counter[str]:
+def sources(rows: list[Row], review: ReviewOutcome | None) -> Counter[str]:
     """By review.json, or by a column `caption_source`."""
-    said = {one["file"]: one.get("caption_source") for one in review["pictures"]} if review else {}
+    said = {one.file: one.caption_source for one in review.pictures} if review else {}
     found = [said.get(original(row)) or row.get("caption_source") for row in rows]
     return Counter(SOURCES.get(str(one), str(one)) if one else "not known" for one in found)
 

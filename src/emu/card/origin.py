@@ -12,7 +12,7 @@ from emu.card.blocks import Block, Cell, Quoted, Section, Table, Verbatim
 from emu.curate.folder import Curated
 from emu.curated import MANIFEST, METADATA, REVIEW, UPSAMPLED_FROM
 from emu.errors import UserError
-from emu.shapes import Guideline, Review
+from emu.reviewed import ReviewOutcome
 
 PACKAGES = ("emu-quality-tuning", "pillow", "numpy", "pyarrow")
 
@@ -30,14 +30,13 @@ def pictures_sha256(hashes: list[str]) -> str:
     return hashlib.sha256("".join(f"{one}\n" for one in sorted(hashes)).encode()).hexdigest()
 
 
-def section(curated: Curated, pictures: str, review: Review | None) -> Section:
+def section(curated: Curated, pictures: str, review: ReviewOutcome | None) -> Section:
     """Hashes."""
     rows: list[list[Cell]] = [["the pictures: their sha256, sorted, a line each", pictures]]
     for name in (METADATA, MANIFEST, REVIEW):
         path = curated.folder / name
         rows.append([name, file_sha256(path) if path.exists() else "not there"])
-    guideline: Guideline = (review.get("guideline") if review else None) or {}
-    rows.append(["the guideline", Quoted(str(guideline.get("sha256") or "not known"))])
+    rows.append(["the guideline", Quoted(review and review.guideline.sha256 or "not known")])
     rows.append(["the funnel's config", Quoted(curated.footer.config if curated.footer else "not known")])
     return Section("Hashes (sha256)", [Table(["Of", "Value"], rows)])
 

@@ -1,16 +1,16 @@
 """The card's account of the people who looked: passes, raters as numbers, agreement, reasons, the guideline."""
 
 from emu.card.blocks import Block, Cell, Quoted, Section, Table, Verbatim, count, share
-from emu.shapes import Guideline, PassCount, RaterCount, Review
+from emu.reviewed import PassOutcome, RaterOutcome, ReviewOutcome
 
 UNKNOWN = "not known"
 
 
-def section(review: Review | None) -> Section:
+def section(review: ReviewOutcome | None) -> Section:
     """From review.json; one sentence where there is none."""
     if review is None:
         return Section("The people", ["Not known whether people looked: the folder has no review.json."])
-    passes, raters = review.get("passes") or [], review.get("raters") or []
+    passes, raters = review.passes, review.raters
     blocks: list[Block] = [_sentence(review)]
     if passes:
         heads = ["Pass", "Rule", "Began", "Ended", "Shown", "Kept", "Rejected", "Open", "Votes", "Raters", "Alpha"]
@@ -20,24 +20,23 @@ def section(review: Review | None) -> Section:
             "pictures."
         ]
     reasons: list[list[Cell]] = [
-        [Quoted(str(one.get("name"))), Quoted(reason), f"{number:,}"]
+        [Quoted(str(one.name)), Quoted(reason), f"{number:,}"]
         for one in passes
-        for reason, number in sorted((one.get("reasons") or {}).items(), key=lambda pair: -pair[1])
+        for reason, number in sorted(one.reasons.items(), key=lambda pair: -pair[1])
     ]
     if reasons:
         blocks += ["Reasons that raters gave:", Table(["Pass", "Reason", "Times"], reasons, number=1)]
     if raters:
         heads = ["Rater", "Pass", "Looked", "Kept", "Share kept", "Seconds a picture (median)"]
         blocks += [Table(heads, [_rater(one) for one in raters], number=4)]
-    return Section("The people", [*blocks, _guideline(review.get("guideline"))])
+    return Section("The people", [*blocks, _guideline(review.guideline.text)])
 
 
-def _sentence(review: Review) -> str:
-    raters = {one.get("rater") for one in review.get("raters") or []}
-    votes = [(one, (one.get("votes") or {}).values()) for one in review["pictures"]]
-    looked = [one for one, cast in votes if any(each["keep"] + each["reject"] for each in cast)]
-    kept = sum(bool(one.get("kept")) for one in looked)
-    left = sum(not one.get("kept") and one.get("left") is not None for one in looked)
+def _sentence(review: ReviewOutcome) -> str:
+    raters = {one["rater"] for one in review.raters}
+    looked = [one for one in review.pictures if any(cast.keep + cast.reject for cast in one.votes.values())]
+    kept = sum(one.kept for one in looked)
+    left = sum(not one.kept and one.left is not None for one in looked)
     waiting = len(looked) - kept - left
     return (
         f"{count(len(raters), 'rater')} looked at {count(len(looked), 'picture')}: {kept:,} were kept "
@@ -46,28 +45,22 @@ def _sentence(review: Review) -> str:
     )
 
 
-def _pass(one: PassCount) -> list[Cell]:
-    alpha = one.get("alpha")
-    figures = (one.get(key) for key in ("pictures", "kept", "rejected", "open", "votes", "raters"))
+def _pass(one: PassOutcome) -> list[Cell]:
     return [
-        Quoted(str(one.get("name"))),
-        *(Quoted(str(one.get(key) or UNKNOWN)) for key in ("rule", "began", "ended")),
-        *map(_figure, figures),
-        "-" if alpha is None else f"{alpha:.2f}",
+        *(Quoted(text or UNKNOWN) for text in (one.name, one.rule, one.began, one.ended)),
+        *map(_figure, (one.pictures, one.kept, one.rejected, one.open, one.votes, one.raters)),
+        "-" if one.alpha is None else f"{one.alpha:.2f}",
     ]
 
 
-def _rater(one: RaterCount) -> list[Cell]:
-    looked, kept, seconds = one.get("looked"), one.get("kept"), one.get("seconds")
-    part = UNKNOWN if kept is None or looked is None else share(kept, looked)
-    pace = UNKNOWN if seconds is None else f"{seconds:.1f}"
-    return [Quoted(str(one.get("rater"))), Quoted(str(one.get("pass"))), _figure(looked), _figure(kept), part, pace]
+def _rater(one: RaterOutcome) -> list[Cell]:
+    numbers = [_figure(one["looked"]), _figure(one["kept"]), share(one["kept"], one["looked"])]
+    return [Quoted(str(one["rater"])), Quoted(one["pass"]), *numbers, f"{one['seconds']:.1f}"]
 
 
-def _figure(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else UNKNOWN
+def _figure(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"
 
 
-def _guideline(guideline: Guideline | None) -> Block:
-    text = guideline.get("text") if guideline else None
+def _guideline(text: str | None) -> Block:
     return Verbatim("The guideline that raters had", text) if text else "The guideline that raters had is not known."

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from emu import named, shapes
+from emu import named
 from emu.curate.config import Config
 from emu.curate.manifest import Footer, read_footer
 from emu.curate.stage import Value
 from emu.curate.stages.best import Balance
-from emu.curated import MANIFEST, METADATA, REVIEW, original
+from emu.curated import MANIFEST, METADATA, original
 from emu.data.sources import Entry, Fault, Wanted
 from emu.data.sources.below import below
 from emu.data.sources.columns import Row
@@ -23,7 +23,6 @@ from emu.data.sources.lines import read_lines
 from emu.data.sources.openers import File
 from emu.data.sources.rows import Rows
 from emu.errors import UserError
-from emu.records import read_json
 
 CONCEPT = "concept"
 
@@ -87,15 +86,6 @@ def read_curated(folder: Path) -> Curated:
     if not rows:
         raise UserError(f"{path}: names no picture")
     return Curated(folder, rows, read_footer(folder) if (folder / MANIFEST).exists() else None)
-
-
-def read_review(folder: Path) -> shapes.Review | None:
-    """What `emu review --results` counted; None where nobody has looked yet."""
-    path = folder / REVIEW
-    if not path.exists():
-        return None
-    review: shapes.Review = read_json(path, shapes.Review, remedy="count again with `emu review --results`")
-    return review
 
 
 def _checked(rules: Rows, where: str, row: Row | Fault) -> Row:

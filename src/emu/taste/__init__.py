@@ -15,12 +15,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from emu.curate.folder import Curated, read_curated, read_review
+from emu.curate.folder import Curated, read_curated
 from emu.curated import HEAD, REVIEW, TASTE
 from emu.errors import UserError
 from emu.files import write
 from emu.judges.embedder import load
 from emu.judges.head import Head, HeadCard, write_head
+from emu.reviewed import read_review
 from emu.taste.decisions import decisions, files_of, groups
 from emu.taste.embeddings import Embeddings, Matrix
 from emu.taste.held_out import Skill, held_out

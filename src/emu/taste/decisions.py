@@ -7,33 +7,32 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from emu import shapes
 from emu.curate.folder import Curated
 from emu.curated import original
 from emu.data.sources.columns import Row
 from emu.errors import UserError
+from emu.reviewed import ReviewOutcome
 
 NEAR = 8  # of 64 bits of a perceptual hash
 
 
-def decisions(review: shapes.Review, name: str | None = None) -> dict[str, bool]:
+def decisions(review: ReviewOutcome, name: str | None = None) -> dict[str, bool]:
     """File -> whether people keep it; pictures that nobody looked at, or that votes do not decide, are not there.
 
     Args:
         name: of a pass, for its votes alone; without one, what all passes together decided.
     """
-    passes = [str(one.get("name")) for one in review.get("passes") or []]
+    passes = [one.name for one in review.passes]
     if name is not None and name not in passes:
         raise UserError(f"--pass {name}: no such pass; there are {', '.join(passes) or 'none'}")
     found: dict[str, bool] = {}
-    for picture in review["pictures"]:
-        votes = picture.get("votes") or {}
-        cast = [votes[name]] if name in votes else [] if name is not None else list(votes.values())
-        keep, reject = sum(one["keep"] for one in cast), sum(one["reject"] for one in cast)
+    for picture in review.pictures:
+        cast = [votes for of, votes in picture.votes.items() if name in (None, of)]
+        keep, reject = sum(one.keep for one in cast), sum(one.reject for one in cast)
         if name is not None and keep != reject:
-            found[str(picture["file"])] = keep > reject
-        elif name is None and keep + reject and (picture.get("kept") or picture.get("left")):
-            found[str(picture["file"])] = bool(picture.get("kept"))
+            found[picture.file] = keep > reject
+        elif name is None and keep + reject and (picture.kept or picture.left):
+            found[picture.file] = picture.kept
     return found
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from emu import files
 from emu.curated import METADATA, REVIEW
-from emu.desk.review.results import PictureOutcome, results
+from emu.desk.review.results import results, waits
 from emu.desk.review.study import Review
 from emu.desk.study import fingerprint
 from emu.errors import UserError
 from emu.records import to_json
+from emu.reviewed import Reviewed
 
 MARK = ".reviewed.json"  # what the folder is made from
 
@@ -28,9 +29,10 @@ def write_needles(review: Review, out: Path) -> str:
         UserError: no picture has come to the end, or `out` holds something else, or cannot be written to.
     """
     outcome = results(review)
+    missing = waits(outcome)
     kept = {row.file: row for row in outcome.pictures if row.kept}
     if not kept:
-        raise UserError(f"no picture has come through all passes yet; {outcome.waits or 'all were rejected'}")
+        raise UserError(f"no picture has come through all passes yet; {missing or 'all were rejected'}")
     try:
         _claim(out, {"review": fingerprint(review.pictures)})
         for file in kept:
@@ -41,10 +43,10 @@ def write_needles(review: Review, out: Path) -> str:
         files.write(out / METADATA, _metadata(review, kept), durable=True)
     except OSError as error:
         raise UserError(f"--out {out}: {error.strerror}; make room there and give the same command again") from error
-    return f"{out}: {len(kept):,} of {len(review.pictures):,} pictures{outcome.waits and f'; {outcome.waits}'}"
+    return f"{out}: {len(kept):,} of {len(review.pictures):,} pictures{missing and f'; {missing}'}"
 
 
-def _metadata(review: Review, kept: Mapping[str, PictureOutcome]) -> str:
+def _metadata(review: Review, kept: Mapping[str, Reviewed]) -> str:
     """A line a picture: its own columns, the caption that stands, and the source's where that is another."""
     lines = []
     for picture in review.pictures.values():

@@ -6,113 +6,28 @@ its end and the caption that stands.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from emu import files
 from emu.curated import REVIEW
 from emu.desk.review.plan import RULES, Pass
-from emu.desk.review.standing import KEEP, REJECT, Standing, Votes, numbers, standing, waiting_words
+from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing, waiting_words
 from emu.desk.review.study import Review
 from emu.desk.review.tables import guidelines, look_events, looks
 from emu.desk.review.telling import captions
 from emu.errors import UserError
 from emu.records import to_json
+from emu.reviewed import Cast, Guideline, PassOutcome, RaterOutcome, Reviewed, ReviewOutcome, Version
 from emu.statistics.agreement import krippendorff_alpha
 
 Rows = Sequence[Any]  # of looks, or of look_events
 
 
-@dataclass(frozen=True)
-class PassOutcome:
-    """A pass: pictures that came into it and what became of them, its votes, and how far raters agree.
-
-    Args:
-        pictures: looked at.
-        waiting: looks that are missing -> how many pictures wait for as many.
-        alpha: Krippendorff's, keep against reject; None where nobody looked at the same picture.
-        reasons: for rejections, the commonest first.
-    """
-
-    name: str
-    page: str
-    rule: str
-    entered: int
-    pictures: int
-    kept: int
-    rejected: int
-    open: int
-    waiting: dict[int, int]
-    disputed: int
-    votes: int
-    rulings: int
-    raters: int
-    alpha: float | None
-    began: str | None
-    ended: str | None
-    reasons: dict[str, int]
-
-    @property
-    def waits(self) -> str:
-        """What it waits for, in words."""
-        return waiting_words(self.waiting, self.page)
-
-
-# A rater, by number, in a pass: `seconds` is the median with a picture. (No field of a class may be named `pass`.)
-RaterOutcome = TypedDict("RaterOutcome", {"rater": int, "pass": str, "looked": int, "kept": int, "seconds": float})
-
-
-@dataclass(frozen=True)
-class Version:
-    """A guideline, and since when it stood."""
-
-    sha256: str
-    since: str
-
-
-@dataclass(frozen=True)
-class Guideline:
-    """The newest, and all."""
-
-    sha256: str
-    text: str
-    versions: list[Version]
-
-
-@dataclass(frozen=True)
-class PictureOutcome:
-    """A picture: kept, or the pass that it `left`, or the pass in which it `waits`; and the caption that stands."""
-
-    file: str
-    votes: dict[str, Votes]
-    kept: bool
-    left: str | None
-    waits: str | None
-    text: str
-    caption_source: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What `review.json` says (docs/review.md)."""
-
-    passes: list[PassOutcome]
-    raters: list[RaterOutcome]
-    guideline: Guideline
-    pictures: list[PictureOutcome]
-    schema: Literal[1] = 1
-
-    @property
-    def waits(self) -> str:
-        """What the passes wait for, in words: `generalists: 9 wait for 1 look; captions: ...`."""
-        return "; ".join(f"{one.name}: {one.waits}" for one in self.passes if one.waits)
-
-
-def results(review: Review) -> Outcome:
+def results(review: Review) -> ReviewOutcome:
     """What the answers come to. UserError where nobody has answered yet."""
     timed = select(look_events.c.at, look_events.c.milliseconds, looks.c["pass"], looks.c.rater)
     with review.database.reading() as connection:
@@ -124,7 +39,7 @@ def results(review: Review) -> Outcome:
         texts = captions(review, connection)
         guideline, known = _guideline(connection), numbers(connection)
     passes = [(one, _in(rows, one), _in(events, one)) for one in review.plan.passes]
-    return Outcome(
+    return ReviewOutcome(
         passes=[_pass(stands, *each) for each in passes],
         raters=[row for each in passes for row in _raters(*each, known)],
         guideline=guideline,
@@ -139,7 +54,7 @@ def write_results(review: Review) -> str:
     return "\n".join(table(outcome))
 
 
-def table(outcome: Outcome) -> Iterator[str]:
+def table(outcome: ReviewOutcome) -> Iterator[str]:
     """A line a pass and, indented, why pictures left and how each rater went."""
     for one in outcome.passes:
         alpha = "-" if one.alpha is None else f"{one.alpha:.2f}"
@@ -147,13 +62,19 @@ def table(outcome: Outcome) -> Iterator[str]:
             f"{one.name}: {one.entered:,} came, {one.kept:,} stay, {one.rejected:,} left, {one.open:,} open, "
             f"{one.disputed:,} disputed; {one.votes:,} looks of {one.raters} raters, alpha {alpha}"
         )
-        if one.waits:
-            yield f"  {one.waits}"
+        if missing := waiting_words(one.waiting, one.page):
+            yield f"  {missing}"
         if one.reasons:
             yield "  why: " + ", ".join(f"{reason} {number:,}" for reason, number in one.reasons.items())
         for rater in (rater for rater in outcome.raters if rater["pass"] == one.name):
             kept = f"{100 * rater['kept'] / rater['looked']:.0f} % kept"
             yield f"  rater {rater['rater']}: {rater['looked']:,} looked at, {kept}, {rater['seconds']:.1f} s a picture"
+
+
+def waits(outcome: ReviewOutcome) -> str:
+    """What the passes wait for: `generalists: 9 wait for 1 look; captions: ...`."""
+    words = [(one.name, waiting_words(one.waiting, one.page)) for one in outcome.passes]
+    return "; ".join(f"{name}: {missing}" for name, missing in words if missing)
 
 
 def _in(rows: Rows, one: Pass) -> Rows:
@@ -201,13 +122,13 @@ def _raters(one: Pass, rows: Rows, events: Rows, known: Mapping[int, int]) -> It
         yield {"rater": known[rater], "pass": one.name, "looked": len(mine), "kept": kept, "seconds": seconds}
 
 
-def _picture(stands: Standing, key: str, text: str, source: str) -> PictureOutcome:
+def _picture(stands: Standing, key: str, text: str, source: str) -> Reviewed:
     passes = stands.review.plan.passes
     stopped = next((one for one in passes if not stands.decided(one, key)), None)
     ended = stopped and stands.decided(stopped, key)
-    return PictureOutcome(
+    return Reviewed(
         file=stands.review.pictures[key].file,
-        votes={one.name: stands.votes[one.name][key] for one in passes if key in stands.votes.get(one.name, ())},
+        votes={one.name: Cast(**vars(cast)) for one in passes if (cast := stands.votes.get(one.name, {}).get(key))},
         kept=stopped is None,
         left=stopped.name if stopped and ended is False else None,
         waits=stopped.name if stopped and ended is None else None,

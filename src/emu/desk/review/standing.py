@@ -16,7 +16,6 @@ from emu.desk.database import raters
 from emu.desk.review.plan import CAPTIONS, Pass
 from emu.desk.review.study import Review
 from emu.desk.review.tables import invitations, looks
-from emu.records import left_out
 
 KEEP, REJECT, CAPTION = "keep", "reject", "caption"
 
@@ -27,7 +26,7 @@ class Votes:
 
     keep: int = 0
     reject: int = 0
-    ruling: str | None = left_out()
+    ruling: str | None = None
 
     @property
     def differ(self) -> bool:
@@ -126,7 +125,7 @@ def standing(review: Review, connection: Connection) -> Standing:
     return found
 
 
-def waiting_words(missing: Mapping[int, int], page: str) -> str:
+def waiting_words(missing: Mapping[int, int], page: str | None) -> str:
     """Looks that are missing -> how many pictures of a pass of that page wait for as many; in words."""
     thing = "caption" if page == CAPTIONS else "look"
     parts = [
