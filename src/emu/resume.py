@@ -1,13 +1,12 @@
 """Whether a command goes on with the run that its folder holds: the same run, and one that has not ended."""
 
 import inspect
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from emu import named, runs
-from emu.bundled import resolve
+from emu.bundled import is_same
 from emu.quality.stopping import Check, StopRule
 
 # What a run is: with another of these it would be another run. How it is carried out may change.
@@ -98,7 +97,7 @@ def _matters(key: str) -> bool:
 
 def _same(key: str, before: Any, now: Any) -> bool:
     if key in PLACES and None not in (before, now):
-        return before == now or len({os.path.realpath(resolve(str(one))) for one in (before, now)}) == 1
+        return is_same(str(before), str(now))
     return str(before) == str(now)
 
 

@@ -6,7 +6,7 @@ from emu.curate.manifest import Footer
 
 def section(footer: Footer | None) -> Section:
     """A table of the stages, and one of what they found; a sentence where there is no manifest."""
-    if footer is None:
+    if footer is None or not footer.stages:
         return Section("The funnel", ["Not known: the folder has no manifest of `emu curate`."])
     stages, configs = footer.stages, footer.funnel.stages or []
     came, stays, failed = stages[0].came, stages[-1].stays, sum(one.failed for one in stages)

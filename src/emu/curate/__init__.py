@@ -4,7 +4,6 @@ Reads pictures and captions; needs no GPU and no model but what its stages name.
 """
 
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from emu import locks
-from emu.bundled import resolve
+from emu.bundled import is_same
 from emu.curate import ledger, needles
 from emu.curate.counts import count, require_some
 from emu.curate.decide import decide
@@ -139,11 +138,6 @@ def _leave_as_it_was(out: Path, existed: bool) -> None:
         out.rmdir()
 
 
-def _is_same(source: str, other: str) -> bool:
-    """One place has many spellings."""
-    return source == other or len({os.path.realpath(Path(resolve(one)).expanduser()) for one in (source, other)}) == 1
-
-
 def _require_same(out: Path, job: Job) -> None:
     run = out / WORK / RUN
     if not run.exists():
@@ -151,7 +145,7 @@ def _require_same(out: Path, job: Job) -> None:
             raise UserError(f"{out}: holds something else; name a new folder, or an empty one")
         return
     found: Job = read_json(run, Job, remedy=f"remove {out}, and curate again")
-    if not _is_same(found.source, job.source):
+    if not is_same(found.source, job.source):
         raise UserError(f"{out}: was curated from {found.source}; name another folder, or remove this one")
     if found.config != job.config:
         raise UserError(f"{out}: was made by another config; name another folder, or remove this one")
