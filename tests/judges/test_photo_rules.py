@@ -88,3 +88,18 @@ def test_neither_batch_nor_order_counts_and_identical_pictures_tie(kind: type[Ju
         assert torch.equal(torch.cat(parts), scores)
     assert torch.equal(judge.score(images.flip(0), prompts[::-1]).flip(0), scores)
     assert win_rate(scores.tolist(), kind().score(images, prompts).tolist(), tie=judge.tie).tie == 100
+
+
+def test_the_sum_in_the_card_stands_for_what_the_rules_say() -> None:
+    """Runs that were judged by these rules keep their scores; rules that say something else need another `SHA256`."""
+    noise = torch.rand(3, 40, 64, generator=torch.Generator().manual_seed(5))
+    ramp = torch.linspace(0, 1, 300).expand(3, 200, 300) * torch.tensor([1, 0.8, 0.5])[:, None, None]
+    said = [[float(value) for value in rules(image).values()] for image in (noise, ramp, torch.full((3, 30, 30), 0.4))]
+    known = {
+        "30b4f6acae4d079ac71f87ba03dae06eefe01a5c8d96e3c5387ad4c8eef63ab2": [
+            [0.9999, 0.8409, 1.0, 0.8921],
+            [0.9046, 0.951, 0.6114, 0.0312],
+            [0.8825, 0.0, 0.0, 0.0],
+        ]
+    }
+    np.testing.assert_allclose(said, known[str(PhotoRules().describe()["sha256"])], atol=1e-3)
