@@ -31,7 +31,7 @@ from architectures import (
     trainer,
     training_batch,
 )
-from emu import averaging, objectives
+from emu import averaging, draws
 from emu.errors import UserError
 from emu.module import TextToImageModule
 
@@ -245,20 +245,20 @@ def test_encodings_in_the_batch_train_like_the_pictures(model: TextToImageModule
     model.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     assert torch.equal(model.training_step(cached, 0), model.training_step(batch, 0))
     batch["weight"] = torch.tensor([3.0, 0.0, 0.0])
-    with objectives.seeded(batch["noise_seed"], model.device):
+    with draws.seeded(batch["noise_seed"], model.device):
         losses = model.loss(x, cond)
     torch.testing.assert_close(model.training_step(batch, 0), losses[0], rtol=1e-4, atol=1e-5)
 
 
 def test_a_loss_is_of_the_picture_and_its_seed_and_not_of_its_batch(model: TextToImageModule, name: str) -> None:
     x, cond = encoded(model, name)
-    with objectives.seeded([1, 2, 3], model.device):
+    with draws.seeded([1, 2, 3], model.device):
         together = model.loss(x, cond)
     for i in range(3):
-        with objectives.seeded([i + 1], model.device):
+        with draws.seeded([i + 1], model.device):
             alone = model.loss(x[i : i + 1], {key: value[i : i + 1] for key, value in cond.items()})
         torch.testing.assert_close(alone[0], together[i], rtol=1e-4, atol=1e-5)
-    with objectives.seeded([3, 2, 1], model.device):
+    with draws.seeded([3, 2, 1], model.device):
         assert not torch.allclose(model.loss(x, cond)[[0, 2]], together[[0, 2]], rtol=1e-3)
 
 

@@ -7,19 +7,14 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
+from emu.draws import at_times, draw_normal, draw_posterior, draw_times, draw_uniform, seeded
 from emu.objectives import (
-    at_times,
     ddpm_loss,
     draw_mask,
-    draw_normal,
-    draw_posterior,
-    draw_times,
-    draw_uniform,
     flow_matching_loss,
     masked_token_loss,
     min_snr_weight,
     offset_noise,
-    seeded,
 )
 
 CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from emu import averaging, objectives, optimizing
+from emu import averaging, draws, optimizing
 from emu.architecture import Architecture
 from emu.batch import Cond, Pictures, Prompts, Validated
 from emu.blocks import recompute
@@ -150,7 +150,7 @@ class TextToImageModule(Architecture):
         """Of the average: prompts -> {"images": float (b,3,h,w) in [0,1], "sampler"}; pictures -> {"losses": (b,)}."""
         if "prompt" in batch:
             return {"images": draw(self, batch), "sampler": drawn_with(self, batch.get("settings", {}))}
-        with self._fixed_draws(batch_idx), objectives.at_times(batch["time"]), self._average_as_backbone():
+        with self._fixed_draws(batch_idx), draws.at_times(batch["time"]), self._average_as_backbone():
             losses = self._losses(batch)
         real = batch["weight"] > 0
         self._held_out.append(torch.stack([(losses * real).sum(), real.sum()]))
@@ -170,7 +170,7 @@ class TextToImageModule(Architecture):
             cond: Cond = {}
             if self.reads_captions:
                 cond = batch["cond"] if "cond" in batch else self.encode(batch["text"])
-        with objectives.seeded(batch["noise_seed"], self.device):
+        with draws.seeded(batch["noise_seed"], self.device):
             return self.loss(x, {**cond, "size": batch["size"]})
 
     @contextmanager

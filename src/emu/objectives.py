@@ -4,73 +4,20 @@ Each takes `predict`, the network as a function of what is noisy and when, and d
 
     ddpm_loss(lambda noisy, t: unet(noisy, t, text).sample, latents, DDPMScheduler())  # (b,)
 
-All random numbers come from `draw_*`. `with seeded(...):` makes them the picture's own, the same in any batch and on
-any number of devices; `with at_times(...):` fixes the times, so that losses are comparable from check to check.
+All random numbers come from `emu.draws`.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 
 import torch
 from diffusers import DDPMScheduler
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
-from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 from torch.nn import functional as F
 
+from emu.draws import draw_normal, draw_times, draw_uniform
+
 Predict = Callable[[Tensor, Tensor], Tensor]
-
-_times: ContextVar[Tensor | None] = ContextVar("times", default=None)
-_generators: ContextVar[list[torch.Generator] | None] = ContextVar("generators", default=None)
-
-
-@contextmanager
-def seeded(seeds: Sequence[int], device: torch.device) -> Iterator[None]:
-    """Inside, the random numbers of picture i of a batch of `len(seeds)` come from a generator of its own."""
-    token = _generators.set([torch.Generator(device).manual_seed(seed) for seed in seeds])
-    try:
-        yield
-    finally:
-        _generators.reset(token)
-
-
-def draw_normal(shape: Sequence[int], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """Standard normal numbers of `shape` (b,...), filled in the order of the axes."""
-    # Not `randn_like`: it fills memory in the order of its model, and a seed would mean another noise in channels_last.
-    drawn: Tensor = randn_tensor(tuple(shape), generator=_generators.get(), device=device, dtype=dtype)
-    return drawn
-
-
-def draw_uniform(shape: Sequence[int], device: torch.device) -> Tensor:
-    """float32 of `shape` (b,...) in [0,1)."""
-    generators = _generators.get()
-    if generators is None:
-        return torch.rand(*shape, device=device)
-    return torch.stack([torch.rand(tuple(shape[1:]), generator=one, device=device) for one in generators])
-
-
-def draw_posterior(moments: Tensor) -> Tensor:
-    """An autoencoder's mean and log-variance, (b,2c,h,w) -> a sample (b,c,h,w)."""
-    sample: Tensor = DiagonalGaussianDistribution(moments).sample(_generators.get())
-    return sample
-
-
-def draw_times(b: int, device: torch.device) -> Tensor:
-    """float32 (b,) in [0,1): uniform; inside `at_times` those that were given."""
-    fixed = _times.get()
-    return draw_uniform([b], device) if fixed is None else fixed.to(device)
-
-
-@contextmanager
-def at_times(times: Tensor) -> Iterator[None]:
-    """Inside, `draw_times` gives `times`, float (b,) in [0,1), for a batch of b."""
-    token = _times.set(times)
-    try:
-        yield
-    finally:
-        _times.reset(token)
 
 
 def ddpm_loss(
@@ -101,20 +48,25 @@ def ddpm_loss(
         noise = offset_noise(x, noise_offset)
     noisy = scheduler.add_noise(x, noise, timesteps)
     prediction = predict(noisy, timesteps)[:, : x.shape[1]]
-    kind = scheduler.config.prediction_type
-    match kind:
-        case "epsilon":
-            target = noise
-        case "v_prediction":
-            target = scheduler.get_velocity(x, noise, timesteps)
-        case "sample":
-            target = x
-        case _:
-            raise ValueError(f"prediction_type {kind!r} is not epsilon, v_prediction or sample")
-    loss = mean_square(prediction, target)
+    loss = mean_square(prediction, target_of(x, noise, timesteps, scheduler))
     if min_snr_gamma is None:
         return loss
-    return loss * min_snr_weight(scheduler.alphas_cumprod[timesteps], min_snr_gamma, kind)
+    weight = min_snr_weight(scheduler.alphas_cumprod[timesteps], min_snr_gamma, scheduler.config.prediction_type)
+    return loss * weight
+
+
+def target_of(x: Tensor, noise: Tensor, timesteps: Tensor, scheduler: DDPMScheduler) -> Tensor:
+    """What the network should predict, all (b,c,h,w) but for the timesteps (b,)."""
+    match scheduler.config.prediction_type:
+        case "epsilon":
+            return noise
+        case "v_prediction":
+            velocity: Tensor = scheduler.get_velocity(x, noise, timesteps)
+            return velocity
+        case "sample":
+            return x
+        case other:
+            raise ValueError(f"prediction_type {other!r} is not epsilon, v_prediction or sample")
 
 
 def min_snr_weight(alphas_cumprod: Tensor, gamma: float, prediction_type: str) -> Tensor:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from emu import adapters, folders, locks, runs
+from emu import folders, locks, lora_files, runs
 from emu.batch import Prompts, Sampler
 from emu.data.prompts import load_prompts, prompt_batches, sample_row
 from emu.drawn import black, to_pixels
@@ -76,7 +76,7 @@ def sample(
     drawer.check_sampler()
     require_drawable(drawer, plan.rows, where=str(plan.prompts))
     if lora is not None:
-        adapters.load_file(drawer.pipeline, drawer.slot, lora, base=folders.locate(drawer.pretrained))
+        lora_files.load(drawer.pipeline, drawer.slot, lora, base=folders.locate(drawer.pretrained))
     name = " with ".join(identity(str(part)) for part in (model, lora) if part)
     draw_rows(drawer, plan, out, describe(drawer, plan.rows, model=name))
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 import torch
@@ -24,6 +24,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from emu.blocks import blocks
 from emu.checkpoints import Durable, gathered, sharded, verify
+from emu.checkpoints.state import Checkpoint
 from emu.errors import UserError
 
 LARGE = 3_000_000_000  # parameters, beyond which gathered weights are dropped between forward and backward (ZeRO-3)
@@ -102,7 +103,8 @@ class FSDP2(ModelParallelStrategy):
             raise UserError("plugins: FSDP2 writes shares by emu.checkpoints.Durable alone; name no other CheckpointIO")
         if self._savers is None:
             self._savers = distributed.new_group(backend="gloo", timeout=self._timeout)
-        io.carry_out(partial(sharded.write, path=path, group=self._savers), checkpoint, storage_options, alone=False)
+        save, state = partial(sharded.write, path=path, group=self._savers), cast(Checkpoint, checkpoint)
+        io.carry_out(save, state, storage_options, alone=False)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
         """On all processes, of a file or of shares by any number of processes; UserError where it is damaged."""
@@ -111,12 +113,11 @@ class FSDP2(ModelParallelStrategy):
             return super().load_checkpoint(path, weights_only)
         verify(path, share=(self.global_rank, self.world_size))
         assert self.model is not None
-        tensors, _ = sharded.parted(
-            {
-                "state_dict": shards.get_model_state_dict(self.model),
-                "optimizer_states": [shards.get_optimizer_state_dict(self.model, one) for one in self.optimizers],
-            }
-        )
+        own: Any = {
+            "state_dict": shards.get_model_state_dict(self.model),
+            "optimizer_states": [shards.get_optimizer_state_dict(self.model, one) for one in self.optimizers],
+        }
+        tensors, _ = sharded.parted(own)
         rest = gathered.read_into(tensors, path)
         shards.set_model_state_dict(self.model, tensors["state_dict"])
         for i, optimizer in enumerate(self.optimizers):

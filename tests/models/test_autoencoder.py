@@ -14,10 +14,10 @@ from transformers import ResNetConfig, ResNetModel
 import pipelines
 from emu import runs
 from emu.cli import main
+from emu.draws import seeded
 from emu.errors import UserError
 from emu.models import Autoencoder, AutoencoderXL, load_model
 from emu.models.autoencoder import pixel_error, psnr, similarity
-from emu.objectives import seeded
 from emu.parts.discriminator import Discriminator, balance, deceive, hinge
 from emu.parts.fourier import FourierAutoencoderKL, features
 from emu.parts.perceptual import Perceptual

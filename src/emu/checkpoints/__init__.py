@@ -1,7 +1,7 @@
 """Checkpoints of a run: whole or not there, known by their sums, found again after whatever stopped the run.
 
 A run's `checkpoints/step-000500.ckpt`, a file or of a sharded run a folder, counts once `step-000500.ckpt.json` lies
-beside it, which tells sizes and sha256 and is written last. `emu fit` goes on from the newest that is as its sum says.
+beside it, which holds sizes and sha256 and is written last. `emu fit` goes on from the newest that is as its sum says.
 """
 
 from emu.checkpoints.durable import Durable

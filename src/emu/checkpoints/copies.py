@@ -1,6 +1,6 @@
 """Copies of a checkpoint in the host's memory, to be written while training goes on."""
 
-from typing import Any
+from typing import TypeVar
 
 import torch
 from lightning_utilities.core.apply_func import apply_to_collection
@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from emu.averaging import local
+
+T = TypeVar("T")
 
 
 class Copies:
@@ -19,7 +21,7 @@ class Copies:
     def __init__(self) -> None:
         self.buffers: list[Tensor] = []
 
-    def of(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
+    def of(self, checkpoint: T) -> T:
         """The checkpoint as it is now, of sharded tensors this process's shares; what was copied before is gone."""
         used = 0
 
@@ -34,7 +36,7 @@ class Copies:
                 return DTensor.from_local(buffer, mesh, placements, shape=tensor.shape, stride=tensor.stride())
             return buffer
 
-        copied: dict[str, Any] = apply_to_collection(checkpoint, Tensor, copy)
+        copied: T = apply_to_collection(checkpoint, Tensor, copy)
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         return copied

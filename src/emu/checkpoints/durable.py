@@ -16,7 +16,8 @@ from torch import Tensor
 from emu import files
 from emu.checkpoints import gathered
 from emu.checkpoints.copies import Copies
-from emu.checkpoints.sums import Summed, commit, remove, require_finite, require_space, verify
+from emu.checkpoints.state import Checkpoint
+from emu.checkpoints.sums import Summed, Sums, commit, remove, require_finite, require_space, verify
 from emu.errors import UserError
 
 PATIENCE = 5  # seconds; longer than that, and a process that died would keep the others
@@ -37,12 +38,12 @@ class Durable(CheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """UserError: a number is not finite, or the disk is full or cannot be written to; what was there stays."""
-        self.carry_out(partial(write, path=Path(path)), checkpoint, storage_options)
+        self.carry_out(partial(write, path=Path(path)), cast(Checkpoint, checkpoint), storage_options)
 
     def carry_out(
         self,
-        save: Callable[[dict[str, Any]], None],
-        checkpoint: dict[str, Any],
+        save: Callable[[Checkpoint], None],
+        checkpoint: Checkpoint,
         storage_options: Any = None,
         *,
         alone: bool = True,
@@ -78,8 +79,8 @@ class Durable(CheckpointIO):
         path = Path(path)
         verify(path)
         if path.is_dir():
-            return gathered.read(path)
-        return read_file(path, map_location=map_location)
+            return dict(gathered.read(path))
+        return dict(read_file(path, map_location=map_location))
 
     def remove_checkpoint(self, path: Any) -> None:
         """The sum goes first: a file without one does not count."""
@@ -91,7 +92,7 @@ class Durable(CheckpointIO):
             self.wait()
 
 
-def read_file(path: Path, *, map_location: Any = None) -> dict[str, Any]:
+def read_file(path: Path, *, map_location: Any = None) -> Checkpoint:
     """What Lightning wrote: "state_dict", "global_step", ...; no code in it is run. The file is memory-mapped.
 
     UserError where it holds something else.
@@ -102,7 +103,7 @@ def read_file(path: Path, *, map_location: Any = None) -> dict[str, Any]:
         raise UserError(f"{path}: not a checkpoint ({str(error).partition(chr(10))[0]}); name one of a run") from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "global_step"} <= checkpoint.keys():
         raise UserError(f"{path}: no state_dict and global_step in it; name a checkpoint of a run")
-    return checkpoint
+    return cast(Checkpoint, checkpoint)
 
 
 def _fulfil(done: "Future[None]", save: Callable[[], None]) -> None:
@@ -114,7 +115,7 @@ def _fulfil(done: "Future[None]", save: Callable[[], None]) -> None:
         done.set_result(None)
 
 
-def write(checkpoint: dict[str, Any], path: Path) -> None:
+def write(checkpoint: Checkpoint, path: Path) -> None:
     """Write one file and its sum. UserError as for `Durable.save_checkpoint`."""
     tensors = dict(tensors_in(checkpoint))
     require_finite(path, tensors)
@@ -126,7 +127,8 @@ def write(checkpoint: dict[str, Any], path: Path) -> None:
             summed = Summed(file)
             torch.save(checkpoint, cast(BinaryIO, summed))
         files.to_disk(beside)
-        commit(beside, path, {**summed.told(), "step": checkpoint["global_step"]})
+        written = summed.sum()
+        commit(beside, path, Sums(checkpoint["global_step"], bytes=written.bytes, sha256=written.sha256))
     except OSError as error:
         raise UserError(f"{path}: not saved ({error.strerror}); the last good one stays") from error
     finally:

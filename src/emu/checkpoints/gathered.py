@@ -18,6 +18,7 @@ from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 from torch.distributed.checkpoint.state_dict_loader import _load_state_dict, load
 
 from emu.checkpoints.sharded import METADATA, REST
+from emu.checkpoints.state import Checkpoint, Moments, OptimizerState
 from emu.errors import UserError
 
 NAMES = {
@@ -86,7 +87,7 @@ def read_into(tensors: dict[str, Any], path: Path, *, group: Any = None) -> dict
         return read_rest(path)
 
 
-def read(path: Path, *, parts: set[str] | None = None) -> dict[str, Any]:
+def read(path: Path, *, parts: set[str] | None = None) -> Checkpoint:
     """The whole checkpoint in this process, as one file would hold it; of the tensors only `parts` where given."""
     found: dict[str, Any] = {}
     reader = checked(path)
@@ -96,7 +97,7 @@ def read(path: Path, *, parts: set[str] | None = None) -> dict[str, Any]:
     states = rest.pop("optimizer_states")
     if parts is None:
         rest["optimizer_states"] = [numbered(state, found.pop(f"optimizer_{i}", {})) for i, state in enumerate(states)]
-    return {**rest, **found}
+    return cast(Checkpoint, {**rest, **found})
 
 
 def checked(path: Path) -> Reader:
@@ -125,10 +126,12 @@ def refused(path: Path) -> Generator[None, None, None]:
         raise UserError(f"{path}: cannot be read ({str(cause).partition(chr(10))[0]}); name another") from error
 
 
-def numbered(state: dict[str, Any], tensors: dict[str, Any]) -> dict[str, Any]:
+def numbered(state: OptimizerState, tensors: Moments) -> OptimizerState:
     """An optimizer's state by the parameters' numbers, as torch's optimizers take it, from one by their names."""
     names = [name for group in state["param_groups"] for name in group["params"]]
     number = {name: i for i, name in enumerate(names)}
     groups = [{**group, "params": [number[name] for name in group["params"]]} for group in state["param_groups"]]
-    kept = {number[n]: {**state["state"].get(n, {}), **tensors.get(n, {})} for n in {**state["state"], **tensors}}
+    kept: Moments = {
+        number[n]: {**state["state"].get(n, {}), **tensors.get(n, {})} for n in {**state["state"], **tensors}
+    }
     return {"state": kept, "param_groups": groups}

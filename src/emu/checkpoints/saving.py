@@ -119,16 +119,16 @@ class Checkpoints(L.Callback):
         """Each flag, where any process has it."""
         if trainer.world_size == 1:
             return list(flags)
-        told = torch.tensor(flags, dtype=torch.int32)
-        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX, group=self._group)
-        return [bool(flag) for flag in told]
+        anywhere = torch.tensor(flags, dtype=torch.int32)
+        torch.distributed.all_reduce(anywhere, torch.distributed.ReduceOp.MAX, group=self._group)
+        return [bool(flag) for flag in anywhere]
 
     def _listen(self, trainer: L.Trainer) -> None:
         if trainer.world_size > 1 and torch.distributed.get_backend() != "gloo" and self._group is None:
             self._group = torch.distributed.new_group(backend="gloo")  # to agree without waiting for a GPU
         if threading.current_thread() is not threading.main_thread():
             return  # Python lets no other thread listen
-        # In place of Lightning's own: where one process alone is told, that one waits for the others for ever.
+        # In place of Lightning's own: where one process alone is signalled, that one waits for the others for ever.
         for number in SIGNALS:
             before = signal.signal(number, self._ask)
             if before != self._ask:

@@ -19,7 +19,8 @@ from torch.distributed.checkpoint.state_dict_saver import _save_state_dict
 from torch.futures import Future
 
 from emu.averaging import local
-from emu.checkpoints.sums import Summed, commit, require_finite, require_space
+from emu.checkpoints.state import Checkpoint, Moments
+from emu.checkpoints.sums import Sum, Summed, Sums, commit, require_finite, require_space
 from emu.errors import UserError
 from emu.files import to_disk
 
@@ -31,7 +32,7 @@ def is_sharded(path: Path) -> bool:
     return (path / METADATA).is_file()
 
 
-def write(checkpoint: dict[str, Any], path: Path, *, group: Any) -> None:
+def write(checkpoint: Checkpoint, path: Path, *, group: Any) -> None:
     """Write the folder and its sum, by all processes of `group` at once; of one process where it is None.
 
     Args:
@@ -57,10 +58,10 @@ def write(checkpoint: dict[str, Any], path: Path, *, group: Any) -> None:
         raise UserError(f"{path}: not saved ({getattr(cause, 'strerror', cause)}); the last good one stays") from error
 
 
-def parted(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def parted(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, Any]]:
     """A checkpoint's large tensors, in nested dicts of tensors alone, and all the rest."""
-    rest = {key: value for key, value in checkpoint.items() if key != "state_dict"}
-    tensors = {"state_dict": checkpoint["state_dict"]}
+    rest: dict[str, Any] = {key: value for key, value in checkpoint.items() if key != "state_dict"}
+    tensors: dict[str, Any] = {"state_dict": checkpoint["state_dict"]}
     rest["optimizer_states"] = []
     for i, state in enumerate(checkpoint.get("optimizer_states", [])):
         tensors[f"optimizer_{i}"] = _of_tensors(state["state"], wanted=True)
@@ -68,7 +69,7 @@ def parted(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return tensors, rest
 
 
-def _of_tensors(state: dict[str, dict[str, Any]], *, wanted: bool) -> dict[str, dict[str, Any]]:
+def _of_tensors(state: Moments, *, wanted: bool) -> Moments:
     """Of each parameter's state what is a tensor, or what is not."""
     return {n: {k: v for k, v in of.items() if isinstance(v, Tensor) == wanted} for n, of in state.items()}
 
@@ -77,14 +78,14 @@ class Summing(FileSystem):
     """Sums up every file that is written."""
 
     def __init__(self) -> None:
-        self.sums: dict[str, dict[str, Any]] = {}
+        self.sums: dict[str, Sum] = {}
 
     @contextmanager
     def create_stream(self, path: Any, mode: str) -> Generator[Any, None, None]:
         with Path(path).open(mode) as file:
             summed = Summed(cast(Any, file))
             yield summed
-        self.sums[Path(path).name] = summed.told()
+        self.sums[Path(path).name] = summed.sum()
 
     def rename(self, path: Any, new_path: Any) -> None:
         super().rename(path, new_path)
@@ -123,8 +124,8 @@ class Writer(FileSystemWriter):
         with self.fs.create_stream(self.beside / REST, "wb") as file:
             torch.save(self.rest, file)
         to_disk(self.beside / REST)
-        files = {name: told for of_one in results for name, told in of_one[-1].items()} | self.fs.sums
-        commit(self.beside, self.final, {"files": dict(sorted(files.items())), "step": self.step})
+        files = {name: one for of_one in results for name, one in of_one[-1].items()} | self.fs.sums
+        commit(self.beside, self.final, Sums(self.step, files=dict(sorted(files.items()))))
 
 
 def _flat(tree: dict[str, Any]) -> Generator[tuple[str, Tensor], None, None]:

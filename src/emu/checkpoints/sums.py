@@ -1,10 +1,10 @@
 """How a checkpoint, a file or a folder of shards, is known to be whole: its sum is written last and checked first."""
 
 import hashlib
-import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
@@ -12,6 +12,25 @@ from torch import Tensor
 from emu import runs
 from emu.errors import UserError
 from emu.files import sha256, sweep, write_json
+from emu.records import left_out, read_json
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Of one file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Sums:
+    """`step-000500.ckpt.json`: the sum of a checkpoint's file, or of a folder's files by name."""
+
+    step: int
+    bytes: int | None = left_out()
+    sha256: str | None = left_out()
+    files: dict[str, Sum] | None = left_out()
 
 
 class Summed:
@@ -37,9 +56,9 @@ class Summed:
     def close(self) -> None:
         self.file.close()
 
-    def told(self) -> dict[str, Any]:
-        """What the sum says of the file: {"bytes", "sha256"}."""
-        return {"bytes": self.bytes, "sha256": self.sha256.hexdigest()}
+    def sum(self) -> Sum:
+        """Of what was written."""
+        return Sum(self.bytes, self.sha256.hexdigest())
 
 
 def sums_of(path: Path) -> Path:
@@ -52,14 +71,14 @@ def aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
-def commit(beside: Path, path: Path, told: dict[str, Any]) -> None:
+def commit(beside: Path, path: Path, sums: Sums) -> None:
     """Rename what was written beside into its place, then write its sum; all on the disk when it returns."""
     # An old sum would call the new file damaged; without one it is taken as it is, and it is whole by now.
     sums_of(path).unlink(missing_ok=True)
     if path.is_dir() or (beside.is_dir() and path.exists()):  # of these a rename makes no single step
         path.rename(aside(path))
     beside.rename(path)
-    write_json(sums_of(path), told, durable=True)
+    write_json(sums_of(path), sums, durable=True)
     remove(aside(path))
 
 
@@ -94,13 +113,14 @@ def verify(path: Path, *, share: tuple[int, int] = (0, 1)) -> None:
     if not sums_of(path).exists():
         return
     try:
-        told = json.loads(sums_of(path).read_text())
-        files = {path / name: sum_ for name, sum_ in told["files"].items()} if path.is_dir() else {path: told}
-        damaged = [
-            file.name for file, sum_ in [*files.items()][share[0] :: share[1]] if _sha256(file) != sum_["sha256"]
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError):  # the sum itself is damaged
+        sums: Sums = read_json(sums_of(path), Sums, remedy="")
+    except UserError:  # the sum itself is damaged
         damaged = [sums_of(path).name]
+    else:
+        files = sums.files or {path.name: Sum(sums.bytes or 0, sums.sha256 or "")}
+        folder = path if sums.files else path.parent
+        read = [*files.items()][share[0] :: share[1]]
+        damaged = [name for name, one in read if _sha256(folder / name) != one.sha256]
     if damaged:
         raise UserError(
             f"{path}: damaged since it was written (the sha256 of {damaged[0]} is another); name an older checkpoint"

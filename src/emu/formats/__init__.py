@@ -34,7 +34,7 @@ class Format(ABC):
     """One way to write a model, and to draw from what was written without emu."""
 
     says: ClassVar[str]
-    """What the file or folder is, as a person is told."""
+    """What the file or folder is, in words."""
 
     def check(self, model: TextToImageModule, out: Path) -> None:  # noqa: B027  (most take any model)
         """Raise UserError where the model cannot be written so, or not to that place."""

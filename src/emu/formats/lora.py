@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from emu import adapters, files, folders
+from emu import files, folders, lora_files
 from emu.errors import UserError
 from emu.formats import Format, plain
 from emu.module import TextToImageModule
@@ -31,14 +31,14 @@ class LoRA(Format):
             raise UserError(f"{out}: a LoRA is one file; give a name that ends in {ENDING}")
 
     def names(self, model: TextToImageModule, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The file's names for `adapters.weights`."""
+        """The file's names for `lora_files.weights`."""
         return {f"{model.slot}.{name}": weight for name, weight in weights.items()}
 
     def write(self, model: TextToImageModule, out: Path, about: Mapping[str, str]) -> None:
-        weights = self.names(model, adapters.weights(model.ema))
+        weights = self.names(model, lora_files.weights(model.ema))
         header = {
             "format": "pt",
-            adapters.BASE: adapters.identity(folders.locate(model.pretrained), model.slot),
+            lora_files.BASE: lora_files.identity(folders.locate(model.pretrained), model.slot),
             **about,
         }
         content = save({name: weight.contiguous() for name, weight in weights.items()}, header)
@@ -48,5 +48,5 @@ class LoRA(Format):
         base = folders.locate(model.pretrained)
         pipeline = plain(model, base)
         pipeline.scheduler = model.pipeline.scheduler  # a folder would bring it: IF is drawn with another variance
-        adapters.load_file(pipeline, model.slot, out, base=base)
+        lora_files.load(pipeline, model.slot, out, base=base)
         return pipeline

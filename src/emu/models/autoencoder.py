@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
 from emu.batch import Cond, Pictures, Prompts, Validated
+from emu.draws import draw_posterior
 from emu.models.latent import LatentDiffusion, LatentDiffusionXL
-from emu.objectives import draw_posterior
 from emu.parts.discriminator import Discriminator, balance, deceive, hinge
 from emu.parts.perceptual import Perceptual
 
@@ -121,7 +121,7 @@ class Autoencoder(LatentDiffusion):
         share = balance(wanted.mean(), opposed.mean(), last.conv_out.weight)
         return self.adversarial_weight * share * opposed + hinge(self.critic, real, made)
 
-    # ---- what the latent model is told
+    # ---- what the latent model goes by
 
     @torch.no_grad()
     def _remember(self, latents: Tensor) -> None:

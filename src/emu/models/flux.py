@@ -12,7 +12,7 @@ from emu.models.latents import places
 
 
 class GuidanceInput(FlowMatching):
-    """What FLUX.1-dev and FLUX.2-dev share: they were distilled to draw guided in one pass, at a scale they are told.
+    """What FLUX.1-dev and FLUX.2-dev share: distilled to draw guided in one pass, they take the scale as an input.
 
     Args:
         pretrained: as in `FlowMatching`, like all that is not named here.

@@ -10,8 +10,8 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
 
 from emu.batch import Cond
+from emu.draws import draw_posterior
 from emu.models.gaussian import GaussianDiffusion
-from emu.objectives import draw_posterior
 
 
 class LatentDiffusion(GaussianDiffusion):

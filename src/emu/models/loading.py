@@ -8,6 +8,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from emu import documents, folders, models, named, runs, shapes, trust
 from emu.checkpoints import gathered, is_sharded, verify
 from emu.checkpoints.durable import read_file
+from emu.checkpoints.state import Checkpoint
 from emu.errors import UserError
 from emu.module import TextToImageModule
 from emu.records import fault
@@ -65,7 +66,7 @@ def _architecture_of(pipeline: str, *, where: str) -> str:
     return f"emu.models.{known[pipeline]}"
 
 
-def describe(config: dict[str, Any], model: TextToImageModule) -> dict[str, Any]:
+def describe(config: dict[str, Any], model: TextToImageModule) -> shapes.ModelConfig:
     """What `load_model` reads in an exported folder: the run's class, and how it draws."""
     section = config["model"]
     apart = {OPTIMIZER, "pretrained", "adapter"}  # what was trained lies in the folder, merged
@@ -97,7 +98,7 @@ def load_checkpoint(path: Path) -> TextToImageModule:
     return model.eval()
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> Checkpoint:
     """What Lightning wrote: "state_dict", "global_step", ...; no code in it is run. A file is memory-mapped."""
     return gathered.read(path, parts={"state_dict"}) if is_sharded(path) else read_file(path)
 
