@@ -189,7 +189,7 @@ def test_no_file_outside_of_the_folder_is_read(tmp_path: Path) -> None:
     for info in metadata.storage_data.values():
         info.relative_path = "../../secret"
     (path / ".metadata").write_bytes(pickle.dumps(metadata))
-    with pytest.raises(UserError, match=r"names '../../secret', which is no file of its folder"):
+    with pytest.raises(UserError, match=r"names '../../secret', which is not a file of its folder"):
         Durable().load_checkpoint(path)
 
 

@@ -74,9 +74,9 @@ class Architecture(PipelineModule, ABC):
         return [many[i : i + 1] for i in range(len(many))] if self.device.type == "cpu" else [many]
 
     def fingerprint(self) -> str:
-        """A short name of what `encode_*` depend on; not the picture size.
+        """A short name of what `encode_*` depend on, but for the picture size.
 
-        The class, its code, how many tokens it reads, arguments of a user's own; frozen parts by content; the dtype.
+        The class, its code, how many tokens it reads, what a user's class adds to it, frozen parts by content, dtype.
         """
         folder = folders.locate(self.pretrained)
         named = components.used(folders.read_index(folder)).keys() - {self.slot, "scheduler"}

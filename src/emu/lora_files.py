@@ -36,7 +36,7 @@ def load(pipeline: Any, slot: str, path: Path, *, base: Path) -> None:
     """Give the pipeline's networks the adapter of a LoRA file, in diffusers' or another program's names.
 
     A warning says where its header names other weights than those of the pipeline folder `base`. Raises UserError where
-    there is no such file, or where a layer of it is none of the network's.
+    there is no such file, or where one of its layers is not the network's.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; name a LoRA, a .safetensors file")

@@ -67,7 +67,7 @@ class TextToImageModule(Architecture):
             recompute(self.backbone)
 
     def on_fit_start(self) -> None:
-        """Refuse a cache that other encoders filled, and prompts that cannot be drawn as they ask; UserError."""
+        """UserError where other encoders filled the cache, or where a prompt cannot be drawn as its line asks."""
         # Lightning would warn of the average, which is in evaluation mode on purpose.
         warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
         cached = getattr(self.trainer.datamodule, "cache_fingerprint", None)
@@ -79,7 +79,7 @@ class TextToImageModule(Architecture):
         require_drawable(self, getattr(self.trainer.datamodule, "prompt_rows", ()), where="data.prompts")
 
     def on_train_start(self) -> None:
-        """Train with the settings of this command: a checkpoint brings those of the one that wrote it. UserError."""
+        """Train with the settings of this command, where a checkpoint brings its own. UserError: another optimizer."""
         for config in self.trainer.lr_scheduler_configs if self._wanted else ():
             optimizing.hold_to(config.scheduler, self._wanted)
 
@@ -91,7 +91,7 @@ class TextToImageModule(Architecture):
         return loss
 
     def on_train_batch_start(self, batch: Pictures, batch_idx: int) -> None:
-        """Seed what is not a picture's own, such as a backbone's dropout: a run that goes on repeats it."""
+        """Seed what is not a picture's own, such as dropout, so that a resumed run repeats it."""
         # Not the epoch: Lightning's count of them lags in a run that goes on from the last step of one.
         place = [int(os.environ.get("PL_GLOBAL_SEED", 0)), self.global_step, len(self._steps.batches), self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0]))

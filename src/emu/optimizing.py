@@ -1,4 +1,4 @@
-"""An optimizer's settings: how its rate rises, and the command's own where a checkpoint brings others."""
+"""An optimizer's settings: its warm-up, and those of the command in place of a checkpoint's."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ Settings = list[dict[str, Any]]  # of each group of parameters
 
 
 def warm_up(optimizer: Optimizer, steps: int) -> LambdaLR:
-    """The rate rises linearly over `steps`, and is constant then."""
+    """The rate rises linearly over `steps`, then stays constant."""
     return LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / max(1, steps)))
 
 

@@ -30,7 +30,7 @@ from emu.settings import draw, drawn_with, require_drawable
 Row = runs.Row
 
 
-PLANNED = ".planned"  # a folder in the folder: its samples.jsonl tells what an interrupted call was drawing
+PLANNED = ".planned"  # a folder inside: its samples.jsonl says what an interrupted call was drawing
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,6 @@ def draw_missing(
 
 
 def discard(folder: Path) -> None:
-    """Removes the note of what was planned."""
+    """Removes the folder that says what was planned."""
     (folder / runs.SAMPLES).unlink(missing_ok=True)
     folder.rmdir()

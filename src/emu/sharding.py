@@ -66,11 +66,11 @@ class FSDP2(ModelParallelStrategy):
         self._savers: Any = None  # the processes, as a group whose messages do not mix with those of training
 
     def setup_environment(self) -> None:
-        """Join the other processes. UserError: they cannot be parted into groups of `shard`."""
+        """Join the other processes. UserError: they cannot be divided into groups of `shard`."""
         self._data_parallel_size = world = self.num_nodes * self.num_processes
         shard = self.shard or self.num_processes
         if world % shard:
-            raise UserError(f"trainer.strategy.init_args.shard {shard}: {world} devices are not so many times over")
+            raise UserError(f"trainer.strategy.init_args.shard {shard}: {world} devices are no multiple of it")
         super().setup_environment()
         self._checkpoint_io = self._checkpoint_io or Durable()
         self.mesh = mesh(self.root_device.type, copies=world // shard, shard=shard)

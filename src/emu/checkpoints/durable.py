@@ -20,7 +20,7 @@ from emu.checkpoints.state import Checkpoint
 from emu.checkpoints.sums import Summed, Sums, commit, remove, require_finite, require_space, verify
 from emu.errors import UserError
 
-PATIENCE = 5  # seconds; longer than that, and a process that died would keep the others
+PATIENCE = 5  # seconds: how long a process that died may keep the others
 
 
 class Durable(CheckpointIO):
@@ -50,14 +50,14 @@ class Durable(CheckpointIO):
     ) -> None:
         """`save(checkpoint)` once what was begun before has ended, in the background where that is asked for.
 
-        `alone`: no other process takes part, so that the save ends whatever becomes of them.
+        `alone`: no other process takes part, so that the save ends even if they die.
         """
         self.wait()
         if (storage_options or {}).get("blocking", True):
             save(checkpoint)
             return
         done: Future[None] = Future()
-        # A daemon: where another process has died, this one waits for it in vain, and has to end all the same.
+        # A daemon: where another process has died, this one would wait for it forever, and has to end all the same.
         Thread(target=_fulfil, args=(done, partial(save, self._copies.of(checkpoint))), daemon=True).start()
         self._under_way, self._alone = done, alone
 

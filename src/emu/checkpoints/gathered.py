@@ -1,6 +1,6 @@
 """Reads checkpoints of sharded runs: into shards over any number of processes, or as one file would hold them.
 
-Notable: torch's own reader unpickles `.metadata`, and whatever is no tensor; both may name any function of any module.
+Notable: torch's own reader unpickles `.metadata` and everything but tensors; a pickle may name any function anywhere.
 Here the first goes through an allow-list, and the second is refused.
 """
 
@@ -58,20 +58,20 @@ class Reader(FileSystemReader):
             raise UserError(f"{path}: not what torch writes ({error}); name another checkpoint") from error
         for name in names:
             if Path(name).name != name:
-                raise UserError(f"{path}: names {name!r}, which is no file of its folder; name another checkpoint")
+                raise UserError(f"{path}: names {name!r}, which is not a file of its folder; name another checkpoint")
         metadata.storage_meta = StorageMeta(load_id=self.load_id)
         return cast(Metadata, metadata)
 
 
 class IntoShards(DefaultLoadPlanner):
-    """Reads what each process holds; refuses what is no tensor, since torch would unpickle it."""
+    """Reads what each process holds; refuses everything but tensors, since torch would unpickle it."""
 
     def load_bytes(self, read_item: Any, value: Any) -> None:
-        raise UserError("a checkpoint holds what is no tensor among its shards; name another")
+        raise UserError("a checkpoint holds something other than tensors among its shards; name another")
 
 
 class Whole(_EmptyStateDictLoadPlanner):
-    """Reads everything into one process; refuses what is no tensor."""
+    """Reads everything into one process; refuses everything but tensors."""
 
     def __init__(self, parts: set[str] | None) -> None:
         super().__init__(keys=parts)  # type: ignore[no-untyped-call]
@@ -108,14 +108,14 @@ def checked(path: Path) -> Reader:
 
 
 def read_rest(path: Path) -> dict[str, Any]:
-    """What is no tensor of the model or the optimizer."""
+    """Everything but the tensors of the model and the optimizer."""
     rest: dict[str, Any] = torch.load(path / REST, map_location="cpu", weights_only=True)
     return rest
 
 
 @contextmanager
 def refused(path: Path) -> Generator[None, None, None]:
-    """One line of whatever is wrong with a folder."""
+    """Whatever is wrong with a folder, in one line."""
     try:
         yield
     except (CheckpointException, Exception) as error:  # torch raises whatever the damaged part makes it

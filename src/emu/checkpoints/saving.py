@@ -24,11 +24,11 @@ class Checkpoints(L.Callback):
     """Saves what a run goes on from, and ends it in order where a scheduler asks for it.
 
     SIGTERM or SIGUSR1, to one process or to all, is agreed on by all: they save at the end of the step and leave with
-    exit code 143. In the midst of a check, whose step is saved already, they leave at once.
+    exit code 143. During a check, whose step is saved already, they leave at once.
 
     Args:
         every: optimizer steps from save to save; those that are checked are saved before they are checked.
-        minutes: save also when so long ago was the last time.
+        minutes: save also when the last save was so long ago.
         keep: how many of the newest are kept; one more lies there while the next is written.
         blocking: training waits until a checkpoint is on the disk. Otherwise it waits for a copy of the state in the
             host's memory (16 bytes a parameter, over all devices of a sharded run), which is written while it goes on.
@@ -128,7 +128,7 @@ class Checkpoints(L.Callback):
             self._group = torch.distributed.new_group(backend="gloo")  # to agree without waiting for a GPU
         if threading.current_thread() is not threading.main_thread():
             return  # Python lets no other thread listen
-        # In place of Lightning's own: where one process alone is signalled, that one waits for the others for ever.
+        # In place of Lightning's own: if only one process is signalled, it waits for the others forever.
         for number in SIGNALS:
             before = signal.signal(number, self._ask)
             if before != self._ask:

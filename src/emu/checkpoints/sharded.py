@@ -1,7 +1,7 @@
 """Checkpoints of sharded runs: a folder to which each process adds its shares, in torch's distributed format.
 
 Notable: no process ever holds the whole. The tensors are torch's (`torch.distributed.checkpoint`, a `.distcp` file a
-process and `.metadata`), what is no tensor lies in `rest.pt`, and nothing of it is unpickled without an allow-list.
+process and `.metadata`), everything else lies in `rest.pt`, and nothing is unpickled without an allow-list.
 """
 
 import shutil

@@ -62,7 +62,7 @@ class Summed:
 
 
 def sums_of(path: Path) -> Path:
-    """The file beside a checkpoint that tells its size and sum."""
+    """The file beside a checkpoint with its size and sum."""
     return path.with_name(f"{path.name}.json")
 
 

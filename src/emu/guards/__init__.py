@@ -36,7 +36,7 @@ AT_A_CHECK: dict[str, type[Drift | Diversity | HeldOut]] = {
     "diversity": Diversity,
     "held_out": HeldOut,
 }
-AFTERWARDS = ("memorisation", "generality")  # which configs of before name, though a run does not read them
+AFTERWARDS = ("memorisation", "generality")  # named in configs of earlier versions; a run reads neither
 
 
 def at_a_check(given: Sequence[Guard] | Mapping[str, float] | None = None) -> list[Guard]:

@@ -1,5 +1,5 @@
-"""Diversity: whether one prompt still gives different pictures from different seeds. A model that has learned two
-thousand pictures by heart draws the same few whatever the seed.
+"""Diversity: whether one prompt still gives different pictures from different seeds. A model that has memorised two
+thousand pictures draws the same few from any seed.
 
 Two numbers, each after / before: the mean distance of two pictures of one prompt, and the Vendi score, the effective
 number of different pictures (Friedman and Dieng 2022, arXiv 2210.02410), with a Gaussian kernel as wide as two

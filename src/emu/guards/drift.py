@@ -1,4 +1,4 @@
-"""Drift: how colour and contrast moved over all pictures, whatever they show.
+"""Drift: how colour and contrast moved over all pictures, regardless of what they show.
 
 Tuning is known to do this beyond what a prompt asks for, noise offset above all; a judge of appeal may like it.
 """
@@ -11,7 +11,7 @@ from emu.guards.guard import Guard
 from emu.guards.looks import COLOURS
 from emu.statistics import MeanDifference, mean_difference
 
-NOTED = 0.05  # of the whole range: a change that one sees in pictures side by side
+NOTED = 0.05  # of the whole range: a change visible side by side
 WORDS = {  # measure -> what more of it is called, and less of it
     "brightness": ("brighter", "darker"),
     "contrast": ("richer in contrast", "flatter"),
@@ -23,8 +23,8 @@ WORDS = {  # measure -> what more of it is called, and less of it
 class Drift(Guard):
     """Broken where a mean moved by more than `threshold` of the whole range, up or down.
 
-    A curated set of clear light moved the demo's hazy bases by 0.17 at most (docs/compare.md); a quarter of all there
-    is, no taste asks for.
+    A curated set of clear light moved the demo's hazy bases by 0.17 at most (docs/compare.md); no taste asks for a
+    quarter of the whole range.
     """
 
     threshold: float = 0.25

@@ -13,7 +13,7 @@ Numbers = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Side:
-    """One side's pictures, in the order of the prompts; None where nobody has measured it.
+    """One side's pictures, in the order of the prompts; None where something was not measured.
 
     Args:
         colours: float32 (n,3), as `looks.colours` has them.

@@ -12,7 +12,7 @@ from emu.statistics.bootstrap import Interval
 class Guard(ABC):
     """Reads the evidence and says what it found; a dataclass, whose fields are its settings in a config.
 
-    None stops a run by chance: it is broken only where the whole 95 % interval is beyond the threshold.
+    It is broken only where the whole 95 % interval is beyond the threshold, so that no run stops by chance.
     """
 
     threshold: float

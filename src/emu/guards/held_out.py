@@ -1,8 +1,8 @@
 """Held-out loss by timestep: whether the model still explains pictures of the curated kind that it has not seen.
 
-Pictures are paired with themselves at step 0, with the same noise and the same time, so small changes show. A rising
-loss at some times is what learning by heart looks like before it can be seen; a falling one proves nothing, since
-quality-tuning is over long before the loss is.
+Pictures are paired with themselves at step 0, with the same noise and the same time, so small changes show. A loss that
+rises at some times is the first sign of memorisation, before it shows in pictures; a falling one proves nothing, since
+quality-tuning is over long before the loss stops falling.
 """
 
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ class HeldOut(Guard):
         if before is None or after is None or times is None or len(before) < 2:
             return [not_measured(NAME, "fewer than two pictures are held out (data.held_out)")]
         if not np.isfinite([before, after]).all() or before.sum() == 0:
-            return [not_measured(NAME, "a held-out loss is no number above 0")]
+            return [not_measured(NAME, "a held-out loss is not a finite number above 0")]
         ratio, ci95 = float(after.sum() / before.sum()), ratio_interval(after, before)
         quarters = by_time(before, after, times)
         risen = [quarter for quarter in quarters if quarter.ci95[0] > self.threshold]

@@ -1,7 +1,7 @@
 """How a picture looks, in few numbers: its colours, and where they lie. Needs no weights.
 
-`layout` is honest about little: it tells pictures apart whose light and dark lie elsewhere, and knows nothing of what
-they show. Two pictures of one composition in other colours are far apart to it, and a mirrored copy is another picture.
+`layout` sees little: it tells apart pictures whose light and dark areas differ, and knows nothing of what they show.
+Two pictures of one composition in other colours are far apart to it, and a mirrored copy is another picture.
 """
 
 import numpy as np

@@ -70,7 +70,7 @@ def nearest_part(
 
 
 def nearest(pictures: Numbers, training: Numbers) -> tuple[Numbers, Numbers]:
-    """Of each picture (n,d) the distance to its nearest training picture (t,d), and that one's row: (n,) twice."""
+    """For each picture (n,d) the distance to its nearest training picture (t,d), and the row of that: (n,) twice."""
     parts = [distances(pictures[i : i + AT_ONCE], training) for i in range(0, len(pictures), AT_ONCE)]
     return np.concatenate([part.min(1) for part in parts]), np.concatenate([part.argmin(1) for part in parts])
 

@@ -33,7 +33,7 @@ class Autoencoder(LatentDiffusion):
         pretrained: as in `TextToImageModule`, like all that is not named here.
         decoder_only: the encoder, and so what the latent model has learned, stays as it is.
         kl_weight: of the divergence from a standard normal, a latent's number on average.
-        perceptual: a folder or hub name of an image model of transformers; None for no such term.
+        perceptual: a folder or hub name of an image model of transformers; None for no perceptual term.
         perceptual_weight: of its distance beside the pixels' error.
         adversarial_weight: of the critic's opinion beside all else, where both pull equally hard; 0 for no critic.
         adversarial_start: the optimizer step at which the critic begins to learn and to be heard.

@@ -16,7 +16,7 @@ class GuidanceInput(FlowMatching):
 
     Args:
         pretrained: as in `FlowMatching`, like all that is not named here.
-        guidance: the scale in training. A picture to learn from is no guided drawing, which is what 1 says; drawing
+        guidance: the scale in training. Training pictures are not guided drawings, so 1; drawing
             takes the scale of `sampler`.
     """
 

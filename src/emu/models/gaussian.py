@@ -22,7 +22,7 @@ class GaussianDiffusion(TextToImageModule):
     Args:
         pretrained: as in `TextToImageModule`, like all that is not named here.
         noise_offset: standard deviation of the noise that a whole channel shares; Emu's recipe has 0.1.
-        min_snr_gamma: weight losses by min(SNR, gamma); 5 in the literature, None for plain errors.
+        min_snr_gamma: weight losses by min(SNR, gamma); 5 in the literature, None for the plain error.
     """
 
     slot = "unet"

@@ -45,7 +45,7 @@ class StepZero:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "StepZero":
-        """The inverse of `state`, also of checkpoints of before, which lack `black`."""
+        """The inverse of `state`, also for checkpoints of earlier versions, which lack `black`."""
         kept = {one.name: state[one.name] for one in fields(Drawn) if one.name in state}
         return cls(state["digest"], state["judges"], Drawn(rows=[], **{"black": [], **kept}))
 

@@ -5,7 +5,7 @@ RECIPE_PASSES = 480  # 15,000 steps at most, of 64 pictures, over about 2,000
 
 
 def batch_warning(batch: int) -> str | None:
-    """Says so where an optimizer step sees `batch` pictures, twice as many as the recipe's or half as many."""
+    """A warning where `batch`, the pictures per optimizer step, is at least twice or at most half the recipe's."""
     if not _far(batch, RECIPE_BATCH):
         return None
     return (
@@ -15,7 +15,7 @@ def batch_warning(batch: int) -> str | None:
 
 
 def passes_warning(steps: float, *, steps_an_epoch: int) -> str | None:
-    """Says so where `steps` show each picture twice as often as the recipe at most does, or half as often."""
+    """A warning where `steps` show each picture at least twice or at most half as often as the recipe does."""
     passes = steps / steps_an_epoch
     if not _far(passes, RECIPE_PASSES):
         return None

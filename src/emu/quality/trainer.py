@@ -43,7 +43,7 @@ def schedule(trainer: L.Trainer, *, every: int, checked: int) -> None:
 
 
 def finish_check(trainer: L.Trainer) -> bool:
-    """Begin anew a check that the run was stopped in the midst of, which Lightning takes for done; whether it was."""
+    """Run again a check that was interrupted, which Lightning takes for done; returns whether there was one."""
     if trainer.val_check_batch != 1:
         return False
     loop = trainer.fit_loop.epoch_loop.val_loop

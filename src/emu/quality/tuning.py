@@ -75,7 +75,7 @@ class QualityTuning(L.Callback):
         self.rule = dataclasses.replace(self.rule, max_steps=max_steps)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Refuse to tune without a step 0; say so where the passes over each picture are far from the recipe."""
+        """Refuse to tune without a step 0; warn where the passes over each picture are far from the recipe."""
         base = self._base.drawn if self._base else None
         if not (base and base.scores) and getattr(pl_module, "reads_captions", True):
             raise UserError(
@@ -198,6 +198,6 @@ class QualityTuning(L.Callback):
         self.checks = [Check.from_row(row) for row in state_dict["checks"]]
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Count batches as this run does: on another number of devices an optimizer step has another number of them."""
+        """Count batches as this run does: the number of batches per optimizer step depends on the number of devices."""
         then = checkpoint["callbacks"][self.state_key]["accumulate"]
         recount(checkpoint, then=then, now=trainer.accumulate_grad_batches)
