@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from PIL import Image
@@ -55,6 +55,16 @@ class Drawn:
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
+class Share(NamedTuple):
+    """What one rank has drawn; of each picture its colours and its layout."""
+
+    rows: list[runs.Row]
+    scores: Scores
+    looks: dict[str, tuple[Tensor, Tensor]]
+    held_out: list[tuple[float, float]]
+    black: list[str]
+
+
 class Drawing:
     """Collects what one rank draws of a check into `folder`.
 
@@ -68,11 +78,7 @@ class Drawing:
         self.folder = folder
         self.judges = judges
         self.sampler = dict(sampler)
-        self.rows: list[runs.Row] = []
-        self.scores: Scores = {}
-        self.black: list[str] = []
-        self.looks: dict[str, tuple[Tensor, Tensor]] = {}
-        self.held_out: list[tuple[float, float]] = []
+        self.share = Share([], {}, {}, [], [])
 
     def add(self, images: Tensor, batch: Prompts, sampler: Sampler | None = None) -> None:
         """Write and judge a batch: images float (b,3,h,w) in [0,1]; batch with `prompt`, `seed` and `index` of b.
@@ -84,40 +90,38 @@ class Drawing:
         if not kept:
             return
         pixels = to_pixels(images[kept], [batch["prompt"][i] for i in kept])
-        rows = []
-        for i, picture in zip(kept, pixels.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
-            row = sample_row(batch, i, sampler=sampler or self.sampler)
-            rows.append(row)
+        rows = [sample_row(batch, i, sampler=sampler or self.sampler) for i in kept]
+        for row, picture in zip(rows, pixels.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
             runs.save_picture(self.folder / row["file"], picture)
             look = colours(picture), layout(Image.fromarray(picture))
-            self.looks[row["file"]] = torch.from_numpy(look[0]), torch.from_numpy(look[1])
-        self.rows += rows
-        self.black += [row["file"] for row, dark in zip(rows, black(pixels), strict=True) if dark]
+            self.share.looks[row["file"]] = torch.from_numpy(look[0]), torch.from_numpy(look[1])
+        self.share.rows.extend(rows)
+        self.share.black.extend(row["file"] for row, dark in zip(rows, black(pixels), strict=True) if dark)
         files = [self.folder / row["file"] for row in rows]
         scores = judge_pixels(pixels, [row["prompt"] for row in rows], judges=self.judges, names=files)
-        self.scores |= {row["file"]: score for row, score in zip(rows, scores, strict=True)}
+        self.share.scores.update({row["file"]: score for row, score in zip(rows, scores, strict=True)})
 
     def hold_out(self, losses: Tensor, batch: Pictures) -> None:
         """Keep the losses, float (b,), of held-out pictures with their `time`; those of `weight` 0 are fillers."""
         real = batch["weight"] > 0
-        self.held_out += zip(batch["time"][real].tolist(), losses[real].tolist(), strict=True)
+        self.share.held_out.extend(zip(batch["time"][real].tolist(), losses[real].tolist(), strict=True))
 
     def finish(self) -> Drawn:
         """What all ranks drew, the same on every rank; a collective call, so made on all of them."""
-        mine = self.rows, self.scores, self.looks, self.held_out, self.black
-        parts: list[Any] = [mine]
+        shares = [self.share]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            parts = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(parts, mine)
-        rows = sorted((row for part in parts for row in part[0]), key=lambda row: int(row["index"]))
-        scores, looks = ({file: found for part in parts for file, found in part[of].items()} for of in (1, 2))
+            shares *= torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(shares, self.share)
+        rows = sorted((row for share in shares for row in share.rows), key=lambda row: int(row["index"]))
+        scores = {file: score for share in shares for file, score in share.scores.items()}
+        looks = {file: look for share in shares for file, look in share.looks.items()}
         seen = [looks[row["file"]] for row in rows]
         repeated = len({row["prompt"] for row in rows}) < len(rows)
         return Drawn(
             rows=rows,
             scores={row["file"]: scores[row["file"]] for row in rows},
-            held_out=sorted(pair for part in parts for pair in part[3]),
-            black=sorted(file for part in parts for file in part[4]),
+            held_out=sorted(pair for share in shares for pair in share.held_out),
+            black=sorted(file for share in shares for file in share.black),
             colours=torch.stack([colour for colour, _ in seen]) if seen else torch.zeros(0, 3),
             layouts=torch.stack([layout for _, layout in seen]) if repeated else None,
         )
