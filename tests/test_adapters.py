@@ -224,7 +224,7 @@ def one_base(argv: list[str]) -> None:
     def check(self: sharding.FSDP2) -> None:
         networks = dict(self._networks())
         for mean, live in zip(networks["ema"].parameters(), networks["backbone"].parameters(), strict=True):
-            parts = averaging.local([mean, live])
+            parts = [averaging.local(one) for one in (mean, live)]
             assert (parts[0].data_ptr() == parts[1].data_ptr()) == (not live.requires_grad and parts[0].numel() > 0)
         teardown(self)
 
