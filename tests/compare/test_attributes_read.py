@@ -12,6 +12,7 @@ from torch import Tensor
 from emu import runs
 from emu.cli import main
 from emu.compare import Against, compare
+from verdicts import read_verdict
 
 MakeRun = Callable[..., Path]
 SHADES = ("dark", "bright")
@@ -39,7 +40,7 @@ def shaded(run: Path, *, right: dict[int, list[bool]], **columns: str) -> None:
 
 def compared(run: Path) -> tuple[dict[str, Any], str, str]:
     table = compare([run], out=run.parent / "report.html", against=Against(attributes=Shades()))
-    verdict = json.loads((run.parent / "verdict.json").read_text())["runs"][0]
+    verdict = read_verdict(run.parent / "verdict.json")["runs"][0]
     return verdict, (run.parent / "report.html").read_text(), table
 
 

@@ -23,6 +23,7 @@ from emu.compare.reading import read_run
 from emu.compare.recipe import recipe, seeds
 from emu.errors import UserError
 from emu.judges import Card, Embedder
+from verdicts import read_verdict
 
 MakeRun = Callable[..., Path]
 RNG = np.random.default_rng(0)
@@ -30,7 +31,7 @@ RNG = np.random.default_rng(0)
 
 def compared(run: Path, out: Path, **options: Any) -> dict[str, Any]:
     compare([run], out=out / "report.html", **options)
-    told: dict[str, Any] = json.loads((out / "verdict.json").read_text())["runs"][0]
+    told: dict[str, Any] = read_verdict(out / "verdict.json")["runs"][0]
     return told
 
 

@@ -1,6 +1,5 @@
 """Several judges of a criterion: who is the headline, whether they agree, and whose scores are whose."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from emu.compare import compare
 from emu.errors import UserError
 from emu.judges import Card, Judge
 from lamp import Brightness
+from verdicts import read_verdict
 
 MakeRun = Callable[..., Path]
 
@@ -46,7 +46,7 @@ class Broken(Judge):
 
 def told(run: Path, out: Path, **judges: Any) -> tuple[dict[str, Any], str]:
     table = compare([run], out=out, **judges)
-    return json.loads(out.with_name("verdict.json").read_text())["runs"][0], table
+    return read_verdict(out.with_name("verdict.json"))["runs"][0], table
 
 
 def unjudged(make_run: MakeRun, **how: Any) -> Path:

@@ -1,6 +1,5 @@
 """What people said stands beside what judges said: of these pictures alone, and whether both say the same."""
 
-import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from emu.compare.people import majority
 from emu.desk.vote.questions import CHOICES
 from emu.desk.vote.results import write_results
 from emu.errors import UserError
+from verdicts import read_verdict
 from voters import Table, make_study
 
 MakeRun = Callable[..., Path]
@@ -43,7 +43,7 @@ def verdict(run: Path) -> tuple[str, dict[str, Any], str, str]:
     """Headline, what people said, page and table."""
     out = run.parent / "report.html"
     table = compare([run], out=out)
-    told = json.loads((run.parent / "verdict.json").read_text())
+    told = read_verdict(run.parent / "verdict.json")
     return told["headline"], told["runs"][0]["people"], out.read_text(), table
 
 

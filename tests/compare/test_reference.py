@@ -12,6 +12,7 @@ from PIL import Image
 from emu import runs
 from emu.cli import main
 from emu.data.pictures import decode
+from verdicts import read_verdict
 
 MakeRun = Callable[..., Path]
 EYE = '''
@@ -58,7 +59,7 @@ def noisy(make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_side_that_looks_like_the_pictures_is_nearer(noisy: Path) -> None:
     main(["compare", str(noisy), "--out", "a.html", "--reference", "pictures", "--embedder", "my_features.Eye"])
-    (told,) = json.loads(Path("verdict.json").read_text())["runs"]
+    (told,) = read_verdict(Path("verdict.json"))["runs"]
     sets = told["sets"]
     assert (sets["reference"], sets["features"]) == (
         {"folder": "pictures", "pictures": 16},

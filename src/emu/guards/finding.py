@@ -8,7 +8,7 @@ from emu.statistics.bootstrap import Interval
 
 State = Literal["held", "unsure", "broken", "not measured"]
 Kind = Literal["at_least", "at_most", "within"]
-Part = dict[str, str | float | Interval | None]
+Part = dict[str, str | float | bool | Interval | None]
 
 
 @dataclass(frozen=True)
