@@ -216,6 +216,25 @@ def test_another_spelling_of_the_source_is_the_same(tmp_path: Path, monkeypatch:
         assert curate(Funnel(config(SEEN)), spelled, out, engine=Pool(1)) == footer
 
 
+def test_a_complete_folder_says_that_its_source_has_changed_or_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, out = folder(tmp_path / "hay", ["good"] * 6), tmp_path / "out"
+    footer = run(config(SEEN), source, out)
+    assert run(config(SEEN), source, out) == footer
+    assert caplog.text == ""
+    with (source / "metadata.jsonl").open("a") as lines:
+        lines.write(json.dumps({"file_name": "good-0.jpg", "text": "once more"}) + "\n")
+    before = files(out)
+    assert run(config(SEEN), source, out) == footer
+    assert "hay has changed since; name another folder" in caplog.text
+    caplog.clear()
+    source.rename(tmp_path / "moved")
+    assert run(config(SEEN), source, out) == footer
+    assert "its source cannot be read any more" in caplog.text
+    assert files(out) == before
+
+
 def test_a_source_changed_since_is_not_mixed(tmp_path: Path) -> None:
     source = folder(tmp_path / "hay", ["good"] * 3)
     out = tmp_path / "out"

@@ -1,6 +1,7 @@
 """Workers that die: the shard is tried again, what kills again is set aside, the others do not notice."""
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import emu.curate
 from emu.curate import Funnel, curate
 from emu.curate.counts import Count
 from emu.curate.pool import RETRIES, Pool
+from emu.curate.shards import cut
 from emu.curate.stage import Row, Stage
+from emu.curate.work import Work
+from emu.data.sources import read_source
 from emu.errors import UserError
-from haystack import config, folder
+from haystack import SEEN, config, folder
 
 
 class Kills(Stage):
@@ -74,6 +78,20 @@ def test_a_worker_that_dies_costs_at_most_the_picture(tmp_path: Path, once: bool
     assert sum(row["status"] == "kept" for row in found) == len(kinds) - set_aside
     deaths = log.read_text().split()
     assert len(deaths) == 2 * (2 if once else RETRIES + 1)
+
+
+def test_progress_is_told_by_pictures_with_a_total(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = folder(tmp_path / "hay", ["good"] * 19)
+    pool, counts = Pool(2), list[int]()
+    pool.start(Work(Funnel(config(SEEN)), tmp_path / "alone"))
+    for pictures in pool.map(cut(read_source(str(source), sequential=True), size=8)):
+        counts.append(pictures)
+    pool.stop()
+    assert sum(counts) == 19
+    assert len(counts) > 3  # of three shards: they are not waited for
+    curate(Funnel(config(SEEN)), str(source), tmp_path / "out", engine=Pool(1))
+    last = capsys.readouterr().err.rpartition("\r")[2]
+    assert re.match(r"measured: 100%\|.*\| 19/19 \[.*(pictures/s|s/ pictures)\]", last), last
 
 
 def test_what_a_stage_raises_costs_the_picture_and_what_the_user_can_mend_ends_the_job(tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 Reads pictures and captions; needs no GPU and no model but what its stages name.
 """
 
+import hashlib
 import logging
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from tqdm import tqdm
 
 from emu import locks
 from emu.bundled import is_same
@@ -19,13 +18,14 @@ from emu.curate.decide import decide
 from emu.curate.engine import Engine
 from emu.curate.funnel import SHARD, Funnel
 from emu.curate.manifest import Footer, kept, read_footer, write
+from emu.curate.progress import Progress
 from emu.curate.shards import Shard, cut
 from emu.curate.stage import Choice, Selection, Stage
 from emu.curate.work import Work
 from emu.curated import MANIFEST, METADATA, PAGE, WORK
 from emu.data.sources import Item, read_source
 from emu.errors import UserError
-from emu.records import read_json, to_json
+from emu.records import left_out, read_json, to_json
 
 __all__ = ["Choice", "Funnel", "Selection", "Stage", "curate"]
 
@@ -36,17 +36,26 @@ RUN = "run.json"
 
 @dataclass(frozen=True)
 class Job:
-    """What a folder is curated by and from: the sha256 of the config, and the source as the command line names it."""
+    """What a folder is curated by and from.
+
+    Args:
+        config: the sha256 of the config.
+        source: as the command line names it.
+        input: of a folder that is complete, the sha256 of what the source held: names, captions, columns, and the sizes
+            and ages of files; None in folders of before.
+    """
 
     config: str
     source: str
+    input: str | None = left_out()
 
 
 def curate(funnel: Funnel, source: str, out: Path, *, engine: Engine, paths: bool = False) -> Footer:
     """Run a funnel over `source` into the folder `out`; returns the footer of the manifest.
 
     The same call after a kill goes on: at most one shard a worker is measured again, and what comes out is the same
-    to the byte. A folder that is complete is left as it is; a warning names pictures in it that are damaged or gone.
+    to the byte. A folder that is complete is left as it is; warnings say whether its source has changed since, and
+    which of its pictures are damaged or gone.
 
     Args:
         paths: keep absolute paths of source and config in the manifest and the page; else their last part alone stays.
@@ -55,21 +64,17 @@ def curate(funnel: Funnel, source: str, out: Path, *, engine: Engine, paths: boo
         UserError: the source, a model or the disk; a folder made by another config or from another source.
     """
     funnel.require()
-    job = Job(funnel.sha256, source)
-    _require_same(out, job)
+    job = _require_same(out, Job(funnel.sha256, source))
     existed = out.exists()
     with locks.alone(out, "emu curate", name=ledger.LOCK):
         ledger.sweep(out)
         ledger.write_durably(out / WORK / RUN, to_json(job, indent=None))
         try:
-            if not (out / METADATA).exists():
-                _run(funnel, source, out, engine, paths=paths)
-            elif damaged := needles.damaged(out, kept(out)):
-                log.warning(
-                    "%s: %d pictures are gone or not as they were written, first %s; to have them made again, remove "
-                    "them and %s",
-                    *(out, len(damaged), damaged[0], METADATA),
-                )
+            if (out / METADATA).exists():
+                _warn(out, job, funnel)
+            else:
+                seen = _run(funnel, source, out, engine, paths=paths)
+                ledger.write_durably(out / WORK / RUN, to_json(replace(job, input=seen), indent=None))
         except UserError:
             _leave_as_it_was(out, existed)
             raise
@@ -78,8 +83,28 @@ def curate(funnel: Funnel, source: str, out: Path, *, engine: Engine, paths: boo
     return read_footer(out)
 
 
-def _run(funnel: Funnel, source: str, out: Path, engine: Engine, *, paths: bool) -> None:
-    shards = _measure(funnel, source, out, engine)
+def _warn(out: Path, job: Job, funnel: Funnel) -> None:
+    """What is no longer as it was when a folder was completed."""
+    if damaged := needles.damaged(out, kept(out)):
+        log.warning(
+            "%s: %d pictures are gone or not as they were written, first %s; to have them made again, remove them and "
+            "%s",
+            *(out, len(damaged), damaged[0], METADATA),
+        )
+    if job.input is None:
+        return
+    try:
+        same = job.input == _sum(shard.sha256 for shard in cut(_source(funnel, job.source), size=SHARD))
+    except UserError as error:
+        log.warning("%s: its source cannot be read any more (%s)", out, error)
+        return
+    if not same:
+        log.warning("%s: %s has changed since; name another folder to curate what it holds now", out, job.source)
+
+
+def _run(funnel: Funnel, source: str, out: Path, engine: Engine, *, paths: bool) -> str:
+    """Returns the sum of what the source held."""
+    shards, seen = _measure(funnel, source, out, engine)
     if not shards:
         raise UserError(f"{source}: holds no picture")
     fates = decide(funnel, shards)
@@ -95,30 +120,36 @@ def _run(funnel: Funnel, source: str, out: Path, engine: Engine, *, paths: bool)
     pictures = kept(out)
     needles.write_pictures(out, pictures, _source(funnel, source), funnel.readable)
     needles.write_metadata(out, pictures)
+    return seen
 
 
-def _measure(funnel: Funnel, source: str, out: Path, engine: Engine) -> list[Path]:
-    """Every shard that is not done yet; returns the files of all, in order."""
+def _measure(funnel: Funnel, source: str, out: Path, engine: Engine) -> tuple[list[Path], str]:
+    """Every shard that is not done yet; returns the files of all, in order, and the sum of their input."""
     done = ledger.Ledger(out, funnel.sha256)
-    paths: list[Path] = []
-    bar = tqdm(desc="pictures", unit="", mininterval=1)
+    paths, sums = list[Path](), list[str]()
+    progress = Progress(lambda: _source(funnel, source))
 
     def missing() -> Iterator[Shard]:
         for shard in cut(_source(funnel, source), size=SHARD):
             paths.append(done.path(shard.number))
-            if done.done(shard.number, shard.sha256):
-                bar.update(len(shard.items))
+            sums.append(shard.sha256)
+            if done.done(shard.number, sums[-1]):
+                progress.found(len(shard.items))
             else:
                 yield shard
 
     try:
         engine.start(Work(funnel, out))
-        for _ in engine.map(missing()):
-            bar.update(SHARD)
+        for pictures in engine.map(missing()):
+            progress.measured(pictures)
     finally:
         engine.stop()
-        bar.close()
-    return paths
+        progress.close()
+    return paths, _sum(sums)
+
+
+def _sum(sums: Iterable[str]) -> str:
+    return hashlib.sha256("".join(sums).encode()).hexdigest()
 
 
 def _source(funnel: Funnel, source: str) -> Iterator[Item]:
@@ -138,14 +169,16 @@ def _leave_as_it_was(out: Path, existed: bool) -> None:
         out.rmdir()
 
 
-def _require_same(out: Path, job: Job) -> None:
+def _require_same(out: Path, job: Job) -> Job:
+    """The job of the folder: this one, or the same of before. UserError: another one, or something else is there."""
     run = out / WORK / RUN
     if not run.exists():
         if out.exists() and (not out.is_dir() or any(path.name != WORK for path in out.iterdir())):
             raise UserError(f"{out}: holds something else; name a new folder, or an empty one")
-        return
+        return job
     found: Job = read_json(run, Job, remedy=f"remove {out}, and curate again")
     if not is_same(found.source, job.source):
         raise UserError(f"{out}: was curated from {found.source}; name another folder, or remove this one")
     if found.config != job.config:
         raise UserError(f"{out}: was made by another config; name another folder, or remove this one")
+    return replace(job, input=found.input)

@@ -69,7 +69,7 @@ class Daft(Engine):
             answers = self._answers(frame.select(measure(daft.col("shard")).alias("said")))
             if said := next(filter(None, answers), None):
                 raise UserError(said)
-            yield from (shard.number for shard in wave)
+            yield from (len(shard.items) for shard in wave)
 
     def _answers(self, frame: Any) -> list[str]:
         """What the workers said. UserError where they have been silent for long."""

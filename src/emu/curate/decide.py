@@ -3,6 +3,7 @@
 In memory are the few columns that a stage reads and two numbers a picture; pixels are not met again.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from emu.curate.stage import Selection
 from emu.errors import UserError
 
 STAYED = -1
+TURNS = 4  # in which copies take the places of pictures that left after them
+BACK = "copies that took the place of one that left"
 
 
 @dataclass
@@ -29,7 +32,8 @@ class Fates:
         failed: bool (n,), whether it left because it could not be used.
         reasons: step -> row -> why, for those that a Selection took out; the others' reasons stand in their rows.
         notes: stage -> what it said of its decision.
-        twins: row -> the row that stays in its place.
+        twins: row -> the row that stays in its place; of one row the best copies first.
+        fallen: row -> why it left, of those whose place a copy has taken.
     """
 
     left: NDArray[np.int16]
@@ -37,6 +41,7 @@ class Fates:
     reasons: dict[int, Mapping[int, str]] = field(default_factory=dict)
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     twins: dict[int, int] = field(default_factory=dict)
+    fallen: dict[int, str] = field(default_factory=dict)
 
     @property
     def stayed(self) -> NDArray[np.bool_]:
@@ -45,6 +50,8 @@ class Fates:
 
     def reason(self, row: int) -> str | None:
         """What the Selection that took it out said; None where none did."""
+        if row in self.fallen:
+            return self.fallen[row]
         said = self.reasons.get(int(self.left[row]))
         return None if said is None else said.get(row)
 
@@ -58,19 +65,59 @@ class Fates:
 
 
 def decide(funnel: Funnel, shards: list[Path]) -> Fates:
-    """Every Selection in its place between the stages, in order: it sees who has come to it, and no one else."""
+    """Every Selection in its place between the stages, in order: it sees who has come to it, and no one else.
+
+    Where a picture leaves after copies have left for it, the best of them takes its place, and the later stages decide
+    again: a quota that the one does not meet may be met by the other.
+    """
     fates = Fates(column(shards, "left"), column(shards, "failed").astype(bool))
-    for number, step in enumerate(funnel.steps):
-        if not isinstance(step.stage, Selection):
+    measured, taken = fates.stayed, Counter[int]()
+    _select(funnel, shards, fates, first=0)
+    for _ in range(TURNS):
+        if not (steps := _take_places(fates)):
+            break
+        taken.update(steps)
+        again = measured & (fates.left > min(steps))
+        again[list(fates.fallen)] = False
+        fates.left[again] = STAYED
+        fates.twins = {row: twin for row, twin in fates.twins.items() if not again[row]}
+        _select(funnel, shards, fates, first=min(steps) + 1)
+    for number, copies in taken.items():
+        name = funnel.steps[number].stage.name
+        fates.notes[name] = {**fates.notes[name], BACK: copies}
+    return fates
+
+
+def _take_places(fates: Fates) -> list[int]:
+    """The best copy of each picture that left later, and for no better one, comes back; returns where it had left."""
+    copies: dict[int, list[int]] = defaultdict(list)
+    for row, twin in fates.twins.items():
+        copies[twin].append(row)
+    steps = []
+    for row, (best, *others) in copies.items():
+        if fates.left[row] == STAYED or row in fates.twins:
             continue
-        scores = {name: column(shards, name) for name in step.stage.reads}
-        choice = step.stage.choose(scores, fates.passed(number))
+        steps.append(int(fates.left[best]))
+        fates.fallen[row] = f"{fates.reason(row)}; its copy, row {best}, took its place"
+        fates.left[best] = STAYED
+        del fates.twins[best]
+        fates.twins |= dict.fromkeys(others, best)
+    return steps
+
+
+def _select(funnel: Funnel, shards: list[Path], fates: Fates, *, first: int) -> None:
+    """The Selections from step `first` on."""
+    for number, step in enumerate(funnel.steps):
+        if number < first or not isinstance(step.stage, Selection):
+            continue
+        there = fates.passed(number)
+        there[list(fates.fallen)] = False
+        choice = step.stage.choose({name: column(shards, name) for name in step.stage.reads}, there)
         fates.left[choice.leaves] = number
         fates.failed[choice.leaves] = False
         fates.reasons[number] = choice.reasons
         fates.notes[step.stage.name] = choice.notes
         fates.twins |= choice.twins
-    return fates
 
 
 def column(shards: list[Path], name: str) -> NDArray[Any]:

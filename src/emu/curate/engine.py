@@ -1,4 +1,4 @@
-"""What an engine is: it calls the work for every shard, wherever it likes, and says which are done.
+"""What an engine is: it calls the work for every shard, wherever it likes, and says how much is done.
 
 Resuming, decoding, fetching and writing are the work's own, so an engine is three methods. A shard is its unit: nothing
 that an engine does can change what is written.
@@ -23,7 +23,8 @@ class Engine(ABC):
 
     @abstractmethod
     def map(self, shards: Iterable[Shard]) -> Iterator[int]:
-        """Do every shard, in any order; yields its number once it is written. Takes shards as there is room for them.
+        """Do every shard, in any order; takes shards as there is room for them. Yields how many pictures more are
+        measured, a shard's once it is written or part of them before.
 
         UserError, from here or from a worker, ends the job; what is done stays done.
         """

@@ -40,8 +40,14 @@ class Task:
     shard: Shard
     deaths: int = 0
     at: Sequence[int] = ()  # the pictures that its worker said it would look at
+    begun: int = 0  # those before this one have been looked at
     quarantined: set[int] = field(default_factory=set)
     alone: bool = False
+
+    def reach(self, picture: int) -> int:
+        """How many pictures it is further than ever before, now that its worker is at this one."""
+        before, self.begun = self.begun, max(self.begun, picture)
+        return self.begun - before
 
 
 @dataclass
@@ -75,8 +81,8 @@ class Pool(Engine):
         while busy := [worker for worker in self.workers if worker.task is not None]:
             ready = wait([worker.pipe for worker in busy])
             for worker in busy:
-                if worker.pipe in ready and (number := self._hear(worker)) is not None:
-                    yield number
+                if worker.pipe in ready and (pictures := self._hear(worker)):
+                    yield pictures
                 if worker.task is None:
                     self._give(worker, waiting)
 
@@ -102,24 +108,24 @@ class Pool(Engine):
             with suppress(OSError):  # it died meanwhile: the pipe's end is heard next
                 worker.pipe.send((task.shard, frozenset(task.quarantined), task.alone))
 
-    def _hear(self, worker: Worker) -> int | None:
-        """What a worker says; the number of a shard that is done."""
+    def _hear(self, worker: Worker) -> int:
+        """What a worker says; returns by how many pictures it has come further."""
         task = worker.task
         assert task is not None  # only those at work are listened to
         try:
             word, value = worker.pipe.recv()
         except (EOFError, OSError):
             self._bury(worker, task)
-            return None
+            return 0
         if word == "at":
             task.at = value
-            return None
+            return task.reach(value[0]) if len(value) == 1 else 0
         if word == "error":
             raise UserError(value)
         if word == "fault":
             raise RuntimeError(f"a worker failed:\n{value}")
         worker.task = None
-        return task.shard.number
+        return task.reach(len(task.shard.items))
 
     def _bury(self, worker: Worker, task: Task) -> None:
         worker.process.join()
