@@ -99,9 +99,9 @@ def test_a_class_path_is_known_by_what_it_leads_to() -> None:
 
 
 def test_a_class_is_of_a_protocol_by_its_methods() -> None:
-    like = {"where": "--features", "like": "emu.judges.photo_rules.PhotoRules"}
+    like = {"where": "--embedder", "like": "emu.judges.photo_rules.PhotoRules"}
     assert named.find("emu.judges.photo_rules.PhotoRules", Describes, **like) is PhotoRules
-    with pytest.raises(UserError, match="--features emu.cache.Cache: no Describes; give a class such as"):
+    with pytest.raises(UserError, match="--embedder emu.cache.Cache: no Describes; give a class such as"):
         named.find("emu.cache.Cache", Describes, **like)
 
 
