@@ -24,7 +24,7 @@ from emu.curate.ledger import user_error
 from emu.curated import IMAGES, MANIFEST, METADATA
 from emu.errors import UserError, printable
 from emu.places import without_places
-from emu.records import build, fault
+from emu.records import build, fault, parse
 
 GROUP = 4096  # rows of a row group at least: the writer keeps a note of every column of every group to its end
 EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}  # the other formats are their own
@@ -169,12 +169,13 @@ def read_footer(out: Path) -> Footer:
     """UserError where there is no manifest, or one of another schema."""
     path = out / MANIFEST
     try:
-        found = ledger.footer(path)
+        said = ledger.footer(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no manifest there; run emu curate first") from None
     except (OSError, pa.ArrowException) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: damaged ({reason}); remove it and {METADATA}, and curate again") from None
+    found = parse(said, dict[str, Any], where=str(path), remedy="remove it, and curate again")
     if "schema" not in found and "told" in found:
         found = {**found, "notes": found["told"]}  # as the first schema called them
     if wrong := fault(found, Footer) or fault(found["document"], Config, "document"):

@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Set
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,9 @@ from PIL import Image
 from emu.data.pictures import BadPicture, Header, decode, read_header
 from emu.data.sources import Entry
 from emu.offline import webp
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 THUMBNAIL = 144  # pixels
 REMOVED = 6  # thumbnails of a shard and limit
@@ -35,7 +38,7 @@ class Picture:
         self.content, self.side, self.max_pixels = content, side, max_pixels
         self.kept: dict[int, Image.Image] = {}
         self.cut: tuple[int, int] | None = None  # (width, height) of what `crop` left
-        self.embeddings: dict[str, Any] = {}  # model -> what it saw
+        self.embeddings: dict[str, Tensor] = {}  # embedder and views -> what it saw
 
     @property
     def sha256(self) -> str:

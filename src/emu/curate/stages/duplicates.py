@@ -30,12 +30,12 @@ class Copies(Selection):
 
     Args:
         by: column -> weight: who stays, as in `Best`; empty takes the largest. Of equal ones the earlier.
-        tells: the columns by which copies are told.
+        known_by: the columns by which copies are known.
     """
 
-    def __init__(self, by: dict[str, float] | None, *tells: str) -> None:
+    def __init__(self, by: dict[str, float] | None, *known_by: str) -> None:
         self.by = by or {}
-        self.reads, self.numbers = (*tells, "width", "height", *self.by), tuple(self.by)
+        self.reads, self.numbers = (*known_by, "width", "height", *self.by), tuple(self.by)
 
     @abstractmethod
     def twins(self, scores: Scores, rows: NDArray[np.int64]) -> dict[int, tuple[int, str]]:
