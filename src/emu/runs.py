@@ -15,7 +15,7 @@ from PIL import Image
 from emu import files, shapes
 from emu.documents import read_mapping
 from emu.errors import UserError
-from emu.records import read_json, read_lines
+from emu.records import read_json, read_lines, to_json
 
 Row = dict[str, Any]
 
@@ -155,9 +155,9 @@ def read_quality(run: Path) -> shapes.Quality:
     return quality
 
 
-def write_votes(run: Path, votes: Row) -> None:
-    """Write `votes.json`: what people said of this run's pairs (`emu vote RUN --results`)."""
-    files.write_json(run / VOTES, votes, indent=2)
+def write_votes(run: Path, votes: object) -> None:
+    """Write `votes.json`, as `shapes.Votes` or more: what people said of the run's pairs (`emu vote RUN --results`)."""
+    files.write(run / VOTES, to_json(votes))
 
 
 def read_votes(run: Path) -> shapes.Votes | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from emu import files, runs
+from emu import runs
 from emu.desk.vote.attention import RULE, Attention, attention, kept
 from emu.desk.vote.matches import Match
 from emu.desk.vote.questions import APPEAL, FAITHFULNESS, MATCH
@@ -18,7 +18,7 @@ from emu.desk.vote.table import table
 from emu.desk.vote.tally import Tally, sign, tally
 from emu.desk.vote.votes import Vote, read_votes
 from emu.errors import UserError
-from emu.records import left_out, to_json
+from emu.records import left_out
 from emu.statistics.strengths import Comparison, Strength, strengths
 
 MAJORITY = "the answer of most votes on a pair; where two are equally common, a tie; both and neither are ties"
@@ -77,7 +77,7 @@ def write_results(study: Study, folders: Sequence[Path]) -> str:
         raise UserError("no votes yet; open the page with emu vote RUN")
     ranked = ranking(study, kept(votes))
     for number, folder in enumerate(folders):
-        files.write(folder / runs.VOTES, to_json(outcome(study, votes, ranked, run=number)))
+        runs.write_votes(folder, outcome(study, votes, ranked, run=number))
     return table(study, votes, ranked)
 
 
