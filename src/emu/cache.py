@@ -86,7 +86,7 @@ class Cache:
         self._entries().update({key: (path, list(tensors)) for key, tensors in items.items()})
 
     def sweep(self) -> None:
-        """Remove what killed writers left half-written; for who knows that nobody else writes."""
+        """Remove what killed writers left half-written; call it only where nobody else writes."""
         files.sweep(self.folder)
 
     def _entries(self) -> dict[str, tuple[Path, list[str]]]:

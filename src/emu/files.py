@@ -1,7 +1,7 @@
 """Files: each written whole or not at all, each known by its sha256.
 
 A file is written beside its place and renamed into it, so that no reader ever meets half of one. What a writer that was
-killed left beside ends in `.tmp`; whoever knows that nobody else writes in a folder sweeps it.
+killed left beside ends in `.tmp`, and is swept where nobody else writes.
 """
 
 import hashlib
@@ -72,7 +72,7 @@ def write_lines(path: Path, rows: Iterable[Any], *, durable: bool = False, alone
 
 
 def sweep(folder: Path, name: str = "*") -> None:
-    """Remove what killed writers left beside the files of that name; for whoever knows that nobody else writes them."""
+    """Remove what killed writers left beside the files of that name; call it only where nobody else writes them."""
     for left in folder.glob(f".{name}.*.tmp"):
         if re.fullmatch(r"\..+\.\d+\.tmp", left.name) and left.is_file():
             left.unlink(missing_ok=True)

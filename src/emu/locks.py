@@ -76,4 +76,4 @@ def _taken(path: Path) -> int | None:
         with suppress(OSError):
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor
-        os.close(descriptor)  # removed by who held it: that was another file
+        os.close(descriptor)  # removed by its holder: that was another file

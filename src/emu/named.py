@@ -38,7 +38,7 @@ def find(class_path: str, kind: type[T], *, where: str, like: str, typed: bool =
     module, _, name = class_path.rpartition(".")
     if typed:
         trust.look_here()
-    elif module not in sys.modules:  # else it runs already, imported by who uses emu as a library
+    elif module not in sys.modules:  # else it runs already: a program that uses emu as a library imported it
         trust.require(class_path, where=where)
     try:
         found = getattr(import_module(module), name)

@@ -46,7 +46,7 @@ class Outline:
 
     @contextmanager
     def shapes(self) -> Iterator[None]:
-        """Inside, new tensors have no storage, but for whole numbers."""
+        """Within it new tensors have no storage, except those of whole numbers."""
         with self.fakes, WholeNumbers():  # type: ignore[no-untyped-call]
             yield
 

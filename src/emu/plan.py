@@ -78,16 +78,33 @@ def number_of_devices(config: Any) -> int:
 
 def memory(outline: Outline, settings: Settings) -> str:
     """At most, on each device: all of it, or its share of what `emu.sharding` shards."""
-    config, data = settings.config, settings.datamodule
-    network, frozen = outline.model.backbone, outline.frozen()
-    weights, among = FLOAT32 * outline.trained(), shards(config)
+    config, data, frozen = settings.config, settings.datamodule, outline.frozen()
     height, width = max((picture.bucket for picture in data.train_pictures), key=math.prod)
-    batch, strategy = int(config.data.batch_size), config.trainer.strategy
+    among = shards(config)
+    step, encoding = step_memory(outline, config, (height, width), among)
+    base = frozen.get(outline.model.slot, 0)  # what an adapter stands beside is sharded as it is
+    state = 4 * FLOAT32 * outline.trained() // max(1, among)
+    still = FLOAT32 * (sum(frozen.values()) - base + base // max(1, among))
+    parts = ", ".join(f"{name} {number / 1e6:,.1f} M" for name, number in frozen.items())
+    return (
+        f"memory: {amount(state + still + max(step, encoding))} on each device at most, while it trains\n"
+        f"  {amount(state)} for {outline.trained() / 1e6:,.1f} M trained parameters in float32 (weights, average, two "
+        f"moments of AdamW{f', a share of {among}' if among else ''})\n"
+        f"  {amount(still)} for what is frozen ({parts})\n"
+        f"  {amount(step)} for gradients and what {int(config.data.batch_size)} pictures of {height}x{width} keep for "
+        f"the way back; {amount(encoding)} to encode them, where there is no cache\n"
+        "  beside that: what CUDA takes for itself, and drawing at checks (data.sample_batch_size)"
+    )
+
+
+def step_memory(outline: Outline, config: Any, size: tuple[int, int], among: int) -> tuple[float, float]:
+    """Bytes of a device for a training step beside weights and moments, and to encode a batch; `among` as `shards`."""
+    network, strategy, weights = outline.model.backbone, config.trainer.strategy, FLOAT32 * outline.trained()
     if getattr(outline.model, "gradient_checkpointing", False):
         recompute(network)
     # What FSDP2 computes in bfloat16 by itself is about what autocast does.
     half = "bf16" in str(config.trainer.precision) or (among > 0 and strategy.init_args.compute_dtype == "bfloat16")
-    found = footprint(outline, batch=batch, size=(height, width), autocast=half)
+    found = footprint(outline, batch=int(config.data.batch_size), size=size, autocast=half)
     step = found.step
     if among:
         step += weights // among - weights + gathered(network, reshards=reshards(network, strategy), half=half)
@@ -95,18 +112,7 @@ def memory(outline: Outline, settings: Settings) -> str:
         step += weights  # DDP's own copy of the gradients
     if config.trainer.accelerator != "cpu":  # where AdamW works on all weights at once, and needs as much again for it
         step = max(step, 2 * weights // max(1, among))
-    base = frozen.get(outline.model.slot, 0)  # what an adapter stands beside is sharded as it is
-    state, still = 4 * weights // max(1, among), FLOAT32 * (sum(frozen.values()) - base + base // max(1, among))
-    parts = ", ".join(f"{name} {number / 1e6:,.1f} M" for name, number in frozen.items())
-    return (
-        f"memory: {amount(state + still + max(step, found.encoding))} on each device at most, while it trains\n"
-        f"  {amount(state)} for {outline.trained() / 1e6:,.1f} M trained parameters in float32 (weights, average, two "
-        f"moments of AdamW{f', a share of {among}' if among else ''})\n"
-        f"  {amount(still)} for what is frozen ({parts})\n"
-        f"  {amount(step)} for gradients and what {batch} pictures of {height}x{width} keep for the way back; "
-        f"{amount(found.encoding)} to encode them, where there is no cache\n"
-        "  beside that: what CUDA takes for itself, and drawing at checks (data.sample_batch_size)"
-    )
+    return step, found.encoding
 
 
 def reshards(network: nn.Module, strategy: Any) -> bool:

@@ -18,13 +18,13 @@ class Sample(TypedDict):
 
 
 class Scored(TypedDict):
-    """A line of scores.jsonl; every further column is a number, which who reads them looks after."""
+    """A line of scores.jsonl; every further column is a number, which the reader checks."""
 
     file: str
 
 
 class Card(TypedDict):
-    """Who judged; whatever else a judge says of itself goes along."""
+    """A judge, with whatever else it says of itself."""
 
     name: str
     tie: float

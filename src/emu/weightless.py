@@ -1,4 +1,4 @@
-"""Tensors that know their shape alone, but for whole numbers and truth values, which are computed as they are.
+"""Tensors without values, only shapes, except whole numbers and truth values, which are computed.
 
 Tokens, masks and lengths are small and decide shapes: with them, encoders whose shapes depend on data go through too.
 """

@@ -1,6 +1,6 @@
 """The curated set: captioned pictures in, batches of equal shape out, and the prompts that are drawn at every check.
 
-Names are imported when they are asked for: who reads sources alone needs neither torch nor lightning.
+Names are imported when they are asked for: to read sources alone takes neither torch nor lightning.
 """
 
 import lazy_loader
