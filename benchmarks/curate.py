@@ -29,7 +29,7 @@ from curate_scale import scale
 from curate_truth import tables
 from curate_watched import watch
 
-from emu.curate.funnel import SHARD, Funnel
+from emu.curate.config import SHARD, Funnel
 from emu.curate.pool import keep_memory
 from emu.curate.shards import cut
 from emu.curate.work import Work

@@ -16,9 +16,9 @@ import yaml
 from curate_scale import CHEAP, rows
 
 from emu.curate import ledger, manifest, needles
+from emu.curate.config import SHARD, Funnel
 from emu.curate.counts import count
 from emu.curate.decide import decide
-from emu.curate.funnel import SHARD, Funnel
 from emu.curate.manifest import Footer
 from emu.curate.page import page
 from emu.curate.shards import cut

@@ -22,9 +22,9 @@ from emu.checkpoints.durable import write
 from emu.compare.people import match_key, read_people
 from emu.compare.recipe import recipe
 from emu.curate import ledger
+from emu.curate.config import Funnel
 from emu.curate.decide import column
 from emu.curate.folder import read_curated
-from emu.curate.funnel import Funnel
 from emu.curated import MANIFEST
 from emu.data.prompts import load_prompts
 from emu.data.sources import Fault, read_source

@@ -12,7 +12,7 @@ import pytest
 
 from emu import trust
 from emu.cli import main
-from emu.curate.funnel import Funnel
+from emu.curate.config import Funnel
 from emu.errors import UserError
 from emu.fit import EmuCLI
 from emu.judges.embedder import load

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from emu import runs, trust
 from emu.cli import main
 from emu.curate import curate
-from emu.curate.funnel import Funnel
+from emu.curate.config import Funnel
 from haystack import Here, config
 
 MakeRun = Callable[..., Path]

@@ -9,8 +9,8 @@ import yaml
 
 from emu import documents
 from emu.cli import main
-from emu.curate.config import KEYS
-from emu.curate.funnel import Funnel
+from emu.curate.config import Funnel
+from emu.curate.document import KEYS
 from haystack import SEEN, config, folder
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "curate").glob("*.yaml"))

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import pytest
 import yaml
 
-from emu.curate.funnel import SHARD
+from emu.curate.config import SHARD
 from haystack import config, folder
 from ray_cluster import below, cluster
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
-from emu.curate.funnel import Funnel
+from emu.curate.config import Funnel
 from haystack import BROKEN, ODD, folder, pixels, stored
 
 MEMORY = 600 * 2**20  # bytes, all processes together

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from emu.cli import main
-from emu.curate.funnel import Funnel
+from emu.curate.config import Funnel
 from emu.curate.stage import Stage
 from emu.errors import UserError
 from haystack import config, folder

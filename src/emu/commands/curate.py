@@ -11,7 +11,7 @@ from emu.curated import PAGE
 from emu.errors import UserError
 
 if TYPE_CHECKING:
-    from emu.curate.funnel import Funnel
+    from emu.curate.config import Funnel
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -82,8 +82,8 @@ def upsample(given: argparse.Namespace) -> None:
 
 def _funnel(given: argparse.Namespace) -> "Funnel":
     """The funnel of the config, with what the command line says over it."""
-    from emu.curate.config import KEYS
-    from emu.curate.funnel import Funnel
+    from emu.curate.config import Funnel
+    from emu.curate.document import KEYS
     from emu.flags import find_config
 
     path = find_config(given.config)

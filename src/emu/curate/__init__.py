@@ -13,10 +13,10 @@ from pathlib import Path
 from emu import locks
 from emu.bundled import is_same
 from emu.curate import ledger, needles
+from emu.curate.config import SHARD, Funnel
 from emu.curate.counts import count, require_some
 from emu.curate.decide import decide
 from emu.curate.engine import Engine
-from emu.curate.funnel import SHARD, Funnel
 from emu.curate.manifest import Footer, kept, read_footer, write
 from emu.curate.progress import Progress
 from emu.curate.shards import Shard, cut

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from emu.aligned import aligned
+from emu.curate.config import Funnel, cause
 from emu.curate.decide import Fates, column, read
-from emu.curate.funnel import Funnel, cause
 from emu.errors import UserError, printable
 
 MOST = 8  # causes of a stage that are named, the commonest first

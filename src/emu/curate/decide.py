@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from emu.curate.funnel import Funnel
+from emu.curate.config import Funnel
 from emu.curate.stage import Selection
 from emu.errors import UserError
 

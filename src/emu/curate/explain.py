@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from emu.curate.funnel import Funnel, Step
+from emu.curate.config import Funnel, Step
 from emu.curate.manifest import Footer, groups, read_footer
 from emu.curated import MANIFEST
 from emu.data.sources.columns import Row

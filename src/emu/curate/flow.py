@@ -8,7 +8,7 @@ which may depend on who is measured together, do not depend on kills, on the eng
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from emu.curate.funnel import Funnel
+from emu.curate.config import Funnel
 from emu.curate.picture import THUMBNAIL, Picture
 from emu.curate.stage import Row, Stage
 from emu.data.pictures import BadPicture

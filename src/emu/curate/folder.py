@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from emu import named
-from emu.curate.config import Config
+from emu.curate.document import Config
 from emu.curate.manifest import Footer, read_footer
 from emu.curate.stage import Value
 from emu.curate.stages.best import Balance

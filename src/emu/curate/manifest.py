@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from emu import files
 from emu.curate import ledger
-from emu.curate.config import Config
+from emu.curate.config import Funnel
 from emu.curate.counts import Count
 from emu.curate.decide import STAYED, Fates, read
-from emu.curate.funnel import Funnel
+from emu.curate.document import Config
 from emu.curate.ledger import user_error
 from emu.curated import IMAGES, MANIFEST, METADATA
 from emu.errors import UserError, printable

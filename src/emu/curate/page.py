@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from emu.curate.config import Funnel, cause
 from emu.curate.decide import Fates, column, read
-from emu.curate.funnel import Funnel, cause
 from emu.curate.manifest import Footer, in_words
 from emu.errors import printable
 from emu.offline import data_url, render

@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from emu.curate.config import schema
+from emu.curate.config import Funnel, cause
 from emu.curate.contents import Contents
 from emu.curate.decide import STAYED
+from emu.curate.document import schema
 from emu.curate.flow import Flow, Left, Passenger, Tell
-from emu.curate.funnel import Funnel, cause
 from emu.curate.ledger import Ledger, write_kept
 from emu.curate.picture import Picture, Thumbnails
 from emu.curate.shards import Shard
