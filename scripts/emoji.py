@@ -24,7 +24,7 @@ from emoji_parts import make_autoencoder, make_text_encoders, make_tokens
 from emoji_pictures import lay_out, read, read_prompts
 from emoji_results import write_results
 from pretraining import pretrain
-from untrained import RECIPES
+from untrained import ARCHITECTURES, plan
 
 from emu import fit, flags
 from emu.bundled import resolve
@@ -83,7 +83,7 @@ def stage_tune(name: str, work: Path, budget: Budget) -> None:
         "data.root": work / "needles",
         "data.prompts": work / "prompts.jsonl",
         "data.num_prompts": budget.prompts,
-        "data.resolution": RECIPES[name].side,
+        "data.resolution": plan(name).resolution,
         "data.cache": work / "cache" / name,
         "quality.max_steps": budget.tune_steps,
         "quality.check_every": budget.check_every,
@@ -97,7 +97,7 @@ def stage_tune(name: str, work: Path, budget: Budget) -> None:
 
 def stages(options: argparse.Namespace, budget: Budget) -> dict[str, Callable[[], None]]:
     """Every stage by its name, in order."""
-    work, bases = options.work, list(RECIPES)
+    work, bases = options.work, list(ARCHITECTURES)
     common: dict[str, Callable[[], None]] = {
         "data": partial(lay_out, options.data, work, every=budget.every),
         "text": partial(make_text_encoders, work, steps=budget.word_steps),

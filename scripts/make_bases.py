@@ -3,7 +3,7 @@
     python scripts/make_bases.py                 every stage, in order
     python scripts/make_bases.py latent muse     some of them
     python scripts/make_bases.py --go-on latent pack    the shipped base is trained further
-    python scripts/make_bases.py --subjects latent pack    ... on pictures with more to see (scripts/subjects.py)
+    python scripts/make_bases.py --subjects pixel muse pack    ... on pictures with more to see (scripts/subjects.py)
 
 Each stage writes into --work and can be run again; `pack` lays the float16 pipelines and the judges into src/emu/demo.
 Nothing a judge learned from is ever shown to a model: the haystack is World(0), the judges' renderings are of World(2)
@@ -15,6 +15,7 @@ import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +24,13 @@ from diffusers import AutoencoderKL, DiffusionPipeline
 from images import batches, degraded, to_tensor
 from pretraining import pretrain, progress
 from safetensors.torch import save_file
-from small_networks import clip_text_model, kl_autoencoder, t5_encoder, train_kl, train_vq, vq_from
-from subjects import scene, where
+from small_networks import train_kl, train_vq, vq_from
+from subjects import SHARES, scene, where
 from torch import Tensor
 from torch.nn import functional as F
-from untrained import CODES, LATENT_CHANNELS, RECIPES, TOKENS, VAE_WIDTHS, WIDTH
+from untrained import ARCHITECTURES, plan, teach_readers, untrained_autoencoder
 
 from emu.judges.world import ATTRIBUTES, WorldReader
-from emu.parts.text_encoder import learn_words, pooled
-from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
 from emu.world import QUALITIES, World
 
 PICTURES = 48_000
@@ -55,40 +54,28 @@ def pictures(work: Path, seed: int, number: int) -> np.ndarray:
 
 
 def stage_text(work: Path) -> None:
-    captions = [World(0).haystack(i).caption for i in range(8000)]
-    clip = clip_tokenizer(captions, max_length=TOKENS)
-    encoder = clip_text_model(clip, width=WIDTH, layers=2)
-    print("clip finds", learn_words(pooled(clip, encoder), encoder, captions, steps=600))
-    clip.save_pretrained(work / "clip_tokenizer")
-    encoder.save_pretrained(work / "clip")
-    t5 = t5_tokenizer(captions)
-    t5_model = t5_encoder(t5, width=WIDTH, layers=2)
-    print("t5 finds", learn_words(pooled(t5, t5_model), t5_model, captions, steps=600))
-    t5.save_pretrained(work / "t5_tokenizer")
-    t5_model.save_pretrained(work / "t5")
+    teach_readers(work, [World(0).haystack(i).caption for i in range(8000)])
 
 
 def stage_vae(work: Path) -> None:
-    vae = kl_autoencoder(VAE_WIDTHS, latent_channels=LATENT_CHANNELS, sample_size=64).to(
-        memory_format=torch.channels_last
-    )
+    vae = untrained_autoencoder().to(memory_format=torch.channels_last)
     progress("vae", train_kl(vae, batches(pictures(work, 0, PICTURES), 8), steps=6000))
     vae.save_pretrained(work / "vae")
 
 
 def stage_vq(work: Path) -> None:
     """The masked model's tokens: of 32 px pictures, so that 8 x 8 of them make one, 4 x 4 pixels each."""
-    images = (
-        F.interpolate(batch, size=(32, 32), mode="area") for batch in batches(pictures(work, 0, PICTURES), 16, seed=1)
-    )
-    vq = vq_from(AutoencoderKL.from_pretrained(work / "vae"), CODES, images).to(memory_format=torch.channels_last)
+    tokens, small = plan("muse"), partial(F.interpolate, mode="area")
+    images = (small(x, size=2 * (tokens.resolution,)) for x in batches(pictures(work, 0, PICTURES), 16, seed=1))
+    codes = tokens.components["vqvae"]["num_vq_embeddings"]
+    vq = vq_from(AutoencoderKL.from_pretrained(work / "vae"), codes, images).to(memory_format=torch.channels_last)
     progress("vq", train_vq(vq, images, steps=1200))
     vq.save_pretrained(work / "vq")
 
 
 def stage_subjects(name: str, work: Path, minutes: float, number: int = 20_000) -> None:
     """On from the base that ships, by pictures and a loss in which the subject counts for more."""
-    scenes = [scene(i) for i in range(number)]
+    scenes = [scene(i, SHARES[name]) for i in range(number)]
     images, places = (np.stack([of(one) for one in scenes]) for of in (lambda s: np.asarray(s.render()), where))
     captions = [one.caption for one in scenes]
     rng, start = np.random.default_rng(0), f"emu://bases/{name}"
@@ -156,7 +143,7 @@ def stage_judges(work: Path, number: int = 24_000, epochs: int = 8) -> None:
 
 def stage_pack(work: Path) -> None:
     """Lays what is finished into the package: pipelines in float16, judges as they are."""
-    for name in RECIPES:
+    for name in ARCHITECTURES:
         if (work / name).exists():
             pipeline = DiffusionPipeline.from_pretrained(work / name, torch_dtype=torch.float16, safety_checker=None)
             shutil.rmtree(PACKAGE / "bases" / name, ignore_errors=True)
@@ -177,7 +164,7 @@ STAGES: dict[str, Callable[[Path], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stages", nargs="*", default=[*STAGES, *RECIPES, "pack"])
+    parser.add_argument("stages", nargs="*", default=[*STAGES, *ARCHITECTURES, "pack"])
     parser.add_argument("--work", type=Path, default=Path("runs/bases"))
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--minutes", type=float, default=60, help="at most, a backbone")
@@ -189,9 +176,9 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     for stage in options.stages:
-        if stage in RECIPES and options.subjects:
+        if stage in ARCHITECTURES and options.subjects:
             stage_subjects(stage, options.work, options.minutes)
-        elif stage in RECIPES:
+        elif stage in ARCHITECTURES:
             stage_backbone(stage, options.work, options.steps, options.minutes, go_on=options.go_on)
         else:
             {**STAGES, "pack": stage_pack}[stage](options.work)

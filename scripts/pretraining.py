@@ -12,12 +12,14 @@ from images import to_tensor
 from subjects import subject_loss
 from torch import Tensor, nn
 from torch.nn import functional as F
-from untrained import RECIPES
+from untrained import assemble, plan
 
 from emu import averaging
 from emu.batch import Cond
 from emu.models import Muse
 from emu.module import TextToImageModule
+
+RATE = 1.5e-3  # the highest learning rate, of AdamW
 
 
 def progress(name: str, losses: Iterator[float], every: int = 100) -> None:
@@ -50,17 +52,15 @@ def pretrain(
     `minutes`, whichever ends first. `where`, bool (n,16,16), says in which cells subjects are, for the loss to look at.
     """
     module = build(name, work, start)
-    draw = draws(module, images, captions, RECIPES[name].side, rng=rng, caption_dropout=caption_dropout, batch=batch)
+    draw = draws(module, images, captions, plan(name).resolution, rng=rng, caption_dropout=caption_dropout, batch=batch)
     places = None if where is None else torch.from_numpy(where)
-    optimizer = torch.optim.AdamW(
-        module.backbone.parameters(), lr=RECIPES[name].lr, betas=(0.9, 0.98), weight_decay=0.01
-    )
+    optimizer = torch.optim.AdamW(module.backbone.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
     module.backbone.train()
     begun, total = time.time(), 0.0
     for step in count(1):
         done = min(1.0, max(step / steps, (time.time() - begun) / 60 / minutes))
         for group in optimizer.param_groups:
-            group["lr"] = RECIPES[name].lr * min(1, step / 200) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
+            group["lr"] = RATE * min(1, step / 200) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
         pick, x, cond = next(draw)
         if places is None:
             loss = module.loss(x, cond).mean()
@@ -80,11 +80,9 @@ def pretrain(
 
 def build(name: str, work: Path, start: str | None) -> TextToImageModule:
     """The module of the pipeline `start`; where None, of an untrained one around the parts in `work`."""
-    recipe, folder = RECIPES[name], work / f"{name}-untrained"
-    if start is None:
-        recipe.assemble(work).save_pretrained(folder)
-    offset = {} if recipe.module is Muse else {"noise_offset": 0.02}  # the paper's, of its last pre-training stage
-    module = recipe.module(start or str(folder), resolution=recipe.side, **offset)
+    made = plan(name)
+    offset = {} if made.architecture is Muse else {"noise_offset": 0.02}  # the paper's, of its last pre-training stage
+    module = made.architecture(start or str(assemble(name, work)), resolution=made.resolution, **offset)
     module.configure_model()
     return module
 
