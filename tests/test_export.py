@@ -115,11 +115,11 @@ def test_a_step_without_pictures_is_held_against_the_model(latent_run: Path, tmp
     checkpoint = runs.checkpoint(latent_run, 1)
     checkpoint.parent.mkdir()
     (latent_run / "best.ckpt").rename(checkpoint)
-    told = checkpoint.with_name("step-000001.ckpt.json")
-    told.write_text('{"sha256": "of another file"}')
+    sums = checkpoint.with_name("step-000001.ckpt.json")
+    sums.write_text('{"sha256": "of another file"}')
     with pytest.raises(UserError, match="damaged since it was written"):
         export(latent_run, tmp_path / "out")
-    told.write_text(json.dumps({"sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest()}))
+    sums.write_text(json.dumps({"sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest()}))
     assert export(latent_run, tmp_path / "out") <= 1
 
 

@@ -1,6 +1,7 @@
 """What comes from somebody else runs nothing: a class that a file names is emu's, or trusted by name."""
 
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -109,6 +110,22 @@ def test_trust_is_asked_for_once_and_again_where_the_code_is_another(
     (elsewhere / "strange.py").write_text(OWN + "# more\n")
     with pytest.raises(UserError, match="has changed since you trusted it"):
         trust.require("strange.Mine", where="model")
+
+
+def test_a_process_that_knows_of_no_trust_measures_with_a_stage_that_was_trusted(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of processes that was begun before, or another machine."""
+    (elsewhere / "strange.py").write_text("from emu.curate.stages import Shape\n\n\nclass Mine(Shape):\n    pass\n")
+    trust.take(["--trust", "strange"])
+    stages = [{"class_path": "emu.curate.stages.Readable"}, {"class_path": "strange.Mine"}]
+    funnel = pickle.dumps(Funnel({"stages": stages}))
+    monkeypatch.setenv(trust.VARIABLE, "")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(elsewhere / "another"))
+    sys.modules.pop("strange")
+    with pytest.raises(UserError, match="add --trust strange"):
+        Funnel({"stages": stages})
+    assert type(pickle.loads(funnel).steps[1].stage).__name__ == "Mine"
 
 
 def test_a_trusted_class_is_a_model_like_any_other(elsewhere: Path) -> None:

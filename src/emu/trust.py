@@ -8,7 +8,7 @@ with the sum of its source: it asks again when that has changed, though not when
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -67,6 +67,11 @@ def trusted() -> Iterator[str]:
     if named:
         look_here()
     yield from named
+
+
+def take_over(modules: Iterable[str]) -> None:
+    """Trust what the process that gives this one its work trusts: it may be on another machine, or begun before."""
+    os.environ[VARIABLE] = ",".join(modules)
 
 
 def look_here() -> None:

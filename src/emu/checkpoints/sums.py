@@ -27,7 +27,7 @@ class Sum:
 class Sums:
     """`step-000500.ckpt.json`: the sum of a checkpoint's file, or of a folder's files by name."""
 
-    step: int
+    step: int | None = left_out()
     bytes: int | None = left_out()
     sha256: str | None = left_out()
     files: dict[str, Sum] | None = left_out()

@@ -31,12 +31,13 @@ def sample(given: argparse.Namespace) -> None:
     """Draws the prompts."""
     from emu.sample import Plan, sample
 
+    sampler = settings(given.sampler)
     sample(
         given.model,
         Plan.read(given.prompts, limit=given.limit, seed=given.seed, batch_size=given.batch_size),
         given.out,
         architecture=given.architecture,
-        sampler=settings(given.sampler),
+        sampler=sampler,
         lora=given.lora,
     )
 

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from emu import named
+from emu import named, trust
 from emu.curate.document import Config, Data, StageConfig
 from emu.curate.fetch import Fetch
 from emu.curate.stage import Row, Selection, Stage, Value
@@ -78,8 +79,8 @@ class Funnel:
         self.readable = first
         self._check()
 
-    def __reduce__(self) -> tuple[type["Funnel"], tuple[Any]]:
-        return Funnel, (self.document,)
+    def __reduce__(self) -> tuple[Callable[..., "Funnel"], tuple[Any, ...]]:
+        return _in_another_process, (self.document, [*trust.trusted()])
 
     @property
     def columns(self) -> dict[str, str]:
@@ -144,6 +145,11 @@ def cause(reason: str) -> str:
     """The limit that a reason names, or what went wrong, without what is peculiar to one picture."""
     limit, _, rest = reason.partition(" ")
     return limit if " is below " in rest or " is above " in rest else reason.split(" (")[0].split(": ")[0]
+
+
+def _in_another_process(document: dict[str, Any], trusted: list[str]) -> Funnel:
+    trust.take_over(trusted)
+    return Funnel(document)
 
 
 def _step(config: StageConfig) -> Step:
