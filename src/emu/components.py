@@ -17,7 +17,7 @@ import transformers
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 
 UNUSED = ("safety_checker", "watermarker", "feature_extractor", "image_encoder", "pe", "pe_tokenizer")
 """Neither tuning nor drawing from text uses these: they are not loaded, and an export copies their files.
@@ -181,8 +181,3 @@ def check_file(path: Path) -> None:
             pass
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: damaged or cut off ({first_line(error)}); {AGAIN}") from error
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, cut to its first line, and to its kind where it says nothing."""
-    return str(error).strip().partition("\n")[0][:200] or type(error).__name__

@@ -36,6 +36,6 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
 
 
-def first_line(error: Exception) -> str:
-    """Of what a library says, without a full stop: for the middle of a sentence."""
-    return str(error).strip().partition("\n")[0].rstrip(".")
+def first_line(error: BaseException) -> str:
+    """Of what a library says, at most 200 letters and no full stop, or its kind: for the middle of a sentence."""
+    return str(error).strip().partition("\n")[0][:200].rstrip(".") or type(error).__name__

@@ -12,7 +12,7 @@ from diffusers import DiffusionPipeline
 
 from emu import components, files, shapes
 from emu.bundled import resolve
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 from emu.records import read_json
 
 INDEX = "model_index.json"
@@ -40,8 +40,8 @@ def locate(pretrained: str) -> Path:
     try:
         return Path(DiffusionPipeline.download(pretrained))
     except (OSError, ValueError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise UserError(f"model.pretrained {pretrained}: no such folder, nor found on the hub ({first})") from error
+        reason = first_line(error)
+        raise UserError(f"model.pretrained {pretrained}: no such folder, nor found on the hub ({reason})") from error
 
 
 def read_index(folder: Path) -> dict[str, Any]:

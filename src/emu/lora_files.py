@@ -8,9 +8,9 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from emu import components, folders
+from emu import folders
 from emu.adapters import layers
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,7 @@ def load(pipeline: Any, slot: str, path: Path, *, base: Path) -> None:
         else:
             inject(network, state)
     except Exception as error:  # whatever diffusers, peft and safetensors make of a file
-        raise UserError(
-            f"{path}: no LoRA of this model ({components.first_line(error)}); give one of its base"
-        ) from error
+        raise UserError(f"{path}: no LoRA of this model ({first_line(error)}); give one of its base") from error
     wanted = sum(name.endswith(("lora_B.weight", "lora.up.weight")) for name in state)
     found = sum(1 for _ in layers(network))
     if found != wanted or not found:

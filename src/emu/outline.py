@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from emu import adapters, components, folders
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 from emu.module import TextToImageModule
 from emu.weightless import WholeNumbers
 
@@ -89,8 +89,8 @@ def describing_folder(pretrained: str) -> Path:
     try:
         return Path(snapshot_download(pretrained, allow_patterns=DESCRIPTION))
     except (OSError, ValueError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise UserError(f"model.pretrained {pretrained}: no such folder, nor found on the hub ({first})") from error
+        reason = first_line(error)
+        raise UserError(f"model.pretrained {pretrained}: no such folder, nor found on the hub ({reason})") from error
 
 
 def networks(folder: Path) -> dict[str, nn.Module]:
@@ -105,7 +105,7 @@ def networks(folder: Path) -> dict[str, nn.Module]:
         except Exception as error:  # whatever a library makes of a damaged config
             raise UserError(
                 f"{folder / name}: no {kind.__name__} can be made of its config.json "
-                f"({components.first_line(error)}); {components.AGAIN}"
+                f"({first_line(error)}); {components.AGAIN}"
             ) from error
     return found
 

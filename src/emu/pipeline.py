@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 
 from emu import adapters, components, folders
 from emu.adapters import Adapter
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 
 
 class PipelineModule(L.LightningModule):
@@ -87,7 +87,7 @@ class PipelineModule(L.LightningModule):
         except Exception as error:  # whatever diffusers makes of a damaged folder
             raise UserError(
                 f"model.pretrained {self.pretrained}: no {self.pipeline_class.__name__} can be made of it "
-                f"({components.first_line(error)}); {components.AGAIN}"
+                f"({first_line(error)}); {components.AGAIN}"
             ) from error
 
     @cached_property

@@ -14,7 +14,7 @@ from emu.compare.pictures import open_picture
 from emu.compare.reading import steps_compared
 from emu.compare.score_cache import ScoreCache, score_key
 from emu.compare.sides import PictureFolder, Shown, drawn
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 from emu.judges import Judge, judge_card, judge_pixels
 from emu.records import build
 from emu.shapes import Card, Quality
@@ -92,8 +92,7 @@ def usable_device(name: str | None) -> str:
     try:
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:  # torch asserts where it was built without the device
-        said = str(error).partition("\n")[0].rstrip(".")
-        raise UserError(f"--device {chosen}: {said}; name cpu, cuda or cuda:0") from error
+        raise UserError(f"--device {chosen}: {first_line(error)}; name cpu, cuda or cuda:0") from error
     return chosen
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emu.curate.config import Funnel
 from emu.curate.stage import Selection
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 
 STAYED = -1
 TURNS = 4  # in which copies take the places of pictures that left after them
@@ -132,8 +132,7 @@ def read(path: Path, columns: list[str] | None = None) -> pa.Table:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             return file.read(columns)
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path}: damaged ({reason}); remove it, and give the same command again") from None
+        raise UserError(f"{path}: damaged ({first_line(error)}); remove it, and give the same command again") from None
 
 
 def _numpy(values: pa.ChunkedArray) -> NDArray[Any]:

@@ -22,7 +22,7 @@ from emu.curate.decide import STAYED, Fates, read
 from emu.curate.document import Config
 from emu.curate.ledger import user_error
 from emu.curated import IMAGES, MANIFEST, METADATA
-from emu.errors import UserError, printable
+from emu.errors import UserError, first_line, printable
 from emu.places import without_places
 from emu.records import build, fault, parse
 
@@ -161,8 +161,7 @@ def groups(out: Path) -> Iterator[pa.Table]:
             for number in range(file.num_row_groups):
                 yield file.read_row_group(number)
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path}: damaged ({reason}); remove it and {METADATA}, and curate again") from None
+        raise UserError(f"{path}: damaged ({first_line(error)}); remove it and {METADATA}, and curate again") from None
 
 
 def read_footer(out: Path) -> Footer:
@@ -173,8 +172,7 @@ def read_footer(out: Path) -> Footer:
     except FileNotFoundError:
         raise UserError(f"{path}: no manifest there; run emu curate first") from None
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path}: damaged ({reason}); remove it and {METADATA}, and curate again") from None
+        raise UserError(f"{path}: damaged ({first_line(error)}); remove it and {METADATA}, and curate again") from None
     found = parse(said, dict[str, Any], where=str(path), remedy="remove it, and curate again")
     if "schema" not in found and "told" in found:
         found = {**found, "notes": found["told"]}  # as the first schema called them

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 from emu.places import without_places
 
 LANCZOS = "lanczos"
@@ -80,8 +80,8 @@ class Upscaler(Upsampler):
         try:
             pipeline = kind.from_pretrained(self.folder, dtype=torch.float16 if there else torch.float32)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
-            said = str(error).strip().partition("\n")[0]
-            raise UserError(f"--upsampler {self.name}: cannot be loaded ({said}); name a whole pipeline") from None
+            reason = first_line(error)
+            raise UserError(f"--upsampler {self.name}: cannot be loaded ({reason}); name a whole pipeline") from None
         pipeline.set_progress_bar_config(disable=True)
         return pipeline.to("cuda" if there else "cpu")
 

@@ -10,7 +10,7 @@ from transformers import AutoModel
 from transformers.utils.hub import cached_file
 
 from emu.bundled import resolve
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 
 
 class Perceptual(nn.Module):
@@ -31,8 +31,8 @@ class Perceptual(nn.Module):
         try:
             model = AutoModel.from_pretrained(path)
         except (OSError, ValueError) as error:
-            first = str(error).strip().partition("\n")[0]
-            raise UserError(f"model.perceptual {name}: no model of transformers there ({first})") from error
+            reason = first_line(error)
+            raise UserError(f"model.perceptual {name}: no model of transformers there ({reason})") from error
         self.network: nn.Module = getattr(model, "vision_model", model)
         if getattr(self.network, "main_input_name", None) != "pixel_values":
             raise UserError(f"model.perceptual {name}: {type(model).__name__} does not look at pictures")

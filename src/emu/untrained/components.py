@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer, PreTrainedConfig, PreTrainedModel, PreTr
 
 from emu import folders, named
 from emu.bundled import resolve
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
 
 CLASS = "_class_name"  # as in diffusers' own configs: of another class than the pipeline's constructor names
@@ -37,7 +37,7 @@ def loaded(name: str, given: str, kinds: tuple[Any, ...], *, weights: bool = Tru
         try:
             return _read(kind, str(path), subfolder=subfolder, weights=weights)
         except (OSError, ValueError) as error:
-            failure = failure or str(error).strip().partition("\n")[0]
+            failure = failure or first_line(error)
     raise UserError(f"components.{name} {given}: holds no {kind.__name__} ({failure})")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from emu.data.sources.below import below
 from emu.data.sources.entry import Item, Wanted
 from emu.data.sources.rows import Rows
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 
 HUB = "hf://datasets/"  # as the hub's own file system has it
 
@@ -21,8 +21,7 @@ def read_hub(root: str, wanted: Wanted) -> Iterator[Item]:
     try:
         table = datasets.load_dataset(root.removeprefix(HUB), split="train")
     except Exception as error:  # the hub, the network, a loading script: many kinds, and none of them ours
-        reason = str(error).split("\n")[0]
-        raise UserError(f"data.root {root}: cannot be loaded from the hub ({reason})") from None
+        raise UserError(f"data.root {root}: cannot be loaded from the hub ({first_line(error)})") from None
     rows = Rows(Path(), wanted)
     column = rows.require(f"data.root {root}", table.column_names)
     pictures = table.select_columns([column]).cast_column(column, datasets.Image(decode=False))

@@ -19,7 +19,7 @@ from emu.data.pictures import Opener
 from emu.data.sources.entry import Item, Wanted
 from emu.data.sources.hub import open_cell, opened
 from emu.data.sources.rows import Rows
-from emu.errors import UserError
+from emu.errors import UserError, first_line
 
 BATCH = 512  # rows without pictures
 PIECE = 16  # rows with pictures
@@ -114,7 +114,7 @@ class LaidOut:
         try:
             found = datasets.load_dataset("parquet", data_files=list(map(str, paths)), columns=[column], split="train")
         except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
-            said = _first_line(error.__cause__ or error)
+            said = first_line(error.__cause__ or error)
             raise UserError(f"{', '.join(map(str, paths)):.300}: cannot be read as parquet ({said})") from None
         self.cells = found.cast_column(column, datasets.Image(decode=False))
 
@@ -124,11 +124,7 @@ def _damage(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: cannot be read as parquet ({_first_line(error)})") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+        raise UserError(f"{path}: cannot be read as parquet ({first_line(error)})") from None
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -164,7 +160,7 @@ class Cursor:
             try:
                 self.cells = next(self.pieces)
             except (pa.ArrowException, StopIteration) as error:  # what lies behind the damage is not read either
-                said = _first_line(error)
+                said = first_line(error)
                 raise OSError(f"the file is damaged there{f': {said}' if said else ''}") from None
         return self.cells[row - self.first]
 
