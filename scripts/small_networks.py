@@ -1,4 +1,4 @@
-"""Small networks of the bases: an autoencoder, from it a quantised one for masked models, and text encoders."""
+"""Small autoencoders of the bases, trained; and from one a quantised one for masked models."""
 
 import math
 from collections.abc import Iterator
@@ -8,29 +8,8 @@ from diffusers import AutoencoderKL, VQModel
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import (
-    CLIPTextConfig,
-    CLIPTextModelWithProjection,
-    CLIPTokenizer,
-    T5Config,
-    T5EncoderModel,
-    T5Tokenizer,
-)
 
 Images = Iterator[Tensor]  # batches of float (b,3,h,w) in [-1,1]
-
-
-def kl_autoencoder(widths: tuple[int, ...], *, latent_channels: int, sample_size: int) -> AutoencoderKL:
-    """`AutoencoderKL` that halves the picture once for each width after the first."""
-    return AutoencoderKL(
-        block_out_channels=widths,
-        down_block_types=("DownEncoderBlock2D",) * len(widths),
-        up_block_types=("UpDecoderBlock2D",) * len(widths),
-        layers_per_block=1,
-        latent_channels=latent_channels,
-        norm_num_groups=8,
-        sample_size=sample_size,
-    )
 
 
 def reconstruction_loss(output: Tensor, images: Tensor) -> Tensor:
@@ -153,35 +132,3 @@ def _kmeans(points: Tensor, count: int, rounds: int = 12) -> Tensor:
             size[:, None] > 0, total / size.clamp(min=1)[:, None], points[torch.randint(len(points), (count,))]
         )
     return centres
-
-
-def clip_text_model(tokenizer: CLIPTokenizer, *, width: int, layers: int) -> CLIPTextModelWithProjection:
-    """CLIP's text transformer with its projection; `hidden_states` and `text_embeds` are both `width` wide."""
-    config = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=width,
-        intermediate_size=2 * width,
-        projection_dim=width,
-        num_hidden_layers=layers,
-        num_attention_heads=width // 16,
-        max_position_embeddings=tokenizer.model_max_length,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return CLIPTextModelWithProjection(config)
-
-
-def t5_encoder(tokenizer: T5Tokenizer, *, width: int, layers: int) -> T5EncoderModel:
-    """T5's encoder, `width` wide."""
-    config = T5Config(
-        vocab_size=len(tokenizer),
-        d_model=width,
-        d_ff=2 * width,
-        d_kv=16,
-        num_layers=layers,
-        num_heads=width // 16,
-        feed_forward_proj="gated-gelu",
-        dropout_rate=0.0,
-    )
-    return T5EncoderModel(config)

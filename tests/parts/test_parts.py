@@ -7,9 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import VQModel
+from diffusers import AutoencoderKL, VQModel
 from torch import Tensor
-from transformers import CLIPTokenizer, T5Tokenizer
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    T5Config,
+    T5EncoderModel,
+    T5Tokenizer,
+)
 
 from emu.parts.text_encoder import learn_words, pooled
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
@@ -53,12 +60,27 @@ def test_t5_tokenizer_has_the_words_whole_and_others_by_letter(tmp_path: Path) -
 
 
 def test_text_encoders_learn_to_read() -> None:
-    sys.path.append(SCRIPTS)
-    from small_networks import clip_text_model, t5_encoder
-
     torch.manual_seed(0)
     clip, t5 = clip_tokenizer(CAPTIONS, max_length=24), t5_tokenizer(CAPTIONS)
-    clip_model, t5_model = clip_text_model(clip, width=32, layers=1), t5_encoder(t5, width=32, layers=1)
+    clip_model = CLIPTextModelWithProjection(
+        CLIPTextConfig(
+            vocab_size=len(clip), hidden_size=32, intermediate_size=64, projection_dim=32, num_hidden_layers=1,
+            num_attention_heads=2, max_position_embeddings=24, bos_token_id=clip.bos_token_id,
+            eos_token_id=clip.eos_token_id, pad_token_id=clip.pad_token_id,
+        )
+    )  # fmt: skip
+    t5_model = T5EncoderModel(
+        T5Config(
+            vocab_size=len(t5),
+            d_model=32,
+            d_ff=64,
+            d_kv=16,
+            num_layers=1,
+            num_heads=2,
+            feed_forward_proj="gated-gelu",
+            dropout_rate=0.0,
+        )
+    )
     assert learn_words(pooled(clip, clip_model), clip_model, CAPTIONS, steps=120, batch=64) > 0.8
     assert learn_words(pooled(t5, t5_model), t5_model, CAPTIONS, steps=120, batch=64) > 0.8
     alone, beside = (
@@ -69,11 +91,14 @@ def test_text_encoders_learn_to_read() -> None:
 
 def test_autoencoders_learn_and_the_quantised_one_begins_where_the_other_ends(tmp_path: Path) -> None:
     sys.path.append(SCRIPTS)
-    from small_networks import kl_autoencoder, train_kl, train_vq, vq_from
+    from small_networks import train_kl, train_vq, vq_from
 
     torch.manual_seed(0)
     stream = images(32)
-    vae = kl_autoencoder((16, 16), latent_channels=4, sample_size=32)
+    vae = AutoencoderKL(
+        block_out_channels=(16, 16), down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2, layers_per_block=1, norm_num_groups=8, sample_size=32,
+    )  # fmt: skip
     losses = list(train_kl(vae, stream, steps=60))
     assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
     latents = (vae.encode(next(stream)).latent_dist.mean * vae.config.scaling_factor).detach()
