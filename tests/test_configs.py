@@ -10,7 +10,7 @@ from emu import flags
 CONFIGS = Path(__file__).parents[1] / "configs"
 APART = {"studies", "curate", "review", "new"}  # of other commands than fit; tested with those
 FILES = sorted(file for file in CONFIGS.glob("*/*.yaml") if file.parent.name not in APART)
-LAYERS = [file for file in FILES if file.parent.name in ("multi-gpu", "adapters")]  # to lay over one of the others
+LAYERS = [file for file in FILES if file.parent.name in ("multi-gpu", "adapters", "cards")]  # to lay over the others
 MODELS = [file for file in FILES if file not in LAYERS]
 
 

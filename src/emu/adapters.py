@@ -42,7 +42,7 @@ class Adapter:
 
 
 def attach(network: nn.Module, adapter: Adapter) -> None:
-    """Freeze `network` and give its target layers an adapter, in place; the layers' outputs are unchanged.
+    """Freeze `network` and give its target layers an adapter in float32, in place; their outputs are unchanged.
 
     The same on every process: what A begins with is drawn from a seed of its own. Raises UserError where a target names
     no linear layer.
@@ -59,6 +59,9 @@ def attach(network: nn.Module, adapter: Adapter) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         inject_adapter_in_model(config, network)
+    for weight in network.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()  # peft gives it the dtype of its layer, and it is small
 
 
 def target_names(network: nn.Module, targets: list[str] | None) -> list[str]:
@@ -74,12 +77,6 @@ def target_names(network: nn.Module, targets: list[str] | None) -> list[str]:
             ends = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
             raise UserError(f"model.adapter.targets {target}: no linear layer ends so; there are {ends}")
     return sorted({name for names in found.values() for name in names})
-
-
-def twin(network: nn.Module) -> nn.Module:
-    """A copy whose trained parameters are its own and whose frozen ones are those of `network`."""
-    shared: dict[int, Any] = {id(p): p for p in network.parameters() if not p.requires_grad}
-    return copy.deepcopy(network, shared)
 
 
 def leave_frozen_out(module: Any) -> None:

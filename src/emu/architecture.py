@@ -64,10 +64,10 @@ class Architecture(PipelineModule, ABC):
         """
 
     def encode(self, prompts: list[str], *, negative: bool = False) -> Cond:
-        """`encode_prompts` or `encode_negatives`, in a way that its last bits do not depend on the batch."""
+        """`encode_prompts` or `encode_negatives` in float32, its last bits not depending on the batch."""
         encode = self.encode_negatives if negative else self.encode_prompts
         parts = [encode(list(some)) for some in self.apart(prompts)]
-        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+        return in_float32({key: torch.cat([part[key] for part in parts]) for key in parts[0]})
 
     def apart(self, many: Any) -> Sequence[Any]:
         """On a CPU one by one, as `emu encode` does: the last bits of an encoding depend on how many go together."""
@@ -82,7 +82,7 @@ class Architecture(PipelineModule, ABC):
         named = components.used(folders.read_index(folder)).keys() - {self.slot, "scheduler"}
         parts = [folder / name for name in named if (folder / name).is_dir()]
         how = repr((code_of(type(self)), self.max_tokens, own_arguments(self), folders.content_hash(parts)))
-        return f"{type(self).__name__.lower()}-float32-{hashlib.sha256(how.encode()).hexdigest()[:16]}"
+        return f"{type(self).__name__.lower()}-{self.encoders_dtype}-{hashlib.sha256(how.encode()).hexdigest()[:16]}"
 
     # ---- how long captions may be
 
@@ -160,7 +160,7 @@ class Architecture(PipelineModule, ABC):
     def negative_prompt(self) -> Cond:
         """What `encode_negatives` gives for "", of one prompt; computed once."""
         if self._negative is None:
-            self._negative = self.encode_negatives([""])
+            self._negative = in_float32(self.encode_negatives([""]))
         return {key: value.to(self.device) for key, value in self._negative.items()}
 
     # ---- what it can draw
@@ -195,6 +195,11 @@ class Architecture(PipelineModule, ABC):
                 f"data.resolution: {type(self).__name__} takes sides that are multiples of {multiple} pixels, "
                 f"not {height}x{width}"
             )
+
+
+def in_float32(cond: Cond) -> Cond:
+    """What encoders in bfloat16 made, as networks take it whatever they compute in; masks as they are."""
+    return {key: value.float() if value.is_floating_point() else value for key, value in cond.items()}
 
 
 def generators(seeds: Sequence[int] | Tensor) -> list[torch.Generator]:

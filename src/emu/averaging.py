@@ -1,11 +1,28 @@
-"""The moving average of a network's weights, kept in a twin of the network.
+"""The moving average of a network's weights, kept in float32 in a twin of the network.
 
-It works on whatever part of the weights this process holds, so the twin may be sharded as the network is.
+It works on whatever part of the weights this process holds, so the twin may be sharded as the network is. It may lie in
+the host's memory, from where it comes to the device to draw (`on_device`).
 """
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+
+TOGETHER = 1 << 26  # numbers that travel to the host at once
+
+
+def twin(network: nn.Module) -> nn.Module:
+    """A copy whose trained parameters are its own, in float32, and whose frozen ones are those of `network`."""
+    shared: dict[int, Any] = {
+        id(p): nn.Parameter(p.detach().to(torch.float32, copy=True), requires_grad=False) if p.requires_grad else p
+        for p in network.parameters()
+    }
+    return copy.deepcopy(network, shared).requires_grad_(False).eval()
 
 
 def decay_at(step: int, decay: float) -> float:
@@ -16,7 +33,8 @@ def decay_at(step: int, decay: float) -> float:
 @torch.no_grad()
 def update(average: nn.Module, live: nn.Module, *, decay: float) -> None:
     """average = decay * average + (1 - decay) * live, in place, of what trains; buffers are copied."""
-    torch._foreach_lerp_(*trained(average, live), 1 - decay)
+    for means, weights in _alike(average, live):
+        torch._foreach_lerp_(means, weights, 1 - decay)
     for mean, buffer in zip(average.buffers(), live.buffers(), strict=True):
         mean.copy_(buffer)
 
@@ -24,9 +42,11 @@ def update(average: nn.Module, live: nn.Module, *, decay: float) -> None:
 @torch.no_grad()
 def squares(average: nn.Module, live: nn.Module) -> Tensor:
     """float (2,): sums of squares of the difference and of the live weights that train, of this process's part."""
-    means, parts = trained(average, live)
-    difference = torch._foreach_sub(means, parts)
-    return torch.stack([torch.stack(torch._foreach_norm(some)).square().sum() for some in (difference, parts)])
+    found = []
+    for means, weights in _alike(average, live):
+        difference = torch._foreach_sub(means, weights)
+        found += [torch.stack([torch.stack(torch._foreach_norm(s)).square().sum() for s in (difference, weights)])]
+    return torch.stack(found).sum(0)
 
 
 def trained(average: nn.Module, live: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
@@ -34,6 +54,46 @@ def trained(average: nn.Module, live: nn.Module) -> tuple[list[Tensor], list[Ten
     both = zip(average.parameters(), live.parameters(), strict=True)
     means, weights = zip(*((mean, weight) for mean, weight in both if weight.requires_grad), strict=True)
     return [local(one) for one in means], [local(one) for one in weights]
+
+
+def _alike(average: nn.Module, live: nn.Module) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """The same, some at a time: the weights in the average's dtype and where it lies."""
+    means, weights = trained(average, live)
+    if all((m.device, m.dtype) == (w.device, w.dtype) for m, w in zip(means, weights, strict=True)):
+        yield means, weights
+        return
+    some: list[tuple[Tensor, Tensor]] = []
+    for i, (mean, weight) in enumerate(zip(means, weights, strict=True)):
+        some.append((mean, weight.to(mean.device, non_blocking=True)))  # of a GPU's, into memory that is pinned
+        if i + 1 == len(means) or sum(weight.numel() for _, weight in some) >= TOGETHER:
+            if weight.is_cuda:
+                torch.cuda.current_stream().synchronize()
+            yield [mean for mean, _ in some], [weight.to(mean.dtype) for mean, weight in some]
+            some = []
+
+
+def pin(average: nn.Module) -> None:
+    """Let a GPU read the host's memory that the average lies in without a copy on the way."""
+    for mean in average.parameters():
+        if mean.device.type == "cpu":
+            mean.data = mean.data.pin_memory()
+
+
+@contextmanager
+def on_device(average: nn.Module, live: nn.Module) -> Iterator[None]:
+    """Inside, the average takes the live weights' place on their device, in their dtype; those wait on the host."""
+    both = zip(average.parameters(), live.parameters(), strict=True)
+    pairs = [(mean, mean.data, weight, weight.device) for mean, weight in both if weight.requires_grad]
+    with torch.inference_mode(False):  # in which validation runs: what is made there cannot train any more
+        for mean, host, weight, device in pairs:
+            weight.data = weight.data.cpu()
+            mean.data = host.to(device, weight.dtype, non_blocking=True)
+    try:
+        yield
+    finally:
+        with torch.inference_mode(False):
+            for mean, host, weight, device in pairs:
+                mean.data, weight.data = host, weight.data.to(device)
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -67,12 +67,19 @@ def left_out(pipeline_class: type[Any], index: Mapping[str, Any]) -> dict[str, A
     return absent | {name: None for name in UNUSED if name in known} | {k: v for k, v in flags.items() if k in known}
 
 
-def load_networks(folder: Path, index: Mapping[str, Any]) -> dict[str, nn.Module]:
-    """Component -> network in float32, of all that are used; UserError where a file is missing, torn or another's."""
+def load_networks(folder: Path, index: Mapping[str, Any], dtypes: Mapping[str, torch.dtype]) -> dict[str, nn.Module]:
+    """Component -> network, of all that are used; UserError where a file is missing, torn or another's.
+
+    dtypes: of those components whose weights are not held in float32.
+    """
     parts = used(index)
     for name, kind in parts.items():
         check(folder / name, kind)
-    return {name: load_network(folder / name, kind) for name, kind in parts.items() if kind and is_network(kind)}
+    return {
+        name: load_network(folder / name, kind, dtype=dtypes.get(name, torch.float32))
+        for name, kind in parts.items()
+        if kind and is_network(kind)
+    }
 
 
 def is_network(kind: type[Any]) -> bool:
@@ -95,14 +102,19 @@ def check(folder: Path, kind: type[Any] | None) -> None:
             raise UserError(f"{folder / name}: no such file, and {folder.name} needs it; {AGAIN}")
 
 
-def load_network(folder: Path, kind: type[Any]) -> nn.Module:
-    """The network of a component's folder in float32, whichever variant of its weights lies there."""
-    of_transformers = issubclass(kind, transformers.PreTrainedModel)
+def is_encoder(kind: type[Any]) -> bool:
+    """Whether a component of this class reads text, as all networks of transformers do in a pipeline of diffusers."""
+    return issubclass(kind, transformers.PreTrainedModel)
+
+
+def load_network(folder: Path, kind: type[Any], *, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The network of a component's folder, whichever variant of its weights lies there."""
+    of_transformers = is_encoder(kind)
     variant = find_weights(folder, "model" if of_transformers else None)
     telling = {"ignore_mismatched_sizes": True} if of_transformers else {}  # it would say only that there are some
     try:
         network, found = kind.from_pretrained(
-            folder, variant=variant, dtype=torch.float32, local_files_only=True, output_loading_info=True, **telling
+            folder, variant=variant, dtype=dtype, local_files_only=True, output_loading_info=True, **telling
         )
     except Exception as error:  # whatever a library makes of a damaged folder: OSError, KeyError, UnpicklingError ...
         raise UserError(f"{folder}: {kind.__name__} cannot be loaded ({first_line(error)}); {AGAIN}") from error

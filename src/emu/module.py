@@ -7,16 +7,17 @@ file may add one.
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from emu import averaging, draws, optimizing
-from emu.architecture import Architecture
+from emu.architecture import Architecture, in_float32
 from emu.batch import Cond, Pictures, Prompts, Validated
 from emu.blocks import recompute
 from emu.errors import UserError
@@ -32,6 +33,8 @@ class TextToImageModule(Architecture):
         optimizer: parameters -> optimizer.
         warmup_steps: optimizer steps over which the learning rate rises from 0, to stay constant then.
         ema_decay: of the averaged weights, reached by way of (1 + n) / (10 + n) at step n; 0 for no average.
+        average_on: where the average lies; in the host's memory it takes none of the GPU's, the optimizer's step waits
+            for it to follow, and it comes to the device to draw. An adapter's, which is small, stays on the device.
         gradient_checkpointing: computes the inside of each block again on the way back: less memory for activations, a
             third more computation.
         max_skipped: optimizer steps in a row that may be skipped since a loss or gradient is not finite.
@@ -46,6 +49,7 @@ class TextToImageModule(Architecture):
         optimizer: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-5),
         warmup_steps: int = 100,
         ema_decay: float = 0.999,
+        average_on: Literal["device", "host"] = "device",
         gradient_checkpointing: bool = False,
         max_skipped: int = 3,
         **kwargs: Any,
@@ -54,9 +58,11 @@ class TextToImageModule(Architecture):
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.ema_decay = ema_decay
+        self.average_on_host = average_on == "host" and self.adapter is None
         self.gradient_checkpointing = gradient_checkpointing
         self._steps = Steps(max_skipped)
         self._wanted: optimizing.Settings = []  # the optimizer's settings as configured
+        self._drawing = ExitStack()  # in which the average is on the device
         self._held_out: list[Tensor] = []  # of each batch: the sum of its losses, and of how many
 
     def configure_model(self) -> None:
@@ -77,6 +83,25 @@ class TextToImageModule(Architecture):
                 "run `emu encode` with this config"
             )
         require_drawable(self, getattr(self.trainer.datamodule, "prompt_rows", ()), where="data.prompts")
+        self._require_precision()
+        if self.average_on_host and self.device.type == "cuda" and not self._is_sharded:
+            averaging.pin(self.ema)
+
+    def _require_precision(self) -> None:
+        """UserError where weights in bfloat16 would meet what is not, or learn nothing."""
+        if self.weights_dtype != "bfloat16":
+            return
+        if self.trainer.precision != "bf16-mixed" and not self._is_sharded:
+            raise UserError("model.init_args.weights_dtype bfloat16: computes with --trainer.precision bf16-mixed")
+        if self.adapter is None and not optimizing.learns_in_bfloat16(self.optimizer):
+            raise UserError(
+                "model.init_args.optimizer: rounds to the nearest of the weights in bfloat16, which are too far apart "
+                "for its steps; give emu.adamw8bit.AdamW8bit, or another that rounds stochastically"
+            )
+
+    @property
+    def _is_sharded(self) -> bool:
+        return isinstance(self.backbone, FSDPModule)
 
     def on_train_start(self) -> None:
         """Train with the settings of this command, where a checkpoint brings its own. UserError: another optimizer."""
@@ -100,7 +125,7 @@ class TextToImageModule(Architecture):
         """Skip the step on all devices where a loss or gradient is not finite on one. UserError: too many in a row."""
         mean = self._steps.mean()
         gradients = [averaging.local(p.grad) for p in self.trained_parameters() if p.grad is not None]
-        norm = torch.stack(torch._foreach_norm(gradients)).norm() if self._looks_at_gradients else mean
+        norm = torch.stack(torch._foreach_norm(gradients)).float().norm() if self._looks_at_gradients else mean
         self._loss, norm = self.trainer.strategy.reduce(torch.stack([mean, norm]), reduce_op="mean")
         if bool((self._loss + norm).isfinite()):  # the one number a step that the host waits for
             self._steps.skipped = 0
@@ -127,6 +152,7 @@ class TextToImageModule(Architecture):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Lightning's, then the average follows."""
         super().optimizer_step(*args, **kwargs)
+        self.trainer.optimizers[0].zero_grad()  # a check that draws next needs the memory
         step = self.trainer.global_step + 1  # Lightning counts this step after the hook
         decay = averaging.decay_at(step, self.ema_decay)
         averaging.update(self.ema, self.backbone, decay=decay)
@@ -146,6 +172,11 @@ class TextToImageModule(Architecture):
                 "or the average is not taken"
             )
 
+    def on_validation_epoch_start(self) -> None:
+        """The average comes to the device."""
+        if self.average_on_host and not self._is_sharded:
+            self._drawing.enter_context(averaging.on_device(self.ema, self.backbone))
+
     def validation_step(self, batch: Pictures | Prompts, batch_idx: int, dataloader_idx: int = 0) -> Validated:
         """Of the average: prompts -> {"images": float (b,3,h,w) in [0,1], "sampler"}; pictures -> {"losses": (b,)}."""
         if "prompt" in batch:
@@ -157,7 +188,8 @@ class TextToImageModule(Architecture):
         return {"losses": losses}
 
     def on_validation_epoch_end(self) -> None:
-        """Log the held-out loss: the mean over all pictures on all devices."""
+        """Log the held-out loss: the mean over all pictures on all devices; the average goes back to its place."""
+        self._drawing.close()
         if self._held_out:
             total, number = self.trainer.strategy.reduce(torch.stack(self._held_out).sum(0), reduce_op="sum")
             self.log("held_out_loss", total / number, sync_dist=True)  # it is the same on all; Lightning asks
@@ -169,7 +201,7 @@ class TextToImageModule(Architecture):
             x = x.contiguous()  # as a cache gives it: the last bits of a convolution depend on the memory's order
             cond: Cond = {}
             if self.reads_captions:
-                cond = batch["cond"] if "cond" in batch else self.encode(batch["text"])
+                cond = in_float32(batch["cond"]) if "cond" in batch else self.encode(batch["text"])
         with draws.seeded(batch["noise_seed"], self.device):
             return self.loss(x, {**cond, "size": batch["size"]})
 

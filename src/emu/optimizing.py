@@ -1,7 +1,10 @@
 """An optimizer's settings: its warm-up, and those of the command in place of a checkpoint's."""
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -18,6 +21,17 @@ def warm_up(optimizer: Optimizer, steps: int) -> LambdaLR:
 def settings(optimizer: Optimizer) -> Settings:
     """As it was made."""
     return [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+
+
+def learns_in_bfloat16(make: Callable[[Any], Optimizer]) -> bool:
+    """Whether its steps move weights in bfloat16 that lie four to eight steps apart, some of many, as on average."""
+    weight = nn.Parameter(torch.zeros(64, 64, dtype=torch.bfloat16))
+    with torch.random.fork_rng(devices=[]):
+        optimizer = make([weight])
+        weight.data.fill_(1024 * optimizer.param_groups[0]["lr"])
+        before, weight.grad = weight.detach().clone(), torch.ones_like(weight)
+        optimizer.step()
+    return not torch.equal(weight, before)
 
 
 def hold_to(schedule: LambdaLR, wanted: Settings) -> None:

@@ -7,24 +7,29 @@ average, which sits in the pipeline's slot, so that whatever the pipeline draws 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
-from emu import adapters, components, folders
+from emu import adapters, averaging, components, folders
 from emu.adapters import Adapter
 from emu.errors import UserError, first_line
+
+Precision = Literal["float32", "bfloat16"]
 
 
 class PipelineModule(L.LightningModule):
     """A module around the pipeline of one folder.
 
     Args:
-        pretrained: a pipeline folder, `emu://NAME` or a hub name; loaded by `configure_model`, in float32.
+        pretrained: a pipeline folder, `emu://NAME` or a hub name; loaded by `configure_model`.
         adapter: train a low-rank adapter (LoRA) beside the network, whose own weights stay; None trains all of them.
+        weights_dtype: of the network that trains or stands beside an adapter. The average and an adapter are kept in
+            float32 whichever it is, and so are autoencoders, which are small.
+        encoders_dtype: of the text encoders.
     """
 
     pipeline_class: ClassVar[type[Any]]
@@ -36,14 +41,25 @@ class PipelineModule(L.LightningModule):
     optional_parts: ClassVar[Sequence[str]] = ()
     """The pipeline's components that a folder may leave out, beside those that are never used."""
 
+    average_on_host = False
+    """Whether the average stays in the host's memory, wherever the module goes."""
+
     pipeline: Any  # a DiffusionPipeline, whose components diffusers does not type
     backbone: nn.Module
     ema: nn.Module
 
-    def __init__(self, pretrained: str, *, adapter: Adapter | None = None) -> None:
+    def __init__(
+        self,
+        pretrained: str,
+        *,
+        adapter: Adapter | None = None,
+        weights_dtype: Precision = "float32",
+        encoders_dtype: Precision = "float32",
+    ) -> None:
         super().__init__()
         self.pretrained = pretrained
         self.adapter = adapter
+        self.weights_dtype, self.encoders_dtype = weights_dtype, encoders_dtype
 
     def configure_model(self) -> None:
         """Load the pipeline, once; called by Lightning, or by hand outside of it."""
@@ -51,20 +67,30 @@ class PipelineModule(L.LightningModule):
             return
         self.pipeline = self.load_pipeline()
         self.pipeline.set_progress_bar_config(disable=True)
+        for name, part in self.networks().items():
+            hold_in(self.dtype_of(name, type(part)), part)
         for part in self.frozen_parts():
             part.requires_grad_(False).eval()
         self.backbone = getattr(self.pipeline, self.slot).requires_grad_(True).train()
         if self.adapter is not None:
             adapters.attach(self.backbone, self.adapter)
             adapters.leave_frozen_out(self)
-        self.ema = adapters.twin(self.backbone).requires_grad_(False).eval()
+        self.ema = averaging.twin(self.backbone)
         setattr(self.pipeline, self.slot, self.ema)
 
     def load_pipeline(self) -> Any:
-        """The folder's DiffusionPipeline, in float32; UserError where it is missing, damaged or of another kind."""
+        """The folder's DiffusionPipeline; UserError where it is missing, damaged or of another kind."""
         folder = folders.locate(self.pretrained)
         self.check_class(folder)
-        return self.build_pipeline(components.load_networks(folder, folders.read_index(folder)))
+        index = folders.read_index(folder)
+        dtypes = {name: self.dtype_of(name, kind) for name, kind in components.used(index).items() if kind}
+        return self.build_pipeline(components.load_networks(folder, index, dtypes))
+
+    def dtype_of(self, name: str, kind: type[Any]) -> torch.dtype:
+        """What the weights of a component of this class are held in."""
+        encoders = self.encoders_dtype if components.is_encoder(kind) else "float32"
+        dtype: torch.dtype = getattr(torch, self.weights_dtype if name == self.slot else encoders)
+        return dtype
 
     def check_class(self, folder: Path) -> None:
         """Raise UserError where the folder holds another pipeline than this architecture's."""
@@ -99,8 +125,11 @@ class PipelineModule(L.LightningModule):
 
     def frozen_parts(self) -> list[nn.Module]:
         """The networks of the pipeline but for the one that trains."""
-        parts = self.pipeline.components.items()
-        return [part for name, part in parts if isinstance(part, nn.Module) and name != self.slot]
+        return [part for name, part in self.networks().items() if name != self.slot]
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks of the pipeline, by component."""
+        return {name: part for name, part in self.pipeline.components.items() if isinstance(part, nn.Module)}
 
     def call_backbone(self, *given: Any, **named: Any) -> Tensor:
         """The first output of the network that trains, called as diffusers' networks are."""
@@ -108,8 +137,13 @@ class PipelineModule(L.LightningModule):
         return output
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        # The frozen parts are no children, and follow the module to its device and dtype here.
+        staying = self._modules.pop("ema", None) if self.average_on_host else None
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if staying is not None:
+            self._modules["ema"] = staying
+            for buffer in staying.buffers():
+                buffer.data = fn(buffer)
+        # The frozen parts are no children, and follow the module to its device and dtype here.
         if recurse and "backbone" in self._modules:
             for part in self.frozen_parts():
                 part._apply(fn)
@@ -146,3 +180,10 @@ class PipelineModule(L.LightningModule):
         network: Any = self.ema if self.adapter is None else adapters.merged(self.ema)
         network.save_pretrained(description.parent, safe_serialization=True, max_shard_size=components.ONE_FILE)
         description.write_bytes(as_published)
+
+
+def hold_in(dtype: torch.dtype, network: nn.Module) -> None:
+    """Bring the weights to `dtype`, whatever a class of a user's loaded them in; quantised ones stay as they are."""
+    for weight in network.parameters():
+        if weight.is_floating_point():
+            weight.data = weight.data.to(dtype)

@@ -20,7 +20,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, distributed, nn
 from torch.distributed.checkpoint import state_dict as shards
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
 from emu.blocks import blocks
 from emu.checkpoints import Durable, gathered, sharded, verify
@@ -84,7 +84,8 @@ class FSDP2(ModelParallelStrategy):
                 continue
             # Of the average no backward pass would drop the gathered weights.
             reshard = name == "ema" or (large if self.reshard_after_forward is None else self.reshard_after_forward)
-            apply(network, self.mesh, reshard=reshard, dtype=self.compute_dtype)
+            on_host = name == "ema" and getattr(self.lightning_module, "average_on_host", False)
+            apply(network, self.mesh, reshard=reshard, dtype=self.compute_dtype, on_host=on_host)
         share_frozen(networks["ema"], networks["backbone"])
         super().setup(trainer)
 
@@ -145,8 +146,9 @@ def mesh(device: str, *, copies: int, shard: int) -> DeviceMesh:
     return init_device_mesh(device, (copies, shard), mesh_dim_names=("copies", "shard"))
 
 
-def apply(network: nn.Module, over: DeviceMesh, *, reshard: bool, dtype: torch.dtype) -> None:
-    """Shard `network` in place, block by block."""
+def apply(network: nn.Module, over: DeviceMesh, *, reshard: bool, dtype: torch.dtype, on_host: bool = False) -> None:
+    """Shard `network` in place, block by block; the shares lie in the host's memory where that is asked for."""
+    place = CPUOffloadPolicy() if on_host and over.device_type == "cuda" else OffloadPolicy()
     inner = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     # What enters the network keeps its precision until a layer reads it: a timestep of 937 is 936 in bfloat16.
     outer = MixedPrecisionPolicy(
@@ -155,11 +157,11 @@ def apply(network: nn.Module, over: DeviceMesh, *, reshard: bool, dtype: torch.d
     for part in (*blocks(network), network):
         part.register_forward_hook(_own)
     for block in blocks(network):
-        fully_shard(block, mesh=over, mp_policy=inner, reshard_after_forward=reshard)
+        fully_shard(block, mesh=over, mp_policy=inner, reshard_after_forward=reshard, offload_policy=place)
     for layer in _outside_of_blocks(network):
         layer.register_forward_pre_hook(_cast)
     # Always dropped: the root keeps its weights gathered after a forward pass without a backward one, as in sampling.
-    fully_shard(network, mesh=over, mp_policy=outer, reshard_after_forward=True)
+    fully_shard(network, mesh=over, mp_policy=outer, reshard_after_forward=True, offload_policy=place)
 
 
 def share_frozen(average: nn.Module, live: nn.Module) -> None:

@@ -14,6 +14,7 @@ from emu.module import TextToImageModule
 from emu.records import fault
 
 OPTIMIZER = "optimizer"  # the one argument of a model that names a class, and no picture needs it
+TRAINING = {OPTIMIZER, "weights_dtype", "encoders_dtype", "average_on"}  # what is drawn or exported is in float32
 
 
 def load_model(path: str | Path, *, architecture: str | None = None) -> TextToImageModule:
@@ -69,7 +70,7 @@ def _architecture_of(pipeline: str, *, where: str) -> str:
 def describe(config: dict[str, Any], model: TextToImageModule) -> shapes.ModelConfig:
     """What `load_model` reads in an exported folder: the run's class, and how it draws."""
     section = config["model"]
-    apart = {OPTIMIZER, "pretrained", "adapter"}  # what was trained lies in the folder, merged
+    apart = TRAINING | {"pretrained", "adapter"}  # what was trained lies in the folder, merged
     given = {key: value for key, value in (section.get("init_args") or {}).items() if key not in apart}
     return {"class_path": section["class_path"], "init_args": given | {"resolution": model.resolution}}
 
@@ -126,7 +127,7 @@ def from_config(config: dict[str, Any], *, origin: str = runs.CONFIG) -> TextToI
     model = config["model"]
     trust.require(model["class_path"], where=f"{origin}:")
     trust.restrict()
-    given = {name: value for name, value in (model.get("init_args") or {}).items() if name != OPTIMIZER}
+    given = {name: value for name, value in (model.get("init_args") or {}).items() if name not in TRAINING}
     if given.get("resolution") is None:  # `emu fit` links it to the data's, and does not save it twice
         given["resolution"] = (config.get("data") or {}).get("resolution")
     parser = ArgumentParser(exit_on_error=False)
