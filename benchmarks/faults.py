@@ -27,11 +27,14 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
+from dataclasses import replace
+
 import pipelines
 from emu import runs
 from emu.cache import Cache
 from emu.checkpoints import Durable
 from emu.cli import main as emu
+from emu.tuned import read_quality
 from processes import ended, start
 from test_layouts import DDP, FLOAT32, config
 
@@ -99,7 +102,7 @@ def run_of(out: Path) -> Left:
     """A run's pictures, scores and verdict, and all numbers of its last checkpoint."""
     run = out / "run"
     left = {name: value for name, value in files_of(run).items() if name.startswith("step-")}
-    quality = {key: value for key, value in runs.read_quality(run).items() if key != "name"}
+    quality = replace(read_quality(run), name=None)
     newest = runs.checkpoints(run)[-1]
     kept = Durable().load_checkpoint(newest)
     place = kept["loops"]["fit_loop"]["state_dict"]

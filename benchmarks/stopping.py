@@ -24,6 +24,7 @@ from emu.guards import Drift, Evidence, Side
 from emu.guards.evidence import Numbers
 from emu.guards.looks import colours
 from emu.quality.stopping import Check, StopRule
+from emu.tuned import read_quality
 
 SHIPPED = StopRule(patience=3, margin=2.0, min_steps=0, max_steps=10**9)
 DRIFT = Drift()
@@ -41,7 +42,7 @@ class Curve:
 
 def read(run: Path) -> Curve:
     """A run folder as a curve; of the guards it has drift, the one that a picture a prompt is enough for."""
-    ties = {criterion: judge["tie"] for criterion, judge in runs.read_quality(run)["judges"].items()}
+    ties = {criterion: judge["tie"] for criterion, judge in read_quality(run).judges.items()}
     steps = {step: runs.read_scores(runs.step_folder(run, step)) for step in runs.complete_steps(run)}
     looks = {step: {file: look(runs.step_folder(run, step) / file) for file in steps[step]} for step in steps}
     files = sorted(steps[0])

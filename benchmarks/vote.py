@@ -27,6 +27,7 @@ from playwright.sync_api import sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from emu import runs
+from emu.tuned import Quality, write_quality
 from processes import free_port
 from voters import CHROMIUM_FLAGS, Command, Voter, invite, make_study
 
@@ -57,7 +58,7 @@ def make_run(run: Path, *, pairs: int, size: int) -> Path:
         for row in rows:
             runs.save_picture(runs.step_folder(run, step) / row["file"], np.asarray(picture(rng, size)))
         runs.write_samples(runs.step_folder(run, step), rows)
-    runs.write_quality(run, {"name": run.name, "best_step": 20})
+    write_quality(run, Quality(name=run.name, best_step=20))
     return run
 
 

@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 import torch
 
-from emu import files, runs
+from emu import files, runs, tuned
 from emu.checkpoints import Checkpoints, Durable, newest, sums_of
 from emu.checkpoints.saving import _io as durable
 from emu.checkpoints.sums import Summed
 from emu.cli import main
 from emu.errors import UserError
+from emu.quality import tuning
 from processes import ranks, start
 from test_layouts import DDP, FLOAT32, config, logged
 
@@ -165,7 +166,7 @@ def end(run: Path) -> dict[str, Any]:
     return {
         **told,
         "pictures": pictures,
-        "quality": runs.read_quality(run),
+        "quality": tuned.read_quality(run),
         "data": kept["loops"]["fit_loop"]["state_dict"],
     }
 
@@ -216,8 +217,8 @@ def amid(summed: Summed, content: bytes) -> bool:
     return summed.bytes > 100_000
 
 
-def second_verdict(run: Path, quality: dict[str, Any]) -> bool:
-    return len(quality["checks"]) == 2
+def second_verdict(run: Path, quality: tuned.Quality) -> bool:
+    return len(quality.checks) == 2
 
 
 MOMENTS = {
@@ -227,7 +228,7 @@ MOMENTS = {
     "between a checkpoint and its sum": (files, "write", partial(ends, "step-000002.ckpt.json")),
     "while it draws a check": (runs, "save_picture", partial(ends, "step-000002/00001.png")),
     "while the best is saved": (files, "write", partial(ends, "best.ckpt.json")),
-    "before a verdict is written": (runs, "write_quality", second_verdict),
+    "before a verdict is written": (tuning, "write_quality", second_verdict),
     "before the last state is saved": (Durable, "save_checkpoint", partial(ends, "step-000006.ckpt")),
     "before the last state has its sum": (files, "write", partial(ends, "step-000006.ckpt.json")),
 }

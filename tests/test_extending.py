@@ -16,6 +16,7 @@ from safetensors import safe_open
 
 from emu import runs, trust
 from emu.cli import main
+from emu.tuned import read_quality
 from needles import draw, make_folder
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
@@ -73,7 +74,7 @@ def test_files_are_short_and_their_commands_stand_in_the_page() -> None:
 
 def test_an_architecture_is_tuned_exported_and_drawn(place: Path) -> None:
     assert runs.complete_steps(place / "runs" / "mine") == [0, 1, 2]
-    assert runs.read_quality(place / "runs" / "mine").get("model") == "Mine"
+    assert read_quality(place / "runs" / "mine").model == "Mine"
     assert json.loads((place / "tuned" / "emu.json").read_text())["class_path"] == "my_model.Mine"
     assert type(StableDiffusionPipeline.from_pretrained(place / "tuned")) is StableDiffusionPipeline
     for side in ("before", "after"):
@@ -83,17 +84,17 @@ def test_an_architecture_is_tuned_exported_and_drawn(place: Path) -> None:
 
 def test_a_judge_decides_in_a_comparison_and_in_a_run(place: Path) -> None:
     assert "warmth" in json.dumps(read_verdict(place / "warm"))
-    judges = runs.read_quality(place / "runs" / "warm").get("judges", {})
+    judges = read_quality(place / "runs" / "warm").judges
     assert judges["appeal"]["name"] == "warmth"
 
 
 def test_a_guard_speaks_at_every_check_and_in_the_verdict(place: Path) -> None:
-    checks = runs.read_quality(place / "runs" / "sharp").get("checks", [])
+    checks = read_quality(place / "runs" / "sharp").checks
     for check in checks:
-        found = {row["guard"]: row for row in check["guards"]}
+        found = {row.guard: row for row in check.guards}
         assert {"sharpness", "held-out loss", "drift of brightness"} <= found.keys()
-        assert found["sharpness"]["kind"] == "at_least"
-        assert found["sharpness"]["value"] > 0
+        assert found["sharpness"].kind == "at_least"
+        assert found["sharpness"].value > 0
     assert len(checks) == 2
     main(["compare", str(place / "runs" / "sharp"), "--out", str(place / "sharp" / "report.html")])
     assert "neighbouring pixels differ" in json.dumps(read_verdict(place / "sharp"))

@@ -14,6 +14,7 @@ import pipelines
 from emu import flags, locks, runs
 from emu.cli import main
 from emu.fit import Settings
+from emu.tuned import read_quality
 from needles import draw, make_folder
 
 Answer = Callable[..., str]
@@ -73,7 +74,7 @@ def test_a_run_leaves_its_folder_as_the_architecture_page_says(run: Path) -> Non
     assert runs.complete_steps(run) == [0, 2, 4]
     assert {path.name for path in run.iterdir()} >= {"config.yaml", "quality.json", "checkpoints"}
     assert runs.checkpoints(run) == [runs.checkpoint(run, step) for step in (2, 4)]
-    assert (run / "best.ckpt").exists() == (runs.read_quality(run)["best_step"] is not None)
+    assert (run / "best.ckpt").exists() == (read_quality(run).best_step is not None)
     assert [row["prompt"] for row in runs.read_samples(run / "step-000004")] == [
         "a red boat",
         "a blue bird",
@@ -103,7 +104,7 @@ def test_a_run_goes_on_where_it_stopped(run: Path, config: Path, tmp_path: Path)
     before = [path.stat().st_mtime_ns for path in sorted((out / "step-000000").iterdir())]
     main(["fit", "-c", str(config), *argv])
     assert runs.complete_steps(out) == [0, 2, 4, 6]
-    assert [check["step"] for check in runs.read_quality(out)["checks"]] == [2, 4, 6]
+    assert [check.step for check in read_quality(out).checks] == [2, 4, 6]
     assert [path.stat().st_mtime_ns for path in sorted((out / "step-000000").iterdir())] == before
 
 

@@ -30,6 +30,7 @@ from emu.data.prompts import load_prompts
 from emu.data.sources import Fault, read_source
 from emu.desk.review.plan import read_plan
 from emu.errors import UserError
+from emu.files import write_json
 from emu.judges.head import Head, read_head, write_head
 from emu.models.loading import from_config, read_checkpoint, read_config
 from emu.quality.stopping import StopRule
@@ -130,7 +131,7 @@ def compared(folder: Path) -> None:
     from emu.compare import compare
 
     if not (folder / runs.QUALITY).exists():
-        runs.write_quality(folder, QUALITY)
+        write_json(folder / runs.QUALITY, QUALITY)
     run_with()(folder)
     compare([folder], out=folder / "page" / "report.html")
 
@@ -143,7 +144,7 @@ def config_of(run: Path) -> None:
 def voted(folder: Path) -> None:
     from emu.compare.reading import read_run
 
-    runs.write_quality(folder, QUALITY)
+    write_json(folder / runs.QUALITY, QUALITY)
     run_with()(folder)
     read_people(read_run(folder))
 
@@ -210,7 +211,7 @@ def footer(folder: Path) -> None:
 
 
 def flagged(folder: Path) -> bool:
-    runs.write_quality(folder, QUALITY)
+    write_json(folder / runs.QUALITY, QUALITY)
     return Job("a", "fit", [], run=folder, flags=["-c"]).done
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from emu import runs
 from emu.compare import compare
+from emu.tuned import Quality, write_quality
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -44,7 +45,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             scores = {f"{i}.png": {"appeal": step * (1 if i < 4 else -1), "faithfulness": 1} for i in range(6)}
             runs.write_scores(folder, scores)
             runs.write_samples(folder, rows)
-        runs.write_quality(root / name, {"name": name, "judges": dict.fromkeys(("appeal", "faithfulness"), eye)})
+        write_quality(root / name, Quality(name=name, judges=dict.fromkeys(("appeal", "faithfulness"), eye)))
     compare([root / "latent", root / "muse"], out=root / "report.html")
     return root / "report.html"
 
@@ -156,7 +157,7 @@ def test_300_pairs_of_large_pictures_are_below_15_mb_and_there_in_2_seconds(tmp_
             runs.save_picture(folder / row["file"], (np.asarray(coarse) + grain).clip(0, 255).astype(np.uint8))
         runs.write_scores(folder, {row["file"]: {"appeal": step + i % 7} for i, row in enumerate(rows)})
         runs.write_samples(folder, rows)
-    runs.write_quality(tmp_path / "large", {"name": "large", "judges": {"appeal": {"name": "eye", "tie": 0.5}}})
+    write_quality(tmp_path / "large", Quality(name="large", judges={"appeal": {"name": "eye", "tie": 0.5}}))
     page = tmp_path / "report.html"
     compare([tmp_path / "large"], out=page)
     assert page.stat().st_size < 15_000_000

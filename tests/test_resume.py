@@ -1,6 +1,5 @@
 """Whether a run has ended is what the rule of the command says of its checks, not what an earlier command said."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from emu import runs
 from emu.quality.stopping import Check, StopRule
 from emu.resume import finished
 from emu.statistics import win_rate
+from emu.tuned import Quality, write_quality
 
 RULE = {"patience": 2, "margin": 2.0, "min_steps": 0, "max_steps": 40}
 
@@ -20,7 +20,7 @@ def run(tmp_path: Path) -> Path:
         Check(step, win_rate([0.0] * 4, [1.0] * wins + [0.0] * (4 - wins), tie=0.1), None, None, None)
         for step, wins in ((10, 3), (20, 2), (30, 2))
     ]
-    runs.write_quality(tmp_path, {"stop_reason": "long ago", "checks": [asdict(check) for check in checks]})
+    write_quality(tmp_path, Quality(stop_reason="long ago", checks=checks))
     return tmp_path
 
 

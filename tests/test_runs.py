@@ -8,6 +8,7 @@ from PIL import Image
 
 from emu import runs
 from emu.errors import UserError
+from emu.tuned import Quality, read_quality, write_quality
 
 ROWS = [{"file": "00000.png", "prompt": "a caf\u00e9 \u2028 at night", "seed": 7, "index": 0, "sampler": {"a": 1.5}}]
 
@@ -33,16 +34,16 @@ def test_a_step_counts_once_its_samples_are_written(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
-    runs.write_quality(tmp_path, {"best_step": 1})
+    write_quality(tmp_path, Quality(best_step=1))
     with pytest.raises(ValueError, match="JSON compliant"):
-        runs.write_quality(tmp_path, {"best_step": float("nan")})
-    assert runs.read_quality(tmp_path) == {"best_step": 1}
+        write_quality(tmp_path, Quality(judges={"appeal": {"name": "x", "tie": float("nan")}}))
+    assert read_quality(tmp_path) == Quality(best_step=1)
     assert [path.name for path in tmp_path.iterdir()] == ["quality.json"]
 
 
 def test_never_judged_or_tuned_is_empty(tmp_path: Path) -> None:
     assert runs.read_scores(tmp_path) == {}
-    assert runs.read_quality(tmp_path) == {}
+    assert read_quality(tmp_path) == Quality()
 
 
 @pytest.mark.parametrize(
@@ -70,4 +71,4 @@ def test_absent_samples_and_damaged_quality_are_named(tmp_path: Path) -> None:
         runs.read_samples(tmp_path)
     (tmp_path / runs.QUALITY).write_text("{")
     with pytest.raises(UserError, match=r"quality\.json: not JSON"):
-        runs.read_quality(tmp_path)
+        read_quality(tmp_path)

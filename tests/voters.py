@@ -33,6 +33,7 @@ from emu.desk.vote.assignment import Hand, deal
 from emu.desk.vote.ballots import answer, begin, question_of
 from emu.desk.vote.cards import cards, events
 from emu.desk.vote.study import Study, open_study
+from emu.tuned import Quality, write_quality
 
 OURS = {"Content-Type": "application/json", "X-Emu-Desk": "1"}
 
@@ -50,7 +51,7 @@ def write_run(run: Path, count: int = 6, *, prompts: list[str] | None = None, ba
                 {"file": runs.picture_name(i), "prompt": prompt, "seed": i, "index": i, "sampler": {"steps": 5}}
             )
         runs.write_samples(folder, rows)
-    runs.write_quality(run, {"name": run.name, "best_step": 20})
+    write_quality(run, Quality(name=run.name, best_step=20))
     return run
 
 

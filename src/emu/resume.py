@@ -7,7 +7,8 @@ from typing import Any
 
 from emu import named, runs
 from emu.bundled import is_same
-from emu.quality.stopping import Check, StopRule
+from emu.quality.stopping import StopRule
+from emu.tuned import read_quality
 
 # What a run is: with another of these it would be another run. How it is carried out may change.
 MATTERS = (
@@ -85,7 +86,7 @@ def finished(run: Path, checkpoint: Path | None, rule: StopRule) -> str | None:
 
     `checkpoint` is its newest: where that is older than the last check, the run was killed before it was saved.
     """
-    checks = [Check.from_row(row) for row in runs.read_quality(run).get("checks", [])]
+    checks = read_quality(run).checks
     if not checks or checkpoint != runs.checkpoint(run, checks[-1].step):
         return None
     reason = rule.reason(checks)

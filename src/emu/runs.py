@@ -15,7 +15,7 @@ from PIL import Image
 from emu import files, shapes
 from emu.documents import read_mapping
 from emu.errors import UserError
-from emu.records import read_json, read_lines, to_json
+from emu.records import read_json, read_lines
 
 Row = dict[str, Any]
 
@@ -139,31 +139,3 @@ def read_config(run: Path) -> dict[str, Any] | None:
     """What `config.yaml` says, as `emu fit` wrote it; None where there is none. UserError: no mapping in it."""
     path = run / CONFIG
     return read_mapping(path, keys=("model", "data")) if path.is_file() else None
-
-
-def write_quality(run: Path, quality: Mapping[str, Any]) -> None:
-    """Write `quality.json`: how the tuning went, check by check, and why it stopped."""
-    files.write_json(run / QUALITY, quality, indent=2)
-
-
-def read_quality(run: Path) -> shapes.Quality:
-    """What `quality.json` says; empty where the run was not tuned with `QualityTuning`."""
-    path = run / QUALITY
-    if not path.exists():
-        return {}
-    quality: shapes.Quality = read_json(path, shapes.Quality, remedy="remove it to compare the run's last step")
-    return quality
-
-
-def write_votes(run: Path, votes: object) -> None:
-    """Write `votes.json`, as `shapes.Votes` or more: what people said of the run's pairs (`emu vote RUN --results`)."""
-    files.write(run / VOTES, to_json(votes))
-
-
-def read_votes(run: Path) -> shapes.Votes | None:
-    """What `votes.json` says; None where nobody has voted, or the votes were not counted yet."""
-    path = run / VOTES
-    if not path.exists():
-        return None
-    votes: shapes.Votes = read_json(path, shapes.Votes, remedy="count the votes again with `emu vote --results`")
-    return votes

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from emu import runs
+from emu.tuned import Quality, write_quality
 
 MakeRun = Callable[..., Path]
 JUDGES = {
@@ -38,7 +39,7 @@ def make_run(tmp_path: Path) -> MakeRun:
                 )
             runs.write_scores(folder, {row["file"]: {"appeal": score, "faithfulness": 1.0} for row in rows})
             runs.write_samples(folder, rows)
-        runs.write_quality(run, {"name": name, "best_step": 20, "judges": JUDGES})
+        write_quality(run, Quality(name=name, best_step=20, judges=JUDGES))
         return run
 
     return make

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,11 @@ from emu.compare.pictures import LONGEST_SIDE, SMALLER, longest_side
 from emu.compare.reading import read_run
 from emu.compare.recipe import recipe, seeds
 from emu.errors import UserError
+from emu.guards import Finding
+from emu.guards.finding import not_measured
 from emu.judges import Card, Embedder
+from emu.statistics import WinRate
+from emu.tuned import Check, Quality, read_quality, write_quality
 from verdicts import read_verdict
 
 MakeRun = Callable[..., Path]
@@ -149,25 +154,23 @@ def test_best_worst_and_random_pairs(make_run: MakeRun) -> None:
     assert [pick.title for pick in picks(read_run(run))] == ["At random"]
 
 
-def check(step: int, win: float, brightness: float | None) -> dict[str, Any]:
-    ci95 = None if brightness is None else [brightness - 0.01, brightness + 0.01]
-    guard = {"guard": "drift of brightness", "unit": "of the whole range", "kind": "within", "threshold": 0.2}
-    guard |= {"value": brightness, "ci95": ci95, "sentence": "", "parts": []}
-    guard |= {"state": "not measured" if brightness is None else "held"}
-    appeal = {"win": win, "tie": 0.0, "lose": 100 - win, "ci95": [win - 5, win + 5], "n": 9}
-    absent = {"faithfulness": None, "faithfulness_net": None, "held_out_ratio": None}
-    return {"step": step, "appeal": appeal, "guards": [guard], **absent}
+def check(step: int, win: float, brightness: float | None) -> Check:
+    guard = not_measured("drift of brightness", "")
+    if brightness is not None:
+        ci95 = brightness - 0.01, brightness + 0.01
+        guard = Finding(guard.guard, "", "held", brightness, ci95, 0.2, "of the whole range", "within")
+    return Check(step, WinRate(win, 0.0, 100 - win, (win - 5, win + 5), 9), None, None, None, [guard])
 
 
 def test_curves_lie_where_their_numbers_are_and_mark_what_was_kept() -> None:
-    appeal, drift = charts({"checks": [check(10, 50, 0.0), check(20, 100, 0.1), check(40, 75, None)]}, chosen=20)
+    appeal, drift = charts(Quality(checks=[check(10, 50, 0.0), check(20, 100, 0.1), check(40, 75, None)]), chosen=20)
     assert [(x, y) for x, y, _ in appeal.dots] == [(WIDTH / 4, HEIGHT / 2), (WIDTH / 2, 0), (WIDTH, HEIGHT / 4)]
     assert [chosen for *_, chosen in appeal.dots] == [False, True, False]
     assert "step 20 100 [95, 105]" in appeal.words
     assert len(drift.dots) == 2
     thresholds = [y for y, label in drift.rules if label]
     assert thresholds[0] > drift.dots[0][1] > drift.dots[1][1] > thresholds[1]
-    assert charts({}, chosen=0) == []
+    assert charts(Quality(), chosen=0) == []
 
 
 def test_recipe_and_seeds(make_run: MakeRun, tmp_path: Path) -> None:
@@ -195,8 +198,8 @@ def test_many_pictures_are_made_smaller(tmp_path: Path) -> None:
 
 def test_the_curve_of_a_tuned_run_is_on_the_page(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run()
-    quality = runs.read_quality(run) | {"checks": [check(10, 50, 0.0), check(20, 60, 0.1)]}
-    runs.write_quality(run, quality)
+    quality = replace(read_quality(run), checks=[check(10, 50, 0.0), check(20, 60, 0.1)])
+    write_quality(run, quality)
     compared(run, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert page.count('<figure class="chart"') == 2

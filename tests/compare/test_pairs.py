@@ -10,6 +10,7 @@ import pytest
 from emu import runs
 from emu.compare.reading import read_run
 from emu.errors import UserError
+from emu.files import write_json
 
 MakeRun = Callable[..., Path]
 
@@ -52,7 +53,7 @@ def test_after_is_the_best_step_else_the_last_checked_else_the_last(make_run: Ma
         ),
         ({}, 30),
     ):
-        runs.write_quality(run, quality)
+        write_json(run / runs.QUALITY, quality)
         assert read_run(run).after_step == after
 
 

@@ -9,12 +9,16 @@ import pytest
 
 pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 
+from dataclasses import replace
+
 from emu import runs
 from emu.compare import compare
 from emu.compare.people import majority
 from emu.desk.vote.questions import CHOICES
 from emu.desk.vote.results import write_results
 from emu.errors import UserError
+from emu.tuned import read_quality, write_quality
+from emu.voted import Cast, read_voted, write_voted
 from verdicts import read_verdict
 from voters import Table, make_study
 
@@ -91,11 +95,11 @@ def test_sides_that_change_places_change_win_and_lose(make_run: MakeRun) -> None
 
 
 def test_a_majority_is_of_most_votes_and_of_nobody_where_two_are_as_common() -> None:
-    assert majority({"after": 2, "tie": 1, "before": 1}) == 1
-    assert majority({"after": 1, "tie": 1, "before": 2}) == -1
-    assert majority({"after": 2, "tie": 1, "before": 2}) == 0
-    assert majority({"after": 0, "tie": 3, "before": 2}) == 0
-    assert majority({"after": 2, "tie": 2, "before": 0}) == 0
+    assert majority(Cast(2, 1, 1)) == 1
+    assert majority(Cast(1, 1, 2)) == -1
+    assert majority(Cast(2, 1, 2)) == 0
+    assert majority(Cast(0, 3, 2)) == 0
+    assert majority(Cast(2, 2, 0)) == 0
 
 
 def test_where_nobody_voted_nothing_is_said_of_people(make_run: MakeRun) -> None:
@@ -109,12 +113,10 @@ def test_where_nobody_voted_nothing_is_said_of_people(make_run: MakeRun) -> None
 def test_votes_that_do_not_count_are_told_of(make_run: MakeRun) -> None:
     run = make_run(count=4)
     vote(run, lambda number: "second")
-    told = runs.read_votes(run)
-    for row in told["raters"]:
-        row["kept"] = False
-    for row in told["pairs"]:
-        row["appeal"] = {"after": 0, "tie": 0, "before": 0}
-    runs.write_votes(run, told)
+    counted = read_voted(run)
+    raters = [replace(row, kept=False) for row in counted.raters]
+    pairs = [replace(row, appeal=Cast(after=0, tie=0, before=0)) for row in counted.pairs]
+    write_voted(run, replace(counted, raters=raters, pairs=pairs))
     headline, people, page, table = verdict(run)
     assert people == {}
     assert "people find" not in headline
@@ -146,7 +148,7 @@ def test_votes_on_other_pictures_are_refused(make_run: MakeRun, other: str) -> N
         run = second
     else:
         (runs.step_folder(run, 20)).rename(runs.step_folder(run, 40))
-        runs.write_quality(run, {**runs.read_quality(run), "best_step": 40})
+        write_quality(run, replace(read_quality(run), best_step=40))
         (runs.step_folder(run, 40) / "00000.png").write_bytes((runs.step_folder(run, 0) / "00003.png").read_bytes())
     with pytest.raises(UserError, match=r"votes.json: votes on other pictures than steps 0 and") as refused:
         compare([run], out=run.parent / "report.html")

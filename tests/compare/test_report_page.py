@@ -16,6 +16,7 @@ from emu.compare import compare
 from emu.compare.cells import spread
 from emu.compare.pictures import embed
 from emu.errors import UserError
+from emu.tuned import Quality, write_quality
 
 MakeRun = Callable[..., Path]
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
@@ -30,10 +31,8 @@ def test_markup_from_a_run_folder_stays_text(make_run: MakeRun, tmp_path: Path) 
     hostile = {"prompt": HOSTILE, "group": HOSTILE, "sampler": {HOSTILE: HOSTILE}}
     run = make_run(before=hostile, after=hostile)
     judge = {"name": HOSTILE, "tie": 0.1, HOSTILE: HOSTILE}
-    runs.write_quality(
-        run,
-        {"name": HOSTILE, "model": HOSTILE, "stop_reason": HOSTILE, "judges": {"appeal": judge, "faithfulness": judge}},
-    )
+    judges = {"appeal": judge, "faithfulness": judge}
+    write_quality(run, Quality(name=HOSTILE, model=HOSTILE, stop_reason=HOSTILE, judges=judges))
     text = page([run], tmp_path / "report.html")
     assert "<script>alert" not in text
     assert "<img src=x" not in text

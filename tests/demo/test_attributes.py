@@ -8,6 +8,7 @@ import numpy as np
 from emu import runs
 from emu.compare import Against, compare
 from emu.judges.world import WorldFaithfulness
+from emu.tuned import Quality, write_quality
 from emu.world import World, named
 
 NUMBER = 48
@@ -30,7 +31,7 @@ def test_what_a_picture_shows_is_read_and_what_it_does_not_is_not(tmp_path: Path
     run = tmp_path / "latent"
     for step, shift in ((0, 1), (50, 0), (100, 1)):
         draw(runs.step_folder(run, step), shift=shift)
-    runs.write_quality(run, {"name": "latent", "best_step": 50})
+    write_quality(run, Quality(name="latent", best_step=50))
     table = compare([run], out=tmp_path / "report.html", against=Against(attributes=WorldFaithfulness()))
     read = json.loads((tmp_path / "verdict.json").read_text())["runs"][0]["attributes"]["read"]
     assert sorted(read) == ["colour", "kind", "place", "time"]

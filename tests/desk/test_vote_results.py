@@ -22,6 +22,7 @@ from emu.desk.vote.results import write_results
 from emu.desk.vote.tally import majority, pooled, tally
 from emu.desk.vote.votes import Vote, read_votes
 from emu.errors import UserError
+from emu.voted import Cast, read_voted
 from voters import Table, make_study, write_run
 
 Choose = Callable[[Any], str]  # the outcome that a rater wants of a card
@@ -152,23 +153,23 @@ def voted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
 def test_sides_are_turned_back_and_both_ways_of_counting_stand_in_the_file(voted: Table) -> None:
     run = next(iter(voted.study.matches.values())).first.parents[1]
     text = write_results(voted.study, [run])
-    told = runs.read_votes(run)
+    outcome = read_voted(run)
     for question in ("appeal", "faithfulness"):
-        figures = told["questions"][question]
-        assert figures["kept"]["majority"]["win"] == 100
-        assert figures["kept"]["votes"] == 48
-        assert figures["all"]["votes"] == 72
-        assert figures["all"]["majority"]["win"] == 100
-        assert figures["all"]["pooled"]["win"] == pytest.approx(200 / 3)
-    out = {(one["rater"], one["kept"]) for one in told["raters"]}
+        figures = outcome.questions[question]
+        assert figures.kept.majority.win == 100
+        assert figures.kept.votes == 48
+        assert figures.all.votes == 72
+        assert figures.all.majority.win == 100
+        assert figures.all.pooled.win == pytest.approx(200 / 3)
+    out = {(one.rater, one.kept) for one in outcome.raters}
     assert out == {("rater-1", True), ("rater-2", True), ("rater-3", False)}
-    assert all(one["consistent"] == one["repeats"] for one in told["raters"])
-    assert sum(one["repeats"] for one in told["raters"]) > 0  # chance deals them; one rater may get none
-    assert told["pairs"][0]["appeal"] == {"after": 2, "tie": 0, "before": 0}
-    assert told["pairs"][0]["appeal_all"] == {"after": 2, "tie": 0, "before": 1}
+    assert all(one.consistent == one.repeats for one in outcome.raters)
+    assert sum(one.repeats for one in outcome.raters) > 0  # chance deals them; one rater may get none
+    assert outcome.pairs[0].appeal == Cast(after=2, tie=0, before=0)
+    assert outcome.pairs[0].appeal_all == Cast(after=2, tie=0, before=1)
     assert "Cleo" in text
-    assert "Ada" not in json.dumps(told) + text
-    assert told["before"] == "run step 0"
+    assert "Ada" not in (run / runs.VOTES).read_text() + text
+    assert outcome.before == "run step 0"
 
 
 def test_an_answer_taken_back_is_no_vote(voted: Table) -> None:
@@ -217,11 +218,11 @@ def test_several_runs_are_ranked_over_their_common_base(tmp_path: Path) -> None:
     table = Table(study, "Ada", "Bo")
     vote_all(table, mostly, mostly)
     text = write_results(study, [weak, strong])
-    told = runs.read_votes(strong)["strengths"]["appeal"]
-    assert [one["model"] for one in told] == ["strong step 20", "weak step 20", "weak step 0"]
-    assert all(one["ci95"][0] < one["strength"] < one["ci95"][1] for one in told)
-    assert runs.read_votes(weak)["strengths"]["appeal"] == told
-    assert len(runs.read_votes(weak)["pairs"]) == 12
+    ranked = read_voted(strong).strengths["appeal"]
+    assert [one.model for one in ranked] == ["strong step 20", "weak step 20", "weak step 0"]
+    assert all(one.ci95[0] < one.strength < one.ci95[1] for one in ranked)
+    assert read_voted(weak).strengths["appeal"] == ranked
+    assert len(read_voted(weak).pairs) == 12
     assert "appeal: strong step 20 against weak step 20" in text
     study.database.close()
 

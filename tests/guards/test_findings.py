@@ -1,7 +1,7 @@
 """Every guard on evidence whose truth is known: quiet where nothing is wrong, broken where it is."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from emu.guards.generality import Generality
 from emu.guards.held_out import HeldOut
 from emu.guards.looks import colours, distances, layout
 from emu.guards.memorisation import Memorisation, copy_distance
+from emu.records import parse, to_json
 
 RNG = np.random.default_rng(0)
 PROMPTS = [f"prompt {i}" for i in range(40)]
@@ -38,9 +39,9 @@ def test_broken_only_where_the_whole_interval_is_beyond(ci95: tuple[float, float
 
 def test_a_finding_comes_back_from_json() -> None:
     found = Finding("x", "said", "held", 1.0, (0.5, 1.5), 2.0, "times", "at_most", 1.0, [{"a": 1}])
-    assert Finding.from_row({**asdict(found), "ci95": [0.5, 1.5]}) == found
     nothing = not_measured("x", "why")
-    assert Finding.from_row(asdict(nothing)) == nothing
+    for one in (found, nothing):
+        assert parse(to_json(one), Finding, where="", remedy="") == one.of_today() == one
 
 
 @pytest.mark.parametrize(
@@ -53,8 +54,7 @@ def test_a_finding_comes_back_from_json() -> None:
     ],
 )
 def test_a_row_of_before_says_its_kind_in_the_unit(unit: str, kind: str, unchanged: float) -> None:
-    row = asdict(Finding("x", "said", "held", 1.0, (0.5, 1.5), 2.0, unit))
-    found = Finding.from_row({key: value for key, value in row.items() if key not in ("kind", "unchanged")})
+    found = Finding("x", "said", "held", 1.0, (0.5, 1.5), 2.0, unit).of_today()
     assert (found.kind, found.unchanged, found.unit) == (kind, unchanged, unit.rpartition(", ")[0])
 
 

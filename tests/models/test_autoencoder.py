@@ -21,6 +21,7 @@ from emu.models.autoencoder import pixel_error, psnr, similarity
 from emu.parts.discriminator import Discriminator, balance, deceive, hinge
 from emu.parts.fourier import FourierAutoencoderKL, features
 from emu.parts.perceptual import Perceptual
+from emu.tuned import read_quality
 from emu.world import World
 
 
@@ -68,8 +69,8 @@ def run(root: Path) -> Path:
 
 
 def test_it_learns_and_says_how_well_it_reconstructs(run: Path) -> None:
-    (check,) = runs.read_quality(run)["checks"][-1:]
-    assert check["held_out_ratio"] < 0.9
+    (check,) = read_quality(run).checks[-1:]
+    assert check.held_out_ratio < 0.9
     metrics = next((run / "csv").rglob("metrics.csv")).read_text()
     assert "psnr" in metrics.splitlines()[0]
     assert "ssim" in metrics.splitlines()[0]

@@ -96,7 +96,7 @@ def _verdict(pairing: Pairing, heard: Heard, curated: CuratedSet, seen: Evidence
     attributes = read_attributes(pairing, against.attributes) if against.attributes else None
     return Verdict(
         name=pairing.name,
-        model=pairing.quality.get("model"),
+        model=pairing.quality.model,
         before=pairing.names[0],
         after=pairing.names[1],
         before_step=pairing.before_step,
@@ -116,6 +116,6 @@ def _verdict(pairing: Pairing, heard: Heard, curated: CuratedSet, seen: Evidence
         alone=pairing.alone,
         black=pairing.black,
         notes=[*pairing.notes, *filter(None, [curated.unread])],
-        stop_reason=pairing.quality.get("stop_reason"),
+        stop_reason=pairing.quality.stop_reason,
         judges=judges_of(pairing),
     )

@@ -8,15 +8,16 @@ import hashlib
 import json
 from collections.abc import Collection
 
-from emu.shapes import Card, Quality
+from emu.shapes import Card
+from emu.tuned import Quality
 
 BY = " by "
 
 
 def columns(quality: Quality, criterion: str) -> list[str]:
     """The columns of a criterion whose judge is known, the headline's first."""
-    first = quality.get("headline", {}).get(criterion, criterion)
-    own = [name for name in quality.get("judges", {}) if criterion_of(name) == criterion]
+    first = quality.headline.get(criterion, criterion)
+    own = [name for name in quality.judges if criterion_of(name) == criterion]
     return sorted(own, key=lambda name: name != first)
 
 
@@ -29,7 +30,7 @@ def column_of(
     own where all that both cards tell is the same, though a library has another version now, or a card tells more;
     any other column is so only where the cards are the same, so that scores of two versions never mix in one.
     """
-    judges = quality.get("judges", {})
+    judges = quality.judges
     for name in columns(quality, criterion):
         if judges[name] == card or (name in complete and same_judge(judges[name], card)):
             return name

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from emu.compare.verdict import CRITERIA
 from emu.guards import Finding
-from emu.shapes import Quality
 from emu.statistics.bootstrap import Interval
+from emu.tuned import Quality
 
 WIDTH, HEIGHT = 320.0, 120.0  # of the plot, without what is written around it
 ROOM = 0.08  # of the range, above and below
@@ -50,13 +50,14 @@ class Chart:
 
 def charts(quality: Quality, chosen: int) -> list[Chart]:
     """The charts of a run: win rates first, then every guard that its checks have measured."""
-    checks = quality.get("checks") or []
     found = []
+    wins = {"appeal": [(check.step, check.appeal) for check in quality.checks]}
+    wins["faithfulness"] = [(check.step, check.faithfulness) for check in quality.checks]
     for name in CRITERIA:
-        points = [Point(check["step"], rates["win"], rates["ci95"]) for check in checks if (rates := check[name])]
+        points = [Point(step, rates.win, rates.ci95) for step, rates in wins[name] if rates]
         if points:
             found.append(_chart((f"{name}: wins", "% of prompts"), points, chosen, rules={50.0: ""}, limits=(0, 100)))
-    findings = [(check["step"], Finding.from_row(row)) for check in checks for row in check.get("guards", [])]
+    findings = [(check.step, finding) for check in quality.checks for finding in check.guards]
     for guard in dict.fromkeys(finding.guard for _, finding in findings):
         measured = [(step, one) for step, one in findings if one.guard == guard and one.value is not None]
         points = [Point(step, one.value, one.ci95) for step, one in measured if one.value is not None and one.ci95]

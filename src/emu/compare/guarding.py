@@ -54,8 +54,8 @@ def drift(seen: Evidence) -> dict[str, Change]:
 
 def _of_the_check(pairing: Pairing) -> list[Finding]:
     """What the kept check found, by the guards of the run's config: held-out loss, and those of a user's own."""
-    checks = [check for check in pairing.quality.get("checks", []) if check["step"] == pairing.after_step]
-    return [Finding.from_row(row) for check in checks for row in check.get("guards", [])]
+    checks = [check for check in pairing.quality.checks if check.step == pairing.after_step]
+    return [finding for check in checks for finding in check.guards]
 
 
 def _side(pairing: Pairing, side: int, embedder: "Embedder | None") -> Side:

@@ -71,7 +71,7 @@ def pair_outcomes(pairing: Pairing) -> list[dict[str, str]]:
 def judge_of(pairing: Pairing, criterion: str) -> Card:
     """The headline judge's own description (`name`, `tie` and more), as kept in `quality.json`."""
     try:
-        return pairing.quality["judges"][pairing.columns(criterion)[0]]
+        return pairing.quality.judges[pairing.columns(criterion)[0]]
     except (KeyError, IndexError):
         raise UserError(f"{pairing.name}: quality.json names no judge of {criterion}; remove scores.jsonl") from None
 
@@ -81,13 +81,13 @@ def judges_of(pairing: Pairing) -> dict[str, Card]:
     found = {name: judge_of(pairing, name) for name in pairing.criteria}
     for name in pairing.criteria:
         for column in pairing.columns(name)[1:]:
-            card = pairing.quality["judges"][column]
+            card = pairing.quality.judges[column]
             found[column if BY in column else f"{name}{BY}{card['name']}"] = card
     return found
 
 
 def _opinion(pairing: Pairing, column: str) -> Opinion:
-    card = pairing.quality["judges"][column]
+    card = pairing.quality.judges[column]
     said = rates(*pairing.opinions(column), tie=card["tie"], prompts=pairing.prompts)
     return Opinion(**vars(said), judge=card["name"], family=card.get("family"), prefers=SIDES[said.direction])
 
@@ -125,4 +125,4 @@ def _rates_of_group(pairs: Sequence[Pair], criterion: str, card: Card) -> Judged
 
 
 def _signs(pairing: Pairing, column: str) -> NDArray[np.int8]:
-    return outcomes(*pairing.opinions(column), tie=pairing.quality["judges"][column]["tie"])
+    return outcomes(*pairing.opinions(column), tie=pairing.quality.judges[column]["tie"])

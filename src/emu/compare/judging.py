@@ -17,7 +17,8 @@ from emu.compare.sides import PictureFolder, Shown, drawn
 from emu.errors import UserError, first_line
 from emu.judges import Judge, judge_card, judge_pixels
 from emu.records import build
-from emu.shapes import Card, Quality
+from emu.shapes import Card
+from emu.tuned import Quality, read_quality, write_quality
 
 Pixels = NDArray[np.uint8]
 BATCH = 16  # pictures in memory at once
@@ -38,11 +39,10 @@ def judge_run(run: Path, *, judges: Mapping[str, Sequence[Judge]], bench: Bench 
     The scores go to `scores.jsonl`, who judged to `quality.json` and `judges.json`; these are written first, so that no
     score is ever without its judge. The rest as `judge_sides` has it.
     """
-    quality = runs.read_quality(run)
-    quality.setdefault("name", run.resolve().name)
+    quality = read_quality(run)
     sides = [drawn(runs.step_folder(run, step)) for step in steps_compared(run, quality)]
-    seats = seat(quality, sides, judges)
-    runs.write_quality(run, quality)
+    quality, seats = seat(quality, sides, judges)
+    write_quality(run, replace(quality, name=quality.name or run.resolve().name))
     for side in sides if seats else []:
         held = set().union(*map(side.scores_of, side.shown))
         kept = {column: card for column, card in side.judges.items() if column in held}
@@ -56,34 +56,36 @@ def judge_sides(
     *,
     judges: Mapping[str, Sequence[Judge]],
     bench: Bench | None = None,
-) -> tuple[PictureFolder, PictureFolder]:
-    """The sides with the scores of each judge, in memory alone; `quality` then says who judged.
+) -> tuple[Quality, tuple[PictureFolder, PictureFolder]]:
+    """Who judged, and the sides with the scores of each judge, in memory alone.
 
     The first judge of a criterion is the headline from now on. Raises UserError for a score that is no number, naming
     picture and judge.
     """
-    seats = seat(quality, sides, judges)
+    quality, seats = seat(quality, sides, judges)
     before, after = (replace(side, scores=_scores(side, seats, bench or Bench())) for side in sides)
-    return before, after
+    return quality, (before, after)
 
 
-def seat(quality: Quality, sides: Sequence[PictureFolder], judges: Mapping[str, Sequence[Judge]]) -> Seats:
-    """Who has still to judge, by column; who judges, and who is the headline, is written into `quality`."""
+def seat(
+    quality: Quality, sides: Sequence[PictureFolder], judges: Mapping[str, Sequence[Judge]]
+) -> tuple[Quality, Seats]:
+    """`quality` with who judges and who is the headline, and who has still to judge, by column."""
     begun, complete = _columns(sides)
     seats: Seats = {}
     for criterion, given in judges.items():
         for judge in given:
-            card = kept = build(judge_card(judge), Card)
+            card = kept = judge_card(judge)
             column = column_of(card, criterion, quality, begun=begun, complete=complete)
             if judge is given[0]:
-                quality["headline"] = quality.get("headline", {}) | {criterion: column}
+                quality = replace(quality, headline=quality.headline | {criterion: column})
             if column in complete:  # a card kept by an earlier emu may tell less; what ran then, nobody knows now
                 of_now = {key: value for key, value in card.items() if key != "versions"}
-                kept = build({**of_now, **quality["judges"][column]}, Card)
+                kept = build({**of_now, **quality.judges[column]}, Card)
             else:
                 seats[column] = judge, card
-            quality["judges"] = quality.get("judges", {}) | {column: kept}
-    return seats
+            quality = replace(quality, judges=quality.judges | {column: kept})
+    return quality, seats
 
 
 def usable_device(name: str | None) -> str:

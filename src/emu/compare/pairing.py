@@ -11,7 +11,7 @@ from emu.compare.sides import Key, PictureFolder, require_scores
 from emu.compare.verdict import CRITERIA
 from emu.drawn import is_black
 from emu.errors import UserError
-from emu.shapes import Quality
+from emu.tuned import Quality
 
 CATEGORIES = ("group", "category", "challenge")  # columns of a prompt file, in any case; the latter two of PartiPrompts
 Scores = dict[str, tuple[float, float]]  # of before and after

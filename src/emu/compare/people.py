@@ -13,10 +13,9 @@ from emu import files, runs
 from emu.compare.pairing import Pair, Pairing
 from emu.compare.verdict import CRITERIA, AllRaters, JudgeOfPeople, People
 from emu.errors import UserError
-from emu.records import build
-from emu.shapes import Cast, Voted, Votes
-from emu.statistics import Shares, outcomes, rates, sign_test
+from emu.statistics import Shares, WinRate, outcomes, rates, sign_test
 from emu.statistics.agreement import cohen_kappa
+from emu.voted import Cast, Question, Voted, VoteOutcome, read_voted
 
 Counted = Sequence[tuple[Pair, Cast]]
 
@@ -43,35 +42,35 @@ class Heard:
 
 def read_people(pairing: Pairing) -> Heard:
     """What `votes.json` says. UserError: the votes are not on the pictures that are compared."""
-    document = runs.read_votes(pairing.folder)
-    if document is None:
+    outcome = read_voted(pairing.folder)
+    if outcome is None:
         return Heard()
-    voted = _matched(pairing, document["pairs"])
+    voted = _matched(pairing, outcome.pairs)
     heard = Heard(votes={pair.key: {} for pair, _ in voted})
     for name in CRITERIA:
-        counted = [(pair, cast) for pair, row in voted if (cast := _cast(row, name)) and any(_each(cast))]
+        counted = [(pair, cast) for pair, row in voted if (cast := row.cast(name)) and _total(cast)]
         for pair, cast in counted:
             heard.votes[pair.key][name] = cast
         if counted:
-            heard.people[name] = _people(pairing, name, document, counted)
-        elif raters := _raters(document, name, kept=False):
+            heard.people[name] = _people(pairing, name, outcome, counted)
+        elif raters := _raters(outcome, name, kept=False):
             heard.unheard[name] = raters
     return heard
 
 
 def majority(votes: Cast) -> int:
     """1 where most votes are for the picture after tuning, -1 where before; 0 for a tie, or two equally common."""
-    after, before, tie = votes["after"], votes["before"], votes["tie"]
-    return int(after > max(before, tie)) - int(before > max(after, tie))
+    after, before = votes.after > max(votes.before, votes.tie), votes.before > max(votes.after, votes.tie)
+    return int(after) - int(before)
 
 
 def _matched(pairing: Pairing, rows: Sequence[Voted]) -> list[tuple[Pair, Voted]]:
     pairs = {pair.key: pair for pair in pairing.pairs}
     found = []
     for row in rows:
-        pair = pairs.get((row["prompt"], row["seed"]))
+        pair = pairs.get((row.prompt, row.seed))
         sums = [_sum(path) for path in (pair.before, pair.after)] if pair else []
-        if pair is None or match_key(pair.prompt, pair.seed, sums) != row["key"]:
+        if pair is None or match_key(pair.prompt, pair.seed, sums) != row.key:
             raise UserError(
                 f"{pairing.folder / runs.VOTES}: votes on other pictures than steps {pairing.before_step} and "
                 f"{pairing.after_step}, which are compared; put the file elsewhere, or vote on these with emu vote"
@@ -80,23 +79,23 @@ def _matched(pairing: Pairing, rows: Sequence[Voted]) -> list[tuple[Pair, Voted]
     return found
 
 
-def _cast(row: Voted, criterion: str) -> Cast | None:
-    return row.get("appeal") if criterion == "appeal" else row.get("faithfulness")
+def _shares(rate: WinRate) -> Shares:
+    return Shares(rate.win, rate.tie, rate.lose, rate.ci95)
 
 
-def _each(cast: Cast) -> tuple[int, int, int]:
-    return cast["after"], cast["tie"], cast["before"]
+def _total(cast: Cast) -> int:
+    return cast.after + cast.tie + cast.before
 
 
 def _sum(path: Path) -> str | None:
     return files.sha256(path) if path.is_file() else None
 
 
-def _people(pairing: Pairing, name: str, document: Votes, counted: Counted) -> People:
+def _people(pairing: Pairing, name: str, outcome: VoteOutcome, counted: Counted) -> People:
     signs = [float(majority(cast)) for _, cast in counted]
     prompts, none = [pair.prompt for pair, _ in counted], [0.0] * len(signs)
-    question = document["questions"].get(name, {"kept": None, "all": None})
-    kept, everybody = question["kept"], question["all"]
+    question = outcome.questions.get(name, Question(None, None))
+    kept, everybody = question.kept, question.all
     if kept is None or everybody is None:
         raise UserError(
             f"{pairing.folder / runs.VOTES}: pairs have votes on {name} and its question has none; count them again "
@@ -107,11 +106,11 @@ def _people(pairing: Pairing, name: str, document: Votes, counted: Counted) -> P
         p=sign_test(outcomes(none, signs, tie=0), prompts).p,
         pairs=len(signs),
         prompts=len(set(prompts)),
-        votes=sum(sum(_each(cast)) for _, cast in counted),
-        raters=_raters(document, name, kept=True),
-        alpha=kept["alpha"],
-        pooled=build(kept["pooled"], Shares | None),
-        all=AllRaters(**vars(build(everybody["majority"], Shares)), raters=_raters(document, name, kept=False)),
+        votes=sum(_total(cast) for _, cast in counted),
+        raters=_raters(outcome, name, kept=True),
+        alpha=kept.alpha,
+        pooled=kept.pooled and _shares(kept.pooled),
+        all=AllRaters(**vars(_shares(everybody.majority)), raters=_raters(outcome, name, kept=False)),
         judge=_judge(pairing, name, [pair for pair, _ in counted], signs),
     )
 
@@ -121,12 +120,12 @@ def _judge(pairing: Pairing, name: str, pairs: Sequence[Pair], signs: Sequence[f
     columns = pairing.columns(name)
     if not columns:
         return None
-    card = pairing.quality["judges"][columns[0]]
+    card = pairing.quality.judges[columns[0]]
     before, after = zip(*(pair.opinions[columns[0]] for pair in pairs), strict=True)
     theirs, ours = outcomes(before, after, tie=card["tie"]), outcomes([0.0] * len(signs), signs, tie=0)
     return JudgeOfPeople(card["name"], same=100 * float((theirs == ours).mean()), kappa=cohen_kappa(theirs, ours))
 
 
-def _raters(votes: Votes, name: str, *, kept: bool) -> int:
-    rows = [row for row in votes["raters"] if row["question"] == name and row["votes"]]
-    return sum(1 for row in rows if row["kept"] or not kept)
+def _raters(votes: VoteOutcome, name: str, *, kept: bool) -> int:
+    rows = [row for row in votes.raters if row.question == name and row.votes]
+    return sum(1 for row in rows if row.kept or not kept)

@@ -13,7 +13,7 @@ from emu import runs
 from emu.compare.pairing import Pairing, pair_up
 from emu.compare.sides import Key, PictureFolder, Shown, drawn, named
 from emu.errors import UserError, printable
-from emu.shapes import Quality
+from emu.tuned import Quality, read_quality
 
 if TYPE_CHECKING:
     from emu.compare.judging import Bench
@@ -50,11 +50,11 @@ def read_pairings(folders: Sequence[Path], judges: "Judges", bench: "Bench | Non
 
 def read_run(run: Path) -> Pairing:
     """Pair up a run folder; UserError where it has no before or after, no shared prompts, or two samplers."""
-    quality = runs.read_quality(run)
+    quality = read_quality(run)
     steps = steps_compared(run, quality)
     before, after = (drawn(runs.step_folder(run, step)) for step in steps)
     names = f"step {steps[0]:,}", f"step {steps[1]:,}"
-    paired = pair_up(quality.get("name") or run.resolve().name, before, after, names=names, quality=quality)
+    paired = pair_up(quality.name or run.resolve().name, before, after, names=names, quality=quality)
     if paired.sampler_differs:
         differs = ", ".join(paired.sampler_differs)
         raise UserError(f"{run}: before and after differ in the sampler's {differs}; draw both alike")
@@ -70,8 +70,8 @@ def steps_compared(run: Path, quality: Quality) -> tuple[int, int]:
         raise UserError(
             f"{run}: holds {len(steps)} drawn steps, comparing takes two; let `emu fit` reach its first check"
         )
-    best = quality.get("best_step")
-    last = quality["checks"][-1]["step"] if quality.get("checks") else steps[-1]
+    best = quality.best_step
+    last = quality.checks[-1].step if quality.checks else steps[-1]
     after = last if best is None else best
     if after not in steps[1:]:
         raise UserError(f"{runs.step_folder(run, after)}: not drawn completely, though {runs.QUALITY} names it")
@@ -100,11 +100,11 @@ def read_folders(before: Path, after: Path, *, judges: "Judges", bench: "Bench |
         judges = {criterion: some for criterion, some in judges.items() if criterion == "appeal"}
     common = {name: card for name, card in sides[0].judges.items() if sides[1].judges.get(name) == card}
     sides = _judged_by(sides[0], set(common)), _judged_by(sides[1], set(common))
-    quality: Quality = {"judges": common}
+    quality = Quality(judges=common)
     if judges:
         from emu.compare.judging import judge_sides
 
-        sides = judge_sides(quality, sides, judges=judges, bench=bench)
+        quality, sides = judge_sides(quality, sides, judges=judges, bench=bench)
     names = _names(before, after)
     by = "file name" if by_name else "prompt and seed"
     paired = pair_up(f"{names[1]} against {names[0]}", *sides, names=names, quality=quality, by=by)

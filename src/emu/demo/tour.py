@@ -11,9 +11,9 @@ from pathlib import Path
 from emu import files
 from emu.errors import UserError
 from emu.records import read_json
-from emu.runs import read_quality
 from emu.study.processes import Job, Runner, require_all
 from emu.study.sets import draw_prompts, draw_set
+from emu.tuned import read_quality
 
 ARCHITECTURES = ("latent", "pixel", "muse")
 LONGEST_FIRST = ("pixel", "latent", "muse")
@@ -51,7 +51,7 @@ def tune(out: Path, steps: int) -> None:
     Each is a process of its own with its share of the threads: tiny layers gain nothing from many threads, and lose
     much where cores are busy. What each says goes to OUT/logs.
     """
-    waiting = [name for name in LONGEST_FIRST if not read_quality(out / name).get("stop_reason")]
+    waiting = [name for name in LONGEST_FIRST if not read_quality(out / name).stop_reason]
     runner = Runner(out / "logs", at_once=max(1, min(len(waiting), os.cpu_count() or 1)))
     require_all(runner.run([Job(f"encode-{name}", "encode", _flags(name, out, steps)) for name in waiting]))
     require_all(runner.run([Job(name, "fit", _flags(name, out, steps), run=out / name) for name in waiting]))

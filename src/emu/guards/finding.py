@@ -1,13 +1,13 @@
 """What a guard finds: a number with its interval, the threshold it is held against, and a sentence in plain words."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from emu.statistics.bootstrap import Interval
 
 State = Literal["held", "unsure", "broken", "not measured"]
 Kind = Literal["at_least", "at_most", "within"]
+KINDS: dict[str, Kind] = {"at least": "at_least", "at most": "at_most", "either way": "within"}
 Part = dict[str, str | float | bool | Interval | None]
 
 
@@ -38,15 +38,12 @@ class Finding:
     unchanged: float = 0.0
     parts: list[Part] = field(default_factory=list)
 
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> "Finding":
-        """The inverse of `dataclasses.asdict`, also by way of JSON, and for rows that say their kind in the unit."""
-        known = {one.name: row[one.name] for one in fields(cls) if one.name in row}
-        if row.get("unit") and "kind" not in row:
-            unit, _, words = row["unit"].rpartition(", ")
-            kind = "within" if words == "either way" else words.replace(" ", "_")
-            known |= {"unit": unit, "kind": kind, "unchanged": float(unit.startswith("times"))}
-        return cls(**known | {"ci95": tuple(row["ci95"]) if row["ci95"] else None})
+    def of_today(self) -> "Finding":
+        """Itself; a finding of earlier versions, which says its kind in the unit, as it is written now."""
+        unit, _, words = self.unit.rpartition(", ")
+        if self.kind or words not in KINDS:
+            return self
+        return replace(self, unit=unit, kind=KINDS[words], unchanged=float(unit.startswith("times")))
 
 
 def not_measured(guard: str, why: str) -> Finding:

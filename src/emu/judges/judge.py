@@ -8,7 +8,9 @@ from importlib.metadata import version
 import torch
 from torch import Tensor
 
+from emu import shapes
 from emu.errors import UserError, printable
+from emu.records import build
 
 Card = dict[str, str | float]
 
@@ -86,10 +88,11 @@ def judge_pixels(
     return [{criterion: scores[i] for criterion, scores in columns.items()} for i in range(len(prompts))]
 
 
-def judge_card(judge: Judge) -> Card:
+def judge_card(judge: Judge) -> shapes.Card:
     """A judge's description with its `name`, `family` and `tie` rule as a number: what run folders keep."""
     family: Card = {"family": judge.family} if judge.family else {}
-    return {**judge.describe(), **family, "name": judge.name, "tie": judge.tie}
+    card: shapes.Card = build({**judge.describe(), **family, "name": judge.name, "tie": judge.tie}, shapes.Card)
+    return card
 
 
 def versions(*packages: str) -> str:

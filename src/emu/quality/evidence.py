@@ -13,9 +13,9 @@ from emu import runs
 from emu.errors import UserError, printable
 from emu.guards import Evidence, Guard, Side
 from emu.judges import Judge, judge_card
-from emu.judges.judge import Card
 from emu.quality.drawing import Drawn
-from emu.quality.stopping import Check
+from emu.shapes import Card
+from emu.tuned import Check
 
 Cards = dict[str, Card]
 

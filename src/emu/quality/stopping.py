@@ -4,82 +4,11 @@ Quality-tuning is over long before the loss is (Dai et al. 2023, arXiv 2309.1580
 paired verdicts against step 0 and never the loss.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from emu.guards import Finding
-from emu.records import build
-from emu.statistics import NetRate, WinRate, net_rate, win_rate
-
-Scores = Mapping[str, Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class Check:
-    """What one check found against step 0, prompt by prompt; None where there is no such judge or no held-out set."""
-
-    step: int
-    appeal: WinRate | None
-    faithfulness: WinRate | None
-    faithfulness_net: NetRate | None
-    held_out_ratio: float | None
-    """The held-out loss divided by that of step 0."""
-    guards: list[Finding] = field(default_factory=list)
-
-    @classmethod
-    def against(
-        cls,
-        base: Scores,
-        now: Scores,
-        *,
-        step: int,
-        ties: Mapping[str, float],
-        held_out_ratio: float | None,
-        prompts: Sequence[str] | None = None,
-        guards: Sequence[Finding] = (),
-    ) -> "Check":
-        """Judge `now` against step 0's `base`, file by file (file name -> criterion -> score).
-
-        `ties` holds the judges' ties by criterion, "appeal" and "faithfulness" where there is such a judge; `prompts`
-        that of each file, where some are drawn from several seeds; `guards` what they found.
-        """
-
-        def pairs(criterion: str) -> dict[str, Any]:
-            before, after = ([scores[file][criterion] for file in base] for scores in (base, now))
-            return {"before": before, "after": after, "tie": ties[criterion], "prompts": prompts}
-
-        return cls(
-            step=step,
-            appeal=win_rate(**pairs("appeal")) if "appeal" in ties else None,
-            faithfulness=win_rate(**pairs("faithfulness")) if "faithfulness" in ties else None,
-            faithfulness_net=net_rate(**pairs("faithfulness")) if "faithfulness" in ties else None,
-            held_out_ratio=held_out_ratio,
-            guards=list(guards),
-        )
-
-    @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> "Check":
-        """The inverse of `dataclasses.asdict`."""
-        check: Check = build({**row, "guards": []}, cls)
-        return replace(check, guards=[Finding.from_row(finding) for finding in row.get("guards", [])])
-
-    @property
-    def broken(self) -> list[Finding]:
-        """The guards that say so."""
-        return [finding for finding in self.guards if finding.state == "broken"]
-
-    def __str__(self) -> str:
-        parts = []
-        if self.appeal:
-            low, high = self.appeal.ci95
-            parts.append(f"appeal {self.appeal.win:.1f} % win [{low:.0f}, {high:.0f}]")
-        if self.faithfulness_net:
-            parts.append(f"faithfulness {self.faithfulness_net.net:+.1f}")
-        if self.held_out_ratio is not None:
-            parts.append(f"held-out loss {self.held_out_ratio:.2f}x the base")
-        parts += [f"broken: {finding.guard}" for finding in self.broken]
-        return f"step {self.step}: {', '.join(parts) or 'drawn'}"
+from emu.tuned import Check
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from emu.guards import Guard, at_a_check
 from emu.judges import Judge
 from emu.quality.drawing import Drawing
 from emu.quality.evidence import StepZero, cards, judged
-from emu.quality.record import Quality
-from emu.quality.stopping import Check, StopRule
+from emu.quality.stopping import StopRule
 from emu.quality.trainer import finish_check, recount, schedule, take_over, tuning, warn_of_passes
+from emu.tuned import Check, Quality, versions, write_quality
 
 
 class QualityTuning(L.Callback):
@@ -176,14 +176,16 @@ class QualityTuning(L.Callback):
             return
         best = self.rule.best(self.checks)
         run = Path(trainer.default_root_dir)
-        Quality(
+        quality = Quality(
             name=run.resolve().name,
             model=type(pl_module).__name__,
             best_step=best.step if best else None,
             stop_reason=self.stop_reason,
             checks=self.checks,
             judges=cards(self.judges),
-        ).write(run)
+            versions=versions(),
+        )
+        write_quality(run, quality)
 
     # ---- resume
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from emu import files
 from emu.errors import UserError
 from emu.records import read_json
-from emu.runs import read_quality
+from emu.tuned import read_quality
 
 FLAGS = "flags.json"  # in a run folder: what it was made with, written when it has ended well
 
@@ -42,7 +42,7 @@ class Job:
     @property
     def done(self) -> bool:
         """Whether the run stands there, stopped by its own rule, and was made with these very flags."""
-        if self.run is None or not read_quality(self.run).get("stop_reason"):
+        if self.run is None or not read_quality(self.run).stop_reason:
             return False
         written = self.run / FLAGS
         if not written.is_file():

@@ -16,9 +16,9 @@ from emu.compare.pictures import open_picture
 from emu.compare.sides import require_scores
 from emu.errors import UserError
 from emu.guards.looks import COLOURS, colours
-from emu.shapes import Check
 from emu.statistics import MeanDifference, NetRate, WinRate, mean_difference, net_rate, win_rate
 from emu.study.outcome import GuardNumber
+from emu.tuned import Check, read_quality
 
 Scores = dict[tuple[str, int], float]
 """(prompt, seed) -> score."""
@@ -48,26 +48,25 @@ class ScoredRun:
 
 def read_scored(folder: Path) -> ScoredRun:
     """A run that has ended; UserError where it was not judged."""
-    quality = runs.read_quality(folder)
-    if not quality.get("judges"):
+    quality = read_quality(folder)
+    if not quality.judges:
         raise UserError(f"{folder}: not judged; a study needs quality.appeal, such as emu.judges.world.WorldAppeal")
     steps = {step: _draws(runs.step_folder(folder, step)) for step in runs.complete_steps(folder)}
     if not steps:
         raise UserError(f"{folder}: no step is drawn completely; let `emu fit` reach its first check")
-    best = quality.get("best_step")
+    best = quality.best_step
     return ScoredRun(
         folder=folder,
         steps=steps,
         best=min(steps) if best is None else best,  # nothing was better than the base: it stays the base
-        ties={criterion: judge["tie"] for criterion, judge in quality["judges"].items()},
-        stop_reason=quality.get("stop_reason") or "",
-        guards={check["step"]: _measured(check) for check in quality.get("checks", [])},
+        ties={criterion: judge["tie"] for criterion, judge in quality.judges.items()},
+        stop_reason=quality.stop_reason or "",
+        guards={check.step: _measured(check) for check in quality.checks},
     )
 
 
 def _measured(check: Check) -> dict[str, GuardNumber]:
-    rows = check.get("guards", [])
-    return {row["guard"]: GuardNumber(row["value"], row["ci95"]) for row in rows if row["value"] is not None}
+    return {one.guard: GuardNumber(one.value, one.ci95) for one in check.guards if one.value is not None and one.ci95}
 
 
 def _draws(folder: Path) -> Draws:

@@ -7,41 +7,15 @@ be read, and leave out nobody.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 
 from emu.desk.vote.questions import MATCH, REPEAT
 from emu.desk.vote.votes import Vote
+from emu.voted import Attention
 
 BAR = 0.8
 MIN_CHECKS = 5
 RULE = f"a rater who passes less than {BAR:.0%} of at least {MIN_CHECKS} checks in a question is left out of it"
-
-
-@dataclass(frozen=True)
-class Attention:
-    """One rater in one question.
-
-    Args:
-        passed: of `checks`.
-        consistent: of `repeats`, how many got the answer of the first time.
-        left: share of the answers A or B that are A, None where there are none; near 0.5 for who looks.
-        commonest: share of the commonest answer; near 1 for who presses one key.
-        seconds: median time with a pair.
-        kept: whether the bar lets this rater count.
-    """
-
-    rater: str
-    question: str
-    votes: int
-    checks: int
-    passed: int
-    repeats: int
-    consistent: int
-    left: float | None
-    commonest: float
-    seconds: float
-    kept: bool
 
 
 def attention(votes: Sequence[Vote]) -> list[Attention]:

@@ -5,69 +5,20 @@ Every figure stands twice: over all raters, and without those below the attentio
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from emu import runs
-from emu.desk.vote.attention import RULE, Attention, attention, kept
+from emu.desk.vote.attention import RULE, attention, kept
 from emu.desk.vote.matches import Match
 from emu.desk.vote.questions import APPEAL, FAITHFULNESS, MATCH
 from emu.desk.vote.study import Study
 from emu.desk.vote.table import table
-from emu.desk.vote.tally import Tally, sign, tally
+from emu.desk.vote.tally import sign, tally
 from emu.desk.vote.votes import Vote, read_votes
 from emu.errors import UserError
-from emu.records import left_out
 from emu.statistics.strengths import Comparison, Strength, strengths
+from emu.voted import Cast, Question, Voted, VoteOutcome, write_voted
 
 MAJORITY = "the answer of most votes on a pair; where two are equally common, a tie; both and neither are ties"
-
-
-@dataclass(frozen=True)
-class Question:
-    """Of raters above the attention bar, and of all; None where nobody has answered it."""
-
-    kept: Tally | None
-    all: Tally | None
-
-
-@dataclass(frozen=True)
-class Cast:
-    """How many votes of a pair say what."""
-
-    after: int
-    tie: int
-    before: int
-
-
-@dataclass(frozen=True)
-class Voted:
-    """A pair, its two files, and its votes by question: those of raters above the attention bar, and all."""
-
-    prompt: str
-    seed: int
-    key: str
-    before: str
-    after: str
-    appeal: Cast | None = left_out()
-    appeal_all: Cast | None = left_out()
-    faithfulness: Cast | None = left_out()
-    faithfulness_all: Cast | None = left_out()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What `votes.json` says of one run (docs/architecture.md)."""
-
-    before: str
-    after: str
-    rules: dict[str, str]
-    questions: dict[str, Question]
-    raters: list[Attention]
-    pairs: list[Voted]
-    strengths: dict[str, list[Strength]]
-    schema: Literal[1] = 1
 
 
 def write_results(study: Study, folders: Sequence[Path]) -> str:
@@ -77,19 +28,19 @@ def write_results(study: Study, folders: Sequence[Path]) -> str:
         raise UserError("no votes yet; open the page with emu vote RUN")
     ranked = ranking(study, kept(votes))
     for number, folder in enumerate(folders):
-        runs.write_votes(folder, outcome(study, votes, ranked, run=number))
+        write_voted(folder, outcome(study, votes, ranked, run=number))
     return table(study, votes, ranked)
 
 
-def outcome(study: Study, votes: Sequence[Vote], ranked: dict[str, list[Strength]], *, run: int) -> Outcome:
+def outcome(study: Study, votes: Sequence[Vote], ranked: dict[str, list[Strength]], *, run: int) -> VoteOutcome:
     """The results of one run, by its number."""
     mine = [vote for vote in votes if vote.kind != MATCH or vote.match.run == run]
     clean = kept(mine)
     matches = [match for match in study.matches.values() if match.run == run]
     before, after = matches[0].models
-    return Outcome(
-        before,
-        after,
+    return VoteOutcome(
+        before=before,
+        after=after,
         rules={"majority": MAJORITY, "attention": RULE},
         questions={question: Question(tally(clean, question), tally(mine, question)) for question in study.questions},
         raters=attention(mine),

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from emu.aligned import aligned
-from emu.desk.vote.attention import RULE, Attention, attention, kept
+from emu.desk.vote.attention import RULE, attention, kept
 from emu.desk.vote.study import Study
 from emu.desk.vote.tally import tally
 from emu.desk.vote.votes import Vote, rater_names
 from emu.errors import printable
 from emu.statistics import WinRate
 from emu.statistics.strengths import Strength
+from emu.voted import Attention
 
 HEAD = ("", "pairs", "votes", "win", "tie", "lose", "95 % of win", "pooled win", "95 %", "alpha")
 

@@ -6,33 +6,16 @@ one tie, as in Emu (2023), section 4.1. The paper does not say how it pools vote
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from emu.desk.vote.questions import MATCH
 from emu.desk.vote.votes import Vote
 from emu.statistics import WinRate, win_rate
 from emu.statistics.agreement import krippendorff_alpha
+from emu.voted import Tally
 
 Sign = Literal[1, 0, -1]
 SIGNS: dict[str, Sign] = {"second": 1, "first": -1}
-
-
-@dataclass(frozen=True)
-class Tally:
-    """Votes on one set of matches; "win" is the second picture's, which is the one after tuning.
-
-    Args:
-        majority: in percent of `pairs`, with the Wilson interval of the wins.
-        pooled: in percent of `votes`, with Wilson's interval at their effective number; None below two prompts.
-        alpha: Krippendorff's, over the answers as given; None where it is not defined.
-    """
-
-    pairs: int
-    votes: int
-    majority: WinRate
-    pooled: WinRate | None
-    alpha: float | None
 
 
 def sign(outcome: str) -> Sign:
