@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from emu import runs
 from emu.tuned import Quality, write_quality
 from processes import free_port
-from voters import CHROMIUM_FLAGS, Command, Voter, invite, make_study
+from voters import CHROMIUM_FLAGS, Command, Voter, invite, make_poll
 
 THINK = (0.4, 1.0)  # seconds that a rater without a browser looks at a pair
 WATCH = """
@@ -88,12 +88,10 @@ def vote_in_browsers(pages: list[Any], most: int, *, look: int) -> list[list[flo
 
 
 def measure(folder: Path, *, pairs: int, size: int, raters: int, browsers: int, look: int) -> None:
-    """One study, voted on to its end; prints what was measured."""
-    study = make_study(
-        make_run(folder / f"run-{size}", pairs=pairs, size=size), appeal=5, faithfulness=0, prompts=pairs
-    )
-    links = invite(study, *(f"rater {i}" for i in range(browsers + raters)))
-    study.database.close()
+    """One poll, voted on to its end; prints what was measured."""
+    poll = make_poll(make_run(folder / f"run-{size}", pairs=pairs, size=size), appeal=5, faithfulness=0, prompts=pairs)
+    links = invite(poll, *(f"rater {i}" for i in range(browsers + raters)))
+    poll.database.close()
     port, stop = free_port(), threading.Event()
     server = Command(folder / f"run-{size}", port=port)
     try:

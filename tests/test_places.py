@@ -97,18 +97,18 @@ def test_counted_votes(tmp_path: Path) -> None:
     pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
     from emu.desk.vote.exports import write_dpo, write_votes
     from emu.desk.vote.results import write_results
-    from voters import Table, make_study
+    from voters import Table, make_poll
 
     run = write_run(tmp_path / HOME / "run", 3)
-    study = make_study(run)
-    table = Table(study, "Ada Lovelace")
+    poll = make_poll(run)
+    table = Table(poll, "Ada Lovelace")
     for shown in table.hand(table.raters[0]).open:
         table.answer(table.raters[0], shown, "a")
-    write_results(study, [run])
-    write_votes(study, run / "all.jsonl")
-    write_dpo(study, run / "dpo.jsonl")
+    write_results(poll, [run])
+    write_votes(poll, run / "all.jsonl")
+    write_dpo(poll, run / "dpo.jsonl")
     for name in ("votes.json", "all.jsonl", "dpo.jsonl"):
         said = (run / name).read_text()
         assert HOME not in said
         assert "Ada" not in said
-    study.database.close()
+    poll.database.close()

@@ -194,9 +194,9 @@ DOCUMENTS = [
 
 
 def cards_of_curate(folder: Path) -> Any:
-    from emu.curate import Job, _require_same
+    from emu.curate import Origin, _require_same
 
-    return _require_same(folder, Job(Funnel(FUNNEL).sha256, "s"))
+    return _require_same(folder, Origin(Funnel(FUNNEL).sha256, "s"))
 
 
 def footer(folder: Path) -> None:

@@ -32,7 +32,7 @@ from emu.desk.vote.app import VotePage
 from emu.desk.vote.assignment import Hand, deal
 from emu.desk.vote.ballots import answer, begin, question_of
 from emu.desk.vote.cards import cards, events
-from emu.desk.vote.study import Study, open_study
+from emu.desk.vote.poll import Poll, open_poll
 from emu.tuned import Quality, write_quality
 
 OURS = {"Content-Type": "application/json", "X-Emu-Desk": "1"}
@@ -55,11 +55,11 @@ def write_run(run: Path, count: int = 6, *, prompts: list[str] | None = None, ba
     return run
 
 
-def make_study(*folders: Path, url: str | None = None, **options: Any) -> Study:
-    """A study without training and checks but for those asked for."""
+def make_poll(*folders: Path, url: str | None = None, **options: Any) -> Poll:
+    """A poll without training and checks but for those asked for."""
     plain = {"training": 0, "checks": 0.0, "repeats": 0.0}
     database = Database(url) if url else Database.in_file(folders[0] / "votes.sqlite")
-    return open_study(database, [read_run(folder) for folder in folders], **plain | options)
+    return open_poll(database, [read_run(folder) for folder in folders], **plain | options)
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Voter:
     port: int
     cookie: str = ""
     host: str = "127.0.0.1"
-    jar: str = "emu_desk"  # the cookie's name, which is the study's own
+    jar: str = "emu_desk"  # the cookie's name, which is the poll's own
 
     def send(
         self, method: str, path: str, body: str | bytes = b"", **headers: str
@@ -109,9 +109,9 @@ class Voter:
 
 
 @contextmanager
-def served(study: Study) -> Iterator[int]:
-    """The study's page, in a thread of this process; yields its port."""
-    with served_app(lambda names: app(VotePage(study), hosts=names)) as port:
+def served(poll: Poll) -> Iterator[int]:
+    """The poll's page, in a thread of this process; yields its port."""
+    with served_app(lambda names: app(VotePage(poll), hosts=names)) as port:
         yield port
 
 
@@ -159,42 +159,42 @@ class Command:
         self.process.stdout.close()
 
 
-def invite(study: Study, *names: str) -> list[str]:
+def invite(poll: Poll, *names: str) -> list[str]:
     """Tokens of new links."""
-    return [raters.invite(study.database, name) for name in names]
+    return [raters.invite(poll.database, name) for name in names]
 
 
 class Table:
-    """A study with raters who answer without a page between."""
+    """A poll with raters who answer without a page between."""
 
-    def __init__(self, study: Study, *names: str) -> None:
-        self.study = study
+    def __init__(self, poll: Poll, *names: str) -> None:
+        self.poll = poll
         self.presence = Presence()
-        sessions = [raters.join(study.database, token) or "" for token in invite(study, *names)]
-        found = [raters.rater_of(study.database, session) for session in sessions]
+        sessions = [raters.join(poll.database, token) or "" for token in invite(poll, *names)]
+        found = [raters.rater_of(poll.database, session) for session in sessions]
         self.raters = [rater.id for rater in found if rater is not None]
 
     def hand(self, rater: int, question: str | None = None) -> Hand:
-        with self.study.database.writing() as connection:
+        with self.poll.database.writing() as connection:
             self.presence.note(rater)
-            asked = question or question_of(self.study, connection, rater)
-            return deal(self.study, connection, rater, asked, self.presence)
+            asked = question or question_of(self.poll, connection, rater)
+            return deal(self.poll, connection, rater, asked, self.presence)
 
     def answer(self, rater: int, shown: Any, choice: str, **changes: Any) -> Status:
         given = {"id": shown.id, "turn": shown.turn, "choice": choice, "reason": "", "milliseconds": 1} | changes
-        with self.study.database.writing() as connection:
-            return answer(self.study, connection, rater, Answer(**given))[0]
+        with self.poll.database.writing() as connection:
+            return answer(self.poll, connection, rater, Answer(**given))[0]
 
     def begin(self, rater: int) -> Hand:
-        with self.study.database.writing() as connection:
-            return begin(self.study, connection, rater, self.presence)
+        with self.poll.database.writing() as connection:
+            return begin(self.poll, connection, rater, self.presence)
 
     def cards(self) -> list[Any]:
-        with self.study.database.reading() as connection:
+        with self.poll.database.reading() as connection:
             return list(connection.execute(select(cards).order_by(cards.c.rater, cards.c.position)))
 
     def stored(self) -> list[tuple[int, str]]:
-        with self.study.database.reading() as connection:
+        with self.poll.database.reading() as connection:
             return [(row.turn, row.choice) for row in connection.execute(select(events).order_by(events.c.id))]
 
 

@@ -20,7 +20,7 @@ from emu.errors import UserError
 from emu.tuned import read_quality, write_quality
 from emu.voted import Cast, read_voted, write_voted
 from verdicts import read_verdict
-from voters import Table, make_study
+from voters import Table, make_poll
 
 MakeRun = Callable[..., Path]
 OPPOSITE = {"second": "first", "first": "second", "tie": "tie"}
@@ -29,7 +29,7 @@ OPPOSITE = {"second": "first", "first": "second", "tie": "tie"}
 def vote(run: Path, chosen: Callable[[int], str], *, raters: int = 3) -> None:
     """All pairs by all raters, appeal alone; `chosen` of a vote's number is first, second or tie."""
     (run / "votes.sqlite").unlink(missing_ok=True)
-    table = Table(make_study(run, appeal=raters, faithfulness=0), *"ABCDEFGH"[:raters])
+    table = Table(make_poll(run, appeal=raters, faithfulness=0), *"ABCDEFGH"[:raters])
     number = 0
     for rater in table.raters:
         while (hand := table.hand(rater)).open:
@@ -39,8 +39,8 @@ def vote(run: Path, chosen: Callable[[int], str], *, raters: int = 3) -> None:
             assert shown in CHOICES[card.question]
             table.answer(rater, card, shown)
             number += 1
-    write_results(table.study, [run])
-    table.study.database.close()
+    write_results(table.poll, [run])
+    table.poll.database.close()
 
 
 def verdict(run: Path) -> tuple[str, dict[str, Any], str, str]:
@@ -89,7 +89,7 @@ def test_sides_that_change_places_change_win_and_lose(make_run: MakeRun) -> None
     there = verdict(run)[1]["appeal"]
     vote(run, lambda number: OPPOSITE[answers[number]])
     back = verdict(run)[1]["appeal"]
-    # Who is dealt which pair hangs on a study's own secret, so the pooled votes alone are the same ones.
+    # Who is dealt which pair hangs on a poll's own secret, so the pooled votes alone are the same ones.
     assert there["pooled"]["win"] == pytest.approx(back["pooled"]["lose"])
     assert there["pooled"]["tie"] == pytest.approx(back["pooled"]["tie"])
 

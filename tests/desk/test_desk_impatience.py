@@ -9,20 +9,20 @@ import pytest
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
+from emu.desk.review.poll import Review
 from sqlalchemy import select
 
 from emu.data.sources.entry import LONGEST_CAPTION
 from emu.desk.review.plan import Pass
 from emu.desk.review.raters import invite
-from emu.desk.review.study import Review
 from emu.desk.review.tables import look_events
 from emu.desk.vote.ballots import LONGEST_REASON
 from emu.desk.vote.cards import events
-from emu.desk.vote.study import Study
+from emu.desk.vote.poll import Poll
 from reviewers import make_review, plan, served_review, write_folder
 from tabs import CHROMIUM, Page, Tab, eventually
 from voters import invite as invite_voter
-from voters import make_study, served, write_run
+from voters import make_poll, served, write_run
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
@@ -40,8 +40,8 @@ def review(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Review]:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
-    made = make_study(write_run(tmp_path / "run", 5))
+def poll(tmp_path: Path) -> Iterator[Poll]:
+    made = make_poll(write_run(tmp_path / "run", 5))
     yield made
     made.database.close()
 
@@ -56,8 +56,8 @@ def said(review: Review) -> list[tuple[str, str, str]]:
         return [(row.choice, row.reason, row.text) for row in rows]
 
 
-def votes(study: Study) -> list[tuple[str, str]]:
-    with study.database.reading() as connection:
+def votes(poll: Poll) -> list[tuple[str, str]]:
+    with poll.database.reading() as connection:
         return [(row.choice, row.reason) for row in connection.execute(select(events).order_by(events.c.id))]
 
 
@@ -210,10 +210,10 @@ def test_at_320_pixels_and_at_400_percent_everything_is_reached(
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 568), (320, 256), (480, 270), (844, 390)])
-def test_a_vote_at_320_pixels_and_at_400_percent(browser: Any, study: Study, width: int, height: int) -> None:
+def test_a_vote_at_320_pixels_and_at_400_percent(browser: Any, poll: Poll, width: int, height: int) -> None:
     context = browser.new_context(viewport={"width": width, "height": height})
-    with served(study) as port:
-        rater = Page(context, port, invite_voter(study, "Ada")[0])
+    with served(poll) as port:
+        rater = Page(context, port, invite_voter(poll, "Ada")[0])
         assert rater.page.evaluate(HIDDEN) == []
         rater.begin()
         assert rater.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -223,10 +223,10 @@ def test_a_vote_at_320_pixels_and_at_400_percent(browser: Any, study: Study, wid
     context.close()
 
 
-def test_a_reason_is_counted_kept_and_never_cut(browser: Any, study: Study) -> None:
+def test_a_reason_is_counted_kept_and_never_cut(browser: Any, poll: Poll) -> None:
     context = browser.new_context()
-    with served(study) as port:
-        rater = Page(context, port, invite_voter(study, "Ada")[0]).begin()
+    with served(poll) as port:
+        rater = Page(context, port, invite_voter(poll, "Ada")[0]).begin()
         rater.page.fill("#reason", "y" * (LONGEST_REASON + 1))
         assert rater.page.inner_text("#reason-count") == "1 too many of 1,000 characters"
         rater.page.wait_for_timeout(170)
@@ -239,7 +239,7 @@ def test_a_reason_is_counted_kept_and_never_cut(browser: Any, study: Study) -> N
         rater.page.fill("#reason", "y" * LONGEST_REASON)
         rater.page.keyboard.press("Enter")
         rater.press("ArrowLeft")
-        assert votes(study) == [("a", "y" * LONGEST_REASON)]
+        assert votes(poll) == [("a", "y" * LONGEST_REASON)]
         assert rater.page.inner_text("#live") == "Pair 2 of 5."
         assert rater.complaints == []
     context.close()

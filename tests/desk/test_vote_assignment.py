@@ -15,7 +15,7 @@ from emu.desk.dealing import AWAY, Presence
 from emu.desk.vote.assignment import AHEAD, Deal
 from emu.desk.vote.questions import CHOICES, MATCH, REPEAT
 from emu.desk.vote.slots import slots
-from voters import Table, make_study, write_run
+from voters import Table, make_poll, write_run
 
 
 def everyone_votes(table: Table, rng: random.Random, *, spread: int = 100) -> list[Any]:
@@ -28,7 +28,7 @@ def everyone_votes(table: Table, rng: random.Random, *, spread: int = 100) -> li
             table.answer(rater, hand.open[0], rng.choice(CHOICES[hand.question]))
         else:
             busy.remove(rater)
-        held = Counter(dict.fromkeys(table.study.matches, 0))
+        held = Counter(dict.fromkeys(table.poll.matches, 0))
         held.update(card.pair for card in table.cards() if card.kind == MATCH)
         assert max(held.values()) - min(held.values()) <= spread
     return table.cards()
@@ -36,7 +36,7 @@ def everyone_votes(table: Table, rng: random.Random, *, spread: int = 100) -> li
 
 @pytest.mark.parametrize("raters", [3, 5, 8])
 def test_every_pair_gets_its_votes_and_no_rater_meets_it_twice(tmp_path: Path, raters: int) -> None:
-    table = Table(make_study(write_run(tmp_path / "run", 8), appeal=5), *"ABCDEFGH"[:raters])
+    table = Table(make_poll(write_run(tmp_path / "run", 8), appeal=5), *"ABCDEFGH"[:raters])
     found = everyone_votes(table, random.Random(raters), spread=2)
     votes = Counter(card.pair for card in found)
     assert set(votes.values()) == {min(raters, 5)}
@@ -45,21 +45,21 @@ def test_every_pair_gets_its_votes_and_no_rater_meets_it_twice(tmp_path: Path, r
 
 
 def test_sides_are_even_and_each_raters_own(tmp_path: Path) -> None:
-    table = Table(make_study(write_run(tmp_path / "run", 60), appeal=4), *"ABCD")
-    found = {(rater, key): side_shown(table, rater, key) for rater in table.raters for key in table.study.matches}
+    table = Table(make_poll(write_run(tmp_path / "run", 60), appeal=4), *"ABCD")
+    found = {(rater, key): side_shown(table, rater, key) for rater in table.raters for key in table.poll.matches}
     assert 0.37 < sum(found.values()) / len(found) < 0.63  # four standard deviations of 240 coins
-    orders = {tuple(found[rater, key] for key in table.study.matches) for rater in table.raters}
+    orders = {tuple(found[rater, key] for key in table.poll.matches) for rater in table.raters}
     assert len(orders) == 4
 
 
 def side_shown(table: Table, rater: int, key: str) -> bool:
-    with table.study.database.reading() as connection:
-        return Deal(table.study, connection, rater, "appeal").side(MATCH, key)
+    with table.poll.database.reading() as connection:
+        return Deal(table.poll, connection, rater, "appeal").side(MATCH, key)
 
 
 def test_checks_and_repeats_come_at_their_share(tmp_path: Path) -> None:
-    study = make_study(write_run(tmp_path / "run", 40), checks=0.1, repeats=0.05, training=4, faithfulness=0)
-    table = Table(study, "Ada")
+    poll = make_poll(write_run(tmp_path / "run", 40), checks=0.1, repeats=0.05, training=4, faithfulness=0)
+    table = Table(poll, "Ada")
     found = everyone_votes(table, random.Random(0))
     kinds = Counter(card.kind for card in found)
     assert kinds[MATCH] == 40
@@ -74,28 +74,28 @@ def test_checks_and_repeats_come_at_their_share(tmp_path: Path) -> None:
 
 
 def test_where_a_check_comes_depends_on_the_rater_and_the_secret(tmp_path: Path) -> None:
-    one = make_study(write_run(tmp_path / "one"), checks=0.1)
-    other = make_study(write_run(tmp_path / "other"), checks=0.1)
+    one = make_poll(write_run(tmp_path / "one"), checks=0.1)
+    other = make_poll(write_run(tmp_path / "other"), checks=0.1)
     seen = set()
-    for study, rater in ((one, 1), (one, 2), (other, 1)):
-        kinds = slots(study, rater, "appeal")
+    for poll, rater in ((one, 1), (one, 2), (other, 1)):
+        kinds = slots(poll, rater, "appeal")
         seen.add(tuple(next(kinds) for _ in range(100)))
     assert len(seen) == 3
     assert {sum(kind != MATCH for kind in kinds) for kinds in seen} == {10}
 
 
 def test_a_check_takes_no_repeat_away(tmp_path: Path) -> None:
-    study = make_study(write_run(tmp_path / "run"), checks=0.2, repeats=0.2, training=0)
+    poll = make_poll(write_run(tmp_path / "run"), checks=0.2, repeats=0.2, training=0)
     for rater in range(20):  # both are drawn on one place a hundred times here
-        kinds = list(islice(slots(study, rater, "appeal"), 100))
+        kinds = list(islice(slots(poll, rater, "appeal"), 100))
         late = kinds[-1] != REPEAT and kinds.count(REPEAT) == 19  # the last one's place is the hundred-and-first
         assert kinds.count(REPEAT) == 20 or late
         assert kinds.count(MATCH) == 80 - kinds.count(REPEAT)
 
 
 def test_the_bar_moves_alike_for_checks_and_votes(tmp_path: Path) -> None:
-    study = make_study(write_run(tmp_path / "run", 20), checks=0.2, repeats=0.1, training=2, faithfulness=0)
-    table = Table(study, "Ada")
+    poll = make_poll(write_run(tmp_path / "run", 20), checks=0.2, repeats=0.1, training=2, faithfulness=0)
+    table = Table(poll, "Ada")
     told = []
     while (hand := table.hand(table.raters[0])).open:
         told.append((hand.answered, hand.total))
@@ -107,7 +107,7 @@ def test_the_bar_moves_alike_for_checks_and_votes(tmp_path: Path) -> None:
 
 
 def test_what_a_rater_leaves_behind_goes_to_others_and_is_not_voted_too_often(tmp_path: Path) -> None:
-    table = Table(make_study(write_run(tmp_path / "run", 4), appeal=1), "Ada", "Bo")
+    table = Table(make_poll(write_run(tmp_path / "run", 4), appeal=1), "Ada", "Bo")
     ada, bo = table.raters
     left = table.hand(ada).open
     assert len(left) == AHEAD
@@ -126,13 +126,13 @@ def test_what_a_rater_leaves_behind_goes_to_others_and_is_not_voted_too_often(tm
 
 
 def test_one_prompt_alone_has_no_foreign_picture_to_check_with(tmp_path: Path) -> None:
-    study = make_study(write_run(tmp_path / "run", prompts=["the same"] * 3), training=2, appeal=0)
-    hand = Table(study, "Ada").hand(1)
+    poll = make_poll(write_run(tmp_path / "run", prompts=["the same"] * 3), training=2, appeal=0)
+    hand = Table(poll, "Ada").hand(1)
     assert {card.kind for card in hand.open} == {"training-identical", MATCH}
 
 
 def test_a_study_of_one_pair_works(tmp_path: Path) -> None:
-    study = make_study(write_run(tmp_path / "run", 1), checks=0.5, repeats=0.5, training=4)
-    table = Table(study, "Ada")
+    poll = make_poll(write_run(tmp_path / "run", 1), checks=0.5, repeats=0.5, training=4)
+    table = Table(poll, "Ada")
     found = everyone_votes(table, random.Random(1))
     assert sum(card.kind == MATCH for card in found) == 1

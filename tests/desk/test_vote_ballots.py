@@ -18,16 +18,16 @@ from emu.desk.database import Database
 from emu.desk.deck import Answer
 from emu.desk.vote.ballots import answer
 from emu.desk.vote.cards import cards, events
-from emu.desk.vote.study import Study
+from emu.desk.vote.poll import Poll
 from emu.errors import UserError
-from voters import Table, make_study, write_run
+from voters import Table, make_poll, write_run
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Iterator[Table]:
-    study = make_study(write_run(tmp_path / "run"))
-    yield Table(study, "Ada", "Bo")
-    study.database.close()
+    poll = make_poll(write_run(tmp_path / "run"))
+    yield Table(poll, "Ada", "Bo")
+    poll.database.close()
 
 
 def test_the_same_answer_twice_is_stored_once(table: Table) -> None:
@@ -101,8 +101,8 @@ def test_the_captions_come_last_and_close_the_first_question(table: Table) -> No
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_arrives_the_log_and_what_stands_agree(tmp_path: Path, seed: int) -> None:
     """Messages of two raters are sent again, late and out of order; what is kept is what an honest log would say."""
-    study = make_study(write_run(tmp_path / "run", 5), appeal=2)
-    table, rng = Table(study, "Ada", "Bo"), random.Random(seed)
+    poll = make_poll(write_run(tmp_path / "run", 5), appeal=2)
+    table, rng = Table(poll, "Ada", "Bo"), random.Random(seed)
     sent: list[tuple[int, Any, str]] = []
     for _ in range(80):
         rater = rng.choice(table.raters)
@@ -113,7 +113,7 @@ def test_whatever_arrives_the_log_and_what_stands_agree(tmp_path: Path, seed: in
             sent.append((rater, hand.last, "undo"))
         for message in rng.sample(sent, min(3, len(sent))):
             table.answer(*message)
-    with study.database.reading() as connection:
+    with poll.database.reading() as connection:
         log = connection.execute(select(events).order_by(events.c.card, events.c.turn)).all()
         standing = connection.execute(select(cards)).all()
     assert max(Counter((row.card, row.turn) for row in log).values()) == 1
@@ -122,7 +122,7 @@ def test_whatever_arrives_the_log_and_what_stands_agree(tmp_path: Path, seed: in
         assert [row.turn for row in mine] == list(range(card.turn))
         assert [row.choice == "undo" for row in mine] == [turn % 2 == 1 for turn in range(card.turn)]
         assert card.choice == (mine[-1].choice if mine and mine[-1].choice != "undo" else None)
-    study.database.close()
+    poll.database.close()
 
 
 def test_a_clock_that_jumps_changes_neither_order_nor_count(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,15 +139,15 @@ def test_a_clock_that_jumps_changes_neither_order_nor_count(table: Table, monkey
 def test_a_full_disk_stores_nothing_and_goes_on_after(table: Table) -> None:
     rater = table.raters[0]
     card = table.hand(rater).open[0]
-    with table.study.database.engine.connect() as connection:
+    with table.poll.database.engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
     long = "x" * 1_000_000
-    limited = Database(table.study.database.engine.url)
+    limited = Database(table.poll.database.engine.url)
     sqlalchemy.event.listen(limited.engine, "connect", lambda c, _: c.execute(f"PRAGMA max_page_count={pages}"))
     limited.engine.dispose()
-    study = Study(limited, table.study.matches, table.study.options, table.study.secret)
+    poll = Poll(limited, table.poll.matches, table.poll.options, table.poll.secret)
     with pytest.raises(sqlalchemy.exc.OperationalError, match="full"), limited.writing() as connection:
-        answer(study, connection, rater, Answer(id=card.id, turn=0, choice="a", reason=long))
+        answer(poll, connection, rater, Answer(id=card.id, turn=0, choice="a", reason=long))
     limited.close()
     assert table.stored() == []
     assert table.answer(rater, card, "a") == "stored"

@@ -12,29 +12,29 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 from sqlalchemy import select
 
 from emu.desk.vote.cards import cards, events
-from emu.desk.vote.study import Study
+from emu.desk.vote.poll import Poll
 from tabs import CHROMIUM, Page, eventually
-from voters import HOSTILE, invite, make_study, served, write_run
+from voters import HOSTILE, invite, make_poll, served, write_run
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
-    made = make_study(write_run(tmp_path / "run", 5))
+def poll(tmp_path: Path) -> Iterator[Poll]:
+    made = make_poll(write_run(tmp_path / "run", 5))
     yield made
     made.database.close()
 
 
-def stored(study: Study) -> list[Any]:
-    with study.database.reading() as connection:
+def stored(poll: Poll) -> list[Any]:
+    with poll.database.reading() as connection:
         return list(connection.execute(select(events).order_by(events.c.id)))
 
 
-def test_keys_answer_both_questions_and_undo(browser: Any, study: Study) -> None:
+def test_keys_answer_both_questions_and_undo(browser: Any, poll: Poll) -> None:
     context = browser.new_context()
-    with served(study) as port:
-        rater = Page(context, port, invite(study, "Ada")[0]).begin()
+    with served(poll) as port:
+        rater = Page(context, port, invite(poll, "Ada")[0]).begin()
         assert not rater.page.is_visible("#caption")
         for key in ("ArrowLeft", "ArrowRight", "Space", "ArrowDown"):
             rater.press(key)
@@ -43,30 +43,30 @@ def test_keys_answer_both_questions_and_undo(browser: Any, study: Study) -> None
         rater.page.keyboard.press("Enter")
         rater.press("ArrowLeft")
         rater.press("ArrowRight")
-        assert [row.choice for row in stored(study)] == ["a", "b", "tie", "tie", "undo", "a", "b"]
-        assert [row.reason for row in stored(study)][-2:] == ["sharper", ""]
+        assert [row.choice for row in stored(poll)] == ["a", "b", "tie", "tie", "undo", "a", "b"]
+        assert [row.reason for row in stored(poll)][-2:] == ["sharper", ""]
         assert rater.page.inner_text("#end-title") == "The first part is done"
         rater.page.keyboard.press("Enter")
         rater.page.wait_for_selector("body[data-screen=intro]")
         rater.begin()
-        with study.database.reading() as connection:
+        with poll.database.reading() as connection:
             shown = connection.execute(select(cards.c.pair).where(cards.c.id == rater.card)).scalar()
-        assert rater.page.inner_text("#caption") == study.matches[shown].prompt
+        assert rater.page.inner_text("#caption") == poll.matches[shown].prompt
         for key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Space"):
             rater.press(key)
-        assert [row.choice for row in stored(study)][7:] == ["a", "b", "both", "neither", "both"]
+        assert [row.choice for row in stored(poll)][7:] == ["a", "b", "both", "neither", "both"]
         assert rater.page.inner_text("#end-title") == "Thank you"
     assert rater.complaints == []
     context.close()
 
 
 def test_training_tells_the_answer_and_counts_for_nothing(browser: Any, tmp_path: Path) -> None:
-    study = make_study(write_run(tmp_path / "run", 5), training=2)
+    poll = make_poll(write_run(tmp_path / "run", 5), training=2)
     context = browser.new_context()
-    with served(study) as port:
-        rater = Page(context, port, invite(study, "Ada")[0]).begin()
+    with served(poll) as port:
+        rater = Page(context, port, invite(poll, "Ada")[0]).begin()
         for right in ("degraded", "identical"):
-            with study.database.reading() as connection:
+            with poll.database.reading() as connection:
                 card = connection.execute(select(cards).where(cards.c.id == rater.card)).one()
             assert card.kind == f"training-{right}"
             rater.page.wait_for_timeout(170)
@@ -76,53 +76,53 @@ def test_training_tells_the_answer_and_counts_for_nothing(browser: Any, tmp_path
             if right == "identical":
                 assert told == "Tie would be right: both are the same picture."
             else:
-                good = card.swapped == (stored(study)[-1].choice == "b")
+                good = card.swapped == (stored(poll)[-1].choice == "b")
                 assert told.startswith("Right: ") == good
             rater.press("Enter")
         assert rater.page.is_disabled("#undo")
         assert rater.page.inner_text("#part") == "Visual appeal"
     assert rater.complaints == []
     context.close()
-    study.database.close()
+    poll.database.close()
 
 
-def test_two_tabs_of_one_rater_give_one_vote_a_pair(browser: Any, study: Study) -> None:
+def test_two_tabs_of_one_rater_give_one_vote_a_pair(browser: Any, poll: Poll) -> None:
     context = browser.new_context()
-    with served(study) as port:
-        token = invite(study, "Ada")[0]
+    with served(poll) as port:
+        token = invite(poll, "Ada")[0]
         one, other = (Page(context, port, token).begin() for _ in range(2))
         assert one.card == other.card
         one.press("ArrowLeft")
         other.press("ArrowRight")  # stale: the tab moves on, the first answer stays
-        assert [row.choice for row in stored(study)] == ["a"]
+        assert [row.choice for row in stored(poll)] == ["a"]
         assert one.card == other.card
     context.close()
 
 
-def test_a_double_click_and_a_held_key_answer_once(browser: Any, study: Study) -> None:
+def test_a_double_click_and_a_held_key_answer_once(browser: Any, poll: Poll) -> None:
     context = browser.new_context()
-    with served(study) as port:
-        rater = Page(context, port, invite(study, "Ada")[0]).begin()
+    with served(poll) as port:
+        rater = Page(context, port, invite(poll, "Ada")[0]).begin()
         rater.page.wait_for_timeout(200)
         before = rater.card
         rater.page.dblclick("#answers [data-choice=a]")
         rater.page.wait_for_selector(f'#pair:not([data-card="{before}"])')
         rater.page.wait_for_timeout(400)
-        assert len(stored(study)) == 1
+        assert len(stored(poll)) == 1
         before = rater.card
         for _ in range(10):
             rater.page.keyboard.down("ArrowLeft")  # one press and nine repeats
         rater.page.keyboard.up("ArrowLeft")
         rater.page.wait_for_selector(f'#pair:not([data-card="{before}"])')
         rater.page.wait_for_timeout(400)
-        assert len(stored(study)) == 2
+        assert len(stored(poll)) == 2
     context.close()
 
 
-def test_a_lost_connection_is_told_and_the_answer_arrives_once(browser: Any, study: Study) -> None:
+def test_a_lost_connection_is_told_and_the_answer_arrives_once(browser: Any, poll: Poll) -> None:
     context = browser.new_context()
-    with served(study) as port:
-        rater = Page(context, port, invite(study, "Ada")[0]).begin()
+    with served(poll) as port:
+        rater = Page(context, port, invite(poll, "Ada")[0]).begin()
         before = rater.card
         lost = []
 
@@ -145,15 +145,15 @@ def test_a_lost_connection_is_told_and_the_answer_arrives_once(browser: Any, stu
         rater.page.wait_for_selector("#status:empty", state="attached")
         assert len(set(lost)) == 1
         assert len(lost) == 3
-        assert [row.choice for row in stored(study)] == ["a"]
+        assert [row.choice for row in stored(poll)] == ["a"]
     context.close()
 
 
 def test_hostile_captions_and_names_stay_text(browser: Any, tmp_path: Path) -> None:
-    study = make_study(write_run(tmp_path / "run", prompts=HOSTILE), appeal=0, faithfulness=30)
+    poll = make_poll(write_run(tmp_path / "run", prompts=HOSTILE), appeal=0, faithfulness=30)
     context = browser.new_context()
-    with served(study) as port:
-        rater = Page(context, port, invite(study, "Ada")[0]).begin()
+    with served(poll) as port:
+        rater = Page(context, port, invite(poll, "Ada")[0]).begin()
         seen = []
         for _ in HOSTILE:
             seen.append(rater.page.text_content("#caption"))
@@ -162,20 +162,20 @@ def test_hostile_captions_and_names_stay_text(browser: Any, tmp_path: Path) -> N
         assert sorted(seen) == sorted(HOSTILE)
         assert rater.complaints == []
         for name in HOSTILE[:24]:
-            rater.page.goto(f"http://127.0.0.1:{port}/join/{invite(study, name)[0]}")
+            rater.page.goto(f"http://127.0.0.1:{port}/join/{invite(poll, name)[0]}")
             rater.page.wait_for_url(f"http://127.0.0.1:{port}/", wait_until="load")
             assert rater.page.text_content(".who") == name
             assert rater.page.evaluate("typeof window.hit") == "undefined"
         assert rater.complaints == []
     context.close()
-    study.database.close()
+    poll.database.close()
 
 
-def test_the_policy_stops_what_would_get_through(browser: Any, study: Study) -> None:
+def test_the_policy_stops_what_would_get_through(browser: Any, poll: Poll) -> None:
     """Were a caption ever written as HTML, nothing of it would run: tried from inside of the page."""
     context = browser.new_context()
-    with served(study) as port:
-        rater = Page(context, port, invite(study, "Ada")[0])
+    with served(poll) as port:
+        rater = Page(context, port, invite(poll, "Ada")[0])
         rater.page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hit = 1\">')")
         rater.page.evaluate(
             "document.body.append(Object.assign(document.createElement('script'), {text: 'window.hit = 1'}))"
@@ -191,10 +191,10 @@ def test_the_policy_stops_what_would_get_through(browser: Any, study: Study) -> 
 def test_everything_is_on_the_screen(browser: Any, tmp_path: Path, width: int, height: int, question: str) -> None:
     """Both pictures whole, no scrolling, buttons that a thumb hits; whatever the caption's length."""
     run = write_run(tmp_path / "run", prompts=["a fox " * 60, "word" * 80])
-    study = make_study(run, **{"appeal": 0, "faithfulness": 0, question: 1})
+    poll = make_poll(run, **{"appeal": 0, "faithfulness": 0, question: 1})
     context = browser.new_context(viewport={"width": width, "height": height}, has_touch=True, is_mobile=width < 1000)
-    with served(study) as port:
-        rater = Page(context, port, invite(study, "Ada")[0]).begin()
+    with served(poll) as port:
+        rater = Page(context, port, invite(poll, "Ada")[0]).begin()
         boxes = [rater.page.locator(which).bounding_box() for which in ("#picture-a img", "#picture-b img")]
         buttons = [button.bounding_box() for button in rater.page.locator("#answers button").all()]
         for box in [*boxes, *buttons]:
@@ -208,6 +208,6 @@ def test_everything_is_on_the_screen(browser: Any, tmp_path: Path, width: int, h
         assert rater.page.evaluate("document.documentElement.scrollWidth") <= width
         rater.page.wait_for_timeout(170)
         rater.page.tap("#answers [data-choice=a]")
-        eventually(rater.page, lambda: len(stored(study)) == 1)
+        eventually(rater.page, lambda: len(stored(poll)) == 1)
     context.close()
-    study.database.close()
+    poll.database.close()

@@ -17,7 +17,7 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 from playwright.async_api import Error, async_playwright
 
 from processes import free_port
-from voters import CHROMIUM_FLAGS, Command, invite, kill, make_study, write_run
+from voters import CHROMIUM_FLAGS, Command, invite, kill, make_poll, write_run
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
@@ -97,9 +97,9 @@ async def session(run: Path, port: int, links: list[str], moments: list[int]) ->
 
 
 def check(run: Path, pairs: int, kills: int) -> None:
-    study = make_study(write_run(run, pairs), appeal=3, faithfulness=3)
-    links = invite(study, "Ada", "Bo", "Cleo")
-    study.database.close()
+    poll = make_poll(write_run(run, pairs), appeal=3, faithfulness=3)
+    links = invite(poll, "Ada", "Bo", "Cleo")
+    poll.database.close()
     moments = sorted(random.Random(pairs).sample(range(3, 5 * pairs), kills))  # of 6 * pairs answers and more
     raters = asyncio.run(session(run, free_port(), links, moments))
     connection = sqlite3.connect(run / "votes.sqlite")

@@ -13,11 +13,11 @@ pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 
 import postgres
 from emu.desk.database import metadata
+from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import CHOICES
 from emu.desk.vote.results import write_results
-from emu.desk.vote.study import Study
 from emu.errors import UserError
-from voters import Table, Voter, invite, make_study, served, write_run
+from voters import Table, Voter, invite, make_poll, served, write_run
 
 pytestmark = pytest.mark.skipif(postgres.programs() is None, reason="PostgreSQL is not installed")
 
@@ -29,17 +29,17 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-def study(tmp_path: Path, url: str) -> Iterator[Study]:
-    made = make_study(write_run(tmp_path / "run", 8), url=url, checks=0.2, repeats=0.1, training=2)
+def poll(tmp_path: Path, url: str) -> Iterator[Poll]:
+    made = make_poll(write_run(tmp_path / "run", 8), url=url, checks=0.2, repeats=0.1, training=2)
     yield made
     metadata.drop_all(made.database.engine)
     made.database.close()
 
 
-def test_raters_at_once_give_every_pair_its_votes(study: Study, tmp_path: Path) -> None:
+def test_raters_at_once_give_every_pair_its_votes(poll: Poll, tmp_path: Path) -> None:
     """Eight raters race in threads, each message sent twice."""
-    with served(study) as port:
-        voters = [Voter(port).join(token) for token in invite(study, *"ABCDEFGH")]
+    with served(poll) as port:
+        voters = [Voter(port).join(token) for token in invite(poll, *"ABCDEFGH")]
 
         def vote(voter: Voter, rng: random.Random) -> None:
             while True:
@@ -54,16 +54,16 @@ def test_raters_at_once_give_every_pair_its_votes(study: Study, tmp_path: Path) 
             thread.start()
         for thread in threads:
             thread.join()
-    table = Table(study)
+    table = Table(poll)
     for question, wanted in (("appeal", 5), ("faithfulness", 3)):
         votes = Counter(card.pair for card in table.cards() if card.question == question and card.kind == "match")
         assert set(votes.values()) == {wanted}
     assert len(table.stored()) == len(table.cards())
-    assert "appeal" in write_results(study, [tmp_path / "run"])
+    assert "appeal" in write_results(poll, [tmp_path / "run"])
 
 
-def test_undo_and_stale_tabs(study: Study) -> None:
-    table = Table(study, "Ada")
+def test_undo_and_stale_tabs(poll: Poll) -> None:
+    table = Table(poll, "Ada")
     rater = table.raters[0]
     for _ in range(3):
         card = table.hand(rater).open[0]

@@ -23,7 +23,7 @@ from emu.desk.vote.tally import majority, pooled, tally
 from emu.desk.vote.votes import Vote, read_votes
 from emu.errors import UserError
 from emu.voted import Cast, read_voted
-from voters import Table, make_study, write_run
+from voters import Table, make_poll, write_run
 
 Choose = Callable[[Any], str]  # the outcome that a rater wants of a card
 
@@ -143,16 +143,16 @@ def vote_all(table: Table, *ways: Choose) -> None:
 def voted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Table]:
     """Two raters who look and one who does not, over 24 pairs."""
     run = write_run(tmp_path_factory.mktemp("voted") / "run", 24)
-    study = make_study(run, checks=0.25, repeats=0.1, training=2)
-    table = Table(study, "Ada", "Bo", "Cleo")
+    poll = make_poll(run, checks=0.25, repeats=0.1, training=2)
+    table = Table(poll, "Ada", "Bo", "Cleo")
     vote_all(table, honest, honest, careless)
     yield table
-    study.database.close()
+    poll.database.close()
 
 
 def test_sides_are_turned_back_and_both_ways_of_counting_stand_in_the_file(voted: Table) -> None:
-    run = next(iter(voted.study.matches.values())).first.parents[1]
-    text = write_results(voted.study, [run])
+    run = next(iter(voted.poll.matches.values())).first.parents[1]
+    text = write_results(voted.poll, [run])
     outcome = read_voted(run)
     for question in ("appeal", "faithfulness"):
         figures = outcome.questions[question]
@@ -173,18 +173,18 @@ def test_sides_are_turned_back_and_both_ways_of_counting_stand_in_the_file(voted
 
 
 def test_an_answer_taken_back_is_no_vote(voted: Table) -> None:
-    before = len(read_votes(voted.study))
+    before = len(read_votes(voted.poll))
     last = voted.hand(voted.raters[0]).last
     assert voted.answer(voted.raters[0], last, "undo") == "stored"
-    assert len(read_votes(voted.study)) == before - 1
+    assert len(read_votes(voted.poll)) == before - 1
     card = voted.hand(voted.raters[0]).open[0]
     assert voted.answer(voted.raters[0], card, honest(card)) == "stored"
-    assert len(read_votes(voted.study)) == before
+    assert len(read_votes(voted.poll)) == before
 
 
 def test_exports_read_back(voted: Table, tmp_path: Path) -> None:
     out = tmp_path / "elsewhere" / "dpo.jsonl"
-    assert write_dpo(voted.study, out) == 24
+    assert write_dpo(voted.poll, out) == 24
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     for row in rows:
         assert (out.parent / row["chosen"]).resolve().parent.name == "step-000020"
@@ -192,7 +192,7 @@ def test_exports_read_back(voted: Table, tmp_path: Path) -> None:
         assert (out.parent / row["chosen"]).is_file()
         assert (row["votes_for"], row["votes_against"]) == (2, 0)
     votes = tmp_path / "votes.jsonl"
-    count = write_votes(voted.study, votes)
+    count = write_votes(voted.poll, votes)
     lines = [json.loads(line) for line in votes.read_text().splitlines()]
     assert len(lines) == count
     assert sum(line["counted"] for line in lines) == 96
@@ -202,34 +202,34 @@ def test_exports_read_back(voted: Table, tmp_path: Path) -> None:
 def test_several_runs_are_ranked_over_their_common_base(tmp_path: Path) -> None:
     weak = write_run(tmp_path / "weak", 12, base=0, tuned=1)
     strong = write_run(tmp_path / "strong", 12, base=0, tuned=2)
-    study = make_study(weak, strong, appeal=2, faithfulness=0, across=True)
-    assert {model for match in study.matches.values() for model in match.models} == {
+    poll = make_poll(weak, strong, appeal=2, faithfulness=0, across=True)
+    assert {model for match in poll.matches.values() for model in match.models} == {
         "weak step 0", "weak step 20", "strong step 20",
     }  # fmt: skip
-    assert len(study.matches) == 36
+    assert len(poll.matches) == 36
     rank = {"weak step 0": 0, "weak step 20": 1, "strong step 20": 2}
     rng = np.random.default_rng(0)
 
     def mostly(card: Any) -> str:
-        first, second = study.matches[card.pair].models
+        first, second = poll.matches[card.pair].models
         better = second_of(card) if rank[second] > rank[first] else {"a": "b", "b": "a"}[second_of(card)]
         return better if rng.random() < 0.85 else {"a": "b", "b": "a"}[better]
 
-    table = Table(study, "Ada", "Bo")
+    table = Table(poll, "Ada", "Bo")
     vote_all(table, mostly, mostly)
-    text = write_results(study, [weak, strong])
+    text = write_results(poll, [weak, strong])
     ranked = read_voted(strong).strengths["appeal"]
     assert [one.model for one in ranked] == ["strong step 20", "weak step 20", "weak step 0"]
     assert all(one.ci95[0] < one.strength < one.ci95[1] for one in ranked)
     assert read_voted(weak).strengths["appeal"] == ranked
     assert len(read_voted(weak).pairs) == 12
     assert "appeal: strong step 20 against weak step 20" in text
-    study.database.close()
+    poll.database.close()
 
 
 def test_no_votes_are_no_results(tmp_path: Path) -> None:
-    study = make_study(write_run(tmp_path / "run", 3))
+    poll = make_poll(write_run(tmp_path / "run", 3))
     with pytest.raises(UserError, match="no votes yet"):
-        write_results(study, [tmp_path / "run"])
+        write_results(poll, [tmp_path / "run"])
     assert not (tmp_path / "run" / runs.VOTES).exists()
-    study.database.close()
+    poll.database.close()

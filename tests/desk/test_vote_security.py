@@ -23,8 +23,8 @@ from emu.desk.pages import app
 from emu.desk.raters import invite as invite_one
 from emu.desk.raters import revoke
 from emu.desk.vote.app import VotePage
-from emu.desk.vote.study import Study
-from voters import OURS, Voter, declared, invite, make_study, served, served_app, write_run
+from emu.desk.vote.poll import Poll
+from voters import OURS, Voter, declared, invite, make_poll, served, served_app, write_run
 
 ROUTES = [  # (path as declared, method): the test below holds this against the app itself
     ("/", "GET"), ("/join/{link}", "GET"), ("/vote.css", "GET"), ("/vote.js", "GET"), ("/vote.svg", "GET"),
@@ -35,36 +35,36 @@ CLOSED = [(path, method) for path, method in ROUTES if path != "/join/{link}"]
 TRAVERSALS = [
     "/../etc/passwd", "/..%2f..%2fetc%2fpasswd", "/%2e%2e/%2e%2e/etc/passwd", "/picture/../../etc/passwd",
     "//etc/passwd", "/picture/%2e%2e%2f%2e%2e%2fetc%2fpasswd/a", "/picture/..\\..\\etc\\passwd/a",
-    "/vote.js/../app.py", "/app.py", "/study.py", "/votes.sqlite", "/step-000000/00000.png", "/picture/00000.png/a",
+    "/vote.js/../app.py", "/app.py", "/poll.py", "/votes.sqlite", "/step-000000/00000.png", "/picture/00000.png/a",
     "/%00", "/picture/%00/a", "/picture/%ff%fe/a", "/vote.js%00.py", "/picture//a", "/join/", "/join/..%2f..%2f",
     "/vote.html", "/static/vote.js", "/.well-known/x", "/picture/" + "a" * 5000 + "/a",
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Study]:
-    made = make_study(write_run(tmp_path_factory.mktemp("secret-model") / "run", 8))
+def poll(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Poll]:
+    made = make_poll(write_run(tmp_path_factory.mktemp("secret-model") / "run", 8))
     yield made
     made.database.close()
 
 
 @pytest.fixture(scope="module")
-def port(study: Study) -> Iterator[int]:
-    with served(study) as port:
+def port(poll: Poll) -> Iterator[int]:
+    with served(poll) as port:
         yield port
 
 
 @pytest.fixture(scope="module")
-def voters(study: Study, port: int) -> list[Voter]:
-    return [Voter(port).join(token) for token in invite(study, "Ada", "Bo")]
+def voters(poll: Poll, port: int) -> list[Voter]:
+    return [Voter(port).join(token) for token in invite(poll, "Ada", "Bo")]
 
 
 def filled(path: str, card: str = "0" * 32) -> str:
     return path.replace("{link}", "x").replace("{card}", card).replace("{side}", "a")
 
 
-def test_the_list_of_routes_is_the_apps(study: Study) -> None:
-    assert declared(app(VotePage(study))) == {*ROUTES, *((path, "HEAD") for path, method in ROUTES if method == "GET")}
+def test_the_list_of_routes_is_the_apps(poll: Poll) -> None:
+    assert declared(app(VotePage(poll))) == {*ROUTES, *((path, "HEAD") for path, method in ROUTES if method == "GET")}
 
 
 @pytest.mark.parametrize(("path", "method"), CLOSED)
@@ -140,8 +140,8 @@ DOORS = ["127.0.0.1:1/join/", "127.0.0.1/join/x?", "127.0.0.1:1/join/#", "a@127.
 
 @pytest.mark.parametrize("host", DOORS)
 @pytest.mark.parametrize("hosts", [(), ("127.0.0.1",)])
-def test_a_host_header_that_ends_in_the_door_opens_nothing(study: Study, host: str, hosts: tuple[str, ...]) -> None:
-    with served_app(lambda names: app(VotePage(study), hosts=hosts)) as port:
+def test_a_host_header_that_ends_in_the_door_opens_nothing(poll: Poll, host: str, hosts: tuple[str, ...]) -> None:
+    with served_app(lambda names: app(VotePage(poll), hosts=hosts)) as port:
         for path, method in CLOSED:
             status, _, body = Voter(port).send(method, filled(path), "{}", **OURS, Host=host)
             assert status in (400, 401, 421)
@@ -159,7 +159,7 @@ def test_no_path_that_looks_like_the_doors_gets_past_it(port: int, path: str) ->
 @pytest.mark.parametrize(
     ("root", "path"), [("/join", "/join/hand"), ("/join/x", "/join/x/hand"), ("/x", "/x/hand"), ("/join/", "/hand")]
 )
-def test_a_server_below_a_path_closes_the_same_routes(study: Study, root: str, path: str) -> None:
+def test_a_server_below_a_path_closes_the_same_routes(poll: Poll, root: str, path: str) -> None:
     """What is behind the door is what the router sends there, wherever the app is put."""
     sent: list[Any] = []
     scope = {"type": "http", "method": "POST", "path": path, "root_path": root, "query_string": b"", "scheme": "http",
@@ -171,7 +171,7 @@ def test_a_server_below_a_path_closes_the_same_routes(study: Study, root: str, p
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(app(VotePage(study))(scope, receive, send))
+    asyncio.run(app(VotePage(poll))(scope, receive, send))
     assert sent[0]["status"] == 401
 
 
@@ -183,9 +183,9 @@ def test_host_names_are_read_without_their_port() -> None:
     ] * 14
 
 
-def test_two_studies_on_one_host_keep_their_raters_apart(study: Study, voters: list[Voter], tmp_path: Path) -> None:
+def test_two_studies_on_one_host_keep_their_raters_apart(poll: Poll, voters: list[Voter], tmp_path: Path) -> None:
     """A browser sends all cookies of a host to all of its ports."""
-    other = make_study(write_run(tmp_path / "run", 3))
+    other = make_poll(write_run(tmp_path / "run", 3))
     with served(other) as port:
         guest = Voter(port).join(invite(other, "Ada")[0])
         assert guest.jar != voters[0].jar
@@ -196,19 +196,19 @@ def test_two_studies_on_one_host_keep_their_raters_apart(study: Study, voters: l
     other.database.close()
 
 
-def test_over_tls_the_cookie_is_for_tls_and_this_host_alone(study: Study) -> None:
-    with served_app(lambda names: app(VotePage(study), secure=True)) as port:
-        _, headers, _ = Voter(port).send("GET", f"/join/{invite(study, 'Tess')[0]}")
+def test_over_tls_the_cookie_is_for_tls_and_this_host_alone(poll: Poll) -> None:
+    with served_app(lambda names: app(VotePage(poll), secure=True)) as port:
+        _, headers, _ = Voter(port).send("GET", f"/join/{invite(poll, 'Tess')[0]}")
     name, _, attributes = headers["set-cookie"].partition("=")
     assert name.startswith("__Host-")
     assert {"Secure", "Path=/"} <= set(attributes.split("; "))
     assert "Domain" not in attributes
 
 
-def test_a_new_invitation_ends_what_the_old_one_opened(study: Study, port: int) -> None:
-    thief = Voter(port).join(invite(study, "Gil")[0])
+def test_a_new_invitation_ends_what_the_old_one_opened(poll: Poll, port: int) -> None:
+    thief = Voter(port).join(invite(poll, "Gil")[0])
     assert thief.send("GET", "/")[0] == 200
-    fresh = Voter(port).join(invite(study, "Gil")[0])
+    fresh = Voter(port).join(invite(poll, "Gil")[0])
     assert thief.send("GET", "/")[0] == 401
     assert fresh.send("GET", "/")[0] == 200
 
@@ -237,27 +237,27 @@ def test_fields_that_are_none(voters: list[Voter], changes: dict[str, Any]) -> N
     assert voters[0].hand()["cards"][0]["turn"] == 0
 
 
-def test_a_revoked_link_and_its_sessions_are_closed_and_the_votes_stay(study: Study, port: int) -> None:
-    (token,) = invite(study, "Cleo")
+def test_a_revoked_link_and_its_sessions_are_closed_and_the_votes_stay(poll: Poll, port: int) -> None:
+    (token,) = invite(poll, "Cleo")
     voter = Voter(port).join(token)
     assert voter.answer(voter.hand()["cards"][0], "a")[0] == 200
-    revoke(study.database, "Cleo")
+    revoke(poll.database, "Cleo")
     assert voter.send("POST", "/hand", "{}", **OURS)[0] == 401
     assert Voter(port).send("GET", f"/join/{token}")[0] == 404
-    fresh = Voter(port).join(invite_one(study.database, "Cleo"))
+    fresh = Voter(port).join(invite_one(poll.database, "Cleo"))
     assert fresh.hand()["answered"] == 1
 
 
-def test_links_are_long_and_neither_they_nor_sessions_lie_in_the_database(study: Study, voters: list[Voter]) -> None:
-    tokens = invite(study, "Dan", "Eve")
+def test_links_are_long_and_neither_they_nor_sessions_lie_in_the_database(poll: Poll, voters: list[Voter]) -> None:
+    tokens = invite(poll, "Dan", "Eve")
     assert min(map(len, tokens)) >= 43
-    file = Path(str(study.database.engine.url.database))
+    file = Path(str(poll.database.engine.url.database))
     content = b"".join(path.read_bytes() for path in file.parent.glob("votes.sqlite*"))
     assert all(secret.encode() not in content for secret in [*tokens, *(voter.cookie for voter in voters)])
 
 
-def test_the_cookie_is_strict_and_the_headers_are_on_every_answer(study: Study, port: int, voters: list[Voter]) -> None:
-    _, headers, _ = Voter(port).send("GET", f"/join/{invite(study, 'Fay')[0]}")
+def test_the_cookie_is_strict_and_the_headers_are_on_every_answer(poll: Poll, port: int, voters: list[Voter]) -> None:
+    _, headers, _ = Voter(port).send("GET", f"/join/{invite(poll, 'Fay')[0]}")
     assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(headers["set-cookie"].split("; "))
     assert "Secure" not in headers["set-cookie"]
     answers = [voters[0].send(method, filled(path), "{}", **OURS) for path, method in ROUTES]
@@ -270,20 +270,20 @@ def test_the_cookie_is_strict_and_the_headers_are_on_every_answer(study: Study, 
 # What would tell the sides.
 
 
-def test_a_hand_tells_nothing_but_cards(study: Study, voters: list[Voter]) -> None:
+def test_a_hand_tells_nothing_but_cards(poll: Poll, voters: list[Voter]) -> None:
     told = voters[0].hand()
     assert told.keys() == {"question", "next", "cards", "training", "answered", "total", "last"}
     assert [card.keys() for card in told["cards"]] == [{"id", "turn", "training"}] * 3
     text = json.dumps(told) + "".join(
         voters[0].send("GET", path)[2].decode() for path in ("/", "/vote.js", "/vote.css")
     )
-    words = {match.prompt for match in study.matches.values()} | set(study.matches)
+    words = {match.prompt for match in poll.matches.values()} | set(poll.matches)
     words |= {"before", "after", "step-", "seed", "tuned", "secret-model", ".png", "swapped", 'degraded"', 'repeat"'}
     assert [word for word in words if word in json.dumps(told)] == []
     assert re.search(r"secret-model|step-0|/tmp|\.png", text) is None
 
 
-def test_both_sides_are_alike_but_for_their_pixels(study: Study, voters: list[Voter]) -> None:
+def test_both_sides_are_alike_but_for_their_pixels(poll: Poll, voters: list[Voter]) -> None:
     shown: dict[bool, int] = {True: 0, False: 0}
     for card in voters[0].hand()["cards"]:
         (a_status, a_headers, a), (b_status, b_headers, b) = (
@@ -301,7 +301,7 @@ def test_both_sides_are_alike_but_for_their_pixels(study: Study, voters: list[Vo
     assert sum(shown.values()) == 3
 
 
-def test_neither_side_takes_longer(study: Study, voters: list[Voter], tmp_path: Path) -> None:
+def test_neither_side_takes_longer(poll: Poll, voters: list[Voter], tmp_path: Path) -> None:
     """The first request of a pair makes both, so the second is as quick for one side as for the other."""
     card = voters[0].hand()["cards"][0]
     seconds: dict[str, list[float]] = {"a": [], "b": []}
@@ -315,13 +315,13 @@ def test_neither_side_takes_longer(study: Study, voters: list[Voter], tmp_path: 
 
 
 def test_a_picture_that_is_gone_is_not_there_and_breaks_nothing(tmp_path: Path) -> None:
-    study = make_study(write_run(tmp_path / "run", 3))
-    with served(study) as port:
-        voter = Voter(port).join(invite(study, "Ada")[0])
+    poll = make_poll(write_run(tmp_path / "run", 3))
+    with served(poll) as port:
+        voter = Voter(port).join(invite(poll, "Ada")[0])
         card = voter.hand()["cards"][0]
         for path in (tmp_path / "run").glob("step-*/*.png"):
             path.unlink()
         assert voter.send("GET", f"/picture/{card['id']}/a")[0] == 404
         assert voter.answer(card, "a")[0] == 200
-    study.database.close()
+    poll.database.close()
     assert runs.complete_steps(tmp_path / "run") == [0, 20]

@@ -9,7 +9,7 @@ from emu.commands.parser import Parser
 from emu.errors import UserError
 
 if TYPE_CHECKING:
-    from emu.desk.vote.study import Study
+    from emu.desk.vote.poll import Poll
 
 OPTIONS = ("prompts", "appeal", "faithfulness", "checks", "repeats", "training", "across")
 
@@ -28,14 +28,14 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     out.add_argument(
         "--dpo", type=Path, metavar="FILE", help="write prompt, chosen and rejected of every pair with a majority"
     )
-    study = parser.add_argument_group("what is asked; fixed at the first start, but for the two numbers of votes")
-    study.add_argument("--prompts", type=int, metavar="N", help="pairs of each run, evenly spread (300)")
-    study.add_argument("--appeal", type=int, metavar="N", help="votes on the appeal of each pair (5)")
-    study.add_argument("--faithfulness", type=int, metavar="N", help="votes on the faithfulness of each pair (3)")
-    study.add_argument("--checks", type=float, metavar="SHARE", help="share of pairs whose answer is known (0.1)")
-    study.add_argument("--repeats", type=float, metavar="SHARE", help="share of pairs that are shown again (0.05)")
-    study.add_argument("--training", type=int, metavar="N", help="practice pairs before each question (4)")
-    study.add_argument(
+    poll = parser.add_argument_group("what is asked; fixed at the first start, but for the two numbers of votes")
+    poll.add_argument("--prompts", type=int, metavar="N", help="pairs of each run, evenly spread (300)")
+    poll.add_argument("--appeal", type=int, metavar="N", help="votes on the appeal of each pair (5)")
+    poll.add_argument("--faithfulness", type=int, metavar="N", help="votes on the faithfulness of each pair (3)")
+    poll.add_argument("--checks", type=float, metavar="SHARE", help="share of pairs whose answer is known (0.1)")
+    poll.add_argument("--repeats", type=float, metavar="SHARE", help="share of pairs that are shown again (0.05)")
+    poll.add_argument("--training", type=int, metavar="N", help="practice pairs before each question (4)")
+    poll.add_argument(
         "--across", action="store_true", default=None, help="also compare the tuned pictures of different runs"
     )
 
@@ -44,28 +44,28 @@ def vote(given: argparse.Namespace) -> None:
     """Opens the page, or does what is asked for instead."""
     with extra("emu vote"):
         from emu.desk.vote.app import VotePage
-        from emu.desk.vote.study import opened
+        from emu.desk.vote.poll import opened
         from emu.desk.vote.votes import progress
     if (given.votes or given.dpo) and not given.results:
         raise UserError("--votes and --dpo write what --results has counted; add --results")
     options = {name: getattr(given, name) for name in OPTIONS}
     begun = bool(given.results or given.raters or given.revoke)
-    with opened(given.runs, url=given.db, begun=begun, **options) as study:
+    with opened(given.runs, url=given.db, begun=begun, **options) as poll:
         if given.results:
-            results(study, given)
+            results(poll, given)
         elif given.raters:
-            print("\n".join(progress(study)))
+            print("\n".join(progress(poll)))
         else:
-            open_page(VotePage(study), given, beside=given.runs[0])
+            open_page(VotePage(poll), given, beside=given.runs[0])
 
 
-def results(study: "Study", given: argparse.Namespace) -> None:
+def results(poll: "Poll", given: argparse.Namespace) -> None:
     """Counts the votes, writes what was asked for, prints the table."""
     from emu.desk.vote.exports import write_dpo, write_votes
     from emu.desk.vote.results import write_results
 
-    print(write_results(study, given.runs))
+    print(write_results(poll, given.runs))
     if given.votes:
-        print(f"{given.votes}: {write_votes(study, given.votes)} votes")
+        print(f"{given.votes}: {write_votes(poll, given.votes)} votes")
     if given.dpo:
-        print(f"{given.dpo}: {write_dpo(study, given.dpo)} pairs")
+        print(f"{given.dpo}: {write_dpo(poll, given.dpo)} pairs")

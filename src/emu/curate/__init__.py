@@ -35,7 +35,7 @@ RUN = "run.json"
 
 
 @dataclass(frozen=True)
-class Job:
+class Origin:
     """What a folder is curated by and from.
 
     Args:
@@ -64,17 +64,17 @@ def curate(funnel: Funnel, source: str, out: Path, *, engine: Engine, paths: boo
         UserError: the source, a model or the disk; a folder made by another config or from another source.
     """
     funnel.require()
-    job = _require_same(out, Job(funnel.sha256, source))
+    origin = _require_same(out, Origin(funnel.sha256, source))
     existed = out.exists()
     with locks.alone(out, "emu curate", name=ledger.LOCK):
         ledger.sweep(out)
-        ledger.write_durably(out / WORK / RUN, to_json(job, indent=None))
+        ledger.write_durably(out / WORK / RUN, to_json(origin, indent=None))
         try:
             if (out / METADATA).exists():
-                _warn(out, job, funnel)
+                _warn(out, origin, funnel)
             else:
                 seen = _run(funnel, source, out, engine, paths=paths)
-                ledger.write_durably(out / WORK / RUN, to_json(replace(job, input=seen), indent=None))
+                ledger.write_durably(out / WORK / RUN, to_json(replace(origin, input=seen), indent=None))
         except UserError:
             _leave_as_it_was(out, existed)
             raise
@@ -83,7 +83,7 @@ def curate(funnel: Funnel, source: str, out: Path, *, engine: Engine, paths: boo
     return read_footer(out)
 
 
-def _warn(out: Path, job: Job, funnel: Funnel) -> None:
+def _warn(out: Path, origin: Origin, funnel: Funnel) -> None:
     """What is no longer as it was when a folder was completed."""
     if damaged := needles.damaged(out, kept(out)):
         log.warning(
@@ -91,15 +91,15 @@ def _warn(out: Path, job: Job, funnel: Funnel) -> None:
             "%s",
             *(out, len(damaged), damaged[0], METADATA),
         )
-    if job.input is None:
+    if origin.input is None:
         return
     try:
-        same = job.input == _sum(shard.sha256 for shard in cut(_source(funnel, job.source), size=SHARD))
+        same = origin.input == _sum(shard.sha256 for shard in cut(_source(funnel, origin.source), size=SHARD))
     except UserError as error:
         log.warning("%s: its source cannot be read any more (%s)", out, error)
         return
     if not same:
-        log.warning("%s: %s has changed since; name another folder to curate what it holds now", out, job.source)
+        log.warning("%s: %s has changed since; name another folder to curate what it holds now", out, origin.source)
 
 
 def _run(funnel: Funnel, source: str, out: Path, engine: Engine, *, paths: bool) -> str:
@@ -169,16 +169,16 @@ def _leave_as_it_was(out: Path, existed: bool) -> None:
         out.rmdir()
 
 
-def _require_same(out: Path, job: Job) -> Job:
-    """The job of the folder: this one, or the same of before. UserError: another one, or something else is there."""
+def _require_same(out: Path, origin: Origin) -> Origin:
+    """The origin of the folder: this one, or the same of before. UserError: another one, or something else is there."""
     run = out / WORK / RUN
     if not run.exists():
         if out.exists() and (not out.is_dir() or any(path.name != WORK for path in out.iterdir())):
             raise UserError(f"{out}: holds something else; name a new folder, or an empty one")
-        return job
-    found: Job = read_json(run, Job, remedy=f"remove {out}, and curate again")
-    if not is_same(found.source, job.source):
+        return origin
+    found: Origin = read_json(run, Origin, remedy=f"remove {out}, and curate again")
+    if not is_same(found.source, origin.source):
         raise UserError(f"{out}: was curated from {found.source}; name another folder, or remove this one")
-    if found.config != job.config:
+    if found.config != origin.config:
         raise UserError(f"{out}: was made by another config; name another folder, or remove this one")
-    return replace(job, input=found.input)
+    return replace(origin, input=found.input)

@@ -21,8 +21,8 @@ from emu.desk.vote.assignment import Hand, deal
 from emu.desk.vote.ballots import LONGEST_REASON, Feedback, answer, begin, next_question, question_of
 from emu.desk.vote.cards import DECK
 from emu.desk.vote.drawing import CardPictures
+from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import FAITHFULNESS, TRAINING
-from emu.desk.vote.study import Study
 from emu.records import left_out
 
 
@@ -56,10 +56,10 @@ class VotePage(DeskPage):
 
     folder, title, longest = Path(__file__).parent, "Which picture?", LONGEST_REASON
 
-    def __init__(self, study: Study) -> None:
-        super().__init__(study.database, DECK)
-        self.study = study
-        self.pictures = CardPictures(study)
+    def __init__(self, poll: Poll) -> None:
+        super().__init__(poll.database, DECK)
+        self.poll = poll
+        self.pictures = CardPictures(poll)
 
     @property
     def routes(self) -> list[Route]:
@@ -92,14 +92,14 @@ class VotePage(DeskPage):
         return await self.reply(request, partial(self.answered, given))
 
     def dealt(self, connection: Connection, rater: int) -> Reply:
-        question = question_of(self.study, connection, rater)
-        return self.of(deal(self.study, connection, rater, question, self.presence))
+        question = question_of(self.poll, connection, rater)
+        return self.of(deal(self.poll, connection, rater, question, self.presence))
 
     def begun(self, connection: Connection, rater: int) -> Reply:
-        return self.of(begin(self.study, connection, rater, self.presence))
+        return self.of(begin(self.poll, connection, rater, self.presence))
 
     def answered(self, given: Answer, connection: Connection, rater: int) -> Reply:
-        status, feedback = answer(self.study, connection, rater, given)
+        status, feedback = answer(self.poll, connection, rater, given)
         if status == "unknown":
             raise HTTPException(404, "this pair is not yours; load the page again")
         return replace(self.dealt(connection, rater), status=status, feedback=feedback)
@@ -108,14 +108,14 @@ class VotePage(DeskPage):
         """What the page may know of a hand."""
         return Reply(
             question=hand.question,
-            next=None if hand.open else next_question(self.study, hand.question),
+            next=None if hand.open else next_question(self.poll, hand.question),
             cards=[self.shown(card) for card in hand.open],
-            training=self.study.options.training,
+            training=self.poll.options.training,
             answered=hand.answered,
             total=hand.total,
             last=ShownCard(hand.last.id, hand.last.turn) if hand.last else None,
         )
 
     def shown(self, card: Card) -> ShownCard:
-        caption = self.study.matches[card.pair].prompt if card.question == FAITHFULNESS else None
+        caption = self.poll.matches[card.pair].prompt if card.question == FAITHFULNESS else None
         return ShownCard(card.id, card.turn, card.kind.startswith(TRAINING), caption)

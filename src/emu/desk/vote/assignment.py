@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from emu.desk.dealing import Presence, Share
 from emu.desk.deck import Card
 from emu.desk.vote.cards import DECK
+from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import FOREIGN, IDENTICAL, MATCH, REPEAT, TRAINING
 from emu.desk.vote.slots import cards_for, slot
-from emu.desk.vote.study import Study
 
 AHEAD = 3
 REPEAT_GAP = 8  # a repeat is none of the newest so many cards
@@ -35,40 +35,40 @@ class Hand:
     last: Card | None
 
 
-def deal(study: Study, connection: Connection, rater: int, question: str, presence: Presence) -> Hand:
+def deal(poll: Poll, connection: Connection, rater: int, question: str, presence: Presence) -> Hand:
     """Top up the rater's open cards to AHEAD, inside a writing transaction."""
-    desk = Deal(study, connection, rater, question)
+    desk = Deal(poll, connection, rater, question)
     desk.others = desk.held("pair", presence, kind=MATCH)
     desk.give_back(card for card in desk.open if card.kind == MATCH and desk.full(card.pair))
     while len(desk.open) < AHEAD and desk.free:
         desk.give([desk.next_card()])
     last = desk.answered[-1] if desk.answered and not desk.answered[-1].kind.startswith(TRAINING) else None
-    ahead = cards_for(study, rater, question, matches=len(desk.free), start=desk.position)
+    ahead = cards_for(poll, rater, question, matches=len(desk.free), start=desk.position)
     return Hand(question, desk.open, len(desk.answered), len(desk.mine) + ahead, last)
 
 
 class Deal(Share):
     """One rater's cards of one question, and how many others hold each match."""
 
-    def __init__(self, study: Study, connection: Connection, rater: int, question: str) -> None:
+    def __init__(self, poll: Poll, connection: Connection, rater: int, question: str) -> None:
         super().__init__(DECK, connection, rater, {"question": question})
-        self.study, self.question = study, question
+        self.poll, self.question = poll, question
         self.others = Counter[str]()
 
     def full(self, pair: str) -> bool:
         """Whether others hold as many votes on a match as are wanted."""
-        return self.others[pair] >= self.study.options.wanted(self.question)
+        return self.others[pair] >= self.poll.options.wanted(self.question)
 
     @property
     def free(self) -> list[str]:
         """Matches that want votes and that this rater has not met."""
         met = {card.pair for card in self.mine if card.kind == MATCH}
-        return [key for key in self.study.matches if key not in met and not self.full(key)]
+        return [key for key in self.poll.matches if key not in met and not self.full(key)]
 
     def next_card(self) -> dict[str, str | bool]:
         """What the next card shows: a match, where there is nothing to check or repeat with."""
-        kind = slot(self.study, self.rater, self.question, self.position)
-        if kind.endswith(FOREIGN) and len({match.prompt for match in self.study.matches.values()}) == 1:
+        kind = slot(self.poll, self.rater, self.question, self.position)
+        if kind.endswith(FOREIGN) and len({match.prompt for match in self.poll.matches.values()}) == 1:
             kind = kind.removesuffix(FOREIGN) + IDENTICAL
         pairs = self.candidates(kind)
         if not pairs:
@@ -82,14 +82,14 @@ class Deal(Share):
             return set(self.free)
         used = {card.pair for card in self.mine if card.kind == kind}
         old = {card.pair for card in self.mine[:-REPEAT_GAP] if card.kind == MATCH and card.choice is not None}
-        return (old if kind == REPEAT else self.study.matches.keys()) - used
+        return (old if kind == REPEAT else self.poll.matches.keys()) - used
 
     def side(self, kind: str, pair: str) -> bool:
         """Whether a card has its sides swapped: drawn for every rater, and the other way round in a repeat."""
         if kind == REPEAT:
             return not next(card.swapped for card in self.mine if card.kind == MATCH and card.pair == pair)
-        return bool(self.study.number("side", self.rater, kind, pair) & 1)
+        return bool(self.poll.number("side", self.rater, kind, pair) & 1)
 
     def number(self, kind: str, pair: str) -> int:
         """Where a match comes in this rater's own order."""
-        return self.study.number("order", self.rater, self.question, kind, pair)
+        return self.poll.number("order", self.rater, self.question, kind, pair)

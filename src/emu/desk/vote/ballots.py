@@ -8,8 +8,8 @@ from emu.desk.dealing import Presence, Share
 from emu.desk.deck import UNDO, Answer, Card, Status
 from emu.desk.vote.assignment import Hand, deal
 from emu.desk.vote.cards import DECK, cards
+from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import CHOICES, TRAINING, accepted, kind_of_check
-from emu.desk.vote.study import Study
 
 LONGEST_REASON = 1000
 
@@ -23,42 +23,42 @@ class Feedback:
     answer: str
 
 
-def question_of(study: Study, connection: Connection, rater: int) -> str:
+def question_of(poll: Poll, connection: Connection, rater: int) -> str:
     """The question that a rater is at: the last that they were dealt cards of, or the first."""
     begun = set(connection.execute(select(cards.c.question).where(cards.c.rater == rater).distinct()).scalars())
-    return next((question for question in reversed(study.questions) if question in begun), study.questions[0])
+    return next((question for question in reversed(poll.questions) if question in begun), poll.questions[0])
 
 
-def answer(study: Study, connection: Connection, rater: int, given: Answer) -> tuple[Status, Feedback | None]:
+def answer(poll: Poll, connection: Connection, rater: int, given: Answer) -> tuple[Status, Feedback | None]:
     """Take a card's turn with an answer, or with UNDO; inside a writing transaction. Feedback is for practice alone."""
     card = DECK.find(connection, rater, given.id)
     if card is None:
         return "unknown", None
-    status = DECK.take(connection, card, given, fits=_fits(study, connection, card, given.choice))
+    status = DECK.take(connection, card, given, fits=_fits(poll, connection, card, given.choice))
     practice = status == "stored" and given.choice != UNDO and card.kind.startswith(TRAINING)
     return status, _feedback(card, given.choice) if practice else None
 
 
-def begin(study: Study, connection: Connection, rater: int, presence: Presence) -> Hand:
+def begin(poll: Poll, connection: Connection, rater: int, presence: Presence) -> Hand:
     """The next question's first cards, once nothing is left of the question before; else the cards that are left."""
-    question = question_of(study, connection, rater)
-    hand = deal(study, connection, rater, question, presence)
-    following = next_question(study, question)
-    return hand if hand.open or following is None else deal(study, connection, rater, following, presence)
+    question = question_of(poll, connection, rater)
+    hand = deal(poll, connection, rater, question, presence)
+    following = next_question(poll, question)
+    return hand if hand.open or following is None else deal(poll, connection, rater, following, presence)
 
 
-def next_question(study: Study, question: str) -> str | None:
+def next_question(poll: Poll, question: str) -> str | None:
     """What is asked after `question`."""
-    return next(iter(study.questions[study.questions.index(question) + 1 :]), None)
+    return next(iter(poll.questions[poll.questions.index(question) + 1 :]), None)
 
 
-def _fits(study: Study, connection: Connection, card: Card, choice: str) -> bool:
+def _fits(poll: Poll, connection: Connection, card: Card, choice: str) -> bool:
     """An answer fits an open card; UNDO the card that was answered last, while its question is still being asked."""
     if choice != UNDO:
         return card.choice is None and choice in CHOICES[card.question]
     answered = Share(DECK, connection, card.rater, {"question": card.question}).answered
     last = bool(answered) and answered[-1].id == card.id
-    return last and question_of(study, connection, card.rater) == card.question and not card.kind.startswith(TRAINING)
+    return last and question_of(poll, connection, card.rater) == card.question and not card.kind.startswith(TRAINING)
 
 
 def _feedback(card: Card, choice: str) -> Feedback:

@@ -8,15 +8,15 @@ from emu.compare.pictures import open_picture
 from emu.desk.deck import Card
 from emu.desk.pictures import Pictures, Sides, degrade
 from emu.desk.vote.matches import Match
+from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import DEGRADED, FOREIGN, IDENTICAL, MATCH, REPEAT, kind_of_check
-from emu.desk.vote.study import Study
 
 
 class CardPictures:
     """Encoded pictures by card; raters who look at one match share them."""
 
-    def __init__(self, study: Study) -> None:
-        self.study = study
+    def __init__(self, poll: Poll) -> None:
+        self.poll = poll
         self.pictures = Pictures(self.draw)
 
     def sides(self, card: Card) -> Sides:
@@ -28,8 +28,8 @@ class CardPictures:
     def draw(self, key: Hashable) -> tuple[Image.Image, Image.Image]:
         """(kind, match) -> its pictures, not swapped."""
         assert isinstance(key, tuple)
-        kind, match = key[0], self.study.matches[key[1]]
-        one = (match.first, match.second)[self.study.number("source", kind, match.key) & 1]
+        kind, match = key[0], self.poll.matches[key[1]]
+        one = (match.first, match.second)[self.poll.number("source", kind, match.key) & 1]
         if kind == IDENTICAL:
             picture = open_picture(one)
             return picture, picture
@@ -37,17 +37,17 @@ class CardPictures:
             picture = open_picture(one)
             return picture, degrade(picture)
         if kind == FOREIGN:
-            return open_picture(match.second), open_picture(foreign_to(self.study, match).second)
+            return open_picture(match.second), open_picture(foreign_to(self.poll, match).second)
         return open_picture(match.first), open_picture(match.second)
 
 
-def foreign_to(study: Study, match: Match) -> Match:
+def foreign_to(poll: Poll, match: Match) -> Match:
     """The match whose prompt shares the fewest words with this one's."""
     words = set(match.prompt.lower().split())
-    others = [other for other in study.matches.values() if other.prompt != match.prompt]
+    others = [other for other in poll.matches.values() if other.prompt != match.prompt]
     return min(
         others,
         key=lambda other: (
-            len(words & set(other.prompt.lower().split())), study.number(FOREIGN, match.key, other.key)
+            len(words & set(other.prompt.lower().split())), poll.number(FOREIGN, match.key, other.key)
         ),
     )  # fmt: skip

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from emu import files
 from emu.desk.vote.attention import kept
+from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import APPEAL, MATCH
-from emu.desk.vote.study import Study
 from emu.desk.vote.tally import majority, sign
 from emu.desk.vote.votes import read_votes
 
 
-def write_votes(study: Study, path: Path) -> int:
+def write_votes(poll: Poll, path: Path) -> int:
     """Every answer, checks and raters below the bar among them (`counted` says which count); returns how many."""
-    votes = read_votes(study)
+    votes = read_votes(poll)
     clean = {id(vote) for vote in kept(votes)}
     lines = [
         {
@@ -42,16 +42,16 @@ def write_votes(study: Study, path: Path) -> int:
     return len(lines)
 
 
-def write_dpo(study: Study, path: Path) -> int:
+def write_dpo(poll: Poll, path: Path) -> int:
     """Every pair with a majority on appeal among raters above the bar; returns how many."""
     by_match: dict[str, list[int]] = defaultdict(list)
-    for vote in kept(read_votes(study)):
+    for vote in kept(read_votes(poll)):
         if vote.kind == MATCH and vote.question == APPEAL:
             by_match[vote.match.key].append(sign(vote.outcome))
     lines = []
     for key, signs in by_match.items():
         if won := majority(signs):
-            match = study.matches[key]
+            match = poll.matches[key]
             chosen, rejected = (match.second, match.first) if won > 0 else (match.first, match.second)
             files_of = {"chosen": _relative(chosen, path), "rejected": _relative(rejected, path)}
             votes = {"votes_for": signs.count(won), "votes_against": signs.count(-won)}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from emu.desk.vote.attention import RULE, attention, kept
 from emu.desk.vote.matches import Match
+from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import APPEAL, FAITHFULNESS, MATCH
-from emu.desk.vote.study import Study
 from emu.desk.vote.table import table
 from emu.desk.vote.tally import sign, tally
 from emu.desk.vote.votes import Vote, read_votes
@@ -21,38 +21,38 @@ from emu.voted import Cast, Question, Voted, VoteOutcome, write_voted
 MAJORITY = "the answer of most votes on a pair; where two are equally common, a tie; both and neither are ties"
 
 
-def write_results(study: Study, folders: Sequence[Path]) -> str:
+def write_results(poll: Poll, folders: Sequence[Path]) -> str:
     """Write `votes.json` into the run folders, in the order in which they were given; return the table."""
-    votes = read_votes(study)
+    votes = read_votes(poll)
     if not any(vote.kind == MATCH for vote in votes):
         raise UserError("no votes yet; open the page with emu vote RUN")
-    ranked = ranking(study, kept(votes))
+    ranked = ranking(poll, kept(votes))
     for number, folder in enumerate(folders):
-        write_voted(folder, outcome(study, votes, ranked, run=number))
-    return table(study, votes, ranked)
+        write_voted(folder, outcome(poll, votes, ranked, run=number))
+    return table(poll, votes, ranked)
 
 
-def outcome(study: Study, votes: Sequence[Vote], ranked: dict[str, list[Strength]], *, run: int) -> VoteOutcome:
+def outcome(poll: Poll, votes: Sequence[Vote], ranked: dict[str, list[Strength]], *, run: int) -> VoteOutcome:
     """The results of one run, by its number."""
     mine = [vote for vote in votes if vote.kind != MATCH or vote.match.run == run]
     clean = kept(mine)
-    matches = [match for match in study.matches.values() if match.run == run]
+    matches = [match for match in poll.matches.values() if match.run == run]
     before, after = matches[0].models
     return VoteOutcome(
         before=before,
         after=after,
         rules={"majority": MAJORITY, "attention": RULE},
-        questions={question: Question(tally(clean, question), tally(mine, question)) for question in study.questions},
+        questions={question: Question(tally(clean, question), tally(mine, question)) for question in poll.questions},
         raters=attention(mine),
-        pairs=_pairs(matches, study.questions, clean, mine),
+        pairs=_pairs(matches, poll.questions, clean, mine),
         strengths=ranked,
     )
 
 
-def ranking(study: Study, votes: Sequence[Vote]) -> dict[str, list[Strength]]:
+def ranking(poll: Poll, votes: Sequence[Vote]) -> dict[str, list[Strength]]:
     """Question -> Bradley-Terry strengths, strongest first, where more than two models were compared and linked."""
     found = {}
-    for question in study.questions:
+    for question in poll.questions:
         compared = [_comparison(vote) for vote in votes if vote.kind == MATCH and vote.question == question]
         if len({model for one in compared for model in (one.first, one.second)}) > 2:
             try:

@@ -1,25 +1,25 @@
 """What kind of card a rater meets when: training, then matches with checks hidden among them.
 
 Checks and repeats fall on one drawn place in every block of 1/share cards: their number is sure, their place is not
-to be foretold. A repeat whose place a check has taken comes on the next that is free. All of it depends on the study's
+to be foretold. A repeat whose place a check has taken comes on the next that is free. All of it depends on the poll's
 secret, the rater and the question alone.
 """
 
 from collections.abc import Iterator
 from itertools import count, islice, repeat
 
+from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import CHECKS, MATCH, REPEAT, TRAINING
-from emu.desk.vote.study import Study
 
 
-def slots(study: Study, rater: int, question: str) -> Iterator[str]:
+def slots(poll: Poll, rater: int, question: str) -> Iterator[str]:
     """The kinds of a rater's cards, from the first on, without end."""
     kinds = CHECKS[question]
-    for number in range(study.options.training):
+    for number in range(poll.options.training):
         yield TRAINING + kinds[number % len(kinds)]
     checks = repeats = 0
-    drawn = _drawn(study, ("check", rater, question), study.options.checks)
-    for check, again in zip(drawn, _drawn(study, ("repeat", rater, question), study.options.repeats), strict=True):
+    drawn = _drawn(poll, ("check", rater, question), poll.options.checks)
+    for check, again in zip(drawn, _drawn(poll, ("repeat", rater, question), poll.options.repeats), strict=True):
         repeats += again
         if check:
             yield kinds[checks % len(kinds)]
@@ -31,27 +31,27 @@ def slots(study: Study, rater: int, question: str) -> Iterator[str]:
             yield MATCH
 
 
-def slot(study: Study, rater: int, question: str, position: int) -> str:
+def slot(poll: Poll, rater: int, question: str, position: int) -> str:
     """The kind of the card at `position`, from 0."""
-    return next(islice(slots(study, rater, question), position, None))
+    return next(islice(slots(poll, rater, question), position, None))
 
 
-def cards_for(study: Study, rater: int, question: str, *, matches: int, start: int) -> int:
+def cards_for(poll: Poll, rater: int, question: str, *, matches: int, start: int) -> int:
     """How many cards it takes to show so many matches, from position `start` on."""
     if not matches:
         return 0
-    for cards, kind in enumerate(islice(slots(study, rater, question), start, None), start=1):
+    for cards, kind in enumerate(islice(slots(poll, rater, question), start, None), start=1):
         matches -= kind == MATCH
         if not matches:
             return cards
     raise AssertionError("slots have no end")
 
 
-def _drawn(study: Study, about: tuple[str, int, str], share: float) -> Iterator[bool]:
+def _drawn(poll: Poll, about: tuple[str, int, str], share: float) -> Iterator[bool]:
     """Place by place whether it is the drawn one of its block, without end."""
     if not share:
         yield from repeat(False)
     size = round(1 / share)
     for block in count():
-        place = study.number(*about, block) % size
+        place = poll.number(*about, block) % size
         yield from (within == place for within in range(size))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from emu.aligned import aligned
 from emu.desk.vote.attention import RULE, attention, kept
-from emu.desk.vote.study import Study
+from emu.desk.vote.poll import Poll
 from emu.desk.vote.tally import tally
 from emu.desk.vote.votes import Vote, rater_names
 from emu.errors import printable
@@ -15,16 +15,16 @@ from emu.voted import Attention
 HEAD = ("", "pairs", "votes", "win", "tie", "lose", "95 % of win", "pooled win", "95 %", "alpha")
 
 
-def table(study: Study, votes: Sequence[Vote], ranked: Mapping[str, Sequence[Strength]]) -> str:
+def table(poll: Poll, votes: Sequence[Vote], ranked: Mapping[str, Sequence[Strength]]) -> str:
     """A row for every two models and question, over the raters kept and over all; then raters and strengths."""
     out = [one for one in attention(votes) if not one.kept]
     ways = [("", kept(votes)), *([(", all raters", list(votes))] if out else [])]
     rows = [list(HEAD)]
-    for question in study.questions:
-        for models in dict.fromkeys(match.models for match in study.matches.values()):
+    for question in poll.questions:
+        for models in dict.fromkeys(match.models for match in poll.matches.values()):
             for name, chosen in ways:
                 rows += _rows(f"{question}: {models[1]} against {models[0]}{name}", models, question, chosen)
-    names = rater_names(study)
+    names = rater_names(poll)
     lines = [*aligned(rows), "", *(f"left out of {one.question}: {_passed(one, names)}" for one in out)]
     lines += [f"rule: {RULE}" if out else f"no rater was left out; the rule: {RULE}"]
     for question, strongest in ranked.items():

@@ -10,8 +10,8 @@ from emu.desk.database import raters
 from emu.desk.raters import roll
 from emu.desk.vote.cards import cards, events
 from emu.desk.vote.matches import Match
+from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import MATCH, REPEAT, TRAINING, accepted, outcome
-from emu.desk.vote.study import Study
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Vote:
     at: float
 
 
-def read_votes(study: Study) -> list[Vote]:
+def read_votes(poll: Poll) -> list[Vote]:
     """Every answer that stands, training left out, in the order in which they came."""
     standing = and_(events.c.card == cards.c.id, events.c.turn == cards.c.turn - 1)
     chosen = (
@@ -47,23 +47,23 @@ def read_votes(study: Study) -> list[Vote]:
         .where(cards.c.choice.is_not(None), cards.c.kind.not_like(f"{TRAINING}%"))
         .order_by(events.c.id)
     )
-    with study.database.reading() as connection:
-        return [_vote(study, row) for row in connection.execute(chosen)]
+    with poll.database.reading() as connection:
+        return [_vote(poll, row) for row in connection.execute(chosen)]
 
 
-def rater_names(study: Study) -> dict[str, str]:
-    """`rater-3` -> the name that the owner of the study gave."""
-    with study.database.reading() as connection:
+def rater_names(poll: Poll) -> dict[str, str]:
+    """`rater-3` -> the name that the owner of the poll gave."""
+    with poll.database.reading() as connection:
         return {f"rater-{row.id}": row.name for row in connection.execute(select(raters.c.id, raters.c.name))}
 
 
-def _vote(study: Study, row: Row[Any]) -> Vote:
+def _vote(poll: Poll, row: Row[Any]) -> Vote:
     checks = row.kind not in (MATCH, REPEAT)
     return Vote(
         rater=f"rater-{row.rater}",
         question=row.question,
         kind=row.kind,
-        match=study.matches[row.pair],
+        match=poll.matches[row.pair],
         outcome=outcome(row.choice, swapped=row.swapped),
         shown=row.choice,
         right=row.choice in accepted(row.question, row.kind, swapped=row.swapped) if checks else None,
@@ -73,17 +73,17 @@ def _vote(study: Study, row: Row[Any]) -> Vote:
     )
 
 
-def progress(study: Study) -> list[str]:
+def progress(poll: Poll) -> list[str]:
     """`Ada: 58 appeal, 12 faithfulness`, then `appeal: 120 of 300 votes`."""
     counted = (
         select(cards.c.rater, cards.c.question, func.count())
         .where(cards.c.kind == MATCH, cards.c.choice.is_not(None))
         .group_by(cards.c.rater, cards.c.question)
     )
-    with study.database.reading() as connection:
+    with poll.database.reading() as connection:
         votes = Counter({(rater, question): number for rater, question, number in connection.execute(counted)})
-        lines = roll(connection, lambda rater: ", ".join(f"{votes[rater, asked]} {asked}" for asked in study.questions))
-    for question in study.questions:
+        lines = roll(connection, lambda rater: ", ".join(f"{votes[rater, asked]} {asked}" for asked in poll.questions))
+    for question in poll.questions:
         cast = sum(number for (_, asked), number in votes.items() if asked == question)
-        lines.append(f"{question}: {cast} of {len(study.matches) * study.options.wanted(question)} votes")
+        lines.append(f"{question}: {cast} of {len(poll.matches) * poll.options.wanted(question)} votes")
     return lines

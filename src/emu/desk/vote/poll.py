@@ -61,7 +61,7 @@ USUAL = Options(prompts=300, appeal=5, faithfulness=3, checks=0.1, repeats=0.05,
 
 
 @dataclass(frozen=True)
-class Study:
+class Poll:
     """An open vote; `matches` by key."""
 
     database: Database
@@ -85,7 +85,7 @@ class Study:
 
 
 @contextmanager
-def opened(folders: Sequence[Path], *, url: str | None, begun: bool, **options: Any) -> Iterator[Study]:
+def opened(folders: Sequence[Path], *, url: str | None, begun: bool, **options: Any) -> Iterator[Poll]:
     """The vote on these runs; the run folders are read before a database is touched.
 
     Args:
@@ -97,10 +97,10 @@ def opened(folders: Sequence[Path], *, url: str | None, begun: bool, **options: 
     if begun and url is None and not file.exists():
         raise UserError(f"{folders[0]}: no votes yet; open the page first with emu vote {folders[0]}")
     with closing(Database(url) if url else Database.in_file(file)) as database:
-        yield open_study(database, read, **options)
+        yield open_poll(database, read, **options)
 
 
-def open_study(database: Database, runs: Sequence[Pairing], **asked: Any) -> Study:
+def open_poll(database: Database, runs: Sequence[Pairing], **asked: Any) -> Poll:
     """The vote on these runs, begun where there is none yet.
 
     Args:
@@ -120,4 +120,4 @@ def open_study(database: Database, runs: Sequence[Pairing], **asked: Any) -> Stu
     stands = begin(database, found, options, kind="a vote on")
     if stands.options != options:
         change_options(database, options)
-    return Study(database, found, options, stands.secret)
+    return Poll(database, found, options, stands.secret)

@@ -1,4 +1,4 @@
-"""A study is of its pictures: it moves with them, and refuses others; its options are fixed but for the votes."""
+"""A poll is of its pictures: it moves with them, and refuses others; its options are fixed but for the votes."""
 
 import io
 import shutil
@@ -16,26 +16,26 @@ from emu.compare.reading import read_run
 from emu.desk.database import Database
 from emu.desk.pictures import Pictures, degrade, encode
 from emu.desk.vote.drawing import CardPictures, foreign_to
-from emu.desk.vote.study import open_study
+from emu.desk.vote.poll import open_poll
 from emu.errors import UserError
-from voters import make_study, write_run
+from voters import make_poll, write_run
 
 
 def test_a_run_folder_may_move_and_the_study_goes_on(tmp_path: Path) -> None:
-    first = make_study(write_run(tmp_path / "run"))
+    first = make_poll(write_run(tmp_path / "run"))
     first.database.close()
     shutil.move(tmp_path / "run", tmp_path / "moved")
-    second = make_study(tmp_path / "moved")
+    second = make_poll(tmp_path / "moved")
     assert second.secret == first.secret
     assert list(second.matches) == list(first.matches)
     second.database.close()
 
 
 def test_pictures_drawn_again_are_another_study(tmp_path: Path) -> None:
-    make_study(write_run(tmp_path / "run")).database.close()
+    make_poll(write_run(tmp_path / "run")).database.close()
     write_run(tmp_path / "run", tuned=7)
     with pytest.raises(UserError, match="other pictures"):
-        make_study(tmp_path / "run")
+        make_poll(tmp_path / "run")
 
 
 def test_the_message_does_not_tell_the_databases_password(tmp_path: Path) -> None:
@@ -45,15 +45,15 @@ def test_the_message_does_not_tell_the_databases_password(tmp_path: Path) -> Non
 
 
 def test_options_are_fixed_at_the_first_start_but_for_the_votes(tmp_path: Path) -> None:
-    make_study(write_run(tmp_path / "run"), checks=0.1, prompts=4).database.close()
+    make_poll(write_run(tmp_path / "run"), checks=0.1, prompts=4).database.close()
     database = Database.in_file(tmp_path / "run" / "votes.sqlite")
     read = [read_run(tmp_path / "run")]
-    study = open_study(database, read)
-    assert (study.options.checks, study.options.prompts, study.options.appeal, len(study.matches)) == (0.1, 4, 5, 4)
-    assert open_study(database, read, appeal=7).options.appeal == 7
-    assert open_study(database, read).options.appeal == 7
+    poll = open_poll(database, read)
+    assert (poll.options.checks, poll.options.prompts, poll.options.appeal, len(poll.matches)) == (0.1, 4, 5, 4)
+    assert open_poll(database, read, appeal=7).options.appeal == 7
+    assert open_poll(database, read).options.appeal == 7
     with pytest.raises(UserError, match="begun with 0.1"):
-        open_study(database, read, checks=0.2)
+        open_poll(database, read, checks=0.2)
     database.close()
 
 
@@ -62,14 +62,14 @@ def test_options_are_fixed_at_the_first_start_but_for_the_votes(tmp_path: Path) 
 )
 def test_options_that_are_none(tmp_path: Path, options: dict[str, float]) -> None:
     with pytest.raises(UserError, match="--"):
-        make_study(write_run(tmp_path / "run"), **options)
+        make_poll(write_run(tmp_path / "run"), **options)
 
 
 def test_one_run_twice_is_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     shutil.copytree(run, tmp_path / "copy")
     with pytest.raises(UserError, match="same pictures"):
-        make_study(run, tmp_path / "copy")
+        make_poll(run, tmp_path / "copy")
 
 
 def test_a_file_that_is_no_picture_is_told_before_voting(tmp_path: Path) -> None:
@@ -77,20 +77,20 @@ def test_a_file_that_is_no_picture_is_told_before_voting(tmp_path: Path) -> None
     path = runs.step_folder(run, 20) / runs.picture_name(3)
     path.write_text("<svg/>")
     with pytest.raises(UserError, match="00003.png"):
-        make_study(run)
+        make_poll(run)
 
 
 def test_prompts_are_spread_over_the_list(tmp_path: Path) -> None:
-    study = make_study(write_run(tmp_path / "run", 9), prompts=3)
-    assert [match.seed for match in study.matches.values()] == [0, 3, 6]
-    study.database.close()
+    poll = make_poll(write_run(tmp_path / "run", 9), prompts=3)
+    assert [match.seed for match in poll.matches.values()] == [0, 3, 6]
+    poll.database.close()
 
 
 def test_a_foreign_picture_shares_the_fewest_words(tmp_path: Path) -> None:
-    study = make_study(write_run(tmp_path / "run", prompts=["a red fox", "a red boat", "two green hills"]))
-    found = {match.prompt: foreign_to(study, match).prompt for match in study.matches.values()}
+    poll = make_poll(write_run(tmp_path / "run", prompts=["a red fox", "a red boat", "two green hills"]))
+    found = {match.prompt: foreign_to(poll, match).prompt for match in poll.matches.values()}
     assert found["a red fox"] == found["a red boat"] == "two green hills"
-    study.database.close()
+    poll.database.close()
 
 
 # Pictures.
@@ -148,12 +148,12 @@ def test_swapped_cards_show_swapped_pictures(tmp_path: Path) -> None:
         pair: str
         swapped: bool
 
-    study = make_study(write_run(tmp_path / "run"))
-    pictures, key = CardPictures(study), next(iter(study.matches))
+    poll = make_poll(write_run(tmp_path / "run"))
+    pictures, key = CardPictures(poll), next(iter(poll.matches))
     one, other = (pictures.sides(Shown("match", key, swapped)) for swapped in (False, True))  # type: ignore[arg-type]
     assert one == other[::-1]
     again = pictures.sides(Shown("repeat", key, False))  # type: ignore[arg-type]
     assert again[0] is one[0]
     same = pictures.sides(Shown("identical", key, False))  # type: ignore[arg-type]
     assert same[0] == same[1]
-    study.database.close()
+    poll.database.close()
