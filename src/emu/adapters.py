@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from emu.blocks import blocks
 from emu.errors import UserError
@@ -117,3 +117,12 @@ def merged(network: nn.Module) -> nn.Module:
         setattr(plain.get_submodule(parent), child, base)
     plain.__dict__.pop("peft_config", None)
     return plain
+
+
+@torch.no_grad()
+def merged_weight(layer: Any) -> Tensor:
+    """The weight of one layer, its adapter added to a copy."""
+    alone = copy.deepcopy(layer)
+    alone.merge()
+    weight: Tensor = alone.get_base_layer().weight.detach()
+    return weight

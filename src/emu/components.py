@@ -153,6 +153,21 @@ def find_weights(folder: Path, stem: str | None) -> str | None:
     raise UserError(f"{folder}: no {safe}.safetensors nor {pickled}.bin{f', only {others}' * bool(others)}; {AGAIN}")
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The files that a component's weights lie in, of whichever variant; UserError where one is missing or torn."""
+    of_transformers = not any(folder.glob("diffusion_pytorch_model*"))
+    variant = find_weights(folder, "model" if of_transformers else None)
+    names = ("model", "pytorch_model") if of_transformers else ("diffusion_pytorch_model",) * 2
+    middle = f".{variant}" if variant else ""
+    for name, end in zip(names, ("safetensors", "bin"), strict=True):
+        index = folder / f"{name}.{end}.index{middle}.json"
+        if (file := folder / f"{name}{middle}.{end}").is_file():
+            return [file]
+        if index.is_file():
+            return [folder / shard for shard in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
+    raise AssertionError(f"find_weights found {variant} in {folder}")
+
+
 def only_variant(folder: Path) -> str | None:
     """The variant that a component's weights are there as; None where they have the plain names, or are none."""
     for stem in ("model", None):

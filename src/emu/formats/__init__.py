@@ -18,16 +18,20 @@ from emu.module import TextToImageModule
 
 NAMES = {
     "diffusers": "emu.formats.folder.PipelineFolder",
+    "single-file": "emu.formats.single_file.SingleFile",
     "lora": "emu.formats.lora.LoRA",
     "lora-kohya": "emu.formats.kohya.KohyaLoRA",
 }
+ENDING = ".safetensors"
 
 
 def find(name: str) -> "Format":
-    """The format of a name in `NAMES`, or of CLASS_PATH[:ARG][,NAME=VALUE]; UserError where there is none."""
-    if name not in NAMES and "." not in name:
+    """The format of NAME[,NAME=VALUE], where NAME is in `NAMES` or a class path; UserError where there is none."""
+    first, comma, settings = name.partition(",")
+    if first not in NAMES and "." not in first:
         raise UserError(f"--format {name}: give {', '.join(NAMES)}, or the class path of one of your own")
-    return named.make(NAMES.get(name, name), Format, where="--format", like=NAMES["lora"], typed=True)
+    given = NAMES.get(first, first) + comma + settings
+    return named.make(given, Format, where="--format", like=NAMES["lora"], typed=True)
 
 
 class Format(ABC):

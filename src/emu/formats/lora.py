@@ -13,10 +13,8 @@ from torch import Tensor
 
 from emu import files, folders, lora_files
 from emu.errors import UserError
-from emu.formats import Format, plain
+from emu.formats import ENDING, Format, plain
 from emu.module import TextToImageModule
-
-ENDING = ".safetensors"
 
 
 class LoRA(Format):
