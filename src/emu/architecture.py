@@ -78,7 +78,7 @@ class Architecture(PipelineModule, ABC):
 
         The class, its code, how many tokens it reads, what a user's class adds to it, frozen parts by content, dtype.
         """
-        folder = folders.locate(self.pretrained)
+        folder = self.folder
         named = components.used(folders.read_index(folder)).keys() - {self.slot, "scheduler"}
         parts = [folder / name for name in named if (folder / name).is_dir()]
         how = repr((code_of(type(self)), self.max_tokens, own_arguments(self), folders.content_hash(parts)))

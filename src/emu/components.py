@@ -128,6 +128,28 @@ def load_network(folder: Path, kind: type[Any], *, dtype: torch.dtype = torch.fl
     return loaded
 
 
+def from_config(folder: Path, kind: type[Any]) -> nn.Module:
+    """A network with new weights."""
+    if is_encoder(kind):
+        config_class: Any = kind.config_class
+        config: Any = config_class.from_pretrained(folder)
+        part: Any = getattr(config, "encoder", None)  # of T5Gemma's, which is of an encoder and a decoder
+        alone = kind.__name__.endswith("Encoder") and isinstance(part, transformers.PreTrainedConfig)
+        found: nn.Module = kind(part if alone else config)
+        return found
+    described: Any = kind
+    network: nn.Module = described.from_config(described.load_config(folder))
+    return network
+
+
+def outline(folder: Path, kind: type[Any]) -> dict[str, torch.Size]:
+    """Name -> shape of a network's weights, by its config; of tied ones the one that is stored."""
+    with torch.device("meta"):
+        network = from_config(folder, kind)
+    tied = getattr(network, "_tied_weights_keys", None) or ()
+    return {name: weight.shape for name, weight in network.state_dict().items() if name not in tied}
+
+
 def find_weights(folder: Path, stem: str | None) -> str | None:
     """The variant of the weights to load, None for the plain ones; UserError where there are none, or torn ones.
 

@@ -15,15 +15,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from emu import files, folders, runs
+from emu.batch import Prompts
 from emu.drawn import is_black, to_pixels
 from emu.errors import UserError
 from emu.formats import Format
 from emu.formats.folder import PipelineFolder
+from emu.formats.header import story
 from emu.models.loading import describe, find_checkpoint, load_checkpoint, read_checkpoint, read_config
 from emu.module import TextToImageModule
+from emu.settings import draw
 
 LIMIT = 2.0
 """Mean difference in 8-bit levels that two kernels may make of one picture; another picture is tens away."""
+
+DRAWN_NOW: runs.Row = {"prompt": "a picture", "seed": 0}
 
 Pixels = NDArray[np.uint8]
 
@@ -37,23 +42,31 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
         out: the folder or file to write; what is there already goes if it is of the same kind.
         written_as: the format; a pipeline folder where None.
 
-    Returns the largest difference to the run's picture in 8-bit levels; where the run drew none at that step, to what
-    the model draws before it is saved. Raises UserError where the mean difference is above LIMIT.
+    Returns the largest difference to the run's picture in 8-bit levels; where the run drew none at that step, or where
+    weights are rounded, to what the model draws before it is saved. Raises UserError where the mean difference is above
+    LIMIT.
     """
     written_as = written_as or PipelineFolder()
     checkpoint = find_checkpoint(checkpoint_or_run)
     config, model = read_config(runs.run_of(checkpoint)), load_checkpoint(checkpoint)
     written_as.check(model, out)
-    written_as.write(model, out, {"emu.step": str(read_checkpoint(checkpoint)["global_step"])})
+    written_as.write(model, out, story(runs.run_of(checkpoint), read_checkpoint(checkpoint)["global_step"], model))
     if out.is_dir():
         files.write_json(out / folders.MODEL, describe(config, model), indent=2)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = config.get("trainer", {})
     with autocast(trainer.get("precision"), device):
         wanted = None if computed_apart(trainer) else of_the_run(checkpoint)
-        wanted = wanted or of_the_model(model, device)
-        drawn = draw_plain(written_as.load(model, out), wanted.row, model, device)
-    return difference(drawn, wanted, out=out)
+        wanted = wanted or of_the_model(model, device, DRAWN_NOW | {"sampler": model.sampler})
+        if written_as.dtype is not None:
+            wanted = of_the_model(rounded(model, written_as.dtype), device, wanted.row)
+        pipeline = written_as.load(model, out)
+        drawn = draw_plain(pipeline, wanted.row, model, device)
+    found = difference(drawn, wanted, out=out)
+    height, width = drawn.shape[:2]
+    size = {"width": width, "height": height}
+    written_as.accompany(model, out, {**wanted.row, "sampler": {**wanted.row["sampler"], **size}}, pipeline)
+    return found
 
 
 @dataclass(frozen=True)
@@ -76,14 +89,23 @@ def of_the_run(checkpoint: Path) -> Reference | None:
     return Reference(row, np.asarray(Image.open(path)), str(path))
 
 
-def of_the_model(model: TextToImageModule, device: torch.device) -> Reference:
+def of_the_model(model: TextToImageModule, device: torch.device, row: runs.Row) -> Reference:
     """A picture that is drawn now."""
-    row: runs.Row = {"prompt": "a picture", "seed": 0, "sampler": model.sampler}
     model.to(device)
-    images = model.sample(model.encode_prompts([row["prompt"]]), model.negative_prompt(), [row["seed"]])
+    settings = {**row["sampler"]}
+    negative = str(settings.pop("negative_prompt", ""))
+    batch: Prompts = {"prompt": [row["prompt"]], "seed": torch.tensor([row["seed"]]), "index": torch.zeros(1)}
+    images = draw(model, {**batch, "settings": settings, "negative": [negative]})
     pixels = to_pixels(images, [row["prompt"]])[0].permute(1, 2, 0).cpu().numpy()
     model.to("cpu")
     return Reference(row, pixels, "the model before it was saved")
+
+
+def rounded(model: TextToImageModule, dtype: torch.dtype) -> TextToImageModule:
+    """The model with the weights that a file of this dtype has."""
+    for part in model.networks().values():
+        part.to(dtype).float()
+    return model
 
 
 def difference(drawn: Pixels, wanted: Reference, *, out: Path) -> int:

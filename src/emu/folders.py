@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusers import DiffusionPipeline
+from huggingface_hub import snapshot_download
 
 from emu import components, files, shapes
 from emu.bundled import resolve
@@ -17,6 +18,8 @@ from emu.records import read_json
 
 INDEX = "model_index.json"
 SAVED = "not a pipeline folder: name one made by save_pretrained"
+# Of a hub model only what describes it is fetched where no weights are asked for.
+DESCRIPTION = ["*.json", "*.txt", "*.model", "*/*.json", "*/*.txt", "*/*.model"]
 MODEL = "emu.json"  # in an exported folder: the class of emu or of the user's that made it, and its arguments
 
 
@@ -28,11 +31,6 @@ def locate(pretrained: str) -> Path:
     path = Path(resolve(pretrained))
     if path.is_dir():
         return path
-    if path.is_file():
-        raise UserError(
-            f"model.pretrained {pretrained}: a single file, and emu takes pipeline folders; convert it with diffusers "
-            "first: StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER), or the pipeline it is of"
-        )
     if path.is_absolute() or pretrained.startswith(".") or pretrained.count("/") != 1:
         raise UserError(
             f"model.pretrained {pretrained}: no such folder; give a pipeline folder or a hub name (OWNER/NAME)"
@@ -42,6 +40,33 @@ def locate(pretrained: str) -> Path:
     except (OSError, ValueError) as error:
         reason = first_line(error)
         raise UserError(f"model.pretrained {pretrained}: no such folder, nor found on the hub ({reason})") from error
+
+
+def describing(pretrained: str, also: Iterable[str] = ()) -> Path:
+    """As `locate`, but of a hub model only what describes it is fetched, and all of the components `also`."""
+    if Path(pretrained).is_dir() or pretrained.startswith((".", "/", "emu:")) or pretrained.count("/") != 1:
+        return locate(pretrained)
+    try:
+        return Path(snapshot_download(pretrained, allow_patterns=[*DESCRIPTION, *(f"{name}/*" for name in also)]))
+    except (OSError, ValueError) as error:
+        reason = first_line(error)
+        raise UserError(f"model.pretrained {pretrained}: no such folder, nor found on the hub ({reason})") from error
+
+
+def component(given: str, name: str) -> Path:
+    """The folder of a component: itself, or in a pipeline folder or hub repository under its name."""
+    folder = Path(resolve(given))
+    if not folder.is_dir():
+        patterns = [*(f"{inside}{end}" for inside in ("", f"{name}/") for end in ("*.json", "*.safetensors", "*.bin"))]
+        try:
+            folder = Path(snapshot_download(given, allow_patterns=patterns))
+        except (OSError, ValueError) as error:
+            reason = first_line(error)
+            raise UserError(f"model.{name} {given}: no such folder or file, nor found on the hub ({reason})") from error
+    found = folder if (folder / "config.json").is_file() else folder / name
+    if not (found / "config.json").is_file():
+        raise UserError(f"model.{name} {given}: holds no config.json; name a component's folder, or a pipeline's")
+    return found
 
 
 def read_index(folder: Path) -> dict[str, Any]:

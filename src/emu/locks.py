@@ -48,6 +48,16 @@ def alone(folder: Path, doing: str, *, name: str = NAME) -> Iterator[None]:
                 folder.rmdir()
 
 
+@contextmanager
+def in_turn(place: Path) -> Iterator[None]:
+    """Waits while another process makes what is to lie at `place`; its folder is made where there is none."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_name(f".{place.name}.lock").open("w") as file:
+        with suppress(OSError):  # no locks on this file system: both make the same, and the second takes its place
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        yield
+
+
 def is_free(path: Path) -> bool:
     """Whether no process holds this lock."""
     if path in _held:

@@ -3,21 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
-import transformers
-from huggingface_hub import snapshot_download
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from emu import adapters, components, folders
+from emu import adapters, components, folders, single_files
 from emu.errors import UserError, first_line
 from emu.module import TextToImageModule
 from emu.weightless import WholeNumbers
-
-# Of a hub model only what describes it is fetched: configs, tokenizers, schedulers.
-DESCRIPTION = ["*.json", "*.txt", "*.model", "*/*.json", "*/*.txt", "*/*.model"]
 
 
 class Outline:
@@ -30,9 +24,8 @@ class Outline:
     """
 
     def __init__(self, model: TextToImageModule) -> None:
-        model.pretrained = str(describing_folder(model.pretrained))
         self.model = model
-        folder = Path(model.pretrained)
+        folder = model.folder = single_files.describing(model.pretrained, model.config)
         model.check_class(folder)
         self.fakes = FakeTensorMode(allow_non_fake_inputs=True)
         with self.shapes():
@@ -82,17 +75,6 @@ class Outline:
         return size(x), sum(size(tensor) for tensor in cond.values())
 
 
-def describing_folder(pretrained: str) -> Path:
-    """The pipeline folder; of a hub name one without weights."""
-    if Path(pretrained).is_dir() or pretrained.startswith((".", "/", "emu:")) or pretrained.count("/") != 1:
-        return folders.locate(pretrained)
-    try:
-        return Path(snapshot_download(pretrained, allow_patterns=DESCRIPTION))
-    except (OSError, ValueError) as error:
-        reason = first_line(error)
-        raise UserError(f"model.pretrained {pretrained}: no such folder, nor found on the hub ({reason})") from error
-
-
 def networks(folder: Path) -> dict[str, nn.Module]:
     """Every network that is used, from its config; UserError where a component is not there or not described."""
     found: dict[str, nn.Module] = {}
@@ -101,25 +83,13 @@ def networks(folder: Path) -> dict[str, nn.Module]:
         if kind is None or not components.is_network(kind):
             continue
         try:
-            found[name] = from_config(folder / name, kind)
+            found[name] = components.from_config(folder / name, kind)
         except Exception as error:  # whatever a library makes of a damaged config
             raise UserError(
                 f"{folder / name}: no {kind.__name__} can be made of its config.json "
                 f"({first_line(error)}); {components.AGAIN}"
             ) from error
     return found
-
-
-def from_config(folder: Path, kind: type[Any]) -> nn.Module:
-    """A network with new weights."""
-    if issubclass(kind, transformers.PreTrainedModel):
-        config_class: Any = kind.config_class
-        config: Any = config_class.from_pretrained(folder)
-        part: Any = getattr(config, "encoder", None)  # of T5Gemma's, which is of an encoder and a decoder
-        alone = kind.__name__.endswith("Encoder") and isinstance(part, transformers.PreTrainedConfig)
-        return kind(part if alone else config)
-    network: nn.Module = kind.from_config(kind.load_config(folder))
-    return network
 
 
 def count(network: nn.Module) -> int:

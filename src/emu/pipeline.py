@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
-from emu import adapters, averaging, components, folders
+from emu import adapters, averaging, components, folders, single_files
 from emu.adapters import Adapter
 from emu.errors import UserError, first_line
 
@@ -25,7 +25,9 @@ class PipelineModule(L.LightningModule):
     """A module around the pipeline of one folder.
 
     Args:
-        pretrained: a pipeline folder, `emu://NAME` or a hub name; loaded by `configure_model`.
+        pretrained: a pipeline folder, `emu://NAME`, a hub name or a .safetensors file; loaded by `configure_model`.
+        config: of a single file: the pipeline folder or hub name that has what it lacks; None for the published one.
+        vae: an autoencoder in place of the model's: a folder, a hub name or a .safetensors file.
         adapter: train a low-rank adapter (LoRA) beside the network, whose own weights stay; None trains all of them.
         weights_dtype: of the network that trains or stands beside an adapter. The average and an adapter are kept in
             float32 whichever it is, and so are autoencoders, which are small.
@@ -52,12 +54,14 @@ class PipelineModule(L.LightningModule):
         self,
         pretrained: str,
         *,
+        config: str | None = None,
+        vae: str | None = None,
         adapter: Adapter | None = None,
         weights_dtype: Precision = "float32",
         encoders_dtype: Precision = "float32",
     ) -> None:
         super().__init__()
-        self.pretrained = pretrained
+        self.pretrained, self.config, self.vae = pretrained, config, vae
         self.adapter = adapter
         self.weights_dtype, self.encoders_dtype = weights_dtype, encoders_dtype
 
@@ -78,13 +82,17 @@ class PipelineModule(L.LightningModule):
         self.ema = averaging.twin(self.backbone)
         setattr(self.pipeline, self.slot, self.ema)
 
+    @cached_property
+    def folder(self) -> Path:
+        """The pipeline folder; what is none where it lies is made one."""
+        return single_files.folder_of(self.pretrained, config=self.config, vae=self.vae)
+
     def load_pipeline(self) -> Any:
         """The folder's DiffusionPipeline; UserError where it is missing, damaged or of another kind."""
-        folder = folders.locate(self.pretrained)
-        self.check_class(folder)
-        index = folders.read_index(folder)
+        self.check_class(single_files.describing(self.pretrained, self.config))
+        index = folders.read_index(self.folder)
         dtypes = {name: self.dtype_of(name, kind) for name, kind in components.used(index).items() if kind}
-        return self.build_pipeline(components.load_networks(folder, index, dtypes))
+        return self.build_pipeline(components.load_networks(self.folder, index, dtypes))
 
     def dtype_of(self, name: str, kind: type[Any]) -> torch.dtype:
         """What the weights of a component of this class are held in."""
@@ -103,7 +111,7 @@ class PipelineModule(L.LightningModule):
 
     def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
         """The folder's pipeline around its `networks`; a subclass refuses here what it cannot train, by UserError."""
-        folder = folders.locate(self.pretrained)
+        folder = self.folder
         index = folders.read_index(folder)
         for name in components.required(self.pipeline_class) - components.used(index).keys() - {*self.optional_parts}:
             raise UserError(f"{folder / folders.INDEX}: names no {name}, and {type(self).__name__} needs one")
@@ -119,9 +127,9 @@ class PipelineModule(L.LightningModule):
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer that `tokenizer_name` names, read without any weights."""
-        folder = folders.locate(self.pretrained)
-        components.check(folder / self.tokenizer_name, components.used(folders.read_index(folder))[self.tokenizer_name])
-        return AutoTokenizer.from_pretrained(folder / self.tokenizer_name)
+        part = self.folder / self.tokenizer_name
+        components.check(part, components.used(folders.read_index(self.folder))[self.tokenizer_name])
+        return AutoTokenizer.from_pretrained(part)
 
     def frozen_parts(self) -> list[nn.Module]:
         """The networks of the pipeline but for the one that trains."""
@@ -168,7 +176,7 @@ class PipelineModule(L.LightningModule):
 
     def save_pipeline(self, folder: str | Path) -> None:
         """Write a folder that plain diffusers loads, whole or not at all: the base's own files and what was trained."""
-        base = folders.locate(self.pretrained)
+        base = self.folder
         with folders.replacing(Path(folder)) as target:
             folders.copy(base, target, trained=self.slot)
             self.write_changed(target)

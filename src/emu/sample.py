@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from emu import folders, locks, lora_files, runs
+from emu import locks, lora_files, runs
 from emu.batch import Prompts, Sampler
 from emu.data.prompts import load_prompts, prompt_batches, sample_row
 from emu.drawn import black, to_pixels
@@ -61,22 +61,25 @@ def sample(
     sampler: Sampler | None = None,
     lora: Path | None = None,
     architecture: str | None = None,
+    config: str | None = None,
+    vae: str | None = None,
 ) -> None:
     """Draws what is planned into `out`: 00000.png ... and samples.jsonl.
 
     Args:
-        model: a pipeline folder, a hub name, or a checkpoint of a run.
+        model: a pipeline folder, a hub name, a .safetensors file, or a checkpoint of a run.
         out: the folder; UserError where it holds files that no earlier call drew.
         sampler: keyword arguments of the pipeline over the model's own; a prompt's own settings come over both.
         lora: a LoRA file to draw with, in the names of diffusers or of another program that diffusers reads.
         architecture: the class of a pipeline folder that no run made, as "my_models.Mine".
+        config, vae: what a single file is, and another autoencoder (`emu.single_files`).
     """
-    drawer = load_model(model, architecture=architecture)
+    drawer = load_model(model, architecture=architecture, config=config, vae=vae)
     drawer.sampler = {**drawer.sampler, **(sampler or {})}
     drawer.check_sampler()
     require_drawable(drawer, plan.rows, where=str(plan.prompts))
     if lora is not None:
-        lora_files.load(drawer.pipeline, drawer.slot, lora, base=folders.locate(drawer.pretrained))
+        lora_files.load(drawer.pipeline, drawer.slot, lora, base=drawer.folder)
     name = " with ".join(identity(str(part)) for part in (model, lora) if part)
     draw_rows(drawer, plan, out, describe(drawer, plan.rows, model=name))
 

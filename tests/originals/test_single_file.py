@@ -33,20 +33,6 @@ def tuned(name: str, base: Path) -> TextToImageModule:
     return model
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    root = tmp_path_factory.mktemp("whole")
-
-    def saved(name: str) -> Path:
-        if not (root / name).is_dir():
-            with torch.random.fork_rng([]):
-                torch.manual_seed(0)
-                WHOLE[name][1]().save_pretrained(root / name)
-        return root / name
-
-    return saved
-
-
 def assert_draws_the_same(model: TextToImageModule, written_as: SingleFile, folder: Path) -> None:
     plain = PipelineFolder()
     plain.write(model, folder / "tuned", {})

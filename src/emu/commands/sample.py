@@ -12,7 +12,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """The command and its flags."""
     parser = commands.add_parser("sample", help="draw prompts with any pipeline folder or checkpoint")
     parser.set_defaults(action=sample, parser=parser)
-    parser.add_argument("model", help="a pipeline folder, a hub name, or a checkpoint of a run")
+    parser.add_argument("model", help="a pipeline folder, a hub name, a .safetensors file, or a checkpoint of a run")
     parser.add_argument("prompts", type=Path, help=".txt, .csv, .tsv, .jsonl, .json or .toml; see docs/prompts.md")
     parser.add_argument("out", type=Path, help="the folder to draw into; what is there already is not drawn again")
     parser.add_argument(
@@ -23,6 +23,8 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     architecture = "the class that draws with a folder that no run exported, such as my_models.Mine"
     parser.add_argument("--architecture", metavar="CLASS_PATH", help=architecture)
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="pictures at a time (16)")
+    parser.add_argument("--config", metavar="FOLDER|NAME", help="what a single file is: a pipeline folder or hub name")
+    parser.add_argument("--vae", metavar="FOLDER|FILE", help="another autoencoder than the model's")
     parser.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA file to draw with; the model is its base")
     add_sampler(parser, "guidance_scale=5")
 
@@ -37,6 +39,8 @@ def sample(given: argparse.Namespace) -> None:
         Plan.read(given.prompts, limit=given.limit, seed=given.seed, batch_size=given.batch_size),
         given.out,
         architecture=given.architecture,
+        config=given.config,
+        vae=given.vae,
         sampler=sampler,
         lora=given.lora,
     )

@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 import torch
 from diffusers import DiffusionPipeline
 
-from emu import components, folders, named
+from emu import components, folders, named, runs
 from emu.errors import UserError
 from emu.module import TextToImageModule
 
 NAMES = {
     "diffusers": "emu.formats.folder.PipelineFolder",
     "single-file": "emu.formats.single_file.SingleFile",
+    "comfyui": "emu.formats.comfyui.ComfyUI",
     "lora": "emu.formats.lora.LoRA",
     "lora-kohya": "emu.formats.kohya.KohyaLoRA",
 }
@@ -39,6 +40,8 @@ class Format(ABC):
 
     says: ClassVar[str]
     """What the file or folder is, in words."""
+    dtype: torch.dtype | None = None
+    """What its weights are rounded to; None where they are as they were trained."""
 
     def check(self, model: TextToImageModule, out: Path) -> None:  # noqa: B027  (most take any model)
         """Raise UserError where the model cannot be written so, or not to that place."""
@@ -50,6 +53,12 @@ class Format(ABC):
     @abstractmethod
     def load(self, model: TextToImageModule, out: Path) -> Any:
         """The pipeline as a user of diffusers loads it, in float32."""
+
+    def accompany(self, model: TextToImageModule, out: Path, row: runs.Row, pipeline: Any) -> None:  # noqa: B027
+        """Write what lies beside it, once the plain pipeline has drawn from it.
+
+        `row` of samples.jsonl says what it drew, with the picture's width and height in its sampler.
+        """
 
 
 def plain(model: TextToImageModule, folder: Path) -> Any:

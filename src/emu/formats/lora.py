@@ -11,7 +11,7 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from emu import files, folders, lora_files
+from emu import files, lora_files
 from emu.errors import UserError
 from emu.formats import ENDING, Format, plain
 from emu.module import TextToImageModule
@@ -36,14 +36,14 @@ class LoRA(Format):
         weights = self.names(model, lora_files.weights(model.ema))
         header = {
             "format": "pt",
-            lora_files.BASE: lora_files.identity(folders.locate(model.pretrained), model.slot),
+            lora_files.BASE: lora_files.identity(model.folder, model.slot),
             **about,
         }
         content = save({name: weight.contiguous() for name, weight in weights.items()}, header)
         files.write(out, content)
 
     def load(self, model: TextToImageModule, out: Path) -> Any:
-        base = folders.locate(model.pretrained)
+        base = model.folder
         pipeline = plain(model, base)
         pipeline.scheduler = model.pipeline.scheduler  # a folder would bring it: IF is drawn with another variance
         lora_files.load(pipeline, model.slot, out, base=base)

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from emu import adapters, folders, originals, tensor_files
+from emu import adapters, originals, tensor_files
 from emu.errors import UserError
 from emu.formats import ENDING, Format, plain
+from emu.formats.header import model_spec
 from emu.module import TextToImageModule
 from emu.tensor_files import Stored
 
@@ -40,14 +41,14 @@ class SingleFile(Format):
     def tensors(self, model: TextToImageModule) -> dict[str, Stored]:
         """What the file holds."""
         held = trained(model)
-        return originals.published(folders.locate(model.pretrained), model.slot, held)
+        return originals.published(model.folder, model.slot, held)
 
     def write(self, model: TextToImageModule, out: Path, about: Mapping[str, str]) -> None:
         tensors = {name: tensor.to(self.dtype) for name, tensor in self.tensors(model).items()}
-        tensor_files.write(out, tensors, {"format": "pt", **about})
+        tensor_files.write(out, tensors, {"format": "pt", **model_spec(model, out.stem), **about})
 
     def load(self, model: TextToImageModule, out: Path) -> Any:
-        base = folders.locate(model.pretrained)
+        base = model.folder
         pipeline = plain(model, base)
         alone = originals.parts(base, model.slot).keys() == {model.slot}
         kind: Any = type(getattr(pipeline, model.slot)) if alone else type(pipeline)

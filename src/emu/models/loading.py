@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from emu import documents, folders, models, named, runs, shapes, trust
+from emu import documents, folders, models, named, runs, shapes, single_files, trust
 from emu.checkpoints import gathered, is_sharded, verify
 from emu.checkpoints.durable import read_file
 from emu.checkpoints.state import Checkpoint
@@ -17,22 +17,27 @@ OPTIMIZER = "optimizer"  # the one argument of a model that names a class, and n
 TRAINING = {OPTIMIZER, "weights_dtype", "encoders_dtype", "average_on"}  # what is drawn or exported is in float32
 
 
-def load_model(path: str | Path, *, architecture: str | None = None) -> TextToImageModule:
+def load_model(
+    path: str | Path, *, architecture: str | None = None, config: str | None = None, vae: str | None = None
+) -> TextToImageModule:
     """The model with its weights, in evaluation mode, ready to encode and sample.
 
     Args:
-        path: a pipeline folder, `emu://NAME` or hub name; or a checkpoint in a run folder, or the run folder for its
-            best one.
+        path: a pipeline folder, `emu://NAME`, hub name or single .safetensors; or a checkpoint in a run folder, or the
+            run folder for its best one.
         architecture: a pipeline folder's class, as "my_models.Mine"; None for the one that exported it or, where no
             run did, the one of `emu.models` for its kind of pipeline.
+        config, vae: as in `emu.pipeline.PipelineModule`; a run has its own.
 
     Raises UserError where there is none, or where it does not fit.
     """
     if _is_checkpoint(Path(path)) or (Path(path) / runs.CONFIG).is_file():
-        if architecture is not None:
-            raise UserError(f"--architecture {architecture}: the config of {path} names its own; leave it out")
+        for flag, value in {"--architecture": architecture, "--config": config, "--vae": vae}.items():
+            if value is not None:
+                raise UserError(f"{flag} {value}: the config of {path} names its own; leave it out")
         return load_checkpoint(find_checkpoint(Path(path)))
-    model = _typed(architecture)(str(path)) if architecture is not None else _of_folder(str(path))
+    given: dict[str, Any] = {key: value for key, value in {"config": config, "vae": vae}.items() if value is not None}
+    model = _typed(architecture)(str(path), **given) if architecture else _of_folder(str(path), given)
     model.configure_model()
     return model.eval()
 
@@ -43,15 +48,15 @@ def _typed(architecture: str) -> type[TextToImageModule]:
     )
 
 
-def _of_folder(path: str) -> TextToImageModule:
+def _of_folder(path: str, given: dict[str, Any]) -> TextToImageModule:
     """The model of a pipeline folder: of the class that exported it, or of emu's for its kind of pipeline."""
-    folder = folders.locate(path)
+    folder = single_files.describing(path, given.get("config"))
     origin = folder / folders.MODEL
     if origin.is_file():
         described = documents.read_mapping(origin, keys=("class_path", "init_args"))
     else:
         described = {"class_path": _architecture_of(folders.read_index(folder)["_class_name"], where=path)}
-    given = {**(described.get("init_args") or {}), "pretrained": path}
+    given = {**(described.get("init_args") or {}), "pretrained": path, **given}
     return from_config({"model": {**described, "init_args": given}}, origin=str(origin))
 
 
@@ -70,7 +75,7 @@ def _architecture_of(pipeline: str, *, where: str) -> str:
 def describe(config: dict[str, Any], model: TextToImageModule) -> shapes.ModelConfig:
     """What `load_model` reads in an exported folder: the run's class, and how it draws."""
     section = config["model"]
-    apart = TRAINING | {"pretrained", "adapter"}  # what was trained lies in the folder, merged
+    apart = TRAINING | {"pretrained", "config", "vae", "adapter"}  # what was trained lies in the folder, merged
     given = {key: value for key, value in (section.get("init_args") or {}).items() if key not in apart}
     return {"class_path": section["class_path"], "init_args": given | {"resolution": model.resolution}}
 

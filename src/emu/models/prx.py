@@ -99,4 +99,4 @@ class PRXPixel(PRX):
     @property
     def max_tokens(self) -> int:
         default = inspect.signature(self.pipeline_class.__init__).parameters["prompt_max_tokens"].default
-        return int(folders.read_index(folders.locate(self.pretrained)).get("prompt_max_tokens", default))
+        return int(folders.read_index(self.folder).get("prompt_max_tokens", default))

@@ -108,9 +108,7 @@ def require_read(
 def require_identity(folder: Path, projection: Stored | None) -> None:
     """UserError where SD3's CLIP-L projects what it pools: its programs, diffusers too, take it that it does not."""
     if projection is not None and not torch.equal(projection.read().float(), torch.eye(projection.shape[0])):
-        raise UserError(
-            f"{folder}: its text_projection is not the identity, and a single file of SD3 has no place for it"
-        )
+        raise UserError(f"{folder}: a single file of SD3 has no place for its text_projection; give --format diffusers")
 
 
 def markers(folder: Path) -> dict[str, Stored]:

@@ -38,6 +38,9 @@ ROWS = {
 }
 # What a conversion takes out and drops: it has to be there.
 DROPPED = {"SanaTransformer2DModel": ("pos_embed", "y_embedder.y_embedding")}
+CONVERTED = frozenset(SINGLE_FILE_LOADABLE_CLASSES)
+"""The classes of networks that diffusers converts."""
+
 WIDTH = 4  # of a tagged text encoder
 
 
@@ -93,12 +96,15 @@ def _shape(kind: str, name: str) -> tuple[int, ...]:
 
 def clip(held: Iterable[str]) -> Layout:
     """Of CLIP's and T5's text encoders, whose published names are those of transformers before 5."""
-    return {_wrapped(name): Original((Piece(name),)) for name in held}
+    named = {wrapped(name): Original((Piece(name),)) for name in held}
+    if "shared.weight" in named:  # T5 is published with its tokens twice, and diffusers reads no other
+        named["encoder.embed_tokens.weight"] = named["shared.weight"]
+    return named
 
 
 def open_clip(held: Iterable[str]) -> Layout:
     """Of OpenCLIP's text encoders."""
-    ours = {_wrapped(name): name for name in held}
+    ours = {wrapped(name): name for name in held}
     guesses = [Guess(name, _open_clip_shape(name)) for name in {names.renamed(one, names.OPEN_CLIP) for one in ours}]
     stub = SimpleNamespace(config=SimpleNamespace(hidden_size=WIDTH))
     found = inverse(guesses, lambda tags: convert_open_clip_checkpoint(stub, tags, prefix=""), ours)
@@ -113,7 +119,7 @@ def _open_clip_shape(name: str) -> tuple[int, ...]:
     return (rows, 3) if name.endswith(("weight", "positional_embedding", "text_projection")) else (rows,)
 
 
-def _wrapped(name: str) -> str:
+def wrapped(name: str) -> str:
     """transformers 5.6 left `text_model.` out of CLIPTextModel's names."""
     flat = name.startswith(("embeddings.", "encoder.layers.", "final_layer_norm."))
     return f"text_model.{name}" if flat else name

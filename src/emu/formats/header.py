@@ -1,0 +1,85 @@
+"""What a file says of itself in its header: what it was made of and how, and how much it was preferred.
+
+Keys of `modelspec` are those of Stability AI's ModelSpec 1.0.0, which other programs show. Notable: no path of the
+machine that made it, and no name of a folder, goes into a file.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from emu import files, lora_files, runs
+from emu.compare.recipe import recipe
+from emu.curated import CARD
+from emu.module import TextToImageModule
+
+ARCHITECTURES = {
+    "StableDiffusionPipeline": "stable-diffusion-v1",
+    "StableDiffusionXLPipeline": "stable-diffusion-xl-v1-base",
+    "StableDiffusion3Pipeline": "stable-diffusion-3",
+    "FluxPipeline": "flux-1-dev",
+    "ChromaPipeline": "chroma",
+    "Flux2Pipeline": "flux-2-dev",
+    "Flux2KleinPipeline": "flux-2-klein",
+    "ZImagePipeline": "z-image",
+    "Lumina2Pipeline": "lumina-2",
+    "QwenImagePipeline": "qwen-image",
+    "Krea2Pipeline": "krea-2",
+    "SanaPipeline": "sana",
+    "AuraFlowPipeline": "auraflow-v0.3",
+    "ErnieImagePipeline": "ernie-image",
+}
+PLACES = ("started from", "curated set")  # of a recipe
+
+
+def story(run: Path, step: int, model: TextToImageModule) -> dict[str, str]:
+    """Of a run: its step, its base's weights, its recipe, its set's data card and what its judges said, as it is known.
+
+    Texts, as a .safetensors header takes them.
+    """
+    config = runs.read_config(run) or {}
+    shown = {name: value for name, value in recipe(config) if name not in PLACES}
+    found = {
+        "emu.step": str(step),
+        lora_files.BASE: lora_files.identity(model.folder, model.slot),
+        "emu.recipe": json.dumps(shown),
+    }
+    card = Path(str((config.get("data") or {}).get("root"))) / CARD
+    if card.is_file():
+        found["emu.data_card_sha256"] = files.sha256(card)
+    for check in runs.read_quality(run).get("checks", []):
+        for criterion in ("appeal", "faithfulness"):
+            rate: Any = check.get(criterion)
+            if check["step"] == step and rate:
+                low, high = rate["ci95"]
+                said = f"{rate['win']:.1f} % won ({low:.1f} - {high:.1f}), {rate['lose']:.1f} % lost, {rate['n']} pairs"
+                found[f"emu.{criterion}"] = said
+    return found
+
+
+def model_spec(model: TextToImageModule, title: str, *, lora: bool = False) -> dict[str, str]:
+    """ModelSpec's keys: required ones and what is known."""
+    name = ARCHITECTURES.get(model.pipeline_class.__name__, model.pipeline_class.__name__)
+    if name == "stable-diffusion-v1" and getattr(model.backbone, "config", {}).get("cross_attention_dim") == 1024:
+        name = "stable-diffusion-v2-768-v" if prediction(model) == "v" else "stable-diffusion-v2-512"
+    found = {
+        "modelspec.sai_model_spec": "1.0.0",
+        "modelspec.architecture": f"{name}/lora" if lora else name,
+        "modelspec.implementation": "https://github.com/huggingface/diffusers",
+        "modelspec.title": title,
+        "modelspec.date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    if model.resolution is not None:
+        found["modelspec.resolution"] = f"{model.resolution}x{model.resolution}"
+    if kind := prediction(model):
+        found["modelspec.prediction_type"] = kind
+    return found
+
+
+def prediction(model: TextToImageModule) -> str | None:
+    """epsilon or v, as ModelSpec calls them, of models that predict one of the two."""
+    kinds = {"epsilon": "epsilon", "v_prediction": "v"}
+    config: Mapping[str, Any] = getattr(model.pipeline.scheduler, "config", {})
+    return kinds.get(str(config.get("prediction_type"))) if model.slot == "unet" else None

@@ -1,0 +1,193 @@
+"""A single file, or a pipeline folder with another autoencoder, as a pipeline folder: made once, and kept.
+
+Notable: what is made lies where the hub's models lie, and goes by what it is made of, so that a file that was changed
+is another model.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import constants
+
+from emu import components, files, folders, locks, originals, tensor_files
+from emu.errors import UserError
+from emu.records import read_json
+from emu.single_files.contents import Part, autoencoder, parts, published_config, read
+
+
+def is_file(pretrained: str) -> bool:
+    """Whether a model is a file."""
+    return Path(pretrained).is_file()
+
+
+def describing(pretrained: str, config: str | None = None) -> Path:
+    """The folder that says what a model consists of, with its weights or not; of a file `config` names it."""
+    if is_file(pretrained):
+        return folders.describing(_named(Path(pretrained), config))
+    if config is not None:
+        raise UserError(f"model.config {config}: says what a single file is, and {pretrained} is none; leave it out")
+    return folders.describing(pretrained)
+
+
+def folder_of(pretrained: str, *, config: str | None = None, vae: str | None = None) -> Path:
+    """A model's pipeline folder.
+
+    Args:
+        pretrained: a folder, `emu://NAME`, a hub name, or a .safetensors file.
+        config: of a file: the pipeline folder or hub name that has what the file lacks: configs, tokenizers, scheduler
+            and what networks are not in it; None for the one that diffusers takes it to be of.
+        vae: an autoencoder in place of the model's: its folder, a pipeline folder, a hub name, or a .safetensors file.
+
+    Raises UserError where there is none, or where a file is of another family, cut off or not all of a model.
+    """
+    if is_file(pretrained):
+        base = _of_file(Path(pretrained), _named(Path(pretrained), config))
+    else:
+        describing(pretrained, config)
+        base = folders.locate(pretrained)
+    return base if vae is None else _with_autoencoder(base, vae)
+
+
+def _named(file: Path, config: str | None) -> str:
+    """The pipeline folder or hub name that describes a file."""
+    held = read(file)
+    return config or published_config(file, held)
+
+
+def _of_file(file: Path, config: str) -> Path:
+    description, held = folders.describing(config), read(file)
+    out = _place(file.stem, file, description / folders.INDEX)
+    if _is_whole(out):
+        return out
+    found = parts(held, description)
+    for name, part in found.items():
+        _require_fit(part, description / name, where=f"{file}: its {name}")
+    rest = _rest(file, set(found), config, description)
+    with locks.in_turn(out):
+        if not _is_whole(out):
+            with folders.replacing(out) as target:
+                _describe(target, description, markers=held.keys() & {"v_pred", "ztsnr"})
+                for name, part in found.items():
+                    _write(target / name, part, description / name)
+                for name, folder in rest.items():
+                    (target / name).symlink_to(folder.resolve())
+    return out
+
+
+def _place(stem: str, *sources: Path) -> Path:
+    """Where what is made of these files lies."""
+    stats = [(str(one.resolve()), one.stat().st_size, one.stat().st_mtime_ns) for one in sources]
+    digest = hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:16]
+    return Path(constants.HF_ASSETS_CACHE) / "emu" / "models" / f"{stem}-{digest}"
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether it was made, and what it links to is still there."""
+    return folder.is_dir() and all(one.exists() for one in folder.iterdir())
+
+
+def _kinds(description: Path) -> dict[str, type[Any]]:
+    """Component -> class, of the networks that are used."""
+    used = components.used(folders.read_index(description))
+    return {name: kind for name, kind in used.items() if kind is not None and components.is_network(kind)}
+
+
+def _wanted(folder: Path, kind: type[Any]) -> dict[str, torch.Size]:
+    shapes = components.outline(folder, kind)
+    return {originals.wrapped(name): shape for name, shape in shapes.items()} if components.is_encoder(kind) else shapes
+
+
+def _require_fit(part: Part, folder: Path, *, where: str) -> None:
+    """UserError where a network of a file is not the one that its component's folder describes."""
+    kind = _kinds(folder.parent)[folder.name]
+    if wrong := part.misfit(_wanted(folder, kind)):
+        raise UserError(f"{where} is no {kind.__name__} as {folder} describes it: {wrong}; give one of that family")
+
+
+def _rest(file: Path, found: set[str], config: str, description: Path) -> dict[str, Path]:
+    """Component -> its folder, of the networks that a file lacks. UserError: they are not with its description."""
+    kinds = _kinds(description)
+    missing = kinds.keys() - found
+    if missing == kinds.keys():
+        raise UserError(f"{file}: holds no network of a {folders.read_index(description)['_class_name']} ({config})")
+    whole = folders.describing(config, also=missing) if missing else description
+    for name in missing:
+        if components.only_variant(whole / name) is None and not _plain_weights(whole / name):
+            raise UserError(f"{file}: has no {name}, nor has {config}; give model.config, a pipeline folder with one")
+    return {name: whole / name for name in missing}
+
+
+def _plain_weights(folder: Path) -> bool:
+    try:
+        return bool(components.weight_files(folder))
+    except UserError:
+        return False
+
+
+def _describe(target: Path, description: Path, *, markers: Set[str]) -> None:
+    """What is no network of a pipeline folder: its index, tokenizers and scheduler, set as a file's markers say."""
+    index = folders.read_index(description)
+    used = components.used(index)
+    left_out = {name: [None, None] for name, part in index.items() if components.is_part(part) and name not in used}
+    files.write_json(target / folders.INDEX, index | left_out, indent=2)
+    for licence in description.glob("LICENSE*"):
+        shutil.copyfile(licence, target / licence.name)
+    for name in used.keys() - _kinds(description).keys():
+        shutil.copytree(description / name, target / name, copy_function=shutil.copyfile)
+    path = target / "scheduler" / "scheduler_config.json"
+    if markers:
+        told: dict[str, Any] = {"prediction_type": "v_prediction"} if "v_pred" in markers else {}
+        told |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if "ztsnr" in markers else {}
+        files.write_json(path, json.loads(path.read_text()) | told, indent=2)
+
+
+def _write(target: Path, part: Part, described: Path) -> None:
+    """A component's folder: a part's weights, and the config that describes it."""
+    kind = _kinds(described.parent)[described.name]
+    name = "model.safetensors" if components.is_encoder(kind) else "diffusion_pytorch_model.safetensors"
+    wanted, tensors = _wanted(described, kind), part.converted()
+    target.mkdir()
+    shutil.copyfile(described / "config.json", target / "config.json")
+    held = {key: tensor_files.of(tensors[key]) for key in wanted}
+    tensor_files.write(target / name, held, {"format": "pt"})
+
+
+def _with_autoencoder(base: Path, vae: str) -> Path:
+    index = folders.read_index(base)
+    if "vae" not in index:
+        raise UserError(f"model.vae {vae}: a {index['_class_name']} has no autoencoder of that name; leave it out")
+    file, folder = Path(vae), None if is_file(vae) else folders.component(vae, "vae")
+    out = _place(base.name, base / folders.INDEX, file if folder is None else folder / "config.json")
+    if _is_whole(out):
+        return out
+    part = None if folder is not None else autoencoder(read(file), base)
+    if part is not None:
+        _require_fit(part, base / "vae", where=f"model.vae {vae}: it")
+    elif folder is not None:
+        index["vae"] = ["diffusers", _require_latents(folder, base / "vae")]
+    with locks.in_turn(out), folders.replacing(out) as target:
+        files.write_json(target / folders.INDEX, index, indent=2)
+        for one in base.iterdir():
+            if one.name not in ("vae", folders.INDEX):
+                (target / one.name).symlink_to(one.resolve())
+        if part is not None:
+            _write(target / "vae", part, base / "vae")
+        elif folder is not None:
+            (target / "vae").symlink_to(folder.resolve())
+    return out
+
+
+def _require_latents(folder: Path, own: Path) -> str:
+    """The class of an autoencoder in a folder. UserError: its latents have other channels than the model's own."""
+    given, known = (read_json(one / "config.json", dict[str, Any], remedy=components.AGAIN) for one in (folder, own))
+    if given.get("latent_channels") != known.get("latent_channels"):
+        raise UserError(
+            f"model.vae {folder}: latents of {given.get('latent_channels')} channels, and the model's have "
+            f"{known.get('latent_channels')}; give an autoencoder of its family"
+        )
+    return str(given["_class_name"])

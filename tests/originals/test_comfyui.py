@@ -1,0 +1,146 @@
+"""The workflow beside an exported file: what its numbers say, carried out here by hand, is the run's picture."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import EulerDiscreteScheduler, PNDMScheduler
+from torch import Tensor
+
+from architectures import make
+from emu.errors import UserError
+from emu.export import draw_plain
+from emu.formats.comfyui import ComfyUI, noise_levels, plain_text, sampler
+from emu.module import TextToImageModule
+from single_files import WHOLE
+
+Folder = Callable[[str], Path]
+Graph = dict[str, dict[str, Any]]
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def exported(model: TextToImageModule, out: Path, **settings: Any) -> tuple[Graph, np.ndarray[Any, Any]]:
+    """The workflow, and the picture that plain diffusers drew."""
+    model.sampler = {**model.sampler, **settings}
+    written_as = ComfyUI()
+    written_as.check(model, out)
+    written_as.write(model, out, {})
+    row = {"prompt": "a red boat at noon", "seed": 3, "sampler": model.sampler}
+    pipeline = written_as.load(model, out)
+    drawn = draw_plain(pipeline, row, model, torch.device("cpu"))
+    sides = {"width": drawn.shape[1], "height": drawn.shape[0]}
+    written_as.accompany(model, out, {**row, "sampler": model.sampler | sides}, pipeline)
+    return json.loads(out.with_suffix(".json").read_text()), drawn
+
+
+def by_hand(
+    graph: Graph, denoise: Callable[[Tensor, float, str], Tensor], start: Tensor, levels: list[float]
+) -> Tensor:
+    """ComfyUI's euler and its guidance: latents at the last noise level."""
+    cfg = graph["guider"]["inputs"]["cfg"]
+    x = start
+    for now, then in zip(levels, levels[1:], strict=False):
+        positive, negative = (denoise(x, now, graph[name]["inputs"]["text"]) for name in ("positive", "negative"))
+        clean = negative + cfg * (positive - negative)
+        x = x + (x - clean) / now * (then - now)
+    return x
+
+
+def sizes_and_levels(graph: Graph, channels: int) -> tuple[Tensor, list[float]]:
+    """The noise of the seed as ComfyUI draws it, and the noise levels."""
+    width, height = (graph["latent"]["inputs"][side] for side in ("width", "height"))
+    generator = torch.Generator().manual_seed(graph["noise"]["inputs"]["noise_seed"])
+    levels = [float(text) for text in graph["sigmas"]["inputs"]["sigmas"].split(",")]
+    return torch.randn(1, channels, height // 2, width // 2, generator=generator), levels
+
+
+def pixels(model: TextToImageModule, latents: Tensor) -> np.ndarray[Any, Any]:
+    config = model.pipeline.vae.config
+    image = model.pipeline.vae.decode(latents / config.scaling_factor + (config.shift_factor or 0)).sample
+    return (image[0] / 2 + 0.5).clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
+
+
+@torch.no_grad()
+def test_noise_prediction_by_hand_draws_the_runs_picture(whole: Folder, tmp_path: Path) -> None:
+    model = make("latent", whole("sd15"))
+    graph, drawn = exported(model, tmp_path / "one.safetensors", num_inference_steps=4, guidance_scale=3.0)
+    noise, levels = sizes_and_levels(graph, 4)
+    kept = model.pipeline.scheduler.alphas_cumprod
+    table = ((1 - kept) / kept) ** 0.5
+
+    def denoise(x: Tensor, level: float, text: str) -> Tensor:
+        step = (table - level).abs().argmin()
+        embeds = model.encode_prompts([text])["prompt_embeds"]
+        return x - level * model.ema(x / (1 + level**2) ** 0.5, step, embeds).sample
+
+    start = noise * (1 + levels[0] ** 2) ** 0.5
+    latents = by_hand(graph, denoise, start, levels)
+    assert np.abs(pixels(model, latents).astype(int) - drawn.astype(int)).max() <= 1
+    assert graph["model"]["inputs"] == {"ckpt_name": "one.safetensors"}
+
+
+@torch.no_grad()
+def test_flow_by_hand_draws_the_runs_picture(whole: Folder, tmp_path: Path) -> None:
+    model = make("flow", whole("sd3"))
+    graph, drawn = exported(model, tmp_path / "one.safetensors", num_inference_steps=4, guidance_scale=3.0)
+    noise, levels = sizes_and_levels(graph, 8)
+
+    def denoise(x: Tensor, level: float, text: str) -> Tensor:
+        cond = model.encode_prompts([text])
+        velocity = model.ema(
+            x, cond["prompt_embeds"], cond["pooled_prompt_embeds"], torch.tensor([1000 * level]), return_dict=False
+        )[0]
+        return x - level * velocity
+
+    latents = by_hand(graph, denoise, noise, levels)
+    assert np.abs(pixels(model, latents).astype(int) - drawn.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "cfg"), [("z_image", 4.0, 5.0), ("krea2", 3.5, 4.5), ("flux2_klein", 4.0, 4.0)]
+)
+def test_guidance_is_what_comfyui_calls_so(
+    name: str, given: float, cfg: float, tiny_folder: Folder, tmp_path: Path
+) -> None:
+    graph, _ = exported(make(name, tiny_folder(name)), tmp_path / "one.safetensors", guidance_scale=given)
+    assert graph["guider"]["inputs"]["cfg"] == cfg
+    assert graph["model"]["class_type"] == "UNETLoader"
+    levels = [float(text) for text in graph["sigmas"]["inputs"]["sigmas"].split(",")]
+    assert levels[-1] == 0
+    assert levels == sorted(levels, reverse=True)
+    assert len(levels) == 3  # two steps
+
+
+def test_every_input_that_names_a_node_names_one(whole: Folder, tmp_path: Path) -> None:
+    for name, (kind, _) in WHOLE.items():
+        graph, _ = exported(make(kind, whole(name)), tmp_path / f"{name}.safetensors")
+        links = [one for node in graph.values() for one in node["inputs"].values() if isinstance(one, list)]
+        assert {link[0] for link in links} <= graph.keys()
+        used = {link[0] for link in links}
+        assert graph.keys() - used == {"save"}
+
+
+def test_parentheses_are_no_weights() -> None:
+    assert plain_text("a boat (red) \\ blue") == "a boat \\(red\\) \\\\ blue"
+
+
+def test_a_sampler_that_comfyui_has_not_is_refused() -> None:
+    euler = EulerDiscreteScheduler()
+    euler.set_timesteps(5)
+    assert len(noise_levels(euler)) == 6
+    assert sampler(euler) == "euler"
+    pndm = PNDMScheduler(skip_prk_steps=True)
+    pndm.set_timesteps(5)
+    assert len(noise_levels(pndm)) == 6
+    with pytest.raises(UserError, match="no sampler like Tensor"):
+        sampler(torch.zeros(1))
+
+
+def test_a_family_without_a_workflow_is_refused(tiny_folder: Folder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="knows no workflow of a SanaPipeline"):
+        ComfyUI().check(make("sana", tiny_folder("sana")), tmp_path / "one.safetensors")

@@ -1,0 +1,198 @@
+"""A single file as a model: it becomes the pipeline folder that it was made of, and what is wrong is one line."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from architectures import CLASSES, make
+from emu import single_files
+from emu.errors import UserError
+from emu.formats.single_file import SingleFile
+from emu.models import load_model
+from emu.outline import Outline
+from single_files import WHOLE
+
+Folder = Callable[[str], Path]
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "assets"))
+
+
+def one_file(name: str, base: Path, out: Path) -> Path:
+    SingleFile().write(make(name, base), out, {})
+    return out
+
+
+def without_weights(base: Path, out: Path) -> Path:
+    """A folder that describes a pipeline, as it is fetched from the hub for a single file."""
+    shutil.copytree(base, out, ignore=shutil.ignore_patterns("*.safetensors"))
+    return out
+
+
+def assert_same_networks(one: Any, other: Any) -> None:
+    for name, part in other.components.items():
+        if isinstance(part, nn.Module):
+            torch.testing.assert_close(getattr(one, name).state_dict(), part.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", list(WHOLE))
+def test_a_whole_file_is_the_folder_that_it_was_made_of(name: str, whole: Folder, tmp_path: Path) -> None:
+    kind, base = WHOLE[name][0], whole(name)
+    file = one_file(kind, base, tmp_path / "one.safetensors")
+    model = make(kind, file, config=str(without_weights(base, tmp_path / "described")))
+    known = make(kind, base)
+    assert_same_networks(model.pipeline, known.pipeline)
+    for key, value in known.pipeline.scheduler.config.items():
+        if key != "timestep_spacing":  # a file whose noise ends without signal is drawn to that end
+            assert model.pipeline.scheduler.config[key] == value
+    assert model.fingerprint() == known.fingerprint() or name in ("sd15", "sd2", "sdxl", "sdxl-v", "sd3")
+
+
+@pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
+@pytest.mark.parametrize("name", ["z_image", "flux2_klein", "krea2", "sana", "auraflow"])
+def test_a_transformer_alone_takes_the_rest_from_its_config(
+    name: str, prefix: str, tiny_folder: Folder, tmp_path: Path
+) -> None:
+    file = one_file(name, tiny_folder(name), tmp_path / "bare.safetensors")
+    save_file({prefix + key: value for key, value in load_file(file).items()}, tmp_path / "one.safetensors")
+    model = make(name, tmp_path / "one.safetensors", config=str(tiny_folder(name)))
+    assert_same_networks(model.pipeline, make(name, tiny_folder(name)).pipeline)
+
+
+def test_it_is_made_once_and_again_where_the_file_is_another(whole: Folder, tmp_path: Path) -> None:
+    file = one_file("latent", whole("sd15"), tmp_path / "one.safetensors")
+    folder = single_files.folder_of(str(file), config=str(whole("sd15")))
+    written = (folder / "unet" / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns
+    assert single_files.folder_of(str(file), config=str(whole("sd15"))) == folder
+    assert (folder / "unet" / "diffusion_pytorch_model.safetensors").stat().st_mtime_ns == written
+    changed = {name: tensor * 2 if "out.2" in name else tensor for name, tensor in load_file(file).items()}
+    save_file(changed, file)
+    again = single_files.folder_of(str(file), config=str(whole("sd15")))
+    assert again != folder
+    assert json.loads((again / "model_index.json").read_text())["_class_name"] == "StableDiffusionPipeline"
+
+
+def test_load_model_plans_and_draws_it(whole: Folder, tmp_path: Path) -> None:
+    file = one_file("latent", whole("sd15"), tmp_path / "one.safetensors")
+    model = load_model(file, config=str(whole("sd15")))
+    assert type(model) is CLASSES["latent"]
+    outline = Outline(CLASSES["latent"](str(file), config=str(without_weights(whole("sd15"), tmp_path / "described"))))
+    assert outline.trained() == sum(weight.numel() for weight in model.backbone.parameters())
+
+
+def test_an_sdxl_that_is_marked_predicts_v(whole: Folder, tmp_path: Path) -> None:
+    file = one_file("latent_xl", whole("sdxl-v"), tmp_path / "one.safetensors")
+    model = make("latent_xl", file, config=str(whole("sdxl")))
+    assert model.pipeline.scheduler.config.prediction_type == "v_prediction"
+    assert model.pipeline.scheduler.config.rescale_betas_zero_snr
+
+
+def test_a_safety_checker_is_left_out(whole: Folder, tmp_path: Path) -> None:
+    described = without_weights(whole("sd15"), tmp_path / "described")
+    index = json.loads((described / "model_index.json").read_text())
+    index["safety_checker"] = ["stable_diffusion", "StableDiffusionSafetyChecker"]
+    (described / "model_index.json").write_text(json.dumps(index))
+    file = one_file("latent", whole("sd15"), tmp_path / "one.safetensors")
+    folder = single_files.folder_of(str(file), config=str(described))
+    assert json.loads((folder / "model_index.json").read_text())["safety_checker"] == [None, None]
+
+
+@pytest.mark.parametrize("given", ["component", "pipeline", "file", "whole file"])
+def test_an_autoencoder_is_swapped(given: str, whole: Folder, tmp_path: Path) -> None:
+    other = make("latent", whole("sd15"))
+    with torch.no_grad():
+        other.pipeline.vae.decoder.conv_out.bias += 1
+    other.pipeline.vae.save_pretrained(tmp_path / "other" / "vae")
+    shutil.copytree(whole("sd15"), tmp_path / "pipeline")
+    shutil.copytree(tmp_path / "other" / "vae", tmp_path / "pipeline" / "vae", dirs_exist_ok=True)
+    file = one_file("latent", tmp_path / "pipeline", tmp_path / "whole.safetensors")
+    inside = "first_stage_model."
+    alone = {k.removeprefix(inside): v for k, v in load_file(file).items() if k.startswith(inside)}
+    save_file(alone, tmp_path / "vae.safetensors")
+    places = {"component": "other/vae", "pipeline": "pipeline", "file": "vae.safetensors", "whole file": file.name}
+    model = make("latent", whole("sd15"), vae=str(tmp_path / places[given]))
+    wanted = other.pipeline.vae.state_dict()
+    torch.testing.assert_close(model.pipeline.vae.state_dict(), wanted, rtol=0, atol=0)
+    untouched = make("latent", whole("sd15"))
+    torch.testing.assert_close(model.ema.state_dict(), untouched.ema.state_dict(), rtol=0, atol=0)
+    assert model.fingerprint() != untouched.fingerprint()
+    model.save_pipeline(tmp_path / "out")
+    assert load_file(tmp_path / "out" / "vae" / "diffusion_pytorch_model.safetensors").keys() == wanted.keys()
+
+
+def lora(file: Path) -> None:
+    save_file({"unet.to_q.lora_A.weight": torch.zeros(2, 4), "unet.to_q.lora_B.weight": torch.zeros(4, 2)}, file)
+
+
+def truncated(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def without_encoder(file: Path) -> None:
+    save_file({k: v for k, v in load_file(file).items() if not k.startswith("cond_stage_model.")}, file)
+
+
+def another_family(file: Path) -> None:
+    save_file({"double_blocks.0.img_attn.qkv.weight": torch.zeros(6, 2)}, file)
+
+
+def wider(file: Path) -> None:
+    name = "model.diffusion_model.input_blocks.0.0.weight"
+    save_file({k: torch.zeros(16, 9, 3, 3) if k == name else v for k, v in load_file(file).items()}, file)
+
+
+def quantised(file: Path) -> None:
+    save_file(load_file(file) | {"model.diffusion_model.out.2.scale_weight": torch.ones(1)}, file)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lora, "a LoRA, not a model"),
+        (truncated, "damaged or cut off"),
+        (without_encoder, "has no text_encoder, nor has"),
+        (another_family, "its unet is no UNet2DConditionModel as .* describes it"),
+        (wider, "1 of 208 weights are missing or of another shape, conv_in.weight first"),
+        (quantised, "quantised weights"),
+    ],
+)
+def test_a_file_that_is_no_such_model_is_one_line_before_weights_load(
+    spoil: Callable[[Path], None], said: str, whole: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = one_file("latent", whole("sd15"), tmp_path / "one.safetensors")
+    spoil(file)
+    monkeypatch.setattr("emu.tensor_files.write", None)  # would fail otherwise
+    with pytest.raises(UserError, match=said) as error:
+        make("latent", file, config=str(without_weights(whole("sd15"), tmp_path / "described")))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "assets").exists()
+
+
+def test_what_does_not_go_together_is_said(whole: Folder, tiny_folder: Folder, tmp_path: Path) -> None:
+    file = one_file("latent", whole("sd15"), tmp_path / "one.safetensors")
+    with pytest.raises(UserError, match="holds a StableDiffusionPipeline, and LatentDiffusionXL takes"):
+        make("latent_xl", file, config=str(whole("sd15")))
+    with pytest.raises(UserError, match="says what a single file is, and .* is none"):
+        make("latent", whole("sd15"), config=str(whole("sd15")))
+    with pytest.raises(UserError, match="latents of 8 channels, and the model's have 4"):
+        make("latent", whole("sd15"), vae=str(whole("sd3")))
+    with pytest.raises(UserError, match="holds no config.json"):
+        make("latent", whole("sd15"), vae=str(tmp_path))
+    pickled = tmp_path / "model.ckpt"
+    torch.save({"state_dict": {}}, pickled)
+    with pytest.raises(UserError, match=r"or \.safetensors file; give one of them"):
+        make("latent", pickled)
+    with pytest.raises(UserError, match="has no autoencoder of that name"):
+        make("pixel", tiny_folder("pixel"), vae=str(whole("sd15")))
