@@ -14,6 +14,7 @@ from emu import files, lora_files, runs
 from emu.compare.recipe import recipe
 from emu.curated import CARD
 from emu.module import TextToImageModule
+from emu.tuned import read_quality
 
 ARCHITECTURES = {
     "StableDiffusionPipeline": "stable-diffusion-v1",
@@ -49,12 +50,11 @@ def story(run: Path, step: int, model: TextToImageModule) -> dict[str, str]:
     card = Path(str((config.get("data") or {}).get("root"))) / CARD
     if card.is_file():
         found["emu.data_card_sha256"] = files.sha256(card)
-    for check in runs.read_quality(run).get("checks", []):
-        for criterion in ("appeal", "faithfulness"):
-            rate: Any = check.get(criterion)
-            if check["step"] == step and rate:
-                low, high = rate["ci95"]
-                said = f"{rate['win']:.1f} % won ({low:.1f} - {high:.1f}), {rate['lose']:.1f} % lost, {rate['n']} pairs"
+    for check in read_quality(run).checks:
+        for criterion, rate in (("appeal", check.appeal), ("faithfulness", check.faithfulness)):
+            if check.step == step and rate:
+                low, high = rate.ci95
+                said = f"{rate.win:.1f} % won ({low:.1f} - {high:.1f}), {rate.lose:.1f} % lost, {rate.n} pairs"
                 found[f"emu.{criterion}"] = said
     return found
 
