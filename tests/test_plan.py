@@ -1,21 +1,26 @@
 """`emu plan` says what `emu fit` would do, and reads no weight for it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
+from torch import Tensor
 
 import pipelines
-from architectures import make
-from emu import flags, models
+from architectures import make, side
+from emu import cards, flags, models
+from emu.adapters import Adapter
+from emu.batch import Cond
 from emu.blocks import recompute
 from emu.errors import UserError
-from emu.footprint import Peak, footprint
+from emu.footprint import Peak, Work, drawing, step
 from emu.module import TextToImageModule
-from emu.outline import Outline, count, size
+from emu.moments import Cost, cost
+from emu.outline import Outline, count, held, size
 from emu.plan import plan
 from needles import make_folder
 
@@ -48,7 +53,7 @@ def test_an_outline_is_the_model_without_its_weights(described: tuple[str, Path]
     networks = {key: part for key, part in real.components.items() if isinstance(part, torch.nn.Module)}
     slot = CLASSES[name].slot
     assert outline.trained() == count(networks.pop(slot))
-    assert outline.frozen() == {key: count(part) for key, part in networks.items()}
+    assert {key: count(part) for key, part in outline.frozen().items()} == {k: count(p) for k, p in networks.items()}
 
 
 @torch.no_grad()
@@ -121,16 +126,27 @@ def test_a_size_the_model_cannot_take_is_refused(config: Path) -> None:
         planned(config, "--data.resolution", "33", "--data.aspect_ratios", "false")
 
 
-def memory(config: Path, *argv: str) -> tuple[float, float, float, float]:
-    """MB of the plan's paragraph: all, state, frozen, step."""
-    text = planned(config, *argv).partition("memory: ")[2].partition("beside")[0]
-    whole, state, frozen, step = (float(number) for number in re.findall(r"([\d.]+) MB (?:on|for)", text))
-    return whole, state, frozen, step
+def parts(text: str) -> dict[str, float]:
+    """MB of the plan's paragraph on memory, by what they are for."""
+    paragraph = text.partition("memory: ")[2].partition("\n\n")[0]
+    found = re.findall(r"([\d.,]+) ([GM])B (?:on each device|for (the \w+|what \w+ \w+|[a-z ]+))", paragraph)
+    return {
+        what or "all": float(number.replace(",", "")) * (1000 if unit == "G" else 1) for number, unit, what in found
+    }
+
+
+STAYS = ("the network", "the average", "what the optimizer", "what is frozen")
+
+
+def test_memory_is_what_stays_and_the_work_that_takes_most(config: Path) -> None:
+    found = parts(planned(config))
+    work = [found[kind] for kind in ("a step", "drawing", "encoding", "the optimizer")]
+    assert found["all"] == pytest.approx(sum(found[part] for part in STAYS) + max(work), abs=0.4)
 
 
 def test_memory_is_shared_where_it_is_sharded(config: Path) -> None:
     def state(*argv: str) -> float:
-        return memory(config, *argv)[1]
+        return parts(planned(config, *argv))["what the optimizer"]
 
     assert state("--trainer.devices", "4") == state()
     shared = state("-c", "multi-gpu/fsdp2", "--trainer.devices", "4")
@@ -141,11 +157,123 @@ def test_memory_is_shared_where_it_is_sharded(config: Path) -> None:
 
 
 def test_memory_of_a_step_grows_with_the_batch_and_shrinks_by_recomputing(config: Path) -> None:
-    one, seven = (memory(config, "--data.batch_size", number)[3] for number in ("1", "7"))
+    one, seven = (parts(planned(config, "--data.batch_size", number))["a step"] for number in ("1", "7"))
     assert 4 < seven / one < 7
-    assert memory(config, "--model.init_args.gradient_checkpointing", "true")[3] < 0.7 * seven
-    whole, state, frozen, step = memory(config)
-    assert whole == pytest.approx(state + frozen + step, abs=0.2)
+    assert parts(planned(config, "--model.init_args.gradient_checkpointing", "true"))["a step"] < 0.7 * seven
+
+
+def test_memory_of_drawing_grows_with_the_prompts_at_once(config: Path) -> None:
+    one, three = (parts(planned(config, "--data.sample_batch_size", number))["drawing"] for number in ("1", "16"))
+    assert 2 < three / one < 3.2
+
+
+def test_a_cache_leaves_no_encoding_and_a_save_that_blocks_no_copy(config: Path) -> None:
+    text = planned(config)
+    assert "encoding" in parts(text)
+    assert "on the host" in text
+    text = planned(config, "--data.cache", "some/cache", "--checkpoint.blocking", "true")
+    assert "encoding" not in parts(text)
+    assert "on the host" not in text
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "numbers"), [("torch.optim.AdamW", 2), ("torch.optim.SGD", 0), ("torch.optim.RMSprop", 1)]
+)
+def test_an_optimizer_keeps_what_it_keeps(config: Path, optimizer: str, numbers: int) -> None:
+    flags_ = [f"--model.optimizer={optimizer}", "--model.optimizer.lr=0.1"]
+    found = parts(planned(config, *flags_))
+    assert found.get("what the optimizer", 0) == pytest.approx(numbers * found["the average"], abs=0.2)
+
+
+def test_an_optimizer_of_ones_own_is_measured() -> None:
+    class Halves(torch.optim.Optimizer):
+        """Keeps a number in bfloat16 for each of matrices alone."""
+
+        def __init__(self, params: Iterable[Any]) -> None:
+            super().__init__(params, {})
+
+        def step(self, closure: Any = None) -> None:
+            for weight in self.param_groups[0]["params"]:
+                if weight.dim() == 2:
+                    self.state[weight].setdefault("mean", torch.zeros_like(weight, dtype=torch.bfloat16))
+
+    weights = [torch.empty(shape, device="meta") for shape in ((4096, 4096), (4096,))]
+    assert cost(Halves, weights, on_gpu=False) == Cost(kept=2 * 4096 * 4096, step=0)
+
+
+def test_a_gradient_counts_once() -> None:
+    layer, x = torch.nn.Linear(512, 512, bias=False), torch.zeros(1, 512)
+    with Peak() as peak:
+        layer(x).mean().backward()
+    assert peak.most == pytest.approx(layer.weight.nbytes, rel=0.01)
+
+
+class Grown(models.LatentDiffusion):
+    """Changes what it loads."""
+
+    def load_pipeline(self) -> Any:
+        pipeline = super().load_pipeline()
+        pipeline.unet.more = torch.nn.Linear(100, 100, bias=False)
+        return pipeline
+
+
+def test_a_model_that_changes_what_it_loads_is_counted_as_it_trains(config: Path) -> None:
+    folder = yaml.safe_load(config.read_text())["model"]["init_args"]["pretrained"]
+    plain, grown = Outline(models.LatentDiffusion(folder)), Outline(Grown(folder))
+    assert grown.trained() == plain.trained() + 10_000
+    lora = Outline(models.LatentDiffusion(folder, adapter=Adapter(rank=2)))
+    real = models.LatentDiffusion(folder, adapter=Adapter(rank=2))
+    real.configure_model()
+    assert lora.trained() == sum(weight.numel() for weight in real.trained_parameters())
+    assert held(lora.model.backbone, lora.model.ema) == held(real.backbone, real.ema)
+
+
+class Deciding(models.LatentDiffusion):
+    """Cuts its captions by a value that no shape has."""
+
+    def encode_prompts(self, prompts: list[str]) -> Cond:
+        cond = super().encode_prompts(prompts)
+        return {key: value if float(value.sum()) > 0 else value[:, :1] for key, value in cond.items()}
+
+
+def test_what_cannot_be_counted_is_said_and_the_rest_is_counted(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "Deciding", Deciding, raising=False)
+    text = planned(config, "--model.class_path", "emu.models.Deciding")
+    found = parts(text)
+    assert {*STAYS, "the optimizer"} <= found.keys()
+    for kind in ("a step", "drawing", "encoding"):
+        assert re.search(rf"{kind} is not counted: \S", text)
+    assert "the cache of `emu encode` is not counted" in text
+
+
+class Masked(models.LatentDiffusion):
+    """Picks rows by a mask whose values no shape has."""
+
+    def encode_prompts(self, prompts: list[str]) -> Cond:
+        embeds = super().encode_prompts(prompts)["prompt_embeds"]
+        return {"prompt_embeds": embeds[embeds.sum(-1) > -1e9].view(len(prompts), -1, embeds.shape[-1])}
+
+
+def test_a_mask_of_unknown_values_keeps_all(config: Path) -> None:
+    folder = yaml.safe_load(config.read_text())["model"]["init_args"]["pretrained"]
+    work = Work(batch=2, size=(32, 32))
+    masked, plain = (step(Outline(kind(folder)), work) for kind in (Masked, models.LatentDiffusion))
+    assert masked == plain
+
+
+def test_cards_that_hold_a_run_are_named(config: Path) -> None:
+    assert "cards: 12 and 16 and 24 and 48 and 80 GB hold it" in planned(config, "--trainer.accelerator", "auto")
+    assert "cards:" not in planned(config)
+
+
+def test_what_would_help_is_counted(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, size in (("CARDS", tuple(number / 1000 for number in (1, 2, 4, 8))), ("SMALL", 0.001)):
+        monkeypatch.setattr(cards, name, size)
+    text = planned(config, "--trainer.accelerator", "auto").partition("cards: ")[2].partition("\n\n")[0]
+    for words in ("gradient_checkpointing true", "-c adapters/lora ", "-c multi-gpu/fsdp2, 2 devices"):
+        assert words in text
+    adapter = parts(planned(config, "--trainer.accelerator", "auto", "-c", "adapters/lora"))["all"]
+    assert re.search(rf"-c adapters/lora +{adapter:.1f} MB", text)
 
 
 @pytest.mark.parametrize("recomputes", [False, True])
@@ -157,20 +285,25 @@ def test_a_step_without_storage_takes_what_a_real_one_takes(
     pipelines.build(name).save_pretrained(tmp_path / name)
     real = CLASSES[name](str(tmp_path / name), resolution=32)
     real.configure_model()
-    outline = Outline(CLASSES[name](str(folder), resolution=32))
-    for network in (real.backbone, outline.model.backbone) if recomputes else ():
-        recompute(network)
+    if recomputes:
+        recompute(real.backbone)
+    outline = Outline(CLASSES[name](str(folder), resolution=32, gradient_checkpointing=recomputes))
     size = (16, 16) if name == "pixel" else (32, 32)
     with torch.no_grad():
         x, cond = real.encode_images(torch.zeros(2, 3, *size)), real.encode_prompts(["", ""])
     cond["size"] = torch.zeros(2, 6, dtype=torch.int64)
+    found = step(outline, Work(batch=2, size=size, accumulates=True))
+    assert found == pytest.approx(of_two_batches(real, x, cond), rel=0.02)
+
+
+def of_two_batches(real: TextToImageModule, x: Tensor, cond: Cond) -> int:
+    """Bytes that a step takes whose gradients add up over two batches."""
     real.loss(x, cond).mean().backward()  # once before: schedules move to their device then
     real.backbone.zero_grad()
     with Peak() as peak:
         for _ in range(2):
             real.loss(x, cond).mean().backward()
-    found = footprint(outline, batch=2, size=size, autocast=False)
-    assert found.step == pytest.approx(peak.most, rel=0.02)
+    return peak.most
 
 
 def test_a_plan_leaves_no_run_behind(config: Path) -> None:
@@ -187,9 +320,18 @@ def test_a_plan_is_that_of_the_real_encoders_and_network(name: str, tiny_folder:
         x, cond = real.encode_images(torch.zeros(2, 3, 32, 32)), real.encode_prompts([outline.caption] * 2)
     assert outline.cached(32, 32) == (size(x) // 2, sum(size(tensor) for tensor in cond.values()) // 2)
     cond["size"] = torch.zeros(2, 6, dtype=torch.int64)
-    real.loss(x, cond).mean().backward()
-    real.backbone.zero_grad()
+    found = step(outline, Work(batch=2, size=(32, 32), accumulates=True))
+    assert found == pytest.approx(of_two_batches(real, x, cond), rel=0.05)
+
+
+@pytest.mark.parametrize("name", [*CLASSES, *VARYING, *(pytest.param(name, marks=pytest.mark.slow) for name in REST)])
+@torch.no_grad()
+def test_drawing_without_storage_takes_what_real_drawing_takes(name: str, tiny_folder: Callable[[str], Path]) -> None:
+    real = make(name, tiny_folder(name))
+    outline = Outline(type(real)(str(tiny_folder(name)), resolution=side(name), sampler=real.sampler))
+    real.sampler = {**real.sampler, "num_inference_steps": 1}
+    found = drawing(outline, Work(batch=2, size=(side(name),) * 2))
     with Peak() as peak:
-        for _ in range(2):
-            real.loss(x, cond).mean().backward()
-    assert footprint(outline, batch=2, size=(32, 32), autocast=False).step == pytest.approx(peak.most, rel=0.05)
+        cond = real.encode_prompts([outline.caption] * 2)
+        real.sample(cond, real.encode_negatives([""]), range(2))
+    assert found == pytest.approx(peak.most, rel=0.05)

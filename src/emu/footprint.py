@@ -1,11 +1,13 @@
-"""What a training step holds in memory at most, found by going through it with tensors that have no storage.
+"""What a network's work holds in memory at most, found by going through it with tensors that have no storage.
 
 Notable: it counts what every operation makes and what is let go, so that what a network keeps for its way back, what
-recomputing saves, and what encoders need for a moment are in it; a step of SDXL takes seconds on any machine.
+recomputing saves, and what encoders and a drawn picture need for a moment are in it; a step of SDXL takes seconds on
+any machine.
 """
 
 import weakref
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,30 +17,27 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
+from emu import averaging
+from emu.batch import Cond
 from emu.blocks import blocks
 from emu.outline import Outline, count
 
-
-@dataclass(frozen=True)
-class Footprint:
-    """Bytes on one device beside weights, moments and average."""
-
-    encoding: int
-    """Of a batch's pictures and captions, at most; without a cache."""
-
-    step: int
-    """Gradients and what is kept for the way back, at most at once."""
+STEPS = "num_inference_steps"
 
 
 class Peak(TorchDispatchMode):
-    """Counts the bytes of all tensors that live, as operations make them."""
+    """Counts the bytes of all tensors that are made inside and live, as operations make them."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.most = 0
         self.seen = WeakIdKeyDictionary()
+        self.before: set[int] = set()  # addresses of storages of which operations only make views
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for tensor in tree_leaves((args, kwargs)):
+            if isinstance(tensor, Tensor) and (storage := tensor.untyped_storage()) not in self.seen:
+                self.before.add(storage._cdata)
         made = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(made):
             if isinstance(tensor, Tensor):
@@ -46,7 +45,7 @@ class Peak(TorchDispatchMode):
         return made
 
     def _count(self, storage: torch.UntypedStorage) -> None:
-        if storage in self.seen:  # a view, or what was there before
+        if storage in self.seen or storage._cdata in self.before:
             return
         self.seen[storage] = True
         self.now += storage.nbytes()
@@ -57,35 +56,113 @@ class Peak(TorchDispatchMode):
         self.now -= size
 
 
-def footprint(outline: Outline, *, batch: int, size: tuple[int, int], autocast: bool) -> Footprint:
-    """Of a batch of `batch` pictures of `size` (height, width) on one device that holds the whole model.
+@dataclass(frozen=True)
+class Work:
+    """What a device does at once.
 
-    `autocast`: the network computes in bfloat16 on float32 weights.
+    Args:
+        batch: pictures.
+        size: their height and width.
+        autocast: all networks compute in bfloat16 on the weights that they have.
+        half: the network that trains does, whatever the others do.
+        accumulates: gradients of several batches add up to a step's.
+        apart: encoders take one picture or caption after the other, as on a CPU.
     """
+
+    batch: int
+    size: tuple[int, int]
+    autocast: bool = False
+    half: bool = False
+    accumulates: bool = False
+    apart: bool = False
+
+
+def encoding(outline: Outline, work: Work) -> int:
+    """Bytes to encode a batch's pictures and captions."""
+    with _counted(outline, autocast=work.autocast) as peak, torch.no_grad():
+        _encode(outline, work)
+    return peak.most
+
+
+def step(outline: Outline, work: Work) -> int:
+    """Bytes of gradients and of what is kept for the way back, at most at once."""
     model = outline.model
-    precision: AbstractContextManager[Any] = torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext()
-    with outline.shapes(), Peak() as encoding, torch.no_grad():
-        x = model.encode_images(torch.zeros(batch, 3, *size))
-        cond = model.encode_prompts([outline.caption] * batch)
-    with outline.shapes(), Peak() as step:
-        cond["size"] = torch.zeros(batch, 6, dtype=torch.int64)
-        for _ in range(2):  # the gradients of the last batch are there on the way forward: they add up, or go later
-            with precision:
-                loss = model.loss(x, cond).mean()
-            loss.backward()
-            del loss
+    with outline.shapes(), torch.no_grad():
+        x, cond = _encode(outline, work)
+        cond["size"] = torch.zeros(work.batch, 6, dtype=torch.int64)
+    weights = list(model.trained_parameters())
+    with _counted(outline, autocast=False) as peak:
+        for weight in weights:  # of the batch before: they are there until all of the way forward is gone
+            weight.grad = torch.empty_like(weight)
+        with _autocast(work.half):
+            loss = model.loss(x, cond).mean()
+        if not work.accumulates:
+            model.backbone.zero_grad()
+        loss.backward()
+        del loss
     model.backbone.zero_grad()
-    return Footprint(encoding.most, step.most)
+    return peak.most
 
 
-def gathered(network: nn.Module, *, reshards: bool, half: bool) -> int:
+def averaged(outline: Outline) -> int:
+    """Bytes to take the average after a step, and to see how far it is from the weights."""
+    with _counted(outline, autocast=False) as peak:
+        averaging.update(outline.model.ema, outline.model.backbone, decay=0.9)
+        averaging.squares(outline.model.ema, outline.model.backbone)
+    return peak.most
+
+
+def drawing(outline: Outline, work: Work) -> int:
+    """Bytes to draw a batch, by the model's own sampler, in one step and not many; decoded pictures are in it."""
+    model, own, (height, width) = outline.model, outline.model.sampler, work.size
+    if STEPS in own:
+        model.sampler = {**own, STEPS: 1}
+    try:
+        with _counted(outline, autocast=work.half) as peak, torch.no_grad():
+            cond = _together(model.encode_prompts(some) for some in _parted([outline.caption] * work.batch, work))
+            negative = model.encode_negatives([""])
+            model.sample(cond, negative, range(work.batch), height=height, width=width)
+    finally:
+        model.sampler = own
+    return peak.most
+
+
+def gathered(network: nn.Module, *, reshards: bool, half: bool, gradients: bool = True) -> int:
     """Bytes of what FSDP2 puts together for a moment: weights of blocks, and gradients before they are parted.
 
     Args:
         reshards: weights are dropped between a block's forward and backward pass, and two blocks are there at a time.
         half: they are put together in bfloat16.
+        gradients: there is a way back.
     """
     sizes = [count(block) for block in blocks(network)]
     rest, largest = count(network) - sum(sizes), max(sizes, default=0)
     weights = rest + (2 * largest if reshards else sum(sizes))
-    return weights * (2 if half else 4) + 2 * 4 * max(rest, largest)
+    return weights * (2 if half else 4) + gradients * 2 * 4 * max(rest, largest)
+
+
+@contextmanager
+def _counted(outline: Outline, *, autocast: bool) -> Iterator[Peak]:
+    with outline.shapes(), Peak() as peak, _autocast(autocast):
+        yield peak
+
+
+def _autocast(wanted: bool) -> AbstractContextManager[Any]:
+    return torch.autocast("cpu", torch.bfloat16) if wanted else nullcontext()
+
+
+def _encode(outline: Outline, work: Work) -> tuple[Tensor, Cond]:
+    model, captions = outline.model, [outline.caption] * work.batch
+    with _autocast(work.autocast):
+        images = torch.zeros(work.batch, 3, *work.size)
+        x = torch.cat([model.encode_images(some) for some in _parted(images, work)])
+        return x, _together(model.encode_prompts(some) for some in _parted(captions, work))
+
+
+def _parted(many: Any, work: Work) -> list[Any]:
+    return [many[i : i + 1] for i in range(work.batch)] if work.apart else [many]
+
+
+def _together(parts: Iterator[Cond]) -> Cond:
+    all_of_them = list(parts)
+    return {key: torch.cat([part[key] for part in all_of_them]) for key in all_of_them[0]}

@@ -1,21 +1,25 @@
 """A pipeline without its weights: every network has its shapes and no storage, so that sizes are known in seconds."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor
 
-from emu import adapters, components, folders, single_files
+from emu import components, folders, single_files
 from emu.errors import UserError, first_line
 from emu.module import TextToImageModule
-from emu.weightless import WholeNumbers
+from emu.weightless import Shapes, Weightless
 
 
 class Outline:
     """What a model consists of and what it makes of a picture and a caption.
+
+    It is configured as it is for training, with what its `load_pipeline` and its adapter change; its networks alone are
+    made of their configs, where training reads weights.
 
     Args:
         model: not configured yet; it is only good for its outline afterwards.
@@ -25,31 +29,34 @@ class Outline:
 
     def __init__(self, model: TextToImageModule) -> None:
         self.model = model
-        folder = model.folder = single_files.describing(model.pretrained, model.config)
-        model.check_class(folder)
-        self.fakes = FakeTensorMode(allow_non_fake_inputs=True)
-        with self.shapes():
-            self.parts = networks(folder)
-        # Outside: a scheduler computes with the values of its tensors.
-        model.pipeline = model.build_pipeline(self.parts)
-        model.backbone = model.ema = getattr(model.pipeline, model.slot)
-        if model.adapter is not None:  # outside too: peft moves an adapter to its layer's device, which shapes cannot
-            adapters.attach(model.backbone, model.adapter)
-            self._forget_values(model.backbone)
+        model.folder = single_files.describing(model.pretrained, model.config)
+        self.fakes = Shapes()
+        model.load_networks = self._networks
+        # Outside of `shapes`: a scheduler computes with the values of its tensors, and peft moves an adapter to its
+        # layer's device, which shapes cannot.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")  # to copy one, torch does
+            model.configure_model()
+        self._forget_values(model.backbone, model.ema, *model.frozen_parts())
 
     @contextmanager
     def shapes(self) -> Iterator[None]:
-        """Within it new tensors have no storage, except those of whole numbers."""
-        with self.fakes, WholeNumbers():  # type: ignore[no-untyped-call]
+        """Within it new tensors have no storage, except what `emu.weightless` computes."""
+        with self.fakes, Weightless():  # type: ignore[no-untyped-call]
             yield
 
-    def _forget_values(self, network: nn.Module) -> None:
-        """Make shapes of the parameters that have storage."""
-        for module in network.modules():
+    def _networks(self, folder: Path, index: Any, dtypes: Mapping[str, torch.dtype]) -> dict[str, nn.Module]:
+        with self.fakes:
+            return {name: part.to(dtypes[name]) for name, part in networks(folder).items()}
+
+    def _forget_values(self, *parts: nn.Module) -> None:
+        """Make shapes of the parameters that have storage; what two networks share stays shared."""
+        made: dict[int, nn.Parameter] = {}
+        for module in (module for part in parts for module in part.modules()):
             for name, weight in list(module.named_parameters(recurse=False)):
                 if not isinstance(weight, FakeTensor):
                     shape = nn.Parameter(self.fakes.from_tensor(weight.detach()), requires_grad=weight.requires_grad)
-                    module.register_parameter(name, shape)
+                    module.register_parameter(name, made.setdefault(id(weight), shape))
 
     @property
     def caption(self) -> str:
@@ -58,13 +65,12 @@ class Outline:
 
     def trained(self) -> int:
         """Parameters that train."""
-        return sum(weight.numel() for weight in self.model.backbone.parameters() if weight.requires_grad)
+        return sum(weight.numel() for weight in self.model.trained_parameters())
 
-    def frozen(self) -> dict[str, int]:
-        """Component -> its parameters that do not train: beside an adapter those of the network itself too."""
-        sizes = {name: count(part) for name, part in self.parts.items() if name != self.model.slot}
-        base = count(self.model.backbone) - self.trained()
-        return {self.model.slot: base, **sizes} if base else sizes
+    def frozen(self) -> dict[str, nn.Module]:
+        """Component -> network that does not train."""
+        parts = self.model.pipeline.components.items()
+        return {name: part for name, part in parts if isinstance(part, nn.Module) and name != self.model.slot}
 
     @torch.no_grad()
     def cached(self, height: int, width: int) -> tuple[int, int]:
@@ -95,6 +101,12 @@ def networks(folder: Path) -> dict[str, nn.Module]:
 def count(network: nn.Module) -> int:
     """Parameters of a network."""
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def held(*networks: nn.Module) -> int:
+    """Bytes of the parameters and buffers of some networks, what they share counted once."""
+    tensors = {id(one): one for network in networks for one in (*network.parameters(), *network.buffers())}
+    return sum(size(one) for one in tensors.values())
 
 
 def size(tensor: Tensor) -> int:

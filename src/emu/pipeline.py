@@ -19,6 +19,8 @@ from emu.adapters import Adapter
 from emu.errors import UserError, first_line
 
 Precision = Literal["float32", "bfloat16"]
+Loader = Callable[[Path, Mapping[str, Any], Mapping[str, torch.dtype]], Mapping[str, nn.Module]]
+"""Loads networks as `components.load_networks` does; `emu.outline` has one that reads no weights."""
 
 
 class PipelineModule(L.LightningModule):
@@ -64,6 +66,7 @@ class PipelineModule(L.LightningModule):
         self.pretrained, self.config, self.vae = pretrained, config, vae
         self.adapter = adapter
         self.weights_dtype, self.encoders_dtype = weights_dtype, encoders_dtype
+        self.load_networks: Loader = components.load_networks
 
     def configure_model(self) -> None:
         """Load the pipeline, once; called by Lightning, or by hand outside of it."""
@@ -92,7 +95,7 @@ class PipelineModule(L.LightningModule):
         self.check_class(single_files.describing(self.pretrained, self.config))
         index = folders.read_index(self.folder)
         dtypes = {name: self.dtype_of(name, kind) for name, kind in components.used(index).items() if kind}
-        return self.build_pipeline(components.load_networks(self.folder, index, dtypes))
+        return self.build_pipeline(self.load_networks(self.folder, index, dtypes))
 
     def dtype_of(self, name: str, kind: type[Any]) -> torch.dtype:
         """What the weights of a component of this class are held in."""

@@ -1,40 +1,71 @@
-"""Tensors without values, only shapes, except whole numbers and truth values, which are computed.
+"""Tensors without values, only shapes, except what is small or of whole numbers, which is computed.
 
-Tokens, masks and lengths are small and decide shapes: with them, encoders whose shapes depend on data go through too.
+Tokens, masks and lengths decide shapes, and a scheduler's few noise levels decide what a pipeline does next: with them,
+encoders whose shapes depend on data and whole calls of pipelines go through too. Notable: where values are not known
+and decide a shape all the same, as a mask of floats does, the shape is the largest that there can be.
 """
 
-from typing import Any
+from math import prod
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 # Plain meta tensors do not do: transformers asks a mask of them for its values.
-from torch._subclasses.fake_tensor import FakeTensor, unset_fake_temporarily
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+FEW = 4096  # numbers: a schedule of a thousand steps, and no picture
 
-class WholeNumbers(TorchDispatchMode):
-    """Computes by value what is made of whole numbers alone, inside of a FakeTensorMode."""
+ATEN = torch.ops.aten
+
+
+class Shapes(FakeTensorMode):
+    """Inside, tensors have no storage; a copy of one is of the same mode, where torch would copy that too."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_non_fake_inputs=True)  # type: ignore[no-untyped-call]
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+
+class Weightless(TorchDispatchMode):
+    """Computes by value what is made of known numbers alone, inside of `Shapes`."""
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        if not any(isinstance(tensor, FakeTensor) for tensor in tensors) and (tensors or whole(kwargs.get("dtype"))):
+        if not any(isinstance(tensor, FakeTensor) for tensor in tensors) and (tensors or known(args, kwargs)):
             with unset_fake_temporarily():
                 return function(*args, **kwargs)
-        if function is torch.ops.aten.index.Tensor:  # by a mask: how many it keeps is known
+        if function is ATEN.nonzero.default:
+            return all_places(args[0].shape)
+        if function is ATEN.masked_select.default:
+            return args[0].expand(torch.broadcast_shapes(*(one.shape for one in args))).flatten()
+        if function is ATEN.index.Tensor:  # by a mask: how many it keeps is known
             with unset_fake_temporarily():
                 args = (args[0], [place for index in args[1] for place in by_place(index)])
         return function(*args, **kwargs)
 
 
-def whole(dtype: torch.dtype | None) -> bool:
-    """Whether a type of numbers has no fractions."""
-    return dtype is not None and not dtype.is_floating_point and not dtype.is_complex
+def known(sizes: Any, options: dict[str, Any]) -> bool:
+    """Whether a new tensor of these arguments is of whole numbers, or of few."""
+    dtype = options.get("dtype")
+    if dtype is not None and not dtype.is_floating_point and not dtype.is_complex:
+        return True
+    return prod(one for one in tree_leaves(sizes) if isinstance(one, int | float)) <= FEW
 
 
 def by_place(index: Tensor | None) -> tuple[Tensor | None, ...]:
     """A mask as the places that it keeps, an axis each; any other index as it is."""
-    known = isinstance(index, Tensor) and not isinstance(index, FakeTensor)
-    return index.nonzero(as_tuple=True) if known and index.dtype == torch.bool else (index,)  # type: ignore[union-attr]
+    if not isinstance(index, Tensor) or index.dtype != torch.bool:
+        return (index,)
+    return all_places(index.shape).unbind(1) if isinstance(index, FakeTensor) else index.nonzero(as_tuple=True)
+
+
+def all_places(shape: torch.Size) -> Tensor:
+    """int64 (n, axes), of all numbers of a tensor."""
+    with unset_fake_temporarily():
+        return torch.ones(shape, dtype=torch.bool).nonzero()

@@ -1,0 +1,74 @@
+"""What an optimizer keeps for a parameter and takes for a moment, measured: it takes a step on a few small ones.
+
+So it knows any optimizer, of torch, of torchao or bitsandbytes, or a user's own.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils._pytree import tree_leaves
+
+from emu.footprint import Peak
+
+ROWS = 64  # of a matrix: optimizers that keep numbers by rows and columns, or in blocks, do so with these too
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Bytes that an optimizer keeps all the time, and those that a step needs beside them and the gradients."""
+
+    kept: int
+    step: int
+
+
+def cost(make: Callable[[Iterable[Any]], Optimizer], weights: Sequence[Tensor], *, on_gpu: bool) -> Cost:
+    """Of the optimizer that `make` builds over `weights`, of which only shapes and dtypes are read.
+
+    `on_gpu`: torch's own optimizers work on all weights at once, where they are not asked for otherwise.
+    """
+    if not weights:
+        return Cost(0, 0)
+    small = {_shape(weight): nn.Parameter(torch.zeros(_shape(weight), dtype=weight.dtype)) for weight in weights}
+    optimizer = make(iter(small.values()))
+    for group in optimizer.param_groups if on_gpu else ():
+        if "foreach" in group and group["foreach"] is None and not group.get("fused"):
+            group["foreach"] = True
+    _step(optimizer, small.values())  # begins what it keeps
+    all_at_once = _step(optimizer, small.values())
+    largest = max(weights, key=Tensor.numel)
+    alone = _step(optimizer, [small[_shape(largest)]])
+    kept = sum(_kept(optimizer, small[_shape(weight)], weight) for weight in weights)
+    if all_at_once > 1.5 * alone:
+        return Cost(kept, round(all_at_once * _numbers(weights) / _numbers(small.values())))
+    return Cost(kept, round(alone * largest.numel() / small[_shape(largest)].numel()))
+
+
+def _shape(weight: Tensor) -> Shape:
+    shape = tuple(weight.shape)
+    return (min(ROWS, shape[0]), *shape[1:]) if len(shape) > 1 else shape
+
+
+def _step(optimizer: Optimizer, weights: Iterable[Tensor]) -> int:
+    """Bytes beside weights, gradients and what is kept already."""
+    for weight in weights:
+        weight.grad = torch.full_like(weight, 1e-3)
+    with Peak() as peak:
+        optimizer.step()
+    optimizer.zero_grad()
+    return peak.most
+
+
+def _kept(optimizer: Optimizer, small: Tensor, weight: Tensor) -> int:
+    """What is kept for `small`, at the size of `weight`; single numbers, such as the count of steps, as they are."""
+    tensors = [one for one in tree_leaves(optimizer.state[small]) if isinstance(one, Tensor)]
+    scale = weight.numel() / small.numel()
+    return sum(round(one.nbytes * (scale if one.numel() > 1 else 1)) for one in tensors)
+
+
+def _numbers(weights: Iterable[Tensor]) -> int:
+    return sum(weight.numel() for weight in weights)
