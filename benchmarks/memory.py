@@ -1,12 +1,14 @@
 """Peak memory of real runs: what `emu plan` says against what is measured, and shards against whole copies.
 
-    OMP_NUM_THREADS=1 python benchmarks/memory.py
+    OMP_NUM_THREADS=1 python benchmarks/memory.py layouts
+    OMP_NUM_THREADS=1 python benchmarks/memory.py settings
 
-A transformer of some eighty million parameters in a pipeline of the real classes (Stable Diffusion 3's) is tuned for
-two steps by `emu fit`, on CPUs: alone, in two processes with whole copies, and in two with shards. Measured is the
-peak of each process's resident memory, files that are mapped into it apart, less what it had before it loaded
-anything. Checkpoints are written at once, for their copies in the background are host memory, which a CPU's run would
-count as its own.
+`layouts`: a transformer of some eighty million parameters in a pipeline of the real classes (Stable Diffusion 3's) is
+tuned for two steps by `emu fit`, on CPUs: alone, in two processes with whole copies, and in two with shards.
+`settings`: so is a U-Net of Stable Diffusion 1.5's layers and 311 million parameters, alone, one picture at a time on
+latents of 64 x 64, by each of the ways to make a run smaller. Measured is the peak of each process's resident memory,
+files that are mapped into it apart, less what it had before it loaded anything. Checkpoints are written at once, but
+where it says otherwise: their copies in the background are host memory, which a CPU's run counts as its own.
 """
 
 import argparse
@@ -15,19 +17,22 @@ import json
 import os
 import platform
 import re
+import shutil
 import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
+from diffusers import UNet2DConditionModel
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import pipelines
-from emu import flags
+from emu import flags, trust
 from emu.cli import main as emu
 from emu.plan import plan
 from processes import ranks
@@ -40,6 +45,17 @@ LAYOUTS = {
     "two shards (FSDP2)": (2, FLOAT32),
     "two shards, resharded": (2, [*FLOAT32, "--trainer.strategy.init_args.reshard_after_forward", "true"]),
 }
+SETTINGS = {
+    "float32": [],
+    "float32, saved in the background": ["--checkpoint.blocking", "false"],
+    "bf16-mixed": ["--trainer.precision", "bf16-mixed"],
+    "gradient checkpointing": ["--model.gradient_checkpointing", "true"],
+    "LoRA": ["-c", "adapters/lora"],
+    "LoRA, bf16-mixed, checkpointing": [
+        "-c", "adapters/lora", "--trainer.precision", "bf16-mixed", "--model.gradient_checkpointing", "true",
+    ],
+    "cards/24gb": ["-c", "cards/24gb", "--data.batch_size", "1"],
+}  # fmt: skip
 
 
 def anonymous() -> int:
@@ -65,42 +81,73 @@ def measured(argv: list[str], out: Path) -> None:
     Path(f"{out}.{os.environ['RANK']}").write_text(json.dumps(peak[0] - before))
 
 
-def prepared(root: Path, heads: int) -> Path:
+def transformer(root: Path) -> Path:
     """The config of a run over a larger transformer."""
     pipeline = pipelines.build("flow")
-    settings = {**pipeline.transformer.config, "num_layers": 12, "num_attention_heads": heads, "attention_head_dim": 64}
-    settings["caption_projection_dim"] = 64 * heads
+    settings = {**pipeline.transformer.config, "num_layers": 12, "num_attention_heads": 8, "attention_head_dim": 64}
+    settings["caption_projection_dim"] = 512
     pipeline.register_modules(transformer=type(pipeline.transformer).from_config(settings))
     pipeline.save_pretrained(root / "pipeline")
-    path = config(root, "flow", root / "pipeline")
+    return written(root, config(root, "flow", root / "pipeline"), batch=4)
+
+
+def unet(root: Path) -> Path:
+    """The config of a run over a U-Net as Stable Diffusion 1.5's, 0.6 times as wide."""
+    pipeline = pipelines.build("latent")
+    wide = UNet2DConditionModel(
+        sample_size=64, block_out_channels=(192, 384, 768, 768), attention_head_dim=8,
+        cross_attention_dim=pipelines.WIDTH,
+    )  # fmt: skip
+    pipeline.register_modules(unet=wide)
+    pipeline.save_pretrained(root / "pipeline")
+    data = {"resolution": 128, "aspect_ratios": False}
+    return written(root, config(root, "latent", root / "pipeline"), batch=2, data=data)
+
+
+def written(root: Path, path: Path, *, batch: int, data: dict[str, Any] | None = None) -> Path:
+    """The config changed to two steps of `batch` pictures, one at a time."""
     document = yaml.safe_load(path.read_text())
     document["model"]["init_args"]["optimizer"] = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1e-5}}
-    document["quality"] |= {"max_steps": 2, "check_every": 2, "batch": 4}
+    document["data"] |= {"batch_size": 1, **(data or {})}
+    document["quality"] |= {"max_steps": 2, "check_every": 2, "batch": batch}
     document["checkpoint"] = {"blocking": True}
     path.write_text(yaml.safe_dump(document))
     return path
 
 
+def compared(root: Path, path: Path, name: str, args: list[str], world: int = 1) -> float:
+    """Print a row: bytes of a process as planned, and as measured, which are returned."""
+    argv = ["-c", str(path), *args, "--trainer.devices", str(world)]
+    said = re.search(r"memory: ([\d.,]+) ([GM])B", plan(flags.check(argv)))
+    assert said is not None
+    planned = float(said[1].replace(",", "")) * (1e9 if said[2] == "G" else 1e6)
+    out = ["--trainer.default_root_dir", str(root / "run")]
+    codes = ranks(world, measured, ["fit", *argv, *out], root / "peak", log=root / "log", timeout=1800)
+    assert codes == [0] * world, (root / "log.0").read_text()[-3000:]
+    shutil.rmtree(root / "run")
+    peak = max(json.loads((root / f"peak.{rank}").read_text()) for rank in range(world))
+    print(f"| {name} | {planned / 1e6:,.0f} | {peak / 1e6:,.0f} | {planned / peak:.2f} |", flush=True)
+    return float(peak)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--heads", type=int, default=8, help="of attention, 64 channels each")
+    parser.add_argument("what", choices=("layouts", "settings"))
+    parser.add_argument("--only", nargs="+", help="of the settings")
     given = parser.parse_args()
+    trust.take_over(["lamp"])  # the judge of the tests
     print(f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}\n")
-    print("| layout | planned, MB a process | measured | measured / planned |\n|---|---|---|---|", flush=True)
-    peaks = {}
+    print("| | planned, MB a process | measured | planned / measured |\n|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        path = prepared(root, given.heads)
-        for name, (world, args) in LAYOUTS.items():
-            argv = ["-c", str(path), *args, "--trainer.devices", str(world), "--data.batch_size", "1"]
-            said = re.search(r"memory: ([\d.,]+) ([GM])B", plan(flags.check(argv)))
-            assert said is not None
-            planned = float(said[1].replace(",", "")) * (1000 if said[2] == "G" else 1)
-            out = ["--trainer.default_root_dir", str(root / name.replace(" ", "-").replace(",", ""))]
-            codes = ranks(world, measured, ["fit", *argv, *out], root / "told", log=root / "log", timeout=900)
-            assert codes == [0] * world, (root / "log.0").read_text()[-3000:]
-            peaks[name] = max(json.loads((root / f"told.{rank}").read_text()) for rank in range(world)) / 1e6
-            print(f"| {name} | {planned:,.0f} | {peaks[name]:,.0f} | {peaks[name] / planned:.2f} |", flush=True)
+        if given.what == "settings":
+            path = unet(root)
+            for name, args in SETTINGS.items():
+                if not given.only or name in given.only:
+                    compared(root, path, name, args)
+            return
+        path = transformer(root)
+        peaks = {name: compared(root, path, name, args, world) for name, (world, args) in LAYOUTS.items()}
     copies, *shards = (peak for name, peak in peaks.items() if name.startswith("two"))
     shares = " and ".join(f"{peak / copies:.0%}" for peak in shards)
     print(f"\nA process with shards takes {shares} of one with a whole copy.")

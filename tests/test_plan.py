@@ -141,7 +141,8 @@ STAYS = ("the network", "the average", "what the optimizer", "what is frozen")
 def test_memory_is_what_stays_and_the_work_that_takes_most(config: Path) -> None:
     found = parts(planned(config))
     work = [found[kind] for kind in ("a step", "drawing", "encoding", "the optimizer")]
-    assert found["all"] == pytest.approx(sum(found[part] for part in STAYS) + max(work), abs=0.4)
+    stays = sum(found[part] for part in STAYS) + found["a checkpoint that is written in the background"]
+    assert found["all"] == pytest.approx(stays + max(work), abs=0.4)  # on a CPU the copy is in the same memory
 
 
 def test_memory_is_shared_where_it_is_sharded(config: Path) -> None:
@@ -164,7 +165,7 @@ def test_memory_of_a_step_grows_with_the_batch_and_shrinks_by_recomputing(config
 
 def test_memory_of_drawing_grows_with_the_prompts_at_once(config: Path) -> None:
     one, three = (parts(planned(config, "--data.sample_batch_size", number))["drawing"] for number in ("1", "16"))
-    assert 2 < three / one < 3.2
+    assert 2 < three / one < 3.5
 
 
 def test_a_cache_leaves_no_encoding_and_a_save_that_blocks_no_copy(config: Path) -> None:
@@ -194,8 +195,8 @@ def test_an_optimizer_of_ones_own_is_measured() -> None:
 
         def step(self, closure: Any = None) -> None:
             for weight in self.param_groups[0]["params"]:
-                if weight.dim() == 2:
-                    self.state[weight].setdefault("mean", torch.zeros_like(weight, dtype=torch.bfloat16))
+                if weight.dim() == 2 and weight not in self.state:
+                    self.state[weight]["mean"] = torch.zeros_like(weight, dtype=torch.bfloat16)
 
     weights = [torch.empty(shape, device="meta") for shape in ((4096, 4096), (4096,))]
     assert cost(Halves, weights, on_gpu=False) == Cost(kept=2 * 4096 * 4096, step=0)
@@ -267,8 +268,8 @@ def test_cards_that_hold_a_run_are_named(config: Path) -> None:
 
 
 def test_what_would_help_is_counted(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, size in (("CARDS", tuple(number / 1000 for number in (1, 2, 4, 8))), ("SMALL", 0.001)):
-        monkeypatch.setattr(cards, name, size)
+    monkeypatch.setattr(cards, "CARDS", (0.001, 0.002, 0.004, 0.008))  # GB
+    monkeypatch.setattr(cards, "SMALL", 0.001)
     text = planned(config, "--trainer.accelerator", "auto").partition("cards: ")[2].partition("\n\n")[0]
     for words in ("gradient_checkpointing true", "-c adapters/lora ", "-c multi-gpu/fsdp2, 2 devices"):
         assert words in text
@@ -324,12 +325,12 @@ def test_a_plan_is_that_of_the_real_encoders_and_network(name: str, tiny_folder:
     assert found == pytest.approx(of_two_batches(real, x, cond), rel=0.05)
 
 
+@pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")
 @pytest.mark.parametrize("name", [*CLASSES, *VARYING, *(pytest.param(name, marks=pytest.mark.slow) for name in REST)])
 @torch.no_grad()
 def test_drawing_without_storage_takes_what_real_drawing_takes(name: str, tiny_folder: Callable[[str], Path]) -> None:
     real = make(name, tiny_folder(name))
     outline = Outline(type(real)(str(tiny_folder(name)), resolution=side(name), sampler=real.sampler))
-    real.sampler = {**real.sampler, "num_inference_steps": 1}
     found = drawing(outline, Work(batch=2, size=(side(name),) * 2))
     with Peak() as peak:
         cond = real.encode_prompts([outline.caption] * 2)

@@ -32,12 +32,11 @@ class Peak(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.most = 0
         self.seen = WeakIdKeyDictionary()
-        self.before: set[int] = set()  # addresses of storages of which operations only make views
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for tensor in tree_leaves((args, kwargs)):
-            if isinstance(tensor, Tensor) and (storage := tensor.untyped_storage()) not in self.seen:
-                self.before.add(storage._cdata)
+            if isinstance(tensor, Tensor):  # what was there before, of which an operation may make a view
+                self.seen.setdefault(tensor.untyped_storage(), True)
         made = function(*args, **(kwargs or {}))
         for tensor in tree_leaves(made):
             if isinstance(tensor, Tensor):
@@ -45,7 +44,7 @@ class Peak(TorchDispatchMode):
         return made
 
     def _count(self, storage: torch.UntypedStorage) -> None:
-        if storage in self.seen or storage._cdata in self.before:
+        if storage in self.seen:
             return
         self.seen[storage] = True
         self.now += storage.nbytes()
@@ -105,7 +104,9 @@ def step(outline: Outline, work: Work) -> int:
 
 
 def averaged(outline: Outline) -> int:
-    """Bytes to take the average after a step, and to see how far it is from the weights."""
+    """Bytes to take the average after a step, and to see how far it is from the weights; none where the host does."""
+    if outline.model.average_on_host:
+        return 0
     with _counted(outline, autocast=False) as peak:
         averaging.update(outline.model.ema, outline.model.backbone, decay=0.9)
         averaging.squares(outline.model.ema, outline.model.backbone)
@@ -113,12 +114,13 @@ def averaged(outline: Outline) -> int:
 
 
 def drawing(outline: Outline, work: Work) -> int:
-    """Bytes to draw a batch, by the model's own sampler, in one step and not many; decoded pictures are in it."""
+    """Bytes to draw a batch, by the model's own sampler, in two steps and not many; decoded pictures are in it."""
     model, own, (height, width) = outline.model, outline.model.sampler, work.size
     if STEPS in own:
-        model.sampler = {**own, STEPS: 1}
+        model.sampler = {**own, STEPS: 2}  # of one some schedulers make no schedule
+    average = averaging.on_device(model.ema, model.backbone) if model.average_on_host else nullcontext()
     try:
-        with _counted(outline, autocast=work.half) as peak, torch.no_grad():
+        with average, _counted(outline, autocast=work.half) as peak, torch.no_grad():
             cond = _together(model.encode_prompts(some) for some in _parted([outline.caption] * work.batch, work))
             negative = model.encode_negatives([""])
             model.sample(cond, negative, range(work.batch), height=height, width=width)

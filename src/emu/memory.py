@@ -14,7 +14,7 @@ from emu.outline import Outline, count, held, size
 from emu.sharding import FSDP2, LARGE
 
 STEP, DRAWING, ENCODING, UPDATE = "a step", "drawing", "encoding", "the optimizer"
-SAVING = "a checkpoint that is written in the background"
+AVERAGE, SAVING = "the average", "a checkpoint that is written in the background"
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Whole:
 
     Args:
         weights: of the network that trains, and of what an adapter stands beside.
-        average: the averaged network's own part of them.
+        average: the averaged network's own part of them, `average_on_host` or not.
         kept: by the optimizer.
         frozen: of all other networks.
         gradients: of what trains.
@@ -36,6 +36,7 @@ class Whole:
 
     weights: int
     average: int
+    average_on_host: bool
     kept: int
     frozen: int
     gradients: int
@@ -57,6 +58,7 @@ class Memory:
     work: dict[str, int]
     host: dict[str, int]
     uncounted: dict[str, str]
+    on_cpu: bool
 
     @property
     def busiest(self) -> str:
@@ -65,8 +67,9 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """At most at once."""
-        return self.weights + self.average + self.kept + self.frozen + self.work[self.busiest]
+        """At most at once; where the device is the host, what lies there too."""
+        host = sum(self.host.values()) if self.on_cpu else 0
+        return self.weights + self.average + self.kept + self.frozen + self.work[self.busiest] + host
 
 
 def largest(settings: Settings) -> tuple[int, int]:
@@ -91,11 +94,13 @@ def whole(outline: Outline, settings: Settings, *, known: Mapping[str, int] | No
     return Whole(
         weights=weights,
         average=average,
+        average_on_host=model.average_on_host,
         kept=optimizer.kept,
         frozen=held(*outline.frozen().values()),
         gradients=gradients,
         saved=gradients + average + optimizer.kept,  # a gradient is as large as its weight
-        work=found | {UPDATE: max(optimizer.step, footprint.averaged(outline))},
+        # The gradients are gone when the average follows.
+        work=found | {UPDATE: max(optimizer.step, footprint.averaged(outline) - gradients)},
         with_gradients={STEP, UPDATE, *([ENCODING] if work.accumulates else [])},
         together=_together(outline, settings.config, half=work.half),
         uncounted=uncounted,
@@ -112,14 +117,16 @@ def share(of: Whole, config: Any, *, among: int) -> Memory:
         together = of.together.get(kind, 0) if among > 1 else 0
         shared = beside // among if kind == UPDATE else beside
         work[kind] = shared + together + gradients * (kind in of.with_gradients)
+    host = {AVERAGE: of.average // among} if of.average_on_host else {}
     return Memory(
         weights=of.weights // among,
-        average=of.average // among,
+        average=0 if of.average_on_host else of.average // among,
         kept=of.kept // among,
         frozen=of.frozen,
         work=work,
-        host={} if config.checkpoint.blocking else {SAVING: of.saved // among},
+        host=host | ({} if config.checkpoint.blocking else {SAVING: of.saved // among}),
         uncounted=of.uncounted,
+        on_cpu=config.trainer.accelerator == "cpu",
     )
 
 

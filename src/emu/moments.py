@@ -57,7 +57,8 @@ def _step(optimizer: Optimizer, weights: Iterable[Tensor]) -> int:
     """Bytes beside weights, gradients and what is kept already."""
     for weight in weights:
         weight.grad = torch.full_like(weight, 1e-3)
-    with Peak() as peak:
+    peak = Peak()
+    with peak:
         optimizer.step()
     optimizer.zero_grad()
     return peak.most

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,20 +35,19 @@ class Outline:
         model.load_networks = self._networks
         # Outside of `shapes`: a scheduler computes with the values of its tensors, and peft moves an adapter to its
         # layer's device, which shapes cannot.
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")  # to copy one, torch does
+        with quiet():
             model.configure_model()
         self._forget_values(model.backbone, model.ema, *model.frozen_parts())
 
     @contextmanager
     def shapes(self) -> Iterator[None]:
         """Within it new tensors have no storage, except what `emu.weightless` computes."""
-        with self.fakes, Weightless():  # type: ignore[no-untyped-call]
+        with quiet(), self.fakes, Weightless():  # type: ignore[no-untyped-call]
             yield
 
     def _networks(self, folder: Path, index: Any, dtypes: Mapping[str, torch.dtype]) -> dict[str, nn.Module]:
         with self.fakes:
-            return {name: part.to(dtypes[name]) for name, part in networks(folder).items()}
+            return networks(folder)
 
     def _forget_values(self, *parts: nn.Module) -> None:
         """Make shapes of the parameters that have storage; what two networks share stays shared."""
@@ -79,6 +79,15 @@ class Outline:
             x = self.model.encode_images(torch.zeros(1, 3, height, width))
             cond = self.model.encode_prompts([""])
         return size(x), sum(size(tensor) for tensor in cond.values())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings of what torch itself does to copy a tensor without storage, or to make one of another."""
+    with warnings.catch_warnings():
+        for said in ("Accessing the data pointer of FakeTensor", "The .grad attribute of a Tensor that is not a leaf"):
+            warnings.filterwarnings("ignore", said)
+        yield
 
 
 def networks(folder: Path) -> dict[str, nn.Module]:

@@ -25,7 +25,7 @@ class Shapes(FakeTensorMode):
     """Inside, tensors have no storage; a copy of one is of the same mode, where torch would copy that too."""
 
     def __init__(self) -> None:
-        super().__init__(allow_non_fake_inputs=True)  # type: ignore[no-untyped-call]
+        super().__init__(allow_non_fake_inputs=True)
 
     def __deepcopy__(self, memo: Any) -> Self:
         return self

@@ -1,8 +1,8 @@
 """Folders that describe the published pipelines, without their weights: what `emu plan` reads of them.
 
-    python benchmarks/published.py latent/sdxl runs/described/sdxl
+    python benchmarks/described.py latent/sdxl runs/described/sdxl
 
-The networks are those of published.yaml, at their published sizes; the tokenizers are tiny ones of the same classes.
+The networks are those of described.yaml, at their published sizes; the tokenizers are tiny ones of the same classes.
 """
 
 import json

@@ -1,0 +1,75 @@
+"""Which cards hold which config: the planned memory of each, as it stands and with what makes it smaller.
+
+    OMP_NUM_THREADS=1 python benchmarks/cards.py [latent/sdxl ...]
+
+Planned is by `emu.memory`, of the networks of described.yaml at their published sizes, pictures of the config's
+resolution, captions that fill all tokens, and drawing at checks; no text and no picture is read from a cache but where a
+column says so. A cell has GB and, in brackets, the smallest card that holds them.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import yaml
+from described import CONFIGS, NAMES, describe
+from PIL import Image
+
+from emu import cards, flags
+from emu.errors import first_line
+from emu.fit import Settings
+from emu.memory import share, whole
+from emu.outline import Outline
+
+LAYERS = {
+    "full": [],
+    "-c cards/24gb": ["-c", "cards/24gb"],
+    "-c adapters/lora": ["-c", "adapters/lora"],
+    "-c adapters/lora -c cards/24gb": ["-c", "adapters/lora", "-c", "cards/24gb"],
+}
+
+
+def one_picture(root: Path, side: int) -> Path:
+    """A set of one square picture."""
+    folder = root / f"needles-{side}"
+    if not folder.exists():
+        folder.mkdir()
+        Image.new("RGB", (side, side)).save(folder / "0.png")
+        (folder / "0.txt").write_text("a grey square")
+    return folder
+
+
+def row(name: str, root: Path) -> tuple[str, list[str]]:
+    """Parameters that train, and a cell a layer."""
+    base = describe(name, root / name)
+    side = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["data"]["resolution"]
+    given = ["--data.root", str(one_picture(root, side)), "--model.pretrained", str(base)]
+    trained, cells = "", []
+    for words in LAYERS.values():
+        settings = Settings(flags.check(["-c", name, *words, *given]), command="plan")
+        settings.datamodule.setup("fit")
+        outline = Outline(settings.model)
+        trained = trained or f"{outline.trained() / 1e6:,.0f} M"
+        held = share(whole(outline, settings), settings.config, among=1)
+        fitting = cards.holding(held.total)
+        missing = "".join(f"; without {kind}: {reason}" for kind, reason in held.uncounted.items())
+        cells.append(f"{held.total / 1e9:.1f} ({fitting[0] if fitting else 'none'}{missing})")
+    return trained, cells
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=NAMES)
+    given = parser.parse_args()
+    print(f"| config | trains | {' | '.join(LAYERS)} |\n|---|---|{'---|' * len(LAYERS)}")
+    with tempfile.TemporaryDirectory() as root:
+        for name in given.names:
+            try:
+                trained, cells = row(name, Path(root))
+            except Exception as error:  # one config must not keep the others from being counted
+                trained, cells = "", [f"{type(error).__name__}: {first_line(error)}"]
+            print(f"| {name} | {trained} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
