@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/cards.py [latent/sdxl ...]
 
 Planned is by `emu.memory`, of the networks of described.yaml at their published sizes, pictures of the config's
-resolution, captions that fill all tokens, and drawing at checks; no text and no picture is read from a cache but where a
-column says so. A cell has GB and, in brackets, the smallest card that holds them.
+resolution, captions that fill all tokens, and drawing at checks; nothing is read from a cache. A cell has GB and, in
+brackets, the smallest card that holds them.
 """
 
 import argparse
