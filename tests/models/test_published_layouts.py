@@ -67,7 +67,7 @@ def test_a_plan_sees_the_same_networks(published: tuple[str, Path]) -> None:
     model = make(name, base)
     outline = Outline(CLASSES[name](str(base), resolution=side(name)))
     assert outline.trained() == count(model.backbone)
-    assert sum(outline.frozen().values()) == sum(count(part) for part in model.frozen_parts())
+    assert sum(map(count, outline.frozen().values())) == sum(map(count, model.frozen_parts()))
 
 
 @pytest.mark.parametrize("layout", list(REFUSED))
