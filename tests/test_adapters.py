@@ -27,7 +27,7 @@ from architectures import (
     trainer,
     training_batch,
 )
-from emu import adapters, averaging, runs, sharding
+from emu import adapters, averaging, draws, runs, sharding
 from emu.adapters import Adapter
 from emu.blocks import blocks
 from emu.checkpoints import Durable
@@ -191,6 +191,22 @@ def test_losses_have_a_gradient_in_the_adapter_alone(name: str, tiny_folder: Fol
     assert all(".lora_" in key for key in with_gradient)
 
 
+def test_recomputing_loses_no_gradient(name: str, tiny_folder: Folder) -> None:
+    """Though nothing that goes into the first block has one."""
+    found = []
+    for again in (False, True):
+        model = stirred(make(name, tiny_folder(name), adapter=Adapter(rank=2), gradient_checkpointing=again))
+        for live, mean in zip(model.backbone.parameters(), model.ema.parameters(), strict=True):
+            live.data.copy_(mean)  # where B is 0, A has no gradient
+        with draws.seeded([1, 2, 3], model.device):
+            model.loss(*encoded(model, name)).mean().backward()
+        found.append({key: weight.grad for key, weight in model.backbone.named_parameters() if weight.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    for key, gradient in found[0].items():
+        torch.testing.assert_close(found[1][key], gradient, rtol=1e-4, atol=1e-7, msg=key)
+    assert sum(bool(gradient.any()) for gradient in found[1].values()) > len(found[1]) / 2
+
+
 def test_the_plan_of_a_config_with_the_adapter_laid_over_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What trains is the adapter, what is frozen the network too, and a checkpoint's size is the adapter's."""
     (tmp_path / "prompts.txt").write_text("a red boat\n")
@@ -266,25 +282,16 @@ def test_a_file_draws_the_same_on_the_base_in_diffusers(
     )
 
 
-def test_a_file_of_another_model_is_refused(
-    tiny_folder: Folder, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_of_another_model_is_refused(tiny_folder: Folder, tmp_path: Path) -> None:
     model = stirred(make("latent", tiny_folder("latent"), adapter=Adapter(rank=2)))
     out = tmp_path / "style.safetensors"
     LoRA().write(model, out, {})
     for other in ("flow", "muse"):
         with pytest.raises(UserError, match=f"{out}: "):
             LoRA().load(make(other, tiny_folder(other)), out)
-    caplog.clear()
-    LoRA().load(model, out)
-    assert "made on other weights" not in caplog.text
-    LoRA().load(make("pixel", tiny_folder("pixel")), out)  # of the same shapes
-    assert f"{out}: made on other weights than those of {tiny_folder('pixel')}" in caplog.text
     out.write_bytes(b"no safetensors")
     with pytest.raises(UserError, match=f"{out}: no LoRA of this model"):
         LoRA().load(model, out)
-    with pytest.raises(UserError, match="no such file"):
-        LoRA().load(model, tmp_path / "absent.safetensors")
     with pytest.raises(UserError, match=r"give a name that ends in \.safetensors"):
         LoRA().check(model, tmp_path / "folder")
     with pytest.raises(UserError, match="the run trained all weights"):

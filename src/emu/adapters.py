@@ -8,14 +8,16 @@ train and B begins at 0. Notable: it works on any network, a user's own included
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from emu import tensor_files
 from emu.blocks import blocks
 from emu.errors import UserError
+from emu.tensor_files import Stored
 
 
 @dataclass(frozen=True)
@@ -126,3 +128,18 @@ def merged_weight(layer: Any) -> Tensor:
     alone.merge()
     weight: Tensor = alone.get_base_layer().weight.detach()
     return weight
+
+
+def tensors(network: nn.Module) -> dict[str, Stored]:
+    """The network's tensors without adapters; a layer that has one is updated by it as its weight is read."""
+    held = {name: tensor_files.of(weight) for name, weight in network.state_dict().items()}
+    for name, layer in layers(network):
+        for key in [key for key in held if key.startswith(f"{name}.")]:
+            tensor, plain = held.pop(key), key.replace(".base_layer.", ".")
+            if plain != key:
+                held[plain] = _updated(layer, tensor) if key.endswith(".weight") else tensor
+    return held
+
+
+def _updated(layer: Any, weight: Stored) -> Stored:
+    return replace(weight, read=lambda: merged_weight(layer))

@@ -25,9 +25,6 @@ UNUSED = ("safety_checker", "watermarker", "feature_extractor", "image_encoder",
 The last two rewrite prompts (ERNIE-Image).
 """
 
-ONE_FILE = "1TB"
-"""No weights are larger: what was trained is one file, as most are published; old libraries know no other."""
-
 AGAIN = "download or copy the folder again"
 POINTER = b"version https://git-lfs"
 
@@ -148,6 +145,11 @@ def outline(folder: Path, kind: type[Any]) -> dict[str, torch.Size]:
         network = from_config(folder, kind)
     tied = getattr(network, "_tied_weights_keys", None) or ()
     return {name: weight.shape for name, weight in network.state_dict().items() if name not in tied}
+
+
+def weights_name(kind: type[Any]) -> str:
+    """The file of a component's weights, in its folder."""
+    return f"{'model' if issubclass(kind, transformers.PreTrainedModel) else 'diffusion_pytorch_model'}.safetensors"
 
 
 def find_weights(folder: Path, stem: str | None) -> str | None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
@@ -61,6 +62,7 @@ class TextToImageModule(Architecture):
         self.average_on_host = average_on == "host" and self.adapter is None
         self.gradient_checkpointing = gradient_checkpointing
         self._steps = Steps(max_skipped)
+        self._reach_is_said = False
         self._wanted: optimizing.Settings = []  # the optimizer's settings as configured
         self._drawing = ExitStack()  # in which the average is on the device
         self._held_out: list[Tensor] = []  # of each batch: the sum of its losses, and of how many
@@ -123,6 +125,8 @@ class TextToImageModule(Architecture):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Skip the step on all devices where a loss or gradient is not finite on one. UserError: too many in a row."""
+        if not self._reach_is_said:
+            self._say_what_no_loss_reaches()
         mean = self._steps.mean()
         gradients = [averaging.local(p.grad) for p in self.trained_parameters() if p.grad is not None]
         norm = torch.stack(torch._foreach_norm(gradients)).float().norm() if self._looks_at_gradients else mean
@@ -132,6 +136,17 @@ class TextToImageModule(Architecture):
             return
         optimizer.zero_grad(set_to_none=True)  # without gradients it changes neither weights nor moments
         self._steps.skip(self.global_step, first=self.global_rank == 0)
+
+    def _say_what_no_loss_reaches(self) -> None:
+        """Parameters without a gradient in the first step, which stay as they are, as some published networks have."""
+        self._reach_is_said = True
+        named = self.backbone.named_parameters()
+        unreached = [name for name, weight in named if weight.requires_grad and weight.grad is None]
+        layers = dict.fromkeys(
+            name.partition(".lora_")[0].removesuffix(".weight").removesuffix(".bias") for name in unreached
+        )
+        if layers:
+            rank_zero_info(f"no loss reaches {', '.join(layers)}: they stay as they are")
 
     @property
     def _looks_at_gradients(self) -> bool:

@@ -14,9 +14,12 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
-from emu import adapters, averaging, components, folders, single_files
+from emu import adapters, averaging, components, folders, loras, single_files, tensor_files
 from emu.adapters import Adapter
 from emu.errors import UserError, first_line
+from emu.loras.file import LoRAFile
+
+MERGED = "merged_loras"  # a key of checkpoints
 
 Precision = Literal["float32", "bfloat16"]
 Loader = Callable[[Path, Mapping[str, Any], Mapping[str, torch.dtype]], Mapping[str, nn.Module]]
@@ -31,6 +34,7 @@ class PipelineModule(L.LightningModule):
         config: of a single file: the pipeline folder or hub name that has what it lacks; None for the published one.
         vae: an autoencoder in place of the model's: a folder, a hub name or a .safetensors file.
         adapter: train a low-rank adapter (LoRA) beside the network, whose own weights stay; None trains all of them.
+        loras: LoRA, LoHa or LoKr files of any trainer, FILE or FILE:STRENGTH, merged into the network before it trains.
         weights_dtype: of the network that trains or stands beside an adapter. The average and an adapter are kept in
             float32 whichever it is, and so are autoencoders, which are small.
         encoders_dtype: of the text encoders.
@@ -59,12 +63,14 @@ class PipelineModule(L.LightningModule):
         config: str | None = None,
         vae: str | None = None,
         adapter: Adapter | None = None,
+        loras: list[str] | None = None,
         weights_dtype: Precision = "float32",
         encoders_dtype: Precision = "float32",
     ) -> None:
         super().__init__()
         self.pretrained, self.config, self.vae = pretrained, config, vae
         self.adapter = adapter
+        self.loras = loras or []
         self.weights_dtype, self.encoders_dtype = weights_dtype, encoders_dtype
         self.load_networks: Loader = components.load_networks
 
@@ -72,7 +78,13 @@ class PipelineModule(L.LightningModule):
         """Load the pipeline, once; called by Lightning, or by hand outside of it."""
         if "backbone" in self._modules:
             return
+        files = [LoRAFile(given) for given in self.loras]
+        if files:
+            loras.check(files, single_files.describing(self.pretrained, self.config), slot=self.slot)
         self.pipeline = self.load_pipeline()
+        if files:
+            loras.warn_of_another_base(files, self.folder, slot=self.slot)
+            loras.merge(files, self.pipeline, slot=self.slot, encoders=False)
         self.pipeline.set_progress_bar_config(disable=True)
         for name, part in self.networks().items():
             hold_in(self.dtype_of(name, type(part)), part)
@@ -177,6 +189,22 @@ class PipelineModule(L.LightningModule):
                 f"another architecture, or another model.adapter ({' '.join(str(error).split())[:200]}...)"
             ) from error
 
+    def merged_loras(self) -> list[str]:
+        """What of LoRA files the base has taken in, by content and strength."""
+        return loras.digests([LoRAFile(given) for given in self.loras])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Beside an adapter the base is not in it: say which files it was made of."""
+        checkpoint[MERGED] = self.merged_loras()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """UserError where the base was made with other files."""
+        if checkpoint.get(MERGED, []) != self.merged_loras():
+            raise UserError(
+                f"model.loras {', '.join(self.loras)}: the run began with other contents or strengths of them; put "
+                "those back, or begin a run in another folder"
+            )
+
     def save_pipeline(self, folder: str | Path) -> None:
         """Write a folder that plain diffusers loads, whole or not at all: the base's own files and what was trained."""
         base = self.folder
@@ -186,11 +214,9 @@ class PipelineModule(L.LightningModule):
 
     def write_changed(self, folder: Path) -> None:
         """Write into a copy of the base what differs from it: the averaged weights; in a subclass what it changed."""
-        description = folder / self.slot / "config.json"
-        as_published = description.read_bytes()
-        network: Any = self.ema if self.adapter is None else adapters.merged(self.ema)
-        network.save_pretrained(description.parent, safe_serialization=True, max_shard_size=components.ONE_FILE)
-        description.write_bytes(as_published)
+        # One file, as most are published: old libraries know no other. Written so, no more than one tensor is copied.
+        name = components.weights_name(type(self.ema))
+        tensor_files.write(folder / self.slot / name, adapters.tensors(self.ema), {"format": "pt"})
 
 
 def hold_in(dtype: torch.dtype, network: nn.Module) -> None:

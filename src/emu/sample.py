@@ -8,6 +8,7 @@ The folder is like a step's folder of a run: `emu compare` reads it. A second ca
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,12 +18,13 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from emu import locks, lora_files, runs
+from emu import locks, runs
 from emu.batch import Prompts, Sampler
 from emu.data.prompts import load_prompts, prompt_batches, sample_row
 from emu.drawn import black, to_pixels
 from emu.errors import UserError
 from emu.files import sweep
+from emu.loras.file import LoRAFile
 from emu.models.loading import find_checkpoint, load_model
 from emu.module import TextToImageModule
 from emu.settings import draw, drawn_with, require_drawable
@@ -59,7 +61,7 @@ def sample(
     out: Path,
     *,
     sampler: Sampler | None = None,
-    lora: Path | None = None,
+    loras: Sequence[str] = (),
     architecture: str | None = None,
     config: str | None = None,
     vae: str | None = None,
@@ -70,17 +72,15 @@ def sample(
         model: a pipeline folder, a hub name, a .safetensors file, or a checkpoint of a run.
         out: the folder; UserError where it holds files that no earlier call drew.
         sampler: keyword arguments of the pipeline over the model's own; a prompt's own settings come over both.
-        lora: a LoRA file to draw with, in the names of diffusers or of another program that diffusers reads.
+        loras: files of LoRAs to draw with, FILE or FILE:STRENGTH, as `load_model` takes them.
         architecture: the class of a pipeline folder that no run made, as "my_models.Mine".
         config, vae: what a single file is, and another autoencoder (`emu.single_files`).
     """
-    drawer = load_model(model, architecture=architecture, config=config, vae=vae)
+    drawer = load_model(model, architecture=architecture, config=config, vae=vae, loras=loras)
     drawer.sampler = {**drawer.sampler, **(sampler or {})}
     drawer.check_sampler()
     require_drawable(drawer, plan.rows, where=str(plan.prompts))
-    if lora is not None:
-        lora_files.load(drawer.pipeline, drawer.slot, lora, base=drawer.folder)
-    name = " with ".join(identity(str(part)) for part in (model, lora) if part)
+    name = " with ".join([identity(model), *map(merged, loras)])
     draw_rows(drawer, plan, out, describe(drawer, plan.rows, model=name))
 
 
@@ -123,6 +123,12 @@ def identity(model: str) -> str:
         path = find_checkpoint(path)
     written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return f"{path} of {written.isoformat(timespec='seconds')}"
+
+
+def merged(given: str) -> str:
+    """The name of a LoRA that is drawn with, as `identity`, and its strength where that is another than 1."""
+    lora = LoRAFile(given)
+    return identity(str(lora.path)) + f" at {lora.strength:g}" * (lora.strength != 1)
 
 
 def claim(out: Path, rows: list[Row]) -> set[str]:

@@ -17,8 +17,8 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--format",
         default="diffusers",
         metavar=f"NAME|{named.FORM}",
-        help="diffusers (default), single-file, comfyui (also as NAME,dtype=bf16), lora, lora-kohya, or a class of "
-        "emu.formats.Format of your own",
+        help="diffusers (default), single-file, comfyui (also as NAME,dtype=bf16), lora, lora-comfyui, lora-kohya, or "
+        "a class of emu.formats.Format of your own",
     )
 
 

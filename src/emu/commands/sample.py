@@ -25,7 +25,8 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="pictures at a time (16)")
     parser.add_argument("--config", metavar="FOLDER|NAME", help="what a single file is: a pipeline folder or hub name")
     parser.add_argument("--vae", metavar="FOLDER|FILE", help="another autoencoder than the model's")
-    parser.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA file to draw with; the model is its base")
+    lora = "a LoRA, LoHa or LoKr of any trainer to draw with; the model is its base. More than once for several"
+    parser.add_argument("--lora", action="append", default=[], metavar="FILE[:STRENGTH]", help=lora)
     add_sampler(parser, "guidance_scale=5")
 
 
@@ -42,7 +43,7 @@ def sample(given: argparse.Namespace) -> None:
         config=given.config,
         vae=given.vae,
         sampler=sampler,
-        lora=given.lora,
+        loras=given.lora,
     )
 
 

@@ -21,6 +21,7 @@ NAMES = {
     "single-file": "emu.formats.single_file.SingleFile",
     "comfyui": "emu.formats.comfyui.ComfyUI",
     "lora": "emu.formats.lora.LoRA",
+    "lora-comfyui": "emu.formats.comfyui_lora.ComfyUILoRA",
     "lora-kohya": "emu.formats.kohya.KohyaLoRA",
 }
 ENDING = ".safetensors"

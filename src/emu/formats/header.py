@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from emu import files, lora_files, runs
+from emu import files, runs
 from emu.compare.recipe import recipe
 from emu.curated import CARD
+from emu.loras.written import BASE, identity
 from emu.module import TextToImageModule
 from emu.tuned import read_quality
 
@@ -44,7 +45,7 @@ def story(run: Path, step: int, model: TextToImageModule) -> dict[str, str]:
     shown = {name: value for name, value in recipe(config) if name not in PLACES}
     found = {
         "emu.step": str(step),
-        lora_files.BASE: lora_files.identity(model.folder, model.slot),
+        BASE: identity(model.folder, model.slot, model.merged_loras()),
         "emu.recipe": json.dumps(shown),
     }
     card = Path(str((config.get("data") or {}).get("root"))) / CARD

@@ -1,39 +1,38 @@
-"""The adapter alone, under the names of kohya's sd-scripts, which ComfyUI, A1111 and Forge use.
+"""The adapter alone, under the names of kohya's trainers, which ComfyUI, A1111 and Forge use.
 
 `lora_unet_LAYER.lora_down.weight` (rank, in), `.lora_up.weight` (out, rank) and `.alpha`, which is the rank here, where
-LAYER is diffusers' name with "_" for ".".
+LAYER is diffusers' name of a U-Net's layer, and of a transformer's the one that it had where it was first published,
+with "_" for ".".
 """
 
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from emu.errors import UserError
+from emu.formats.comfyui_lora import ComfyUILoRA, with_alpha
 from emu.formats.lora import LoRA
+from emu.loras import written
 from emu.module import TextToImageModule
 
-ENDS = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
+ENDS = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight", "alpha": "alpha"}
 
 
-class KohyaLoRA(LoRA):
-    """For U-Nets; of transformers these programs read the names of diffusers."""
+class KohyaLoRA(ComfyUILoRA):
+    """Of transformers, `lora_unet_` begins their layers too."""
 
-    says = "a LoRA file in kohya's names, which diffusers loads on the run's base"
+    says = "a LoRA file in kohya's names, on the run's base"
+    name = "lora-kohya"
 
-    def check(self, model: TextToImageModule, out: Path) -> None:
-        super().check(model, out)
-        if model.slot != "unet":
-            raise UserError(f"--format lora-kohya: names U-Nets, and this is a {model.slot}; give --format lora")
-        if model.adapter is not None and model.adapter.dora:
-            raise UserError("--format lora-kohya: diffusers reads these names without DoRA's magnitudes; give lora")
+    def tensors(self, model: TextToImageModule) -> dict[str, Tensor]:
+        own = written.weights(model.ema) if model.slot == "unet" else written.published(model.ema)
+        return {kohya(key): one for key, one in with_alpha(own).items()}
 
-    def names(self, model: TextToImageModule, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        named: dict[str, Tensor] = {}
-        for name, weight in weights.items():
-            layer, what = next((name.removesuffix(f".{end}"), ENDS[end]) for end in ENDS if name.endswith(end))
-            key = f"lora_unet_{layer.replace('.', '_')}"
-            named[f"{key}.{what}"] = weight
-            if what == "lora_down.weight":
-                named[f"{key}.alpha"] = torch.tensor(float(len(weight)))
-        return named
+    def load(self, model: TextToImageModule, out: Path) -> Any:
+        return LoRA.load(self, model, out) if model.slot == "unet" else super().load(model, out)
+
+
+def kohya(key: str) -> str:
+    """`a.b.lora_A.weight` -> `lora_unet_a_b.lora_down.weight`."""
+    layer, end = next((key.removesuffix(f".{end}"), ENDS[end]) for end in ENDS if key.endswith(f".{end}"))
+    return f"lora_unet_{layer.replace('.', '_')}.{end}"

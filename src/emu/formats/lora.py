@@ -11,9 +11,11 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from emu import files, lora_files
+from emu import files, loras
 from emu.errors import UserError
 from emu.formats import ENDING, Format, plain
+from emu.loras import written
+from emu.loras.file import LoRAFile
 from emu.module import TextToImageModule
 
 
@@ -28,23 +30,22 @@ class LoRA(Format):
         if out.suffix != ENDING:
             raise UserError(f"{out}: a LoRA is one file; give a name that ends in {ENDING}")
 
-    def names(self, model: TextToImageModule, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The file's names for `lora_files.weights`."""
-        return {f"{model.slot}.{name}": weight for name, weight in weights.items()}
+    def tensors(self, model: TextToImageModule) -> dict[str, Tensor]:
+        """The average's adapter under the file's names."""
+        return {f"{model.slot}.{name}": weight for name, weight in written.weights(model.ema).items()}
 
     def write(self, model: TextToImageModule, out: Path, about: Mapping[str, str]) -> None:
-        weights = self.names(model, lora_files.weights(model.ema))
-        header = {
-            "format": "pt",
-            lora_files.BASE: lora_files.identity(model.folder, model.slot),
-            **about,
-        }
-        content = save({name: weight.contiguous() for name, weight in weights.items()}, header)
-        files.write(out, content)
+        tensors = {name: weight.contiguous() for name, weight in self.tensors(model).items()}
+        files.write(out, save(tensors, {"format": "pt", **about}))
 
     def load(self, model: TextToImageModule, out: Path) -> Any:
-        base = model.folder
-        pipeline = plain(model, base)
+        pipeline = self.base(model)
+        written.load(pipeline, model.slot, out)
+        return pipeline
+
+    def base(self, model: TextToImageModule) -> Any:
+        """What the run began with, in plain diffusers."""
+        pipeline = plain(model, model.folder)
         pipeline.scheduler = model.pipeline.scheduler  # a folder would bring it: IF is drawn with another variance
-        lora_files.load(pipeline, model.slot, out, base=base)
+        loras.merge([LoRAFile(given) for given in model.loras], pipeline, slot=model.slot, encoders=False)
         return pipeline

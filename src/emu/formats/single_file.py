@@ -40,7 +40,7 @@ class SingleFile(Format):
 
     def tensors(self, model: TextToImageModule) -> dict[str, Stored]:
         """What the file holds."""
-        held = trained(model)
+        held = adapters.tensors(model.ema)
         return originals.published(model.folder, model.slot, held)
 
     def write(self, model: TextToImageModule, out: Path, about: Mapping[str, str]) -> None:
@@ -61,20 +61,3 @@ class SingleFile(Format):
             return found
         setattr(pipeline, model.slot, found.float())
         return pipeline
-
-
-def trained(model: TextToImageModule) -> dict[str, Stored]:
-    """The averaged weights by diffusers' names, a layer's adapter merged as the layer is read."""
-    layers = dict(adapters.layers(model.ema)) if model.adapter is not None else {}
-    held = {name: tensor_files.of(weight) for name, weight in model.ema.state_dict().items()}
-    for name, layer in layers.items():
-        base = {key: held.pop(key) for key in list(held) if key.startswith(f"{name}.")}
-        for key, tensor in base.items():
-            if key.startswith(f"{name}.base_layer."):
-                held[key.replace(".base_layer.", ".")] = merged(layer, tensor) if key.endswith("weight") else tensor
-    return held
-
-
-def merged(layer: Any, weight: Stored) -> Stored:
-    """A layer's weight with its adapter added."""
-    return Stored(weight.shape, weight.dtype, lambda: adapters.merged_weight(layer))

@@ -1,15 +1,19 @@
 """A model from where it lies: a pipeline folder, a hub name, a checkpoint of a run, or a run."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
 from emu import documents, folders, models, named, runs, shapes, single_files, trust
+from emu import loras as lora_files
 from emu.checkpoints import gathered, is_sharded, verify
 from emu.checkpoints.durable import read_file
 from emu.checkpoints.state import Checkpoint
 from emu.errors import UserError
+from emu.loras.file import LoRAFile
 from emu.module import TextToImageModule
 from emu.records import fault
 
@@ -18,7 +22,12 @@ TRAINING = {OPTIMIZER, "weights_dtype", "encoders_dtype", "average_on"}  # what 
 
 
 def load_model(
-    path: str | Path, *, architecture: str | None = None, config: str | None = None, vae: str | None = None
+    path: str | Path,
+    *,
+    architecture: str | None = None,
+    config: str | None = None,
+    vae: str | None = None,
+    loras: Sequence[str] = (),
 ) -> TextToImageModule:
     """The model with its weights, in evaluation mode, ready to encode and sample.
 
@@ -28,6 +37,7 @@ def load_model(
         architecture: a pipeline folder's class, as "my_models.Mine"; None for the one that exported it or, where no
             run did, the one of `emu.models` for its kind of pipeline.
         config, vae: as in `emu.pipeline.PipelineModule`; a run has its own.
+        loras: files of LoRAs, FILE or FILE:STRENGTH, merged into all that they are for; on a checkpoint too.
 
     Raises UserError where there is none, or where it does not fit.
     """
@@ -35,11 +45,25 @@ def load_model(
         for flag, value in {"--architecture": architecture, "--config": config, "--vae": vae}.items():
             if value is not None:
                 raise UserError(f"{flag} {value}: the config of {path} names its own; leave it out")
-        return load_checkpoint(find_checkpoint(Path(path)))
+        return load_checkpoint(find_checkpoint(Path(path)), loras=loras)
     given: dict[str, Any] = {key: value for key, value in {"config": config, "vae": vae}.items() if value is not None}
     model = _typed(architecture)(str(path), **given) if architecture else _of_folder(str(path), given)
-    model.configure_model()
+    with _merging(model, loras):
+        model.configure_model()
     return model.eval()
+
+
+@contextmanager
+def _merging(model: TextToImageModule, given: Sequence[str]) -> Iterator[None]:
+    """Hold files against the model before its weights are read inside, and merge them afterwards."""
+    opened = [LoRAFile(one) for one in given]
+    if not opened:
+        yield
+        return
+    lora_files.check(opened, single_files.describing(model.pretrained, model.config), slot=model.slot)
+    yield
+    lora_files.warn_of_another_base(opened, model.folder, slot=model.slot, merged=model.merged_loras())
+    lora_files.merge(opened, model.pipeline, slot=model.slot, encoders=True)
 
 
 def _typed(architecture: str) -> type[TextToImageModule]:
@@ -75,7 +99,7 @@ def _architecture_of(pipeline: str, *, where: str) -> str:
 def describe(config: dict[str, Any], model: TextToImageModule) -> shapes.ModelConfig:
     """What `load_model` reads in an exported folder: the run's class, and how it draws."""
     section = config["model"]
-    apart = TRAINING | {"pretrained", "config", "vae", "adapter"}  # what was trained lies in the folder, merged
+    apart = TRAINING | {"pretrained", "config", "vae", "adapter", "loras"}  # what was trained lies there, merged
     given = {key: value for key, value in (section.get("init_args") or {}).items() if key not in apart}
     return {"class_path": section["class_path"], "init_args": given | {"resolution": model.resolution}}
 
@@ -95,12 +119,15 @@ def _is_checkpoint(path: Path) -> bool:
     return (path.is_file() and path.suffix != ".safetensors") or is_sharded(path)
 
 
-def load_checkpoint(path: Path) -> TextToImageModule:
-    """The model that `config.yaml` beside the checkpoint describes, with the checkpoint's weights."""
+def load_checkpoint(path: Path, *, loras: Sequence[str] = ()) -> TextToImageModule:
+    """The model that `config.yaml` beside the checkpoint describes, with the checkpoint's weights; `loras` on top."""
     verify(path)
     model = from_config(read_config(runs.run_of(path)))
-    model.configure_model()
-    model.load_state_dict(read_checkpoint(path)["state_dict"])
+    with _merging(model, loras):
+        model.configure_model()
+        checkpoint = read_checkpoint(path)
+        model.on_load_checkpoint({**checkpoint})
+        model.load_state_dict(checkpoint["state_dict"])
     return model.eval()
 
 

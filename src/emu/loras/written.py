@@ -1,20 +1,22 @@
-"""LoRA files: what of an adapter is written into one, and how any program's is loaded into a pipeline."""
+"""What of an adapter is written into a file, and how diffusers loads such a file: the proof of an export."""
 
-import logging
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from emu import folders
 from emu.adapters import layers
 from emu.errors import UserError, first_line
-
-log = logging.getLogger(__name__)
+from emu.loras import known
+from emu.originals import Piece
 
 BASE = "emu.base_sha256"  # a key of a file's header
+DOWN, UP = ".lora_A.weight", ".lora_B.weight"
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:
@@ -32,20 +34,48 @@ def weights(network: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-def load(pipeline: Any, slot: str, path: Path, *, base: Path) -> None:
-    """Give the pipeline's networks the adapter of a LoRA file, in diffusers' or another program's names.
+def published(network: nn.Module) -> dict[str, Tensor]:
+    """`weights` under the names that the layers had where the model was first published, without DoRA's.
 
-    A warning says where its header names other weights than those of the pipeline folder `base`. Raises UserError where
-    there is no such file, or where one of its layers is not the network's.
+    A layer that was one there and is several here takes their matrices A one below the other, and their B in a block
+    of its own rows and columns each; rows that have no adapter are 0. Raises UserError where a layer had no name.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; name a LoRA, a .safetensors file")
+    own = weights(network)
+    names = [name.removesuffix(DOWN) for name in own if name.endswith(DOWN)]
+    made = known.published(network)
+    if nameless := [name for name in names if name not in {one.name for pieces in made.values() for one in pieces}]:
+        raise UserError(
+            f"--format: {len(nameless)} layers have no name where a {type(network).__name__} was first published, the "
+            f"first {nameless[0]}; give --format lora"
+        )
+    found: dict[str, Tensor] = {}
+    for layer, pieces in made.items():
+        parts = list(dict.fromkeys(one.name for one in pieces if f"{one.name}{DOWN}" in own))
+        if parts:
+            found[f"{layer}{DOWN}"] = torch.cat([own[f"{name}{DOWN}"] for name in parts])
+            found[f"{layer}{UP}"] = torch.cat([_rows(network, own, one, parts) for one in pieces])
+    return found
+
+
+def _rows(network: nn.Module, own: dict[str, Tensor], piece: Piece, parts: list[str]) -> Tensor:
+    """A piece's rows of the stacked B: its own B in its columns."""
+    layer: Any = network.get_submodule(piece.name)
+    blocks = [own[f"{name}{UP}"] if name == piece.name else None for name in parts]
+    ranks = [own[f"{name}{UP}"].shape[1] for name in parts]
+    rows = len(piece.of(layer.weight))
+    like = own[f"{parts[0]}{UP}"]
+    return torch.cat(
+        [like.new_zeros(rows, rank) if b is None else piece.of(b) for b, rank in zip(blocks, ranks, strict=True)], dim=1
+    )
+
+
+def load(pipeline: Any, slot: str, path: Path) -> None:
+    """Give the pipeline's network the adapter of a file, by diffusers' own reader where the pipeline has one.
+
+    Raises UserError where one of its layers is not the network's.
+    """
     network = getattr(pipeline, slot)
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            made_on = (file.metadata() or {}).get(BASE)
-        if made_on not in (None, identity(base, slot)):
-            log.warning("%s: made on other weights than those of %s; it may draw worse here", path, base)
         state = read(pipeline, slot, path)
         if reads_lora(pipeline, slot):
             pipeline.load_lora_weights(str(path.parent), weight_name=path.name)
@@ -59,9 +89,13 @@ def load(pipeline: Any, slot: str, path: Path, *, base: Path) -> None:
         raise UserError(f"{path}: {found} of its {wanted} layers are this {slot}'s; give a LoRA of this model's base")
 
 
-def identity(base: Path, slot: str) -> str:
-    """What `BASE` of a LoRA file's header says of the weights it belongs to: the sha256 of their files."""
-    return folders.content_hash([base / slot])
+def identity(base: Path, slot: str, merged: Sequence[str] = ()) -> str:
+    """What `BASE` of a LoRA file's header says of the weights it belongs to: a sha256.
+
+    Of their files and, where there are such, of the digests of the files that were `merged` into them.
+    """
+    weights = folders.content_hash([base / slot])
+    return hashlib.sha256(" ".join([weights, *merged]).encode()).hexdigest() if merged else weights
 
 
 def reads_lora(pipeline: Any, slot: str) -> bool:

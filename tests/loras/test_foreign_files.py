@@ -1,0 +1,308 @@
+"""Files of other programs: by which names, of which layers, and what is refused before any weights are read."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from architectures import make
+from emu import adapters, components
+from emu.adapters import Adapter
+from emu.errors import UserError
+from emu.formats.comfyui_lora import ComfyUILoRA
+from emu.formats.kohya import KohyaLoRA
+from emu.formats.lora import LoRA
+from emu.loras import known
+from emu.loras.file import LoRAFile
+from emu.loras.written import load
+from emu.models.loading import load_model
+from emu.module import TextToImageModule
+
+Folder = Callable[[str], Path]
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+ATTENTION = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+NAMES = [
+    f"unet.{ATTENTION}",
+    f"base_model.model.{ATTENTION}",
+    f"unet.base_model.model.{ATTENTION}",
+    ATTENTION,
+    f"lora_unet_{ATTENTION.replace('.', '_')}",
+    f"lycoris_{ATTENTION.replace('.', '_')}",
+    "lora_unet_input_blocks_3_1_transformer_blocks_0_attn1_to_q",
+    "diffusion_model.input_blocks.3.1.transformer_blocks.0.attn1.to_q",
+    "model.diffusion_model.input_blocks.3.1.transformer_blocks.0.attn1.to_q",
+]
+
+
+def parts(rows: int, columns: int, *, rank: int = 2) -> dict[str, Tensor]:
+    g = torch.Generator().manual_seed(0)
+    return {
+        "lora_down.weight": torch.randn(rank, columns, generator=g),
+        "lora_up.weight": torch.randn(rows, rank, generator=g),
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_layer_has_many_names(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    path = tmp_path / "style.safetensors"
+    base = make("latent", tiny_folder("latent")).backbone.get_parameter(f"{ATTENTION}.weight").detach()
+    own = parts(*base.shape)
+    save_file({f"{name}.{end}": one for end, one in own.items()} | {f"{name}.alpha": torch.tensor(5.0)}, path)
+    model = make("latent", tiny_folder("latent"), loras=[f"{path}:0.5"])
+    wanted = base + 0.5 * 5 / 2 * own["lora_up.weight"] @ own["lora_down.weight"]
+    for network in (model.backbone, model.ema):
+        torch.testing.assert_close(network.get_parameter(f"{ATTENTION}.weight"), wanted)
+
+
+@pytest.mark.parametrize("drawing", [False, True])
+def test_layers_of_text_encoders(
+    drawing: bool, tiny_folder: Folder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They take part in drawing; where training starts, the encoders stay as they are, and a line says so."""
+    path, folder = tmp_path / "style.safetensors", tiny_folder("latent_xl")
+    plain, tensors = make("latent_xl", folder), {}
+    layers = {"lora_te1": "text_encoder", "lora_te2": "text_encoder_2"}
+    for prefix, component in layers.items():
+        weight = fc1(plain, component)
+        key = f"{prefix}_text_model_encoder_layers_1_mlp_fc1"
+        tensors |= {f"{key}.{end}": one for end, one in parts(*weight.shape).items()}
+    save_file(tensors, path)
+    with caplog.at_level("INFO"):
+        model = load_model(folder, loras=[str(path)]) if drawing else make("latent_xl", folder, loras=[str(path)])
+    assert ("its 2 layers of text encoders are left out" in caplog.text) != drawing
+    for component in layers.values():
+        assert torch.equal(fc1(plain, component), fc1(model, component)) != drawing
+
+
+def fc1(model: TextToImageModule, component: str) -> Tensor:
+    layers = getattr(model.pipeline, component).named_modules()
+    found: Tensor = next(layer.weight for name, layer in layers if name.endswith("layers.1.mlp.fc1"))
+    return found
+
+
+def matrices(layer: str, down: tuple[int, int], up: tuple[int, int]) -> dict[str, Tensor]:
+    return {f"{layer}.lora_A.weight": torch.ones(down), f"{layer}.lora_B.weight": torch.ones(up)}
+
+
+NOT_THIS_BASE = "give a LoRA of this model's base \\(it says that it is of sdxl_base_v1-0\\)"
+BAD = {
+    "of no layer": (
+        matrices("lora_unet_nowhere", (2, 4), (4, 2)),
+        f"1 of its 1 layers are none of this unet's, the first lora_unet_nowhere; {NOT_THIS_BASE}",
+    ),
+    "of another shape": (
+        matrices(f"unet.{ATTENTION}", (2, 7), (9, 2)),
+        rf"its unet\.down_blocks.* is for weights of \(9, 7\), and this unet has \(\d+, \d+\); {NOT_THIS_BASE}",
+    ),
+    "of two ranks": (matrices(f"unet.{ATTENTION}", (2, 7), (9, 3)), "the parts of its unet.* do not belong together"),
+    "a half": ({f"unet.{ATTENTION}.lora_A.weight": torch.ones(2, 7)}, "the parts of its unet.* do not belong together"),
+    "magnitudes of another layer": (
+        {f"unet.{ATTENTION}.lora_magnitude_vector": torch.ones(9), **matrices(f"unet.{ATTENTION}", (2, 32), (32, 2))},
+        "the parts of its unet.* do not belong together",
+    ),
+    "one layer twice": (
+        {**matrices(f"unet.{ATTENTION}", (2, 32), (32, 2)), **matrices(NAMES[4], (2, 32), (32, 2))},
+        f"(unet.{ATTENTION}|{NAMES[4]}) and .* are one layer of this unet; leave one out",
+    ),
+    "a model": (
+        {"model.diffusion_model.out.2.weight": torch.ones(2, 7)},
+        r"1 of its 1 keys are none of a LoRA, LoHa or LoKr, the first model\.diffusion_model\.out\.2\.weight",
+    ),
+    "nothing": ({}, "0 of its 0 keys are none of a LoRA"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_refused_before_any_weights_are_read(
+    name: str, tiny_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("weights are read")
+
+    tensors, message = BAD[name]
+    path = tmp_path / "style.safetensors"
+    save_file(tensors, path, {"ss_base_model_version": "sdxl_base_v1-0"})
+    monkeypatch.setattr(components, "load_networks", never)
+    with pytest.raises(UserError, match=f"{path}: {message}"):
+        make("latent", tiny_folder("latent"), loras=[str(path)])
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"absent.safetensors: no such file"):
+        LoRAFile(str(tmp_path / "absent.safetensors:0.5"))
+    (tmp_path / "a.safetensors").write_bytes(b"none")
+    with pytest.raises(UserError, match=r"no .safetensors file, or cut off"):
+        LoRAFile(str(tmp_path / "a.safetensors"))
+    with pytest.raises(UserError, match="a strength of inf"):
+        LoRAFile(f"{tmp_path / 'a.safetensors'}:inf")
+
+
+# What became of layers between a model's first publication and diffusers, from the models' own published code: written
+# apart from `emu.originals`.
+DOUBLE = {
+    "img_attn.qkv": "attn.to_q attn.to_k attn.to_v",
+    "txt_attn.qkv": "attn.add_q_proj attn.add_k_proj attn.add_v_proj",
+    "img_attn.proj": "attn.to_out.0",
+    "txt_attn.proj": "attn.to_add_out",
+    "img_mlp.0": "ff.net.0.proj",
+    "img_mlp.2": "ff.net.2",
+    "txt_mlp.0": "ff_context.net.0.proj",
+    "txt_mlp.2": "ff_context.net.2",
+    "img_mod.lin": "norm1.linear",
+    "txt_mod.lin": "norm1_context.linear",
+}
+SINGLE = {"linear1": "attn.to_q attn.to_k attn.to_v proj_mlp", "linear2": "proj_out", "modulation.lin": "norm.linear"}
+LUMINA = {
+    "attention.qkv": "attn.to_q attn.to_k attn.to_v",
+    "attention.out": "attn.to_out.0",
+    "feed_forward.w1": "feed_forward.linear_1",
+    "feed_forward.w2": "feed_forward.linear_2",
+    "feed_forward.w3": "feed_forward.linear_3",
+    "adaLN_modulation.1": "norm1.linear",
+}
+Z_IMAGE = {"attention.qkv": "attention.to_q attention.to_k attention.to_v", "attention.out": "attention.to_out.0"}
+SD3_X = {
+    "x_block.attn.qkv": "attn.to_q attn.to_k attn.to_v",
+    "context_block.attn.qkv": "attn.add_q_proj attn.add_k_proj attn.add_v_proj",
+    "x_block.attn.proj": "attn.to_out.0",
+    "context_block.attn.proj": "attn.to_add_out",
+    "x_block.mlp.fc1": "ff.net.0.proj",
+    "x_block.mlp.fc2": "ff.net.2",
+    "context_block.mlp.fc1": "ff_context.net.0.proj",
+    "context_block.mlp.fc2": "ff_context.net.2",
+    "x_block.adaLN_modulation.1": "norm1.linear",
+    "context_block.adaLN_modulation.1": "norm1_context.linear",
+}
+SANA = {
+    "attn.qkv": "attn1.to_q attn1.to_k attn1.to_v",
+    "attn.proj": "attn1.to_out.0",
+    "cross_attn.q_linear": "attn2.to_q",
+    "cross_attn.kv_linear": "attn2.to_k attn2.to_v",
+    "cross_attn.proj": "attn2.to_out.0",
+}
+GUIDANCE = {f"{i}.{side}_layer": f"{i}.linear_{1 + (side == 'out')}" for i in range(5) for side in ("in", "out")}
+BLOCKS: dict[str, dict[str, tuple[str, dict[str, str]]]] = {
+    "flux": {"double_blocks": ("transformer_blocks", DOUBLE), "single_blocks": ("single_transformer_blocks", SINGLE)},
+    "chroma": {
+        "double_blocks": ("transformer_blocks", DOUBLE),
+        "single_blocks": ("single_transformer_blocks", SINGLE),
+        "distilled_guidance_layer": ("distilled_guidance_layer", GUIDANCE),
+    },
+    "lumina2": {name: (name, LUMINA) for name in ("layers", "noise_refiner", "context_refiner")},
+    "z_image": {name: (name, Z_IMAGE) for name in ("layers", "noise_refiner", "context_refiner")},
+    "flow": {"joint_blocks": ("transformer_blocks", SD3_X)},
+    "sana": {"blocks": ("transformer_blocks", SANA)},
+}
+
+
+def trained(name: str, tiny_folder: Folder) -> TextToImageModule:
+    """As if an adapter had trained; alpha is not the rank."""
+    model = make(name, tiny_folder(name), adapter=Adapter(rank=3, alpha=7))
+    torch.manual_seed(3)
+    for _, layer in adapters.layers(model.ema):
+        nn.init.normal_(layer.lora_B["default"].weight, std=0.2)
+    return model
+
+
+def held_to(network: nn.Module, model: TextToImageModule) -> None:
+    wanted = adapters.merged(model.ema).state_dict()
+    found = network.state_dict()
+    assert found.keys() == wanted.keys()
+    for key, weight in wanted.items():
+        torch.testing.assert_close(found[key], weight, rtol=0, atol=1e-6, msg=key)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_published_names_by_a_mapper_of_our_own(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    model = trained(name, tiny_folder)
+    out = tmp_path / "style.safetensors"
+    ComfyUILoRA().write(model, out, {})
+    file, network = load_file(out), adapters.merged(make(name, tiny_folder(name)).backbone)
+    for key in [key for key in file if key.endswith(".lora_A.weight")]:
+        layer = key.removeprefix("diffusion_model.").removesuffix(".lora_A.weight")
+        down, up, alpha = (
+            file[f"diffusion_model.{layer}.{end}"] for end in ("lora_A.weight", "lora_B.weight", "alpha")
+        )
+        difference = float(alpha) / len(down) * up @ down
+        kind, number, inner = layer.split(".", 2)
+        if (name, number, inner) == ("flow", "1", "context_block.adaLN_modulation.1"):  # of the last, shift and scale
+            difference = difference.roll(len(difference) // 2, 0)
+        ours, table = BLOCKS[name][kind]
+        targets = [network.get_submodule(f"{ours}.{number}.{one}") for one in table.get(inner, inner).split()]
+        rows = difference.split([len(one.weight) for one in targets])  # type: ignore[arg-type]
+        for one, update in zip(targets, rows, strict=True):
+            one.weight.data += update.reshape(one.weight.shape)  # type: ignore[union-attr, operator]
+    held_to(network, model)
+
+
+DIFFUSERS_READS = {  # by converters of its own, which were written for LoRAs alone
+    "latent_xl": lambda key: "lora_unet_" + KEY.sub(lambda m: m[1].replace(".", "_") + ENDS[m[2]], key),
+    "flux2_klein": lambda key: None if key.endswith(".alpha") else f"diffusion_model.{key}",
+    "krea2": lambda key: None if key.endswith(".alpha") else f"diffusion_model.{key}",
+    "qwen_image": lambda key: f"diffusion_model.{key}",
+}
+KEY = re.compile(r"^(.*)(\.lora_A\.weight|\.lora_B\.weight|\.alpha)$")
+ENDS = {".lora_A.weight": ".lora_down.weight", ".lora_B.weight": ".lora_up.weight", ".alpha": ".alpha"}
+
+
+@pytest.mark.parametrize("name", DIFFUSERS_READS)
+def test_published_names_by_diffusers_own_reader_of_loras(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    model = trained(name, tiny_folder)
+    out, other = tmp_path / "style.safetensors", tmp_path / "renamed.safetensors"
+    ComfyUILoRA().write(model, out, {})
+    renamed = {DIFFUSERS_READS[name](key.removeprefix("diffusion_model.")): one for key, one in load_file(out).items()}
+    save_file({key: one for key, one in renamed.items() if key is not None}, other)
+    pipeline = LoRA().base(model)
+    load(pipeline, model.slot, other)
+    held_to(adapters.merged(getattr(pipeline, model.slot)), model)
+
+
+@pytest.mark.parametrize("name", ["latent", "latent_xl", "z_image", "flux2_klein", "qwen_image"])
+def test_kohyas_names_by_diffusers_own_reader_of_loras(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    model = trained(name, tiny_folder)
+    KohyaLoRA().write(model, tmp_path / "style.safetensors", {})
+    pipeline = LoRA().base(model)
+    load(pipeline, model.slot, tmp_path / "style.safetensors")
+    held_to(adapters.merged(getattr(pipeline, model.slot)), model)
+
+
+@pytest.mark.parametrize("kind", [LoRA, ComfyUILoRA, KohyaLoRA])
+@pytest.mark.parametrize("name", ["latent", "latent_xl", *BLOCKS, "auraflow", "krea2", "ernie_image"])
+def test_what_is_written_is_read(name: str, kind: type[LoRA], tiny_folder: Folder, tmp_path: Path) -> None:
+    model = trained(name, tiny_folder)
+    kind().write(model, tmp_path / "style.safetensors", {})
+    held_to(make(name, tiny_folder(name), loras=[str(tmp_path / "style.safetensors")]).backbone, model)
+
+
+def test_a_part_of_what_was_one_layer(tiny_folder: Folder, tmp_path: Path) -> None:
+    """Where only the query has an adapter, the fused layer's other rows stay."""
+    model = make("z_image", tiny_folder("z_image"), adapter=Adapter(rank=2, targets=["to_k"]))
+    for _, layer in adapters.layers(model.ema):
+        nn.init.normal_(layer.lora_B["default"].weight)
+    ComfyUILoRA().write(model, tmp_path / "style.safetensors", {})
+    assert {key.split(".")[-3] for key in load_file(tmp_path / "style.safetensors") if "lora_A" in key} == {"qkv"}
+    held_to(make("z_image", tiny_folder("z_image"), loras=[str(tmp_path / "style.safetensors")]).backbone, model)
+
+
+def test_a_model_that_was_never_published_otherwise(tiny_folder: Folder, tmp_path: Path) -> None:
+    model = trained("muse", tiny_folder)
+    with pytest.raises(UserError, match="layers have no name where a UVit2DModel was first published.*--format lora"):
+        ComfyUILoRA().write(model, tmp_path / "style.safetensors", {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_underscores_would_confuse_are_not_read() -> None:
+    """`a.b_c` and `a_b.c` are one in kohya's names."""
+    network = nn.ModuleDict(
+        {"a": nn.ModuleDict({"b_c": nn.Linear(2, 2)}), "a_b": nn.ModuleDict({"c": nn.Linear(2, 2)})}
+    )
+    layers = known.of_network("unet", network)
+    assert set(layers.shapes) == {"a.b_c", "a_b.c"}
+    assert layers.spellings.find("a_b_c", ["lora_unet_"]) is None
