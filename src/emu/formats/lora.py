@@ -14,6 +14,7 @@ from torch import Tensor
 from emu import files, loras
 from emu.errors import UserError
 from emu.formats import ENDING, Format, plain
+from emu.formats.header import model_spec
 from emu.loras import written
 from emu.loras.file import LoRAFile
 from emu.module import TextToImageModule
@@ -36,7 +37,7 @@ class LoRA(Format):
 
     def write(self, model: TextToImageModule, out: Path, about: Mapping[str, str]) -> None:
         tensors = {name: weight.contiguous() for name, weight in self.tensors(model).items()}
-        files.write(out, save(tensors, {"format": "pt", **about}))
+        files.write(out, save(tensors, {"format": "pt", **model_spec(model, out.stem, lora=True), **about}))
 
     def load(self, model: TextToImageModule, out: Path) -> Any:
         pipeline = self.base(model)
