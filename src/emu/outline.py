@@ -10,11 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-<<<<<<< HEAD
-from emu import components, folders, single_files
-=======
-from emu import adapters, components, folders, loras, single_files
->>>>>>> 3c7d921 (LoRA, LoHa and LoKr files of any trainer: drawn with, a start, written in the names of ComfyUI and kohya; a folder's weights are written one tensor at a time)
+from emu import components, folders, loras, single_files
 from emu.errors import UserError, first_line
 from emu.loras.file import LoRAFile
 from emu.module import TextToImageModule
@@ -35,8 +31,9 @@ class Outline:
 
     def __init__(self, model: TextToImageModule) -> None:
         self.model = model
-<<<<<<< HEAD
         model.folder = single_files.describing(model.pretrained, model.config)
+        loras.check([LoRAFile(given) for given in model.loras], model.folder, slot=model.slot)
+        model.loras = []  # no shape changes by what is merged
         self.fakes = Shapes()
         model.load_networks = self._networks
         # Outside of `shapes`: a scheduler computes with the values of its tensors, and peft moves an adapter to its
@@ -44,20 +41,6 @@ class Outline:
         with quiet():
             model.configure_model()
         self._forget_values(model.backbone, model.ema, *model.frozen_parts())
-=======
-        folder = model.folder = single_files.describing(model.pretrained, model.config)
-        model.check_class(folder)
-        loras.check([LoRAFile(given) for given in model.loras], folder, slot=model.slot)
-        self.fakes = FakeTensorMode(allow_non_fake_inputs=True)
-        with self.shapes():
-            self.parts = networks(folder)
-        # Outside: a scheduler computes with the values of its tensors.
-        model.pipeline = model.build_pipeline(self.parts)
-        model.backbone = model.ema = getattr(model.pipeline, model.slot)
-        if model.adapter is not None:  # outside too: peft moves an adapter to its layer's device, which shapes cannot
-            adapters.attach(model.backbone, model.adapter)
-            self._forget_values(model.backbone)
->>>>>>> 3c7d921 (LoRA, LoHa and LoKr files of any trainer: drawn with, a start, written in the names of ComfyUI and kohya; a folder's weights are written one tensor at a time)
 
     @contextmanager
     def shapes(self) -> Iterator[None]:

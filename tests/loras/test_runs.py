@@ -150,7 +150,7 @@ def test_what_no_loss_reaches_is_named(tiny_folder: Folder, tmp_path: Path, capl
     """What Qwen-Image's last block makes of the text goes nowhere."""
     run = trainer(tmp_path, max_steps=2, num_sanity_val_steps=0, limit_val_batches=0)
     model = make("qwen_image", tiny_folder("qwen_image"), warmup_steps=0)
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="lightning.pytorch"):
         run.fit(model, loader(*[training_batch("qwen_image")] * 2), loader(prompt_batch()))
     (said,) = [record.message for record in caplog.records if "no loss reaches" in record.message]
     assert "transformer_blocks.1.attn.to_add_out" in said
