@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -272,9 +273,9 @@ def test_a_file_draws_the_same_on_the_base_in_diffusers(
     model = stirred(make(name, tiny_folder(name), adapter=adapter))
     out, written = tmp_path / "style.safetensors", kind()
     if kind is KohyaLoRA and (adapter.dora or name in UNPUBLISHED):
+        refuse = written.check if adapter.dora else partial(written.write, about={})
         with pytest.raises(UserError, match="--format.*give (--format )?lora"):
-            written.check(model, out)
-            written.write(model, out, {})
+            refuse(model, out)
         return
     written.check(model, out)
     written.write(model, out, {"emu.base": "x"})
