@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from emu import models
+from emu import models, starts
 from emu.batch import Cond
 from emu.module import TextToImageModule
 
 SANA = Path(__file__).parents[1] / "examples" / "sana.py"
+START = Path(__file__).parent / "start.png"  # 4x4 pixels
 PROMPTS = ["a red boat at noon", "", "two green hills"]
 SEEDS = [7, 8, 9]
 
@@ -36,6 +37,7 @@ OLDER: dict[str, type[TextToImageModule]] = {
     "pixel": models.PixelDiffusion,
     "muse": models.Muse,
     "flow": models.FlowMatching,
+    "pixart": models.PixArtSigma,
     "own_sana": load_example(SANA).Sana,
 }
 FLOW: dict[str, type[models.FlowMatching]] = {
@@ -51,8 +53,13 @@ FLOW: dict[str, type[models.FlowMatching]] = {
     "prx_pixel": models.PRXPixel,
     "auraflow": models.AuraFlow,
     "ernie_image": models.ErnieImage,
+    "hidream": models.HiDream,
+    "kandinsky5": models.Kandinsky5,
+    "cogview4": models.CogView4,
+    "ovis_image": models.OvisImage,
 }
-CLASSES: dict[str, type[TextToImageModule]] = {**OLDER, **FLOW}
+OF_PICTURES: dict[str, type[TextToImageModule]] = {"upscaling": models.PixelUpscaling}
+CLASSES: dict[str, type[TextToImageModule]] = {**OLDER, **FLOW, **OF_PICTURES}
 TEXT_LENGTH = {"lumina2": 96}  # its template alone takes 60 of them
 
 
@@ -68,7 +75,7 @@ def make(name: str, folder: Path, **settings: Any) -> TextToImageModule:
 
 
 def side(name: str) -> int:
-    return 16 if name == "pixel" else 32
+    return 16 if name in ("pixel", "upscaling") else 32
 
 
 def images(name: str, *, seed: int = 0) -> Tensor:
@@ -106,7 +113,16 @@ def training_batch(name: str, *, seed: int = 0) -> dict[str, Any]:
 
 def prompt_batch() -> dict[str, Any]:
     """As CuratedData makes it; the last is a filler."""
-    return {"prompt": PROMPTS, "seed": torch.tensor(SEEDS), "index": torch.tensor([0, 1, -1])}
+    batch = {"prompt": PROMPTS, "seed": torch.tensor(SEEDS), "index": torch.tensor([0, 1, -1])}
+    return {**batch, "columns": [{"image": str(START)}] * 3}
+
+
+def prompts(model: TextToImageModule, of: list[str] = PROMPTS) -> Cond:
+    """What `sample` takes for prompts, with the picture that each starts from where the model asks for one."""
+    cond = model.encode_prompts(of)
+    if model.starts_from_picture:
+        cond["image"] = starts.of_rows([{"image": str(START)}]).expand(len(of), -1, -1, -1)
+    return cond
 
 
 def trainer(folder: Path, **settings: Any) -> L.Trainer:

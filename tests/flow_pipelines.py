@@ -15,6 +15,8 @@ from diffusers import (
     AutoencoderKLQwenImage,
     ChromaPipeline,
     ChromaTransformer2DModel,
+    CogView4Pipeline,
+    CogView4Transformer2DModel,
     DiffusionPipeline,
     DPMSolverMultistepScheduler,
     ErnieImagePipeline,
@@ -24,10 +26,16 @@ from diffusers import (
     Flux2Transformer2DModel,
     FluxPipeline,
     FluxTransformer2DModel,
+    HiDreamImagePipeline,
+    HiDreamImageTransformer2DModel,
+    Kandinsky5T2IPipeline,
+    Kandinsky5Transformer3DModel,
     Krea2Pipeline,
     Krea2Transformer2DModel,
     Lumina2Pipeline,
     Lumina2Transformer2DModel,
+    OvisImagePipeline,
+    OvisImageTransformer2DModel,
     PRXPipeline,
     PRXPixelPipeline,
     PRXTransformer2DModel,
@@ -35,13 +43,19 @@ from diffusers import (
     QwenImageTransformer2DModel,
     SanaPipeline,
     SanaTransformer2DModel,
+    UniPCMultistepScheduler,
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
 from torch import nn
 from transformers import (
+    CLIPTextModelWithProjection,
     Gemma2Config,
     Gemma2Model,
+    GlmConfig,
+    GlmModel,
+    LlamaConfig,
+    LlamaForCausalLM,
     Ministral3Config,
     Ministral3ForCausalLM,
     Mistral3Config,
@@ -239,7 +253,7 @@ def lumina2() -> Lumina2Pipeline:
 
 
 def eight_fold() -> AutoencoderKL:
-    """Lumina's pipeline takes it for granted that pictures are eight times as large as latents."""
+    """Lumina's pipeline and Kandinsky's take it for granted that pictures are eight times as large as latents."""
     return AutoencoderKL(
         latent_channels=4, block_out_channels=(8,) * 4, norm_num_groups=4, sample_size=32, scaling_factor=0.3611,
         shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False,
@@ -352,6 +366,81 @@ def ernie_image() -> ErnieImagePipeline:
     )  # fmt: skip
 
 
+def hidream() -> HiDreamImagePipeline:
+    t5_tokens, encoder = t5()
+    llama = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=WIDTH, intermediate_size=WIDTH, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=16,
+    )  # fmt: skip
+    return HiDreamImagePipeline(
+        scheduler=UniPCMultistepScheduler(flow_shift=3.0, prediction_type="flow_prediction", use_flow_sigmas=True),
+        vae=flux_autoencoder(),
+        text_encoder=clip(CLIPTextModelWithProjection, positions=248),
+        tokenizer=tokenizer(),
+        text_encoder_2=clip(CLIPTextModelWithProjection, positions=248),
+        tokenizer_2=tokenizer(),
+        text_encoder_3=encoder,
+        tokenizer_3=t5_tokens,
+        text_encoder_4=LlamaForCausalLM(llama),
+        tokenizer_4=tokens.qwen(),
+        transformer=HiDreamImageTransformer2DModel(
+            patch_size=2, in_channels=4, out_channels=4, num_layers=1, num_single_layers=1, attention_head_dim=16,
+            num_attention_heads=2, caption_channels=[WIDTH, WIDTH], text_emb_dim=2 * WIDTH, num_routed_experts=2,
+            num_activated_experts=1, axes_dims_rope=(4, 6, 6), max_resolution=(32, 32), llama_layers=[0, 1],
+        ),
+    )  # fmt: skip
+
+
+def kandinsky5() -> Kandinsky5T2IPipeline:
+    config = Qwen2_5_VLConfig(text_config=qwen_text(2, [2, 3, 3]), vision_config=qwen_eyes())
+    return Kandinsky5T2IPipeline(
+        transformer=awake(
+            Kandinsky5Transformer3DModel(
+                in_visual_dim=4, out_visual_dim=4, in_text_dim=WIDTH, in_text_dim2=WIDTH, time_dim=16, model_dim=WIDTH,
+                ff_dim=WIDTH, num_text_blocks=1, num_visual_blocks=1, axes_dims=(4, 6, 6),
+            )
+        ),
+        vae=eight_fold(),
+        text_encoder=Qwen2_5_VLForConditionalGeneration(config),
+        tokenizer=tokens.qwen(),  # the published folder has it inside of a processor, which needs torchvision
+        text_encoder_2=clip(positions=77),
+        tokenizer_2=tokenizer(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+    )  # fmt: skip
+
+
+def cogview4() -> CogView4Pipeline:
+    glm = GlmConfig(
+        vocab_size=VOCABULARY, hidden_size=WIDTH, intermediate_size=WIDTH, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=16, pad_token_id=0,
+    )  # fmt: skip
+    return CogView4Pipeline(
+        tokenizer=tokens.glm(),
+        text_encoder=GlmModel(glm),
+        vae=autoencoder(4, scaling_factor=1.0, use_quant_conv=False, use_post_quant_conv=False),
+        transformer=CogView4Transformer2DModel(
+            in_channels=4, out_channels=4, num_layers=1, attention_head_dim=16, num_attention_heads=2,
+            text_embed_dim=WIDTH, time_embed_dim=16, condition_dim=8, rope_axes_dim=(16, 16), sample_size=16,
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(
+            use_dynamic_shifting=True, base_shift=0.25, max_shift=0.75, time_shift_type="linear"
+        ),
+    )  # fmt: skip
+
+
+def ovis_image() -> OvisImagePipeline:
+    return OvisImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(**DYNAMIC),
+        vae=flux_autoencoder(),
+        text_encoder=qwen3(Qwen3Model),
+        tokenizer=tokens.qwen(),
+        transformer=OvisImageTransformer2DModel(
+            in_channels=16, out_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16,
+            num_attention_heads=2, joint_attention_dim=WIDTH, axes_dims_rope=(4, 6, 6),
+        ),
+    )  # fmt: skip
+
+
 BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
     "z_image": z_image,
     "flux": flux,
@@ -365,4 +454,8 @@ BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
     "prx_pixel": prx_pixel,
     "auraflow": auraflow,
     "ernie_image": ernie_image,
+    "hidream": hidream,
+    "kandinsky5": kandinsky5,
+    "cogview4": cogview4,
+    "ovis_image": ovis_image,
 }

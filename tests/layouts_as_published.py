@@ -63,8 +63,8 @@ CHECKER = ["stable_diffusion", "StableDiffusionSafetyChecker"]
 def if_unet(**config: Any) -> UNet2DConditionModel:
     """The blocks of stage I, which conditions on pooled text and shifts and scales by time."""
     return UNet2DConditionModel(
-        sample_size=16, in_channels=3, out_channels=6, block_out_channels=(16, 32), layers_per_block=1,
-        attention_head_dim=8, norm_num_groups=8, cross_attention_dim=32, encoder_hid_dim=WIDTH,
+        sample_size=16, in_channels=config.pop("in_channels", 3), out_channels=6, block_out_channels=(16, 32),
+        layers_per_block=1, attention_head_dim=8, norm_num_groups=8, cross_attention_dim=32, encoder_hid_dim=WIDTH,
         encoder_hid_dim_type="text_proj", addition_embed_type="text", addition_embed_type_num_heads=4, act_fn="gelu",
         down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
         up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
@@ -217,8 +217,8 @@ def playground(folder: Path) -> None:
     edit(folder / "vae" / "config.json", scaling_factor=0.5, **means)
 
 
-def deepfloyd(folder: Path, **config: Any) -> None:
-    pipeline = pipelines.pixel()
+def deepfloyd(folder: Path, *, stage: Callable[[], DiffusionPipeline] = pipelines.pixel, **config: Any) -> None:
+    pipeline = stage()
     pipeline.register_modules(unet=if_unet(**config), text_encoder=t5_encoder(WIDTH))
     save(
         pipeline, folder, "DDPMScheduler", IF, requires_safety_checker=True,
@@ -234,9 +234,19 @@ def deepfloyd(folder: Path, **config: Any) -> None:
 
 def deepfloyd_2(folder: Path) -> None:
     """Stage II: a pipeline of its own, which makes pictures larger."""
-    deepfloyd(folder)
-    edit(folder / "model_index.json", _class_name="IFSuperResolutionPipeline")
-    edit(folder / "unet" / "config.json", in_channels=6, class_embed_type="timestep")
+    deepfloyd(folder, stage=pipelines.upscaling, in_channels=6, class_embed_type="timestep")
+
+
+def pixart(folder: Path) -> None:
+    """Its transformer is of the class that it had when it was published."""
+    pipeline = pipelines.pixart()
+    pipeline.register_modules(text_encoder=t5_encoder(WIDTH))
+    config = {"beta_end": 0.02, "beta_schedule": "linear", "beta_start": 0.0001, "solver_order": 2}
+    save(pipeline, folder, "DPMSolverMultistepScheduler", config, transformer=["diffusers", "Transformer2DModel"])
+    older = {"_class_name": "Transformer2DModel", "double_self_attention": False, "num_vector_embeds": None}
+    edit(folder / "transformer" / "config.json", **older, only_cross_attention=False, use_linear_projection=False)
+    shutil.rmtree(folder / "tokenizer")
+    save_sentencepiece(folder / "tokenizer")
 
 
 def amused(folder: Path, *, halved: bool) -> None:
@@ -267,6 +277,8 @@ LAYOUTS: dict[str, tuple[str, Callable[[Path], None]]] = {
         "pixel",
         lambda folder: deepfloyd(folder, mid_block_only_cross_attention=True, time_embedding_act_fn="silu"),
     ),
+    "if-ii": ("upscaling", deepfloyd_2),
+    "pixart-sigma": ("pixart", pixart),
     "amused-256": ("muse", lambda folder: amused(folder, halved=False)),
     "amused-512": ("muse", lambda folder: amused(folder, halved=True)),
     "sd3": ("flow", lambda folder: sd3(folder, shift={})),
@@ -277,7 +289,7 @@ LAYOUTS: dict[str, tuple[str, Callable[[Path], None]]] = {
 
 REFUSED: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "playground-2.5": ("latent_xl", playground, "its EDMDPMSolverMultistepScheduler is EDM's"),
-    "if-ii": ("pixel", deepfloyd_2, "holds a IFSuperResolutionPipeline"),
+    "if-ii in stage I": ("pixel", deepfloyd_2, "holds a IFSuperResolutionPipeline"),
 }
 """Name -> architecture, what writes it, and what is said of it."""
 

@@ -13,9 +13,13 @@ from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DiffusionPipeline,
+    DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     IFPipeline,
+    IFSuperResolutionPipeline,
+    PixArtSigmaPipeline,
+    PixArtTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
@@ -45,7 +49,7 @@ def tokenizer() -> CLIPTokenizer:
     return clip_tokenizer(CAPTIONS, vocab_size=300, max_length=12)
 
 
-def clip(kind: type = CLIPTextModel, *, layers: int = 2) -> Any:
+def clip(kind: type = CLIPTextModel, *, layers: int = 2, positions: int = 12) -> Any:
     tokens = tokenizer()
     config = CLIPTextConfig(
         vocab_size=len(tokens),
@@ -54,7 +58,7 @@ def clip(kind: type = CLIPTextModel, *, layers: int = 2) -> Any:
         projection_dim=WIDTH,
         num_hidden_layers=layers,
         num_attention_heads=2,
-        max_position_embeddings=12,
+        max_position_embeddings=positions,
         bos_token_id=tokens.bos_token_id,
         eos_token_id=tokens.eos_token_id,
         pad_token_id=tokens.pad_token_id,
@@ -149,6 +153,23 @@ def pixel() -> IFPipeline:
     )
 
 
+def upscaling() -> IFSuperResolutionPipeline:
+    tokens, encoder = t5()
+    return IFSuperResolutionPipeline(
+        tokenizer=tokens,
+        text_encoder=encoder,
+        unet=unet(6, out_channels=6, sample_size=16, class_embed_type="timestep"),
+        scheduler=DDPMScheduler(
+            beta_schedule="squaredcos_cap_v2", variance_type="learned_range", thresholding=True, sample_max_value=1.0
+        ),
+        image_noising_scheduler=DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
+        safety_checker=None,
+        feature_extractor=None,
+        watermarker=None,
+        requires_safety_checker=False,
+    )
+
+
 def muse() -> AmusedPipeline:
     transformer = UVit2DModel(
         hidden_size=WIDTH, cond_embed_dim=WIDTH, encoder_hidden_size=WIDTH, micro_cond_encode_dim=8,
@@ -169,6 +190,20 @@ def muse() -> AmusedPipeline:
         transformer=transformer,
         scheduler=AmusedScheduler(mask_token_id=CODES),
     )
+
+
+def pixart() -> PixArtSigmaPipeline:
+    tokens, encoder = t5()
+    return PixArtSigmaPipeline(
+        tokenizer=tokens,
+        text_encoder=encoder,
+        vae=autoencoder(scaling_factor=0.13025),
+        transformer=PixArtTransformer2DModel(
+            num_attention_heads=2, attention_head_dim=16, num_layers=1, cross_attention_dim=WIDTH, sample_size=16,
+            caption_channels=WIDTH, use_additional_conditions=False, interpolation_scale=2,
+        ),
+        scheduler=DPMSolverMultistepScheduler(beta_start=0.0001, beta_end=0.02, beta_schedule="linear"),
+    )  # fmt: skip
 
 
 def flow(*, with_t5: bool = True) -> StableDiffusion3Pipeline:
@@ -194,8 +229,10 @@ BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
     "latent": latent,
     "latent_xl": latent_xl,
     "pixel": pixel,
+    "upscaling": upscaling,
     "muse": muse,
     "flow": flow,
+    "pixart": pixart,
 }
 
 

@@ -14,19 +14,23 @@ import lightning as L
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from architectures import (
     CLASSES,
     FLOW,
+    OF_PICTURES,
     OLDER,
     PROMPTS,
     SEEDS,
+    START,
     encoded,
     loader,
     make,
     prompt_batch,
+    prompts,
     side,
     trainer,
     training_batch,
@@ -41,7 +45,7 @@ Folder = Callable[[str], Path]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-@pytest.fixture(params=[*OLDER, *(pytest.param(name, marks=pytest.mark.slow) for name in FLOW)])
+@pytest.fixture(params=[*OLDER, *(pytest.param(name, marks=pytest.mark.slow) for name in [*FLOW, *OF_PICTURES])])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -110,7 +114,7 @@ def test_frozen_parts_follow_the_module(model: TextToImageModule) -> None:
 @every
 def test_a_picture_depends_on_its_prompt_and_seed_and_not_on_its_batch(model: TextToImageModule, name: str) -> None:
     with torch.no_grad():
-        cond = model.encode_prompts(PROMPTS)
+        cond = prompts(model)
         drawn = model.sample(cond, model.negative_prompt(), SEEDS)
         row = {key: value[2:] for key, value in cond.items()}
         alone = model.sample(row, model.negative_prompt(), torch.tensor(SEEDS[2:]))
@@ -134,7 +138,7 @@ def test_half_precision_on_disk_is_float32_in_training(name: str, tiny_folder: F
 
 def test_size_can_be_asked_for(model: TextToImageModule, name: str) -> None:
     height, width = side(name), 2 * side(name)
-    cond = model.encode_prompts(PROMPTS[:1])
+    cond = prompts(model, PROMPTS[:1])
     assert model.sample(cond, model.negative_prompt(), [0], height=height, width=width).shape == (1, 3, height, width)
 
 
@@ -142,7 +146,7 @@ def test_size_can_be_asked_for(model: TextToImageModule, name: str) -> None:
 def test_saved_pipeline_draws_the_same_in_plain_diffusers(model: TextToImageModule, name: str, tmp_path: Path) -> None:
     for parameter in model.ema.parameters():
         parameter.mul_(1.01)  # so that it is the average, and neither the base nor the backbone, that must come out
-    ours = model.sample(model.encode_prompts(PROMPTS[:1]), model.negative_prompt(), SEEDS[:1])
+    ours = model.sample(prompts(model, PROMPTS[:1]), model.negative_prompt(), SEEDS[:1])
     model.save_pipeline(tmp_path / "out")
     model.save_pipeline(tmp_path / "out")  # over an earlier one
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -151,7 +155,9 @@ def test_saved_pipeline_draws_the_same_in_plain_diffusers(model: TextToImageModu
     plain.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(SEEDS[0])
     size = {"height": side(name), "width": side(name)}
-    theirs = plain(**model.plain_arguments(PROMPTS[0]), generator=generator, output_type="np", **size)[0][0]
+    model.allow_size(plain, side(name), side(name))
+    start = {"image": Image.open(START).convert("RGB")} if model.starts_from_picture else {}
+    theirs = plain(**model.plain_arguments(PROMPTS[0]), **start, generator=generator, output_type="np", **size)[0][0]
     torch.testing.assert_close(ours[0].permute(1, 2, 0), torch.from_numpy(theirs), rtol=0, atol=1e-5)
 
 

@@ -203,7 +203,7 @@ def test_what_was_not_trained_is_the_bases_file_by_file(name: str, tiny_folder: 
     assert before.keys() - after.keys() == {"README.md"}
     assert after.keys() <= before.keys()
     changed = {file for file in after if after[file] != before[file]}
-    assert changed <= ({weights, "scheduler/scheduler_config.json"} if name == "pixel" else {weights})
+    assert changed <= ({weights, "scheduler/scheduler_config.json"} if name in ("pixel", "upscaling") else {weights})
 
 
 def test_parts_that_nothing_uses_are_copied_and_never_loaded(tiny_folder: Folder, tmp_path: Path) -> None:

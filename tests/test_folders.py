@@ -74,6 +74,13 @@ def test_a_failed_save_leaves_the_earlier_folder(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "part").read_text() == "anew"
 
 
+def test_a_fingerprint_is_of_what_stands_around_a_caption(tiny_folder: Folder) -> None:
+    folder = str(tiny_folder("sana"))
+    about = [CLASSES["sana"](folder, sampler={"complex_human_instruction": [line]}) for line in ("qx", "qz")]
+    assert about[0].max_tokens == about[1].max_tokens
+    assert about[0].fingerprint() != about[1].fingerprint()
+
+
 def test_a_fingerprint_is_of_a_class_by_its_code_and_its_arguments(tiny_folder: Folder, tmp_path: Path) -> None:
     """A template that changed, in the code or by an argument, is another encoder; a comment is not."""
     text = (

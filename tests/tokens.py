@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GemmaTokenizer, Qwen2Tokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import GemmaTokenizer, PreTrainedTokenizerFast, Qwen2Tokenizer
 
 CAPTIONS = ["a red boat at noon", "a blue bird in the snow", "two green hills under a yellow moon", ""]
 TEMPLATES = [  # what pipelines put around a prompt: each word a token, so that the parts that they drop are these
@@ -49,6 +49,15 @@ def qwen(max_length: int = 4096) -> Qwen2Tokenizer:
     tokens.model_max_length = max_length
     tokens.chat_template = CHAT
     return tokens
+
+
+def glm(max_length: int = 4096) -> PreTrainedTokenizerFast:
+    learner = learned(["<|endoftext|>", "[gMASK]", "<sop>"])
+    learner.post_processor = processors.TemplateProcessing(
+        single="[gMASK] <sop> $A", special_tokens=[("[gMASK]", 1), ("<sop>", 2)]
+    )
+    ends = {"pad_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
+    return PreTrainedTokenizerFast(tokenizer_object=learner, padding_side="left", model_max_length=max_length, **ends)
 
 
 def gemma(max_length: int = 4096) -> GemmaTokenizer:

@@ -33,6 +33,10 @@ class Architecture(PipelineModule, ABC):
     """Whether `loss` takes what `encode_prompts` makes of a picture's caption."""
     sampler_defaults: ClassVar[Mapping[str, int | float | bool | str]] = {}
     """Keyword arguments of the pipeline's call."""
+    starts_from_picture: ClassVar[bool] = False
+    """Whether it makes pictures of pictures: `cond` of `sample` then holds "image", float (b,3,h,w) in [-1,1]."""
+    draws_alone: ClassVar[bool] = False
+    """Whether the pipeline's call takes one picture at a time."""
 
     def __init__(
         self, pretrained: str, *, resolution: int | None = None, sampler: Sampler | None = None, **kwargs: Any
@@ -76,12 +80,14 @@ class Architecture(PipelineModule, ABC):
     def fingerprint(self) -> str:
         """A short name of what `encode_*` depend on, but for the picture size.
 
-        The class, its code, how many tokens it reads, what a user's class adds to it, frozen parts by content, dtype.
+        The class, its code, its template and how many tokens it reads, what a user's class adds to it, frozen parts by
+        content, dtype.
         """
         folder = self.folder
         named = components.used(folders.read_index(folder)).keys() - {self.slot, "scheduler"}
         parts = [folder / name for name in named if (folder / name).is_dir()]
-        how = repr((code_of(type(self)), self.max_tokens, own_arguments(self), folders.content_hash(parts)))
+        text = self.in_template(""), self.max_tokens
+        how = repr((code_of(type(self)), text, own_arguments(self), folders.content_hash(parts)))
         return f"{type(self).__name__.lower()}-{self.encoders_dtype}-{hashlib.sha256(how.encode()).hexdigest()[:16]}"
 
     # ---- how long captions may be
@@ -120,16 +126,27 @@ class Architecture(PipelineModule, ABC):
             height, width: in pixels; `resolution` where None.
         """
         pairs = {key: negative[key].expand_as(value) for key, value in cond.items() if key in negative}
-        drawn = self.pipeline(
-            **self.prompt_arguments(cond, pairs),
-            generator=generators(seeds),
-            height=height or self.resolution,
-            width=width or self.resolution,
-            output_type="pt",
-            **self.sampler,
-        )
-        images: Tensor = drawn[0]  # `images` of most pipelines, `image` of some
-        return images.float()
+        height, width = height or self.resolution, width or self.resolution
+        if height and width:
+            self.allow_size(self.pipeline, height, width)
+        at_once = 1 if self.draws_alone else len(seeds)
+        drawn: list[Tensor] = []
+        for start in range(0, len(seeds), at_once):
+            some = slice(start, start + at_once)
+            taken, away = ({key: value[some] for key, value in one.items()} for one in (cond, pairs))
+            images = self.pipeline(
+                **self.prompt_arguments(taken, away),
+                generator=generators(seeds[some]),
+                height=height,
+                width=width,
+                output_type="pt",
+                **self.sampler,
+            )[0]  # `images` of most pipelines, `image` of some
+            drawn.append(images.float())
+        return torch.cat(drawn)
+
+    def allow_size(self, pipeline: Any, height: int, width: int) -> None:  # noqa: B027  (most pipelines take any)
+        """Make a pipeline, ours or a plain one, draw that size where by itself it would draw another."""
 
     def prompt_arguments(self, cond: Cond, negative: Cond) -> dict[str, Any]:
         """What the pipeline's call is given for b prompts and, of the same names, what guidance leads away from.

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from emu import files, folders, runs
+from emu import files, folders, readme, runs, starts
 from emu.batch import Prompts
 from emu.drawn import is_black, to_pixels
 from emu.errors import UserError
@@ -50,13 +50,15 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     checkpoint = find_checkpoint(checkpoint_or_run)
     config, model = read_config(runs.run_of(checkpoint)), load_checkpoint(checkpoint)
     written_as.check(model, out)
-    written_as.write(model, out, story(runs.run_of(checkpoint), read_checkpoint(checkpoint)["global_step"], model))
+    step = int(read_checkpoint(checkpoint)["global_step"])
+    written_as.write(model, out, story(runs.run_of(checkpoint), step, model))
     if out.is_dir():
         files.write_json(out / folders.MODEL, describe(config, model), indent=2)
+        files.write(out / readme.NAME, readme.text(model, out, step=step).encode())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = config.get("trainer", {})
     with autocast(trainer.get("precision"), device):
-        wanted = None if computed_apart(trainer) else of_the_run(checkpoint)
+        wanted = None if computed_apart(trainer) else of_the_run(checkpoint, model)
         wanted = wanted or of_the_model(model, device, DRAWN_NOW | {"sampler": model.sampler})
         if written_as.dtype is not None:
             wanted = of_the_model(rounded(model, written_as.dtype), device, wanted.row)
@@ -78,23 +80,28 @@ class Reference:
     origin: str
 
 
-def of_the_run(checkpoint: Path) -> Reference | None:
-    """The first picture of the step that is not black; None where the run drew none."""
+def of_the_run(checkpoint: Path, model: TextToImageModule) -> Reference | None:
+    """The first picture of the step that is not black; None where the run drew none, or what it was made of is gone."""
     folder = runs.step_folder(runs.run_of(checkpoint), read_checkpoint(checkpoint)["global_step"])
     if not (folder / runs.SAMPLES).exists():
         return None
     rows = runs.read_samples(folder)
     row = next((one for one in rows if not is_black(folder / one["file"])), rows[0])
     path = folder / row["file"]
+    if model.starts_from_picture and not Path(str(row.get(starts.COLUMN))).is_file():
+        return None
     return Reference(row, np.asarray(Image.open(path)), str(path))
 
 
 def of_the_model(model: TextToImageModule, device: torch.device, row: runs.Row) -> Reference:
     """A picture that is drawn now."""
+    if model.starts_from_picture and starts.COLUMN not in row:
+        row = {**row, starts.COLUMN: Image.effect_mandelbrot((64, 64), (-2, -1.5, 1, 1.5), 50)}
     model.to(device)
     settings = {**row["sampler"]}
     negative = str(settings.pop("negative_prompt", ""))
     batch: Prompts = {"prompt": [row["prompt"]], "seed": torch.tensor([row["seed"]]), "index": torch.zeros(1)}
+    batch["columns"] = [row]
     images = draw(model, {**batch, "settings": settings, "negative": [negative]})
     pixels = to_pixels(images, [row["prompt"]])[0].permute(1, 2, 0).cpu().numpy()
     model.to("cpu")
@@ -131,7 +138,10 @@ def draw_plain(pipeline: Any, row: runs.Row, model: TextToImageModule, device: t
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(row["seed"])
     size = {"height": model.resolution, "width": model.resolution}
-    arguments = {**model.plain_arguments(row["prompt"]), **size, **row["sampler"]}
+    if model.resolution:
+        model.allow_size(pipeline, model.resolution, model.resolution)
+    start = {"image": starts.read(row)} if model.starts_from_picture else {}
+    arguments = {**model.plain_arguments(row["prompt"]), **size, **row["sampler"], **start}
     drawn = pipeline(**arguments, generator=generator, output_type="np")
     image = torch.from_numpy(drawn[0][0]).permute(2, 0, 1)
     return to_pixels(image[None], [row["prompt"]])[0].permute(1, 2, 0).numpy()

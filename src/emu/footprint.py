@@ -123,6 +123,8 @@ def drawing(outline: Outline, work: Work) -> int:
         with average, _counted(outline, autocast=work.half) as peak, torch.no_grad():
             cond = _together(model.encode_prompts(some) for some in _parted([outline.caption] * work.batch, work))
             negative = model.encode_negatives([""])
+            if model.starts_from_picture:
+                cond["image"] = torch.zeros(work.batch, 3, height, width)
             model.sample(cond, negative, range(work.batch), height=height, width=width)
     finally:
         model.sampler = own

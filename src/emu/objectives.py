@@ -133,7 +133,8 @@ def masked_token_loss(
 ) -> Tensor:
     """Cross-entropy of the masked tokens, averaged over those of each picture: (b,).
 
-    A share cos(pi u / 2) is masked, at least one token (Chang et al. 2022, arXiv 2202.04200, section 3.1).
+    Not over those of the batch, as aMUSEd's own script has it: every picture weighs the same, whatever else is in its
+    batch. A share cos(pi u / 2) is masked, at least one token (Chang et al. 2022, arXiv 2202.04200, section 3.1).
 
     Args:
         predict: tokens int64 (b,h,w), some of them mask_id -> logits (b,codes,h,w).

@@ -33,6 +33,7 @@ class PipelineModule(L.LightningModule):
         pretrained: a pipeline folder, `emu://NAME`, a hub name or a .safetensors file; loaded by `configure_model`.
         config: of a single file: the pipeline folder or hub name that has what it lacks; None for the published one.
         vae: an autoencoder in place of the model's: a folder, a hub name or a .safetensors file.
+        licence: of the base: what is tuned stays under it, and an export says so; None where nobody has said.
         adapter: train a low-rank adapter (LoRA) beside the network, whose own weights stay; None trains all of them.
         loras: LoRA, LoHa or LoKr files of any trainer, FILE or FILE:STRENGTH, merged into the network before it trains.
         weights_dtype: of the network that trains or stands beside an adapter. The average and an adapter are kept in
@@ -62,6 +63,7 @@ class PipelineModule(L.LightningModule):
         *,
         config: str | None = None,
         vae: str | None = None,
+        licence: str | None = None,
         adapter: Adapter | None = None,
         loras: list[str] | None = None,
         weights_dtype: Precision = "float32",
@@ -69,6 +71,7 @@ class PipelineModule(L.LightningModule):
     ) -> None:
         super().__init__()
         self.pretrained, self.config, self.vae = pretrained, config, vae
+        self.licence = licence
         self.adapter = adapter
         self.loras = loras or []
         self.weights_dtype, self.encoders_dtype = weights_dtype, encoders_dtype
@@ -130,14 +133,21 @@ class PipelineModule(L.LightningModule):
         index = folders.read_index(folder)
         for name in components.required(self.pipeline_class) - components.used(index).keys() - {*self.optional_parts}:
             raise UserError(f"{folder / folders.INDEX}: names no {name}, and {type(self).__name__} needs one")
-        left_out = components.left_out(self.pipeline_class, index)
+        stand_ins = self.stand_ins()
+        given = {**components.left_out(self.pipeline_class, index), **dict.fromkeys(stand_ins), **networks}
         try:
-            return self.pipeline_class.from_pretrained(folder, dtype=torch.float32, **{**left_out, **networks})
+            pipeline: Any = self.pipeline_class.from_pretrained(folder, dtype=torch.float32, **given)
         except Exception as error:  # whatever diffusers makes of a damaged folder
             raise UserError(
                 f"model.pretrained {self.pretrained}: no {self.pipeline_class.__name__} can be made of it "
                 f"({first_line(error)}); {components.AGAIN}"
             ) from error
+        pipeline.register_modules(**stand_ins)
+        return pipeline
+
+    def stand_ins(self) -> Mapping[str, Any]:
+        """Components, none of them a network, that are given to a pipeline in place of the folder's own."""
+        return {}
 
     @cached_property
     def tokenizer(self) -> Any:

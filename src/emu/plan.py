@@ -46,13 +46,24 @@ def plan(args: list[str]) -> str:
     paragraphs = [
         data.describe(),
         captions.describe(settings.model, data.captions()),
+        terms(settings.model.licence),
         steps(settings),
         memory(outline, settings, of, held),
         disk(settings, outline, of),
     ]
     if settings.config.trainer.accelerator != "cpu":
-        paragraphs.insert(4, cards.describe(args, settings, of, held))
+        paragraphs.insert(5, cards.describe(args, settings, of, held))
     return "\n\n".join(paragraphs)
+
+
+def terms(licence: str | None) -> str:
+    """Under which licence what is tuned will stay."""
+    if licence is None:
+        return "licence of the base: not said (model.licence); what is tuned stays under it"
+    alone = "non-commercial" in licence.lower()
+    return f"licence of the base, as the config says: {licence}; what is tuned stays under it" + (
+        "\n  it allows no commercial use, of the tuned model neither" if alone else ""
+    )
 
 
 def steps(settings: Settings) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from emu import starts
 from emu.architecture import Architecture
 from emu.batch import Prompts, Sampler
 from emu.errors import UserError
@@ -23,7 +24,7 @@ def draw(model: Architecture, batch: Prompts) -> Tensor:
     Args:
         model: on the device that draws.
         batch: `prompt` list[str] and `seed` int (b,); `settings` of all of them and `negative` list[str] where the
-            prompt file says so.
+            prompt file says so; `columns`, where the model starts from a picture.
     """
     negatives = batch.get("negative", [])
     negative = model.encode(negatives, negative=True) if any(negatives) else model.negative_prompt()
@@ -31,7 +32,10 @@ def draw(model: Architecture, batch: Prompts) -> Tensor:
     sides = {side: int(given) for side in SIDES if (given := sampler.pop(side, 0))}
     model.sampler = sampler
     try:
-        return model.sample(model.encode(batch["prompt"]), negative, batch["seed"], **sides)
+        cond = model.encode(batch["prompt"])
+        if model.starts_from_picture:
+            cond["image"] = starts.of_rows(batch["columns"]).to(model.device)
+        return model.sample(cond, negative, batch["seed"], **sides)
     finally:
         model.sampler = own
 
@@ -39,9 +43,12 @@ def draw(model: Architecture, batch: Prompts) -> Tensor:
 def require_drawable(model: Architecture, rows: Iterable[Mapping[str, Any]], *, where: str) -> None:
     """UserError, naming the prompt, where the model cannot draw as a row of `load_prompts` says."""
     for row in rows:
-        if settings := row.get("settings"):
+        settings = row.get("settings")
+        if settings or model.starts_from_picture:
             try:
-                _require(model, settings)
+                _require(model, settings or {})
+                if model.starts_from_picture:
+                    starts.read(row)
             except UserError as error:
                 raise UserError(f"{where}: prompt {row['index'] + 1}, {row['prompt']!r:.60}: {error}") from None
 

@@ -77,6 +77,27 @@ def test_stable_diffusion_xl(tiny_folder: Folder) -> None:
     torch.testing.assert_close(loss, each(prediction, target))
 
 
+def test_pixart_sigma(tiny_folder: Folder) -> None:
+    """PixArt-alpha/PixArt-sigma train_scripts/train_pixart_lora_hf.py: of 8 channels the first 4."""
+    model: Any = make("pixart", tiny_folder("pixart"), noise_offset=0.0)
+    x, cond = encoded(model, "pixart")
+    loss = loss_of(model, x, cond)
+    torch.manual_seed(11)
+    clean = DiagonalGaussianDistribution(x).sample() * 0.13025
+    times, noise = torch.rand(3), torch.randn(clean.shape)
+    t = (times * 1000).long()
+    schedule = DDPMScheduler(beta_start=0.0001, beta_end=0.02, beta_schedule="linear")
+    noisy, target = noisy_and_target(schedule, clean, noise, t)
+    prediction = model.backbone(
+        noisy,
+        encoder_hidden_states=cond["prompt_embeds"],
+        encoder_attention_mask=cond["prompt_attention_mask"],
+        timestep=t,
+        added_cond_kwargs={"resolution": None, "aspect_ratio": None},
+    ).sample
+    torch.testing.assert_close(loss, each(prediction.chunk(2, dim=1)[0], target))
+
+
 def test_an_empty_caption_is_zeros_for_xl(tiny_folder: Folder) -> None:
     model = make("latent_xl", tiny_folder("latent_xl"))
     cond = model.encode_prompts(["a boat", ""])

@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import ChromaPipeline, Flux2KleinPipeline, FluxPipeline, Krea2Pipeline, QwenImagePipeline
+from diffusers import (
+    ChromaPipeline,
+    Flux2KleinPipeline,
+    FluxPipeline,
+    Krea2Pipeline,
+    OvisImagePipeline,
+    QwenImagePipeline,
+)
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
@@ -52,6 +59,8 @@ CLEAN: dict[str, Callable[[Tensor, Any], Tensor]] = {
     "krea2": by_channel,
     "sana": lambda latents, vae: latents * vae.config.scaling_factor,  # train_dreambooth_lora_sana.py, 1391-1394
     "auraflow": lambda moments, vae: sampled(moments) * vae.config.scaling_factor,
+    "cogview4": lambda moments, vae: sampled(moments) * vae.config.scaling_factor,
+    "kandinsky5": lambda moments, vae: sampled(moments) * vae.config.scaling_factor,  # as its pipeline decodes
 }
 
 
@@ -196,13 +205,96 @@ def ernie_image(model: Any, noisy: Tensor, sigmas: Tensor, cond: Cond) -> Tensor
     )[0]
 
 
+def hidream(model: Any, noisy: Tensor, sigmas: Tensor, cond: Cond) -> Tensor:
+    """train_dreambooth_lora_hidream.py, 1108 and 1605-1613: told to give pictures in training, and negated"""
+    found = model.backbone(
+        hidden_states=noisy,
+        encoder_hidden_states_t5=cond["prompt_embeds_t5"],
+        encoder_hidden_states_llama3=cond["prompt_embeds_llama3"].transpose(0, 1),
+        pooled_embeds=cond["pooled_prompt_embeds"],
+        timesteps=sigmas * 1000,
+        return_dict=False,
+    )[0]
+    return found * -1
+
+
+def kandinsky5(model: Any, noisy: Tensor, sigmas: Tensor, cond: Cond) -> Tensor:
+    """pipeline_kandinsky_t2i.py's loop, which is given one prompt"""
+    h, w = noisy.shape[2:]
+    rows = []
+    for i, length in enumerate(cond["prompt_mask"].sum(1)):
+        found = model.backbone(
+            hidden_states=noisy[i : i + 1].permute(0, 2, 3, 1).unsqueeze(1),
+            encoder_hidden_states=cond["prompt_embeds_qwen"][i : i + 1, :length],
+            pooled_projections=cond["prompt_embeds_clip"][i : i + 1],
+            timestep=sigmas[i : i + 1] * 1000,
+            visual_rope_pos=[torch.arange(1), torch.arange(h // 2), torch.arange(w // 2)],
+            text_rope_pos=torch.arange(length),
+            scale_factor=[1.0, 1.0, 1.0],
+            sparse_params=None,
+        ).sample
+        rows.append(found.squeeze(1).permute(0, 3, 1, 2))
+    return torch.cat(rows)
+
+
+def cogview4(model: Any, noisy: Tensor, sigmas: Tensor, cond: Cond) -> Tensor:
+    """pipeline_cogview4.py's loop, which is given one prompt"""
+    rows = []
+    for i, length in enumerate(cond["prompt_mask"].sum(1)):
+        assert length % 16 == 0
+        size = cond["size"][i : i + 1].float()
+        found = model.backbone(
+            hidden_states=noisy[i : i + 1],
+            encoder_hidden_states=cond["prompt_embeds"][i : i + 1, :length],
+            timestep=sigmas[i : i + 1] * 1000,
+            original_size=size[:, :2],
+            target_size=size[:, 4:],
+            crop_coords=size[:, 2:4],
+            return_dict=False,
+        )[0]
+        rows.append(found)
+    return torch.cat(rows)
+
+
+def ovis_image(model: Any, noisy: Tensor, sigmas: Tensor, cond: Cond) -> Tensor:
+    """pipeline_ovis_image.py's loop"""
+    b, c, h, w = noisy.shape
+    factor = model.pipeline.vae_scale_factor
+    _, text_ids = model.pipeline._prepare_prompt_embeds(None, cond["prompt_embeds"], 1, 48, torch.device("cpu"))
+    found = model.backbone(
+        hidden_states=OvisImagePipeline._pack_latents(noisy, b, c, h, w),
+        timestep=sigmas * 1000 / 1000,
+        encoder_hidden_states=cond["prompt_embeds"],
+        txt_ids=text_ids,
+        img_ids=OvisImagePipeline._prepare_latent_image_ids(b, h // 2, w // 2, torch.device("cpu"), torch.float32),
+        return_dict=False,
+    )[0]
+    return OvisImagePipeline._unpack_latents(found, h * factor, w * factor, factor)
+
+
 def padded_width(cond: Cond) -> int:
     return cond["prompt_embeds"].shape[-1]
 
 
 HANDS = {
     hand.__name__: hand
-    for hand in (z_image, flux, chroma, flux2_klein, qwen_image, krea2, lumina2, sana, prx, auraflow, ernie_image)
+    for hand in (
+        z_image,
+        flux,
+        chroma,
+        flux2_klein,
+        qwen_image,
+        krea2,
+        lumina2,
+        sana,
+        prx,
+        auraflow,
+        ernie_image,
+        hidream,
+        kandinsky5,
+        cogview4,
+        ovis_image,
+    )  # fmt: skip
 }
 # As the pipeline's call computes it from the picture's tokens, by hand from the tiny scheduler's config.
 SHIFTS: dict[str, Callable[[int], float]] = {
@@ -212,6 +304,10 @@ SHIFTS: dict[str, Callable[[int], float]] = {
     "prx": lambda tokens: 3.0,
     "auraflow": lambda tokens: 1.73,
     "ernie_image": lambda tokens: 4.0,
+    "hidream": lambda tokens: 3.0,
+    "cogview4": lambda tokens: 0.75 * (tokens / 256) ** 0.5 + 0.25,
+    "ovis_image": lambda tokens: math.exp(calculate_shift(tokens)),
+    "kandinsky5": lambda tokens: 3.0,
     "flux": lambda tokens: math.exp(calculate_shift(tokens)),
     "chroma": lambda tokens: math.exp(calculate_shift(tokens)),
     "qwen_image": lambda tokens: math.exp(calculate_shift(tokens, 256, 8192, 0.5, 1.15)),

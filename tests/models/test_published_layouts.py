@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from PIL import Image
 from transformers import CLIPTokenizer
 
 import pipelines
-from architectures import CLASSES, PROMPTS, SEEDS, encoded, make, side
+from architectures import CLASSES, PROMPTS, SEEDS, START, encoded, make, prompts, side
 from emu import components, folders
 from emu.errors import UserError
 from emu.models import load_model
@@ -35,7 +36,7 @@ def test_a_published_layout_is_tuned_drawn_and_exported(published: tuple[str, Pa
     with torch.no_grad():
         for average, live in zip(model.ema.parameters(), model.backbone.parameters(), strict=True):
             average.add_(live.grad if live.grad is not None else 0, alpha=-0.1)
-        ours = model.sample(model.encode_prompts(PROMPTS[:1]), model.encode_prompts([""]), SEEDS[:1])[0]
+        ours = model.sample(prompts(model, PROMPTS[:1]), model.encode_prompts([""]), SEEDS[:1])[0]
     model.save_pipeline(tmp_path / "out")
     for path in base.rglob("*"):
         kept = path.relative_to(base)
@@ -45,7 +46,8 @@ def test_a_published_layout_is_tuned_drawn_and_exported(published: tuple[str, Pa
     plain = DiffusionPipeline.from_pretrained(tmp_path / "out", **left_out)
     plain.set_progress_bar_config(disable=True)
     size = {"height": side(name), "width": side(name), "generator": torch.Generator().manual_seed(SEEDS[0])}
-    theirs = plain(PROMPTS[0], output_type="np", **size, **model.sampler).images[0]
+    start = {"image": Image.open(START).convert("RGB")} if model.starts_from_picture else {}
+    theirs = plain(PROMPTS[0], output_type="np", **size, **start, **model.sampler).images[0]
     torch.testing.assert_close(ours.permute(1, 2, 0), torch.from_numpy(theirs), rtol=0, atol=1e-5)
 
 

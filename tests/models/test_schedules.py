@@ -104,7 +104,7 @@ def test_a_network_that_takes_more_than_text_is_refused(tmp_path: Path) -> None:
     pixel = build("pixel")
     pixel.register_modules(unet=pipelines.unet(6, out_channels=6))
     pixel.save_pretrained(tmp_path / "pixel")
-    assert "takes 6 channels and a picture has 3" in refused(tmp_path / "pixel", "pixel")
+    assert "takes 6 channels, and PixelDiffusion gives it 3" in refused(tmp_path / "pixel", "pixel")
 
 
 NORMALISED: dict[str, Any] = {"latents_mean": [-1.6, 1.9, -1.4, 2.5], "latents_std": [8.5, 5.9, 6.5, 5.2]}

@@ -1,5 +1,7 @@
 """What only one architecture has: IF's variance, aMUSEd's decoder and tokens, SD3 without T5, foreign schedulers."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from diffusers import AmusedPipeline, FlowMatchEulerDiscreteScheduler, PNDMSched
 
 from architectures import CLASSES, FLOW, PROMPTS, SEEDS, images, make
 from emu.errors import UserError
+from emu.formats import plain
 from emu.models import FlowMatching, LatentDiffusion, Muse
 from pipelines import flow, latent, pixel
 
@@ -66,6 +69,34 @@ def test_sd3_without_t5(tmp_path: Path) -> None:
     assert model.sample(cond, model.encode_prompts([""]), SEEDS).shape == (3, 3, 32, 32)
 
 
+@pytest.mark.slow
+def test_kandinskys_tokenizer_is_taken_out_of_its_processor(tiny_folder: Folder, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder("kandinsky5"), tmp_path / "base")
+    index = tmp_path / "base" / "model_index.json"
+    published = json.loads(index.read_text()) | {"tokenizer": ["transformers", "Qwen2VLProcessor"]}
+    index.write_text(json.dumps(published))
+    (tmp_path / "base" / "tokenizer" / "preprocessor_config.json").write_text('{"processor_class": "Qwen2VLProcessor"}')
+    model = make("kandinsky5", tmp_path / "base")
+    with torch.no_grad():
+        ours = model.sample(model.encode_prompts(PROMPTS[:1]), model.negative_prompt(), SEEDS[:1])
+    model.save_pipeline(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "model_index.json").read_text()) == published
+    pipeline = plain(model, tmp_path / "out")
+    model.allow_size(pipeline, 32, 32)
+    generator = torch.Generator().manual_seed(SEEDS[0])
+    theirs = pipeline(**model.plain_arguments(PROMPTS[0]), height=32, width=32, generator=generator, output_type="pt")
+    torch.testing.assert_close(ours, theirs[0], rtol=0, atol=1e-5)
+
+
+def test_hidream_without_llama_is_told_how_to_be_made_whole(tiny_folder: Folder, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder("hidream"), tmp_path / "base")
+    index = tmp_path / "base" / "model_index.json"
+    as_published = {k: part for k, part in json.loads(index.read_text()).items() if not k.endswith("_4")}
+    index.write_text(json.dumps(as_published))
+    with pytest.raises(UserError, match="published without Llama; make it whole once"):
+        make("hidream", tmp_path / "base")
+
+
 def test_a_scheduler_of_another_kind_is_refused(tmp_path: Path) -> None:
     foreign = latent()
     foreign.scheduler = FlowMatchEulerDiscreteScheduler()
@@ -82,9 +113,16 @@ def test_a_scheduler_of_another_kind_is_refused(tmp_path: Path) -> None:
 def test_defaults_are_the_pipelines_own() -> None:
     steps = {name: kind.sampler_defaults["num_inference_steps"] for name, kind in CLASSES.items()}
     own = {"num_inference_steps", "guidance_scale", "true_cfg_scale", "max_sequence_length"}
-    assert steps == {"latent": 50, "latent_xl": 50, "pixel": 100, "muse": 12, "flow": 28, "own_sana": 20} | {
-        name: kind.call_parameters()["num_inference_steps"].default for name, kind in FLOW.items()
-    }
+    assert steps == {
+        "latent": 50,
+        "latent_xl": 50,
+        "pixel": 100,
+        "upscaling": 50,
+        "muse": 12,
+        "flow": 28,
+        "pixart": 20,
+        "own_sana": 20,
+    } | {name: kind.call_parameters()["num_inference_steps"].default for name, kind in FLOW.items()}
     for kind in FLOW.values():
         called = kind.call_parameters()
         for key in own & kind.sampler_defaults.keys():

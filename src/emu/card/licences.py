@@ -9,7 +9,7 @@ from emu.data.sources.columns import Row
 SHOWN = 30
 UNKNOWN = "not known"
 HUB = {
-    "apache-2.0", "cc0-1.0", "mit", "odbl", "odc-by", "pddl", "unlicense",
+    "apache-2.0", "cc0-1.0", "mit", "openrail++", "creativeml-openrail-m", "odbl", "odc-by", "pddl", "unlicense",
     *(f"cc-by{kind}-{version}" for kind in ("", "-sa", "-nc", "-nc-sa") for version in ("2.0", "3.0", "4.0")),
     "cc-by-2.5", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0",
 }  # fmt: skip

@@ -5,6 +5,8 @@
 .jsonl         an object a line
 .json          a list of texts or objects; an object of them by name; COCO's annotations
 .toml          kohya's [prompt] with [[prompt.subset]]
+
+A picture that a row names under "image", for models that make one of it, lies where the file says or beside the file.
 """
 
 import csv
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from emu import runs
 from emu.data.prompt_settings import split_flags
 from emu.errors import UserError
 
@@ -28,7 +31,7 @@ def read_rows(file: Path) -> Rows:
     """Every row of a prompt file, its prompt under "prompt". UserError names the file and the line."""
     reader = READERS.get(file.suffix.lower())
     if reader is None:
-        raise UserError(f"{file}: prompts are read from {', '.join(READERS)}")
+        raise UserError(f"{file}: prompts are read from {', '.join(READERS)}, or a folder of drawn pictures")
     if not file.is_file():
         raise UserError(f"{file}: no such prompt file; give one of {', '.join(READERS)}")
     try:
@@ -37,7 +40,18 @@ def read_rows(file: Path) -> Rows:
         raise UserError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror})") from None
-    yield from reader(text, str(file))
+    for where, row in reader(text, str(file)):
+        named = row.get("image")
+        if isinstance(named, str) and (beside := file.parent / named).is_file():
+            row["image"] = str(beside.absolute())
+        yield where, row
+
+
+def read_samples(folder: Path) -> Rows:
+    """The prompts and seeds of drawn pictures, each picture under "image"; how they were drawn is left behind."""
+    for row in runs.read_samples(folder):
+        kept = {name: value for name, value in row.items() if name not in ("file", "index", "sampler", "model")}
+        yield f"{folder / runs.SAMPLES}: {row['file']}", {**kept, "image": str((folder / row["file"]).absolute())}
 
 
 def _lines(text: str, file: str) -> Rows:

@@ -66,4 +66,8 @@ def plain(model: TextToImageModule, folder: Path) -> Any:
     """A folder's pipeline of the model's kind by diffusers alone, without what would blacken a picture or mark it."""
     left_out = components.left_out(model.pipeline_class, folders.read_index(folder))
     # Without a dtype transformers 5 leaves half-precision text encoders as they are, beside a U-Net in float32.
-    return DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, **left_out)
+    stand_ins = model.stand_ins()
+    given = {**left_out, **dict.fromkeys(stand_ins)}
+    pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, **given)
+    pipeline.register_modules(**stand_ins)
+    return pipeline

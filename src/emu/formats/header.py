@@ -48,6 +48,8 @@ def story(run: Path, step: int, model: TextToImageModule) -> dict[str, str]:
         BASE: identity(model.folder, model.slot, model.merged_loras()),
         "emu.recipe": json.dumps(shown),
     }
+    if model.licence:
+        found["emu.licence"] = model.licence
     card = Path(str((config.get("data") or {}).get("root"))) / CARD
     if card.is_file():
         found["emu.data_card_sha256"] = files.sha256(card)
@@ -74,6 +76,8 @@ def model_spec(model: TextToImageModule, title: str, *, lora: bool = False) -> d
     }
     if model.resolution is not None:
         found["modelspec.resolution"] = f"{model.resolution}x{model.resolution}"
+    if model.licence:
+        found["modelspec.license"] = model.licence
     if kind := prediction(model):
         found["modelspec.prediction_type"] = kind
     return found

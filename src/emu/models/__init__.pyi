@@ -1,17 +1,23 @@
 from .auraflow import AuraFlow
 from .autoencoder import Autoencoder, AutoencoderXL
+from .cogview4 import CogView4
 from .ernie_image import ErnieImage
 from .flow import FlowMatching
 from .flux import Chroma, Flux
 from .flux2 import Flux2, Flux2Klein
+from .hidream import HiDream
+from .kandinsky5 import Kandinsky5
 from .latent import LatentDiffusion, LatentDiffusionXL
 from .loading import load_model
 from .lumina2 import Lumina2
 from .muse import Muse
+from .ovis_image import OvisImage
+from .pixart import PixArtSigma
 from .pixel import PixelDiffusion
 from .prx import PRX, PRXPixel
 from .qwen_image import Krea2, QwenImage
 from .sana import Sana
+from .upscaling import PixelUpscaling
 from .z_image import ZImage
 
 __all__ = [
@@ -19,19 +25,25 @@ __all__ = [
     "Autoencoder",
     "AutoencoderXL",
     "Chroma",
+    "CogView4",
     "ErnieImage",
     "FlowMatching",
     "Flux",
     "Flux2",
     "Flux2Klein",
+    "HiDream",
+    "Kandinsky5",
     "Krea2",
     "LatentDiffusion",
     "LatentDiffusionXL",
     "Lumina2",
     "Muse",
+    "OvisImage",
     "PRX",
     "PRXPixel",
+    "PixArtSigma",
     "PixelDiffusion",
+    "PixelUpscaling",
     "QwenImage",
     "Sana",
     "ZImage",

@@ -1,4 +1,4 @@
-"""What latent and pixel diffusion share: a U-Net, Gaussian noise, and a schedule read from the checkpoint."""
+"""What latent and pixel diffusion share: Gaussian noise, and a schedule read from the checkpoint."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -42,7 +42,8 @@ class GaussianDiffusion(TextToImageModule):
 
     def untrainable(self, pipeline: Any) -> str | None:
         """Why the checkpoint cannot be trained as it was trained, of all that its configs say; None where it can."""
-        kind, scheduler, unet = type(pipeline.scheduler).__name__, pipeline.scheduler.config, pipeline.unet.config
+        kind, scheduler = type(pipeline.scheduler).__name__, pipeline.scheduler.config
+        network = getattr(pipeline, self.slot).config
         where = "see scheduler/scheduler_config.json"
         if "sigma_data" in scheduler or scheduler.get("timestep_type") == "continuous":
             return (
@@ -58,7 +59,7 @@ class GaussianDiffusion(TextToImageModule):
                 f"its {kind} has prediction_type {scheduler.get('prediction_type')}; {type(self).__name__} learns "
                 f"{', '.join(PREDICTIONS)} ({where})"
             )
-        if kind in DISTILLED or unet.time_cond_proj_dim is not None:
+        if kind in DISTILLED or network.get("time_cond_proj_dim") is not None:
             return "it is distilled to draw in few steps, which tuning would undo; tune the model that it was made from"
         try:
             schedule_of(pipeline.scheduler)
@@ -81,11 +82,11 @@ class GaussianDiffusion(TextToImageModule):
         )
 
     def latents(self, x: Tensor) -> Tensor:
-        """What `encode_images` gave -> (b,c,h,w), clean and scaled as the U-Net takes it."""
+        """What `encode_images` gave -> (b,c,h,w), clean and scaled as the network takes it."""
         return x
 
     def predict(self, noisy: Tensor, t: Tensor, cond: Cond) -> Tensor:
-        """The U-Net's own output for noisy (b,c,h,w) at timesteps int64 (b,), cond as in `loss`."""
+        """The network's own output for noisy (b,c,h,w) at timesteps int64 (b,), cond as in `loss`."""
         return self.call_backbone(noisy, t, cond["prompt_embeds"])
 
 

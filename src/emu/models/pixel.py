@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from diffusers import IFPipeline
 from torch import Tensor, nn
@@ -19,7 +19,9 @@ class PixelDiffusion(GaussianDiffusion):
     that draws, here and in what is saved, takes a fixed variance.
     """
 
-    pipeline_class = IFPipeline
+    pipeline_class: ClassVar[type[Any]] = IFPipeline
+    channels: ClassVar[int] = 3
+    """That its U-Net takes: a picture's, and in a subclass those of what it starts from."""
     # clean_caption would rewrite prompts where two more packages are installed, and only there.
     sampler_defaults = {"num_inference_steps": 100, "guidance_scale": 7.0, "clean_caption": False}
     max_tokens = 77  # IF's own: T5 would take more
@@ -32,8 +34,11 @@ class PixelDiffusion(GaussianDiffusion):
 
     def untrainable(self, pipeline: Any) -> str | None:
         channels = pipeline.unet.config.in_channels
-        if channels != 3:
-            return f"its U-Net takes {channels} channels and a picture has 3: it learned from more than text"
+        if channels != self.channels:
+            return (
+                f"its U-Net takes {channels} channels, and {type(self).__name__} gives it {self.channels}: it is of "
+                "another stage, or fills in or edits pictures"
+            )
         return super().untrainable(pipeline)
 
     def write_changed(self, folder: Path) -> None:

@@ -4,10 +4,9 @@ https://github.com/Photoroom/PRX. Both clean their prompts with `ftfy`, a packag
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from diffusers import PRXPipeline, PRXPixelPipeline
 from diffusers.utils import is_ftfy_available
 from torch import Tensor, nn
@@ -25,6 +24,7 @@ class PRX(FlowMatching):
     pipeline_class = PRXPipeline
     sampler_defaults = {"num_inference_steps": 28, "guidance_scale": 4.0, "use_resolution_binning": False}
     time_scale = 1.0
+    draws_alone = True  # guided, diffusers' pipeline takes no more
 
     def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
         if not is_ftfy_available():
@@ -49,24 +49,6 @@ class PRX(FlowMatching):
 
     def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
         return self.call_backbone(noisy, t, cond["prompt_embeds"], cond["prompt_attention_mask"])
-
-    def sample(
-        self,
-        cond: Cond,
-        negative: Cond,
-        seeds: Sequence[int] | Tensor,
-        *,
-        height: int | None = None,
-        width: int | None = None,
-    ) -> Tensor:
-        """As in the contract, one picture a call: guided, diffusers' pipeline takes no more."""
-        rows = [{key: value[i : i + 1] for key, value in cond.items()} for i in range(len(seeds))]
-        one = {key: value[:1] for key, value in negative.items()}
-        drawn = [
-            super(PRX, self).sample(row, one, seeds[i : i + 1], height=height, width=width)
-            for i, row in enumerate(rows)
-        ]
-        return torch.cat(drawn)
 
     @property
     def max_tokens(self) -> int:

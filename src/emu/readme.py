@@ -1,0 +1,46 @@
+"""The README.md of an exported folder: the model, its base, under which licence; the head is for the Hub."""
+
+from pathlib import Path
+
+import yaml
+
+from emu.card.licences import hub_name
+from emu.module import TextToImageModule
+
+NAME = "README.md"
+
+
+def text(model: TextToImageModule, folder: Path, *, step: int) -> str:
+    """Of a model that is saved in `folder` as it was after optimizer step `step`."""
+    base = model.pretrained if on_the_hub(model.pretrained) else Path(model.pretrained).name
+    licence = model.licence or "not known"
+    head = {
+        "library_name": "diffusers",
+        "pipeline_tag": "text-to-image",
+        **({"base_model": base} if on_the_hub(model.pretrained) else {}),
+        **front(model.licence),
+        "tags": ["emu", "quality-tuning"],
+    }
+    drawn = ", ".join(f"{name} {value}" for name, value in model.sampler.items())
+    return (
+        f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n# {folder.resolve().name}\n\n"
+        f"A `{model.pipeline_class.__name__}` of diffusers: `{base}`, quality-tuned with emu, after optimizer step "
+        f"{step:,}.\n\n"
+        f"Licence of the base, as the config of the run says: {licence}. What was tuned stays under it.\n\n"
+        f"The run drew with {drawn}, in sides of {model.resolution} pixels.\n"
+    )
+
+
+def front(licence: str | None) -> dict[str, str]:
+    """A licence in the keys of the Hub's front matter."""
+    if licence is None:
+        return {"license": "unknown"}
+    name = hub_name(licence)
+    return {"license": name} if name != "other" else {"license": name, "license_name": licence}
+
+
+def on_the_hub(pretrained: str) -> bool:
+    """Whether a base is named as OWNER/NAME, and is no folder of this machine."""
+    return (
+        pretrained.count("/") == 1 and not pretrained.startswith((".", "/", "emu:")) and not Path(pretrained).exists()
+    )

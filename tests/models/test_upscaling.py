@@ -1,0 +1,92 @@
+"""Stage II of IF: it learns from small copies of the training pictures, and draws from the pictures of its prompts."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from PIL import Image
+from torch.nn import functional as F
+
+from architectures import PROMPTS, SEEDS, START, encoded, make
+from emu import starts
+from emu.data.prompts import load_prompts, prompt_batches
+from emu.errors import UserError
+from emu.settings import draw, require_drawable
+
+Folder = Callable[[str], Path]
+
+
+@pytest.fixture
+def model(tiny_folder: Folder) -> Any:
+    return make("upscaling", tiny_folder("upscaling"), noise_offset=0.0)
+
+
+def test_its_loss_is_that_of_the_paper(model: Any) -> None:
+    """Ho et al. 2021, arXiv 2106.15282, algorithm 1: both noises and both levels are drawn; cf. the pipeline's loop."""
+    x, cond = encoded(model, "upscaling")
+    torch.manual_seed(11)
+    loss = model.loss(x, cond)
+    torch.manual_seed(11)
+    level, low_noise = (torch.rand(3) * 1000).long(), torch.randn(x.shape)
+    t, noise = (torch.rand(3) * 1000).long(), torch.randn(x.shape)
+    schedule = DDPMScheduler(beta_schedule="squaredcos_cap_v2")
+    small = F.interpolate(x, (4, 4), mode="bicubic", antialias=True).clamp(-1, 1)
+    low = F.interpolate(small, (16, 16), mode="bilinear", align_corners=True)
+    given = torch.cat([schedule.add_noise(x, noise, t), schedule.add_noise(low, low_noise, level)], dim=1)
+    found = model.backbone(given, t, cond["prompt_embeds"], class_labels=level).sample
+    expected = F.mse_loss(found.chunk(2, dim=1)[0], noise, reduction="none").mean(dim=(1, 2, 3))
+    torch.testing.assert_close(loss, expected)
+
+
+def low(folder: Path) -> Path:
+    """Two pictures as `emu sample` leaves them."""
+    folder.mkdir()
+    rows = []
+    for i, prompt in enumerate(PROMPTS[::2]):
+        Image.new("RGB", (4, 4), (200 * i, 100, 0)).save(folder / f"{i:05d}.png")
+        sampler = {"num_inference_steps": 50, "guidance_scale": 7.0}
+        rows.append({"file": f"{i:05d}.png", "prompt": prompt, "seed": SEEDS[i], "sampler": sampler, "index": i})
+    (folder / "samples.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return folder
+
+
+def test_prompts_are_a_folder_of_the_stage_before(model: Any, tmp_path: Path) -> None:
+    folder = low(tmp_path / "low")
+    rows = load_prompts(folder)
+    assert [(row["prompt"], row["seed"]) for row in rows] == [("a red boat at noon", 7), ("two green hills", 8)]
+    assert not any("settings" in row for row in rows)  # those of the stage before
+    (batch,) = prompt_batches(rows, batch_size=2, rank=0, world=1)
+    pictures = draw(model, batch)
+    for image in ("00000.png", "00001.png"):
+        for row in rows:
+            row["image"] = str(folder / image)
+        same = draw(model, prompt_batches(rows, batch_size=2, rank=0, world=1)[0])
+        i = int(image == "00001.png")
+        torch.testing.assert_close(same[i], pictures[i], rtol=0, atol=1e-5)
+        assert (same[1 - i] - pictures[1 - i]).abs().mean() > 1e-3  # made of another picture
+
+
+def test_a_picture_may_lie_beside_a_prompt_file(tmp_path: Path) -> None:
+    file = low(tmp_path / "low") / "prompts.jsonl"
+    file.write_text('{"prompt": "a", "image": "00001.png"}\n{"prompt": "b", "image": "elsewhere.png"}\n')
+    rows = load_prompts(file)
+    assert starts.of_rows(rows[:1])[0, :, 0, 0].tolist() == pytest.approx([200 / 127.5 - 1, 100 / 127.5 - 1, -1])
+    assert rows[1]["image"] == "elsewhere.png"  # a column like any other
+
+
+@pytest.mark.parametrize(
+    ("row", "said"), [({}, "starts from a picture: give the folder"), ({"image": __file__}, "no picture that can be")]
+)
+def test_a_prompt_without_a_picture_is_refused(model: Any, row: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=f"here: prompt 1, 'a': .*{said}"):
+        require_drawable(model, [{"prompt": "a", "index": 0, **row}], where="here")
+
+
+def test_pictures_of_several_sizes_are_drawn_one_by_one(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "large.png")
+    with pytest.raises(UserError, match="of 2 sizes"):
+        starts.of_rows([{"image": str(START)}, {"image": str(tmp_path / "large.png")}])
