@@ -18,7 +18,7 @@ from PIL import Image
 from emu import cards, flags
 from emu.errors import first_line
 from emu.fit import Settings
-from emu.memory import share, whole
+from emu.memory import DRAWING, ENCODING, share, whole
 from emu.outline import Outline
 
 LAYERS = {
@@ -44,13 +44,16 @@ def row(name: str, root: Path) -> tuple[str, list[str]]:
     base = describe(name, root / name)
     side = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["data"]["resolution"]
     given = ["--data.root", str(one_picture(root, side)), "--model.pretrained", str(base)]
-    trained, cells = "", []
-    for words in LAYERS.values():
+    trained, cells = "", list[str]()
+    known: dict[str, dict[str, int]] = {}
+    for layer, words in LAYERS.items():
         settings = Settings(flags.check(["-c", name, *words, *given]), command="plan")
         settings.datamodule.setup("fit")
         outline = Outline(settings.model)
-        trained = trained or f"{outline.trained() / 1e6:,.0f} M"
-        held = share(whole(outline, settings), settings.config, among=1)
+        trained = trained or f"{outline.trained() / 1e6:,.0f} M"  # of the full tune
+        of = whole(outline, settings, known=known.get(layer.replace("-c adapters/lora", "").strip() or "full"))
+        known[layer] = {kind: of.work[kind] for kind in (ENCODING, DRAWING) if kind in of.work}  # an adapter's are too
+        held = share(of, settings.config, among=1)
         fitting = cards.holding(held.total)
         missing = "".join(f"; without {kind}: {reason}" for kind, reason in held.uncounted.items())
         cells.append(f"{held.total / 1e9:.1f} ({fitting[0] if fitting else 'none'}{missing})")

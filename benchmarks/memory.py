@@ -6,7 +6,7 @@
 `layouts`: a transformer of some eighty million parameters in a pipeline of the real classes (Stable Diffusion 3's) is
 tuned for two steps by `emu fit`, on CPUs: alone, in two processes with whole copies, and in two with shards.
 `settings`: so is a U-Net of Stable Diffusion 1.5's layers and 311 million parameters, alone, one picture at a time on
-latents of 64 x 64, by each of the ways to make a run smaller. Measured is the peak of each process's resident memory,
+latents of 32 x 32, by each of the ways to make a run smaller. Measured is the peak of each process's resident memory,
 files that are mapped into it apart, less what it had before it loaded anything. Checkpoints are written at once, but
 where it says otherwise: their copies in the background are host memory, which a CPU's run counts as its own.
 """
@@ -95,12 +95,12 @@ def unet(root: Path) -> Path:
     """The config of a run over a U-Net as Stable Diffusion 1.5's, 0.6 times as wide."""
     pipeline = pipelines.build("latent")
     wide = UNet2DConditionModel(
-        sample_size=64, block_out_channels=(192, 384, 768, 768), attention_head_dim=8,
+        sample_size=32, block_out_channels=(192, 384, 768, 768), attention_head_dim=8,
         cross_attention_dim=pipelines.WIDTH,
     )  # fmt: skip
     pipeline.register_modules(unet=wide)
     pipeline.save_pretrained(root / "pipeline")
-    data = {"resolution": 128, "aspect_ratios": False}
+    data = {"resolution": 64, "aspect_ratios": False, "held_out": 0, "num_prompts": 2}
     return written(root, config(root, "latent", root / "pipeline"), batch=2, data=data)
 
 

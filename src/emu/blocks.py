@@ -23,7 +23,21 @@ def blocks(network: nn.Module) -> Iterator[nn.Module]:
 def recompute(network: nn.Module) -> None:
     """Keep only what goes into each block, and compute its inside again on the way back: a third more computation.
 
-    Names of parameters stay as they are, so checkpoints do too.
+    A block that is hardly more than lists of smaller ones, as those of a U-Net are, is gone into: its inside is as
+    large as what all other blocks keep. Names of parameters stay as they are, so checkpoints do too.
     """
-    for block in blocks(network):
+    for block in (part for block in blocks(network) for part in _parts(block)):
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+
+
+def _parts(block: nn.Module) -> Iterator[nn.Module]:
+    inner = list(blocks(block))
+    if sum(map(_size, inner)) < 0.9 * _size(block):
+        yield block
+        return
+    for part in inner:
+        yield from _parts(part)
+
+
+def _size(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())

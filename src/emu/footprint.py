@@ -114,10 +114,10 @@ def averaged(outline: Outline) -> int:
 
 
 def drawing(outline: Outline, work: Work) -> int:
-    """Bytes to draw a batch, by the model's own sampler, in two steps and not many; decoded pictures are in it."""
+    """Bytes to draw a batch, by the model's own sampler, in one step and not many; decoded pictures are in it."""
     model, own, (height, width) = outline.model, outline.model.sampler, work.size
     if STEPS in own:
-        model.sampler = {**own, STEPS: 2}  # of one some schedulers make no schedule
+        model.sampler = {**own, STEPS: 1}
     average = averaging.on_device(model.ema, model.backbone) if model.average_on_host else nullcontext()
     try:
         with average, _counted(outline, autocast=work.half) as peak, torch.no_grad():

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from emu import footprint, moments, named
+from torch import nn
+
+from emu import components, footprint, moments, named
 from emu.data import CuratedData
 from emu.errors import UserError, first_line
 from emu.fit import Settings
@@ -25,7 +27,7 @@ class Whole:
         weights: of the network that trains, and of what an adapter stands beside.
         average: the averaged network's own part of them, `average_on_host` or not.
         kept: by the optimizer.
-        frozen: of all other networks.
+        frozen: of all other networks that are loaded; text encoders are not where there is a cache.
         gradients: of what trains.
         saved: by a checkpoint.
         work: beside all that, gradients too, at most at once, by kind of work.
@@ -96,7 +98,7 @@ def whole(outline: Outline, settings: Settings, *, known: Mapping[str, int] | No
         average=average,
         average_on_host=model.average_on_host,
         kept=optimizer.kept,
-        frozen=held(*outline.frozen().values()),
+        frozen=held(*(part for part in outline.frozen().values() if not (settings.cache and reads_text(part)))),
         gradients=gradients,
         saved=gradients + average + optimizer.kept,  # a gradient is as large as its weight
         # The gradients are gone when the average follows.
@@ -105,6 +107,11 @@ def whole(outline: Outline, settings: Settings, *, known: Mapping[str, int] | No
         together=_together(outline, settings.config, half=work.half),
         uncounted=uncounted,
     )
+
+
+def reads_text(network: nn.Module) -> bool:
+    """Whether a network is a text encoder."""
+    return components.is_encoder(type(network))
 
 
 def share(of: Whole, config: Any, *, among: int) -> Memory:

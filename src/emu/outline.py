@@ -86,10 +86,11 @@ class Outline:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the warnings of what torch itself does to copy a tensor without storage, or to make one of another."""
+    """Without the warnings of how torch copies a tensor without storage, and of a schedule of a single step."""
+    said = ("Accessing the data pointer of FakeTensor", "The .grad attribute of a Tensor that is not a leaf")
     with warnings.catch_warnings():
-        for said in ("Accessing the data pointer of FakeTensor", "The .grad attribute of a Tensor that is not a leaf"):
-            warnings.filterwarnings("ignore", said)
+        for each in (*said, "invalid value encountered"):
+            warnings.filterwarnings("ignore", each)
         yield
 
 
