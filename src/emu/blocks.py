@@ -26,8 +26,9 @@ def recompute(network: nn.Module) -> None:
     A block that is hardly more than lists of smaller ones, as those of a U-Net are, is gone into: its inside is as
     large as what all other blocks keep. Names of parameters stay as they are, so checkpoints do too.
     """
-    for block in (part for block in blocks(network) for part in _parts(block)):
-        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+    for block in blocks(network):
+        for part in _parts(block):
+            part.forward = partial(checkpoint, part.forward, use_reentrant=False)
 
 
 def _parts(block: nn.Module) -> Iterator[nn.Module]:
