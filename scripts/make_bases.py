@@ -30,6 +30,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from untrained import ARCHITECTURES, plan, teach_readers, untrained_autoencoder
 
+from emu.check import check
+from emu.check.reference import SHIPPED
 from emu.judges.world import ATTRIBUTES, WorldReader
 from emu.world import QUALITIES, World
 
@@ -148,6 +150,7 @@ def stage_pack(work: Path) -> None:
             pipeline = DiffusionPipeline.from_pretrained(work / name, torch_dtype=torch.float16, safety_checker=None)
             shutil.rmtree(PACKAGE / "bases" / name, ignore_errors=True)
             pipeline.save_pretrained(PACKAGE / "bases" / name)
+            check(f"emu://bases/{name}", against=PACKAGE / "bases" / name / SHIPPED, anew=True)
     if (work / "judges").exists():
         shutil.copytree(work / "judges", PACKAGE / "judges", dirs_exist_ok=True)
     size = sum(path.stat().st_size for path in (PACKAGE / "bases").rglob("*") if path.is_file())

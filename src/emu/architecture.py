@@ -129,6 +129,7 @@ class Architecture(PipelineModule, ABC):
         height, width = height or self.resolution, width or self.resolution
         if height and width:
             self.allow_size(self.pipeline, height, width)
+        sides = {side: pixels for side, pixels in (("height", height), ("width", width)) if pixels}  # else its own
         at_once = 1 if self.draws_alone else len(seeds)
         drawn: list[Tensor] = []
         for start in range(0, len(seeds), at_once):
@@ -137,8 +138,7 @@ class Architecture(PipelineModule, ABC):
             images = self.pipeline(
                 **self.prompt_arguments(taken, away),
                 generator=generators(seeds[some]),
-                height=height,
-                width=width,
+                **sides,
                 output_type="pt",
                 **self.sampler,
             )[0]  # `images` of most pipelines, `image` of some

@@ -39,7 +39,8 @@ def draw_uniform(shape: Sequence[int], device: torch.device) -> Tensor:
     generators = _generators.get()
     if generators is None:
         return torch.rand(*shape, device=device)
-    return torch.stack([torch.rand(tuple(shape[1:]), generator=one, device=device) for one in generators])
+    drawn = [torch.rand(tuple(shape[1:]), generator=one, device=one.device) for one in generators]
+    return torch.stack(drawn).to(device)
 
 
 def draw_posterior(moments: Tensor) -> Tensor:

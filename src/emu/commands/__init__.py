@@ -2,7 +2,7 @@
 
 import argparse
 
-from emu.commands import card, compare, curate, demo, export, new, review, sample, study, taste, vote
+from emu.commands import card, check, compare, curate, demo, export, new, review, sample, study, taste, vote
 from emu.commands.parser import Parser
 
 __all__ = ["Parser", "add_to"]
@@ -10,5 +10,5 @@ __all__ = ["Parser", "add_to"]
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """Every command with its flags; each sets `action`, what to do, and `parser`, itself."""
-    for command in (curate, review, card, taste, new, sample, compare, vote, study, export, demo):
+    for command in (curate, review, card, taste, new, check, sample, compare, vote, study, export, demo):
         command.add_to(commands)
