@@ -16,15 +16,26 @@ import sys
 import tempfile
 from pathlib import Path
 
-# `optimizer_step` of the module is what Lightning calls for a step, whatever the loop before it does.
+# `optimizer_step` of the module is what Lightning calls for a step, whatever the loop before it does. It is put in
+# place when the command itself imports the module, so that all is imported as the command does.
 TO_FIRST_STEP = """
-import os, resource, sys
-import emu.module
+import importlib.util, os, resource, sys
 def leave(*args, **kwargs):
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     os.write(int(os.environ["EMU_START_TO"]), b"%.3f" % sum(one.ru_utime + one.ru_stime for one in used))
     os._exit(0)
-emu.module.TextToImageModule.optimizer_step = leave
+class Finder:
+    def find_spec(name, path, target=None):
+        if name == "emu.module":
+            sys.meta_path.remove(Finder)
+            spec = importlib.util.find_spec(name)
+            execute = spec.loader.exec_module
+            def exec_module(module):
+                execute(module)
+                module.TextToImageModule.optimizer_step = leave
+            spec.loader.exec_module = exec_module
+            return spec
+sys.meta_path.insert(0, Finder)
 from emu.cli import main
 main()
 """

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from emu import commands, flags, signatures, trust
 from emu.errors import UserError, closest, of_the_system, printable
+from emu.starting import starting
 
 CONFIGURED = {
     "fit": "quality-tune a model",
@@ -104,19 +105,20 @@ def configured(command: str, args: list[str]) -> None:
         sys.stdout.write(help_text(command))
         return
     given = flags.check(args)
-    match command:
-        case "plan":
-            from emu.plan import plan
+    with starting():
+        match command:
+            case "plan":
+                from emu.plan import plan
 
-            print(plan(given))
-        case "encode":
-            from emu.fit import encode
+                print(plan(given))
+            case "encode":
+                from emu.fit import encode
 
-            encode(given)
-        case _:
-            from emu.fit import run as fit
+                encode(given)
+            case _:
+                from emu.fit import run as fit
 
-            fit(command, given)
+                fit(command, given)
 
 
 def help_text(command: str) -> str:

@@ -18,6 +18,7 @@ from emu import adapters, averaging, components, folders, loras, single_files, t
 from emu.adapters import Adapter
 from emu.errors import UserError, first_line
 from emu.loras.file import LoRAFile
+from emu.starting import started
 
 MERGED = "merged_loras"  # a key of checkpoints
 
@@ -99,6 +100,7 @@ class PipelineModule(L.LightningModule):
             adapters.leave_frozen_out(self)
         self.ema = averaging.twin(self.backbone)
         setattr(self.pipeline, self.slot, self.ema)
+        started()
 
     @cached_property
     def folder(self) -> Path:

@@ -37,6 +37,8 @@ def check(
     anew: bool = False,
     precision: str = "32-true",
     architecture: str | None = None,
+    config: str | None = None,
+    vae: str | None = None,
 ) -> Checked:
     """A model against what is stored of it; stored where nothing is yet, and no law of trained models is broken.
 
@@ -45,11 +47,11 @@ def check(
         against: the file that holds what is stored; None for the model's own (`emu.check.reference`).
         anew: store what is found now, in place of what was stored, and whatever the laws say.
         precision: "32-true", "bf16-mixed" or "16-mixed".
-        architecture: the class of a pipeline folder that no run exported.
+        architecture, config, vae: as for `load_model`.
     """
     place = None if anew else reference.find(model, against)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loaded = load_model(model, architecture=architecture)
+    loaded = load_model(model, architecture=architecture, config=config, vae=vae)
     loaded.backbone = loaded.ema  # what draws and is exported; of a run the average
     loaded.to(device)
     now, picture = measure(loaded, model, precision=precision, context=autocast(precision, device))

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from emu import folders
 from emu.module import TextToImageModule
 
 CONFIGS = ("config.json", "scheduler_config.json", "tokenizer_config.json")
@@ -34,9 +33,8 @@ class Part:
 
 def parts_of(model: TextToImageModule) -> dict[str, Part]:
     """Every component that the pipeline holds, by name."""
-    folder = folders.locate(model.pretrained)
     held = {name: part for name, part in model.pipeline.components.items() if part is not None}
-    return {name: _part(folder / name, part) for name, part in held.items()}
+    return {name: _part(model.folder / name, part) for name, part in held.items()}
 
 
 def _part(folder: Path, part: object) -> Part:

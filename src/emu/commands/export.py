@@ -5,6 +5,7 @@ from pathlib import Path
 
 from emu import named
 from emu.commands.parser import Parser
+from emu.starting import starting
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -24,9 +25,10 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def export(given: argparse.Namespace) -> None:
     """Writes the folder, and says how near its picture is to the run's."""
-    from emu.export import export
-    from emu.formats import find
+    with starting():
+        from emu.export import export
+        from emu.formats import find
 
-    written_as = find(given.format)
-    difference = export(given.run, given.out, written_as)
+        written_as = find(given.format)
+        difference = export(given.run, given.out, written_as)
     print(f"{given.out}: {written_as.says}; largest difference to the run's picture {difference}")

@@ -13,6 +13,15 @@ def add_paths(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """A model, and what `emu.models.loading.load_model` asks of one that does not say by itself what it is."""
+    parser.add_argument("model", help="a pipeline folder, a hub name, a .safetensors file, or a checkpoint of a run")
+    architecture = "the class of a folder that no run exported, such as my_models.Mine"
+    parser.add_argument("--architecture", metavar="CLASS_PATH", help=architecture)
+    parser.add_argument("--config", metavar="FOLDER|NAME", help="what a single file is: a pipeline folder or hub name")
+    parser.add_argument("--vae", metavar="FOLDER|FILE", help="another autoencoder than the model's")
+
+
 def add_sampler(parser: "argparse._ActionsContainer", like: str) -> None:
     """Arguments of a pipeline's call."""
     said = f"an argument of the pipeline's call, such as {like}; may be repeated"

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from emu import documents, named
-from emu.commands.parser import Parser, add_sampler
+from emu.commands.parser import Parser, add_model, add_sampler
+from emu.starting import starting
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """The command and its flags."""
     parser = commands.add_parser("sample", help="draw prompts with any pipeline folder or checkpoint")
     parser.set_defaults(action=sample, parser=parser)
-    parser.add_argument("model", help="a pipeline folder, a hub name, a .safetensors file, or a checkpoint of a run")
+    add_model(parser)
     parser.add_argument("prompts", type=Path, help=".txt, .csv, .tsv, .jsonl, .json or .toml; see docs/prompts.md")
     parser.add_argument("out", type=Path, help="the folder to draw into; what is there already is not drawn again")
     parser.add_argument(
@@ -20,11 +21,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     seeds = "seed of the first prompt, one more for each further one, unless its line names a seed (0)"
     parser.add_argument("--seed", type=int, default=0, help=seeds)
-    architecture = "the class that draws with a folder that no run exported, such as my_models.Mine"
-    parser.add_argument("--architecture", metavar="CLASS_PATH", help=architecture)
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="pictures at a time (16)")
-    parser.add_argument("--config", metavar="FOLDER|NAME", help="what a single file is: a pipeline folder or hub name")
-    parser.add_argument("--vae", metavar="FOLDER|FILE", help="another autoencoder than the model's")
     lora = "a LoRA, LoHa or LoKr of any trainer to draw with; the model is its base. More than once for several"
     parser.add_argument("--lora", action="append", default=[], metavar="FILE[:STRENGTH]", help=lora)
     add_sampler(parser, "guidance_scale=5")
@@ -32,19 +29,20 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def sample(given: argparse.Namespace) -> None:
     """Draws the prompts."""
-    from emu.sample import Plan, sample
+    with starting():
+        from emu.sample import Plan, sample
 
-    sampler = settings(given.sampler)
-    sample(
-        given.model,
-        Plan.read(given.prompts, limit=given.limit, seed=given.seed, batch_size=given.batch_size),
-        given.out,
-        architecture=given.architecture,
-        config=given.config,
-        vae=given.vae,
-        sampler=sampler,
-        loras=given.lora,
-    )
+        sampler = settings(given.sampler)
+        sample(
+            given.model,
+            Plan.read(given.prompts, limit=given.limit, seed=given.seed, batch_size=given.batch_size),
+            given.out,
+            architecture=given.architecture,
+            config=given.config,
+            vae=given.vae,
+            sampler=sampler,
+            loras=given.lora,
+        )
 
 
 def settings(pairs: list[str]) -> dict[str, Any]:
