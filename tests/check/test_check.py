@@ -316,6 +316,12 @@ def test_a_model_of_ones_own(tiny_folder: Folder, capsys: Any) -> None:
     assert left.value.code == 2
 
 
+def test_a_model_that_starts_from_a_picture(tiny_folder: Folder) -> None:
+    folder = str(copy_of("upscaling", tiny_folder, Path("mine")))
+    assert check(folder, anew=True).sound
+    assert check(folder).sound
+
+
 def test_what_is_stored_of_another_model_or_damaged(stored: tuple[str, Path, Path], tmp_path: Path) -> None:
     if stored[0] != "muse":
         pytest.skip("once is enough")

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emu import draws
+from emu import draws, starts
 from emu.batch import Cond
 from emu.check.parts import Part, parts_of
 from emu.check.prints import Print, print_of
-from emu.check.shown import captions, pictures
+from emu.check.shown import captions, pictures, scenes
 from emu.check.watching import Seen, answering, tensors, watched
 from emu.errors import UserError, first_line
 from emu.module import TextToImageModule
@@ -81,8 +81,11 @@ def measure(
 
 
 def first_picture(model: TextToImageModule) -> Pixels:
-    """Of the first caption and seed 0; what is not finite is black."""
-    drawn = model.sample(model.encode(captions()[:1]), model.negative_prompt(), [0])[0].nan_to_num()
+    """Of the first caption and seed 0, or made of the first picture; what is not finite is black."""
+    cond = model.encode(captions()[:1])
+    if model.starts_from_picture:
+        cond["image"] = starts.tensor([scenes()[0].render()]).to(model.device)
+    drawn = model.sample(cond, model.negative_prompt(), [0])[0].nan_to_num()
     pixels: Pixels = (drawn * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
     return pixels
 
