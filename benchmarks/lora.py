@@ -29,21 +29,22 @@ from emu.models import LatentDiffusion
 from emu.module import TextToImageModule
 
 BLOCK = 2  # steps
-WIDTHS = (192, 384, 768, 768)  # of Stable Diffusion 1.5's U-Net, which has (320, 640, 1280, 1280)
+WIDTH = 128  # of the first blocks of Stable Diffusion 1.5's U-Net, which has 320; the others follow as there
 KINDS = ("full", "LoRA", "full, recomputing", "LoRA, recomputing")
 
 
-def prepared(name: str, root: Path) -> str:
+def prepared(name: str, root: Path, width: int = WIDTH) -> str:
     """The pipeline folder of a name: a bundled base, or SD 1.5's U-Net made narrower, untrained, in that base's."""
     if name != "unet":
         return f"emu://bases/{name}"
     folder = root / "unet"
     if not folder.exists():
         pipeline = StableDiffusionPipeline.from_pretrained(folders.locate("emu://bases/latent"))
-        width = pipeline.unet.config.cross_attention_dim
         channels = pipeline.unet.config.in_channels
-        kind = {"cross_attention_dim": width, "in_channels": channels, "out_channels": channels}
-        pipeline.register_modules(unet=UNet2DConditionModel(sample_size=32, block_out_channels=WIDTHS, **kind))
+        kind = {"in_channels": channels, "out_channels": channels, "sample_size": 32}
+        kind["cross_attention_dim"] = pipeline.unet.config.cross_attention_dim
+        widths = (width, 2 * width, 4 * width, 4 * width)
+        pipeline.register_modules(unet=UNet2DConditionModel(block_out_channels=widths, **kind))
         pipeline.save_pretrained(folder)
     return str(folder)
 
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--side", type=int, default=32, help="of the latents")
     parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--width", type=int, default=WIDTH, help="of the U-Net's first blocks; 320 is 860 M weights")
     parser.add_argument("--blocks", type=int, default=6)
     parser.add_argument("--alone", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--pretrained", help=argparse.SUPPRESS)
@@ -117,7 +119,7 @@ def main() -> None:
         alone(given)
         return
     with tempfile.TemporaryDirectory() as folder:
-        pretrained = prepared(given.model, Path(folder))
+        pretrained = prepared(given.model, Path(folder), given.width)
         peaks = {kind: peak(given, kind, pretrained) for kind in KINDS}
         pair = {kind: Steps(pretrained, kind, given.batch, given.side, given.rank) for kind in KINDS[:2]}
         for steps in pair.values():
