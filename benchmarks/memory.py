@@ -43,7 +43,7 @@ LAYOUTS = {
     "alone": (1, []),
     "two copies (DDP)": (2, DDP),
     "two shards (FSDP2)": (2, FLOAT32),
-    "two shards, resharded": (2, [*FLOAT32, "--trainer.strategy.init_args.reshard_after_forward", "true"]),
+    "two shards, kept together": (2, [*FLOAT32, "--trainer.strategy.init_args.reshard_after_forward", "false"]),
 }
 SETTINGS = {
     "float32": [],

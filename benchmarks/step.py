@@ -1,12 +1,12 @@
 """Our training step against the plain diffusers loop: one tiny model, the same pictures, one process, blocks in turn.
 
     python benchmarks/step.py                # the three tiny bases
-    python benchmarks/step.py latent --blocks 12 --batch 32
+    python benchmarks/step.py latent --blocks 12 --batch 32 --bf16 --compiled
 
 The peer is what the diffusers training examples do each step: frozen encoders in the loop, AdamW, gradient clipping,
 `EMAModel` and `.item()`. Ours is `emu fit` on a cache: Lightning's Trainer, the module, the datamodule and all hooks.
 `peer, fast` is the same plain loop with its encoders cached and its foreach EMA, as the examples' flags allow.
-Times are ratios of neighbouring blocks; the operators dispatched a step have no noise at all.
+Times are ratios of neighbouring blocks, on a CPU of its seconds; the operators dispatched a step have no noise at all.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import diffusers
 import lightning as L
 import torch
 from diffusers.training_utils import EMAModel
+from lightning.fabric.utilities import move_data_to_device
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from emu.data import CuratedData
@@ -37,6 +39,30 @@ MODELS: dict[str, tuple[type[TextToImageModule], int]] = {
     "muse": (Muse, 64),
 }
 BLOCK = 4  # steps
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured: `make` gives a model by its further arguments, whose pictures have `side` pixels."""
+
+    make: Callable[..., TextToImageModule]
+    side: int
+    batch: int
+    blocks: int
+    device: str = "cpu"
+    bf16: bool = False
+    ours: dict[str, Any] = field(default_factory=dict)  # arguments of our model alone
+
+    def seconds(self) -> float:
+        """A clock: of this process's work on a CPU, of the wall with all work done on a GPU."""
+        if self.device == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def data(self, needles: Path, cache: Path | None) -> CuratedData:
+        settings = {"resolution": self.side, "batch_size": self.batch, "aspect_ratios": False, "num_workers": 0}
+        return CuratedData(str(needles), cache=str(cache) if cache else None, **settings)
 
 
 class Operators(TorchDispatchMode):
@@ -54,19 +80,21 @@ class Operators(TorchDispatchMode):
 class Peer:
     """The plain loop, around a model of its own."""
 
-    def __init__(self, make: Callable[[], TextToImageModule], batches: Iterator[dict[str, Any]], *, fast: bool) -> None:
-        self.model, self.batches, self.fast = make(), batches, fast
+    def __init__(self, setting: Setting, batches: Iterator[dict[str, Any]], *, fast: bool) -> None:
+        self.setting, self.model, self.batches, self.fast = setting, setting.make(), batches, fast
         self.model.configure_model()
+        self.model.to(setting.device)
         self.parameters = list(self.model.backbone.parameters())
         self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-5)
         self.ema = EMAModel(self.parameters, foreach=fast)
 
     def step(self) -> float:
-        batch, model = next(self.batches), self.model
-        with torch.no_grad():
-            x = batch["x"] if self.fast else model.encode_images(batch["image"])
-            cond = batch["cond"] if self.fast else model.encode_prompts(batch["text"])
-        loss = model.loss(x, {**cond, "size": batch["size"]}).mean()
+        batch, model = move_data_to_device(next(self.batches), torch.device(self.setting.device)), self.model
+        with torch.autocast(self.setting.device, torch.bfloat16, enabled=self.setting.bf16):
+            with torch.no_grad():
+                x = batch["x"] if self.fast else model.encode_images(batch["image"])
+                cond = batch["cond"] if self.fast else model.encode_prompts(batch["text"])
+            loss = model.loss(x, {**cond, "size": batch["size"]}).mean()
         shown = loss.item()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -79,24 +107,24 @@ class Peer:
 class InTurn(L.Callback):
     """Times blocks of the Trainer's steps, and between them lets the peers do as many."""
 
-    def __init__(self, peers: dict[str, Peer]) -> None:
-        self.peers = peers
+    def __init__(self, setting: Setting, peers: dict[str, Peer]) -> None:
+        self.clock, self.peers = setting.seconds, peers
         self.seconds: dict[str, list[float]] = {name: [] for name in ("ours", *peers)}
         self.begun = 0.0
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.global_step % BLOCK == 0:
             if trainer.global_step:
-                self.seconds["ours"].append(time.perf_counter() - self.begun)
+                self.seconds["ours"].append(self.clock() - self.begun)
             for name, peer in self.peers.items():
-                begun = time.perf_counter()
+                begun = self.clock()
                 for _ in range(BLOCK):
                     peer.step()
-                self.seconds[name].append(time.perf_counter() - begun)
-            self.begun = time.perf_counter()
+                self.seconds[name].append(self.clock() - begun)
+            self.begun = self.clock()
 
     def on_train_end(self, trainer: L.Trainer, *_: Any) -> None:
-        self.seconds["ours"].append(time.perf_counter() - self.begun)
+        self.seconds["ours"].append(self.clock() - self.begun)
 
 
 class Counting(L.Callback):
@@ -117,11 +145,13 @@ class Counting(L.Callback):
             self.count, self.mode = self.mode.count, None
 
 
-def trainer(folder: Path, steps: int, callback: L.Callback) -> L.Trainer:
+def trainer(folder: Path, setting: Setting, steps: int, callback: L.Callback) -> L.Trainer:
     return L.Trainer(
         max_steps=steps,
-        accelerator="cpu",
+        accelerator=setting.device,
         devices=1,
+        precision="bf16-mixed" if setting.bf16 else "32-true",
+        callbacks=[callback],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -133,51 +163,42 @@ def trainer(folder: Path, steps: int, callback: L.Callback) -> L.Trainer:
     )
 
 
-def measure(name: str, needles: Path, folder: Path, batch: int, blocks: int) -> None:
-    module_class, side = MODELS[name]
-
-    def make() -> TextToImageModule:
-        torch.manual_seed(0)
-        return module_class(f"emu://bases/{name}", resolution=side, warmup_steps=0)
-
-    def data(cache: Path | None) -> CuratedData:
-        settings = {"resolution": side, "batch_size": batch, "aspect_ratios": False, "num_workers": 0}
-        return CuratedData(str(needles), cache=str(cache) if cache else None, **settings)
-
-    model = make()
+def measured(setting: Setting, needles: Path, cache: Path) -> dict[str, tuple[list[float], int]]:
+    """Of `ours` and the peers: seconds of each block, and operators a step."""
+    model, plain = setting.make(), setting.data(needles, None)
     model.configure_model()
-    plain = data(None)
+    model.to(setting.device)
     plain.setup("fit")
-    encode(model, plain, folder / name)
+    encode(model, plain, cache)
+    del model
 
     def batches(cache: Path | None) -> Iterator[dict[str, Any]]:
-        source = data(cache)
+        source = setting.data(needles, cache)
         source.setup("fit")
         return cycle(list(source.train_dataloader()))  # in memory: the peer is not charged for reading
 
     def peers() -> dict[str, Peer]:
         return {
-            "peer": Peer(make, batches(None), fast=False),
-            "peer, fast": Peer(make, batches(folder / name), fast=True),
+            "peer": Peer(setting, batches(None), fast=False),
+            "peer, fast": Peer(setting, batches(cache), fast=True),
         }
 
-    turns, counting = InTurn(peers()), Counting()
-    for callback, steps in ((counting, 3), (turns, BLOCK * (blocks + 2))):
-        run = trainer(folder, steps, callback)
-        run.callbacks.append(callback)
-        run.fit(make(), datamodule=data(folder / name))
+    turns, counting = InTurn(setting, peers()), Counting()
+    for callback, steps in ((counting, 3), (turns, BLOCK * (setting.blocks + 2))):
+        run = trainer(cache.parent, setting, steps, callback)
+        run.fit(setting.make(**setting.ours), datamodule=setting.data(needles, cache))
     counts = {"ours": counting.count}
-    for who, peer in peers().items():
-        peer.step()
+    for who, peer in turns.peers.items():
         with Operators() as mode:
             peer.step()
         counts[who] = mode.count
-    seconds = {who: times[2:] for who, times in turns.seconds.items()}  # the first two blocks warm up
-    for who in seconds:
-        ratios = [ours / theirs for ours, theirs in zip(seconds["ours"], seconds[who], strict=False)]
-        took = f"{statistics.median(seconds[who]) / BLOCK * 1e3:8.1f} ms a step"
-        ratio = f"ours/this {statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
-        print(f"{name:7} {who:11} {took}   {ratio}   {counts[who]:5d} operators a step", flush=True)
+    # The first two blocks warm up.
+    return {who: (times[2:], counts[who]) for who, times in turns.seconds.items()}
+
+
+def ratios(found: dict[str, tuple[list[float], int]], who: str) -> list[float]:
+    """Ours against another's, block by block."""
+    return [ours / theirs for ours, theirs in zip(found["ours"][0], found[who][0], strict=False)]
 
 
 def main() -> None:
@@ -186,15 +207,30 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--blocks", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bf16", action="store_true", help="both sides under autocast")
+    parser.add_argument("--compiled", action="store_true", help="our blocks compiled (model.compile_blocks)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     versions = f"torch {torch.__version__}, lightning {L.__version__}, diffusers {diffusers.__version__}"
     print(f"{versions}, Python {platform.python_version()}, {options.threads} thread(s)")
     print(f"batch {options.batch}, {options.blocks} blocks of {BLOCK} steps in turn")
     with tempfile.TemporaryDirectory() as folder:
-        draw_set(Path(folder) / "needles", {"needles": options.batch * 4})
+        needles = Path(folder) / "needles"
+        draw_set(needles, {"needles": options.batch * 4})
         for name in options.models:
-            measure(name, Path(folder) / "needles", Path(folder), options.batch, options.blocks)
+
+            def make(name: str = name, **given: Any) -> TextToImageModule:
+                torch.manual_seed(0)
+                return MODELS[name][0](f"emu://bases/{name}", resolution=MODELS[name][1], warmup_steps=0, **given)
+
+            ours = {"compile_blocks": True} if options.compiled else {}
+            setting = Setting(make, MODELS[name][1], options.batch, options.blocks, bf16=options.bf16, ours=ours)
+            found = measured(setting, needles, Path(folder) / name)
+            for who, (seconds, count) in found.items():
+                of = ratios(found, who)
+                took = f"{statistics.median(seconds) / BLOCK * 1e3:8.1f} ms a step"
+                ratio = f"ours/this {statistics.median(of):.2f} [{min(of):.2f}, {max(of):.2f}]"
+                print(f"{name:7} {who:11} {took}   {ratio}   {count:5d} operators a step", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from emu.errors import UserError, first_line
 from emu.fit import Settings
 from emu.footprint import Work
 from emu.outline import Outline, count, held, size
-from emu.sharding import FSDP2, LARGE
+from emu.sharding import FSDP2
 
 STEP, DRAWING, ENCODING, UPDATE = "a step", "drawing", "encoding", "the optimizer"
 AVERAGE, SAVING = "the average", "a checkpoint that is written in the background"
@@ -185,8 +185,7 @@ def at_a_check(settings: Settings) -> int:
 def _together(outline: Outline, config: Any, *, half: bool) -> dict[str, int]:
     """As `emu.sharding` parts a network; of the average nothing stays together."""
     network = outline.model.backbone
-    given: bool | None = getattr(config.trainer.strategy, "init_args", {}).get("reshard_after_forward")
-    reshards = count(network) > LARGE if given is None else given
+    reshards = bool(getattr(config.trainer.strategy, "init_args", {}).get("reshard_after_forward", True))
     step = footprint.gathered(network, reshards=reshards, half=half)
     return {STEP: step, DRAWING: footprint.gathered(network, reshards=True, half=half, gradients=False)}
 

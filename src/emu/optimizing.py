@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
+from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from emu.errors import UserError
@@ -16,6 +16,15 @@ Settings = list[dict[str, Any]]  # of each group of parameters
 def warm_up(optimizer: Optimizer, steps: int) -> LambdaLR:
     """The rate rises linearly over `steps`, then stays constant."""
     return LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / max(1, steps)))
+
+
+def fused(optimizer: Optimizer) -> Optimizer:
+    """The optimizer; an Adam's step is one kernel for all weights, where nothing else is asked for."""
+    for group in optimizer.param_groups if isinstance(optimizer, Adam | AdamW) else ():  # SGD has none for shards
+        if group["fused"] is None and group["foreach"] is None:
+            # Not by its argument: Lightning 2.6 then refuses to clip gradients in mixed precision.
+            group["fused"] = True
+    return optimizer
 
 
 def settings(optimizer: Optimizer) -> Settings:

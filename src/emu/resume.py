@@ -22,6 +22,7 @@ MATTERS = (
 )
 MAY_CHANGE = (
     "model.init_args.gradient_checkpointing",
+    "model.init_args.compile_blocks",
     "model.init_args.average_on",
     "data.batch_size",
     "data.sample_batch_size",

@@ -27,8 +27,6 @@ from emu.checkpoints import Durable, gathered, sharded, verify
 from emu.checkpoints.state import Checkpoint
 from emu.errors import UserError
 
-LARGE = 3_000_000_000  # parameters, beyond which gathered weights are dropped between forward and backward (ZeRO-3)
-
 
 class FSDP2(ModelParallelStrategy):
     """Lightning's strategy for FSDP2, which shards by itself and over all devices.
@@ -38,8 +36,8 @@ class FSDP2(ModelParallelStrategy):
     Args:
         shard: devices that hold one copy of the weights together; the groups hold one copy each, and average their
             gradients. None for all of a node, so that only gradients travel between nodes.
-        reshard_after_forward: drop gathered weights until the backward pass asks for them again, which saves memory and
-            costs a gather; None does so for networks of more than 3 billion parameters.
+        reshard_after_forward: drop gathered weights until the backward pass asks for them again (ZeRO-3), but for the
+            last block's, which it asks for first; False saves that gather, and costs the memory of all weights.
         compute_dtype: of the blocks' weights and activations; gradients are summed in float32 whichever it is.
         save_distributed_checkpoint: each process writes its shares into a folder; else the first gathers everything in
             its host memory and writes one file. Any number of devices, sharded or not, goes on from either.
@@ -50,7 +48,7 @@ class FSDP2(ModelParallelStrategy):
         self,
         *,
         shard: int | None = None,
-        reshard_after_forward: bool | None = None,
+        reshard_after_forward: bool = True,
         compute_dtype: Literal["bfloat16", "float32"] = "bfloat16",
         save_distributed_checkpoint: bool = True,
         timeout_minutes: float = 30,
@@ -78,12 +76,11 @@ class FSDP2(ModelParallelStrategy):
     def setup(self, trainer: L.Trainer) -> None:
         """Shard, then as Lightning's: the optimizer is made of what is sharded."""
         networks = dict(self._networks())
-        large = sum(p.numel() for p in networks["backbone"].parameters()) > LARGE
         for name, network in networks.items():
             if isinstance(network, FSDPModule):  # of an earlier fit or validation with the same model
                 continue
             # Of the average no backward pass would drop the gathered weights.
-            reshard = name == "ema" or (large if self.reshard_after_forward is None else self.reshard_after_forward)
+            reshard = name == "ema" or self.reshard_after_forward
             on_host = name == "ema" and getattr(self.lightning_module, "average_on_host", False)
             apply(network, self.mesh, reshard=reshard, dtype=self.compute_dtype, on_host=on_host)
         share_frozen(networks["ema"], networks["backbone"])
@@ -156,8 +153,11 @@ def apply(network: nn.Module, over: DeviceMesh, *, reshard: bool, dtype: torch.d
     )
     for part in (*blocks(network), network):
         part.register_forward_hook(_own)
-    for block in blocks(network):
-        fully_shard(block, mesh=over, mp_policy=inner, reshard_after_forward=reshard, offload_policy=place)
+    parts = list(blocks(network))
+    trains = any(weight.requires_grad for weight in network.parameters())
+    for block in parts:
+        dropped = reshard and not (trains and block is parts[-1])
+        fully_shard(block, mesh=over, mp_policy=inner, reshard_after_forward=dropped, offload_policy=place)
     for layer in _outside_of_blocks(network):
         layer.register_forward_pre_hook(_cast)
     # Always dropped: the root keeps its weights gathered after a forward pass without a backward one, as in sampling.

@@ -86,8 +86,11 @@ class Muse(TextToImageModule):
         draws = generators(seeds)
         temperature = self.sampler.get("temperature", (2, 0))
         scheduler.set_timesteps(self.sampler["num_inference_steps"], temperature, self.device)
+        scale = float(self.sampler["guidance_scale"])
+        # Put together before the loop: what the network makes of the same tensors again, it makes once (`unchanged`).
+        both = {key: torch.cat([negative[key].expand_as(cond[key]), cond[key]]) for key in negative if scale > 1}
         for t in scheduler.timesteps:
-            logits = self._guided(tokens, cond, negative, micro)
+            logits = self._guided(tokens, both, micro, scale) if both else self._logits(self.ema, tokens, cond, micro)
             rows = zip(logits[:, None], tokens[:, None], draws, strict=True)  # a draw for each picture by itself
             tokens = torch.cat([scheduler.step(row, t, now, generator=draw).prev_sample for row, now, draw in rows])
         return self._decode(tokens)
@@ -95,18 +98,14 @@ class Muse(TextToImageModule):
     def plain_arguments(self, prompt: str) -> dict[str, Any]:
         return {"prompt": prompt, **self.sampler}
 
-    def _guided(self, tokens: Tensor, cond: Cond, negative: Cond, micro: Tensor) -> Tensor:
-        scale = float(self.sampler["guidance_scale"])
-        if scale <= 1:
-            return self._logits(self.ema, tokens, cond, micro.expand(len(tokens), -1))
-        both = {key: torch.cat([negative[key].expand_as(cond[key]), cond[key]]) for key in negative}
-        logits = self._logits(self.ema, torch.cat([tokens] * 2), both, micro.expand(2 * len(tokens), -1))
+    def _guided(self, tokens: Tensor, both: Cond, micro: Tensor, scale: float) -> Tensor:
+        logits = self._logits(self.ema, torch.cat([tokens] * 2), both, micro)
         without, with_text = logits.chunk(2)
         return without + scale * (with_text - without)
 
     def _logits(self, network: torch.nn.Module, tokens: Tensor, cond: Cond, micro: Tensor) -> Tensor:
         text, pooled = cond["encoder_hidden_states"], cond["prompt_embeds"]
-        logits: Tensor = network(tokens, text, pooled, micro.to(text.dtype))
+        logits: Tensor = network(tokens, text, pooled, micro.to(text.dtype).expand(len(tokens), -1))
         return logits
 
     def _decode(self, tokens: Tensor) -> Tensor:  # tokens -> pixels in [0,1]
