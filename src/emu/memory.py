@@ -12,7 +12,7 @@ from emu.data import CuratedData
 from emu.errors import UserError, first_line
 from emu.fit import Settings
 from emu.footprint import Work
-from emu.outline import Outline, count, held, size
+from emu.outline import Outline, held, size
 from emu.sharding import FSDP2
 
 STEP, DRAWING, ENCODING, UPDATE = "a step", "drawing", "encoding", "the optimizer"
