@@ -21,7 +21,6 @@ from emu import averaging, draws, optimizing
 from emu.architecture import Architecture, in_float32
 from emu.batch import Cond, Pictures, Prompts, Validated
 from emu.blocks import recompute
-from emu.compiling import compile_blocks
 from emu.errors import UserError
 from emu.finite import Steps
 from emu.settings import draw, drawn_with, require_drawable
@@ -79,6 +78,8 @@ class TextToImageModule(Architecture):
         if self.gradient_checkpointing:
             recompute(self.backbone)
         if self.compile_blocks:
+            from emu.compiling import compile_blocks
+
             compile_blocks(self.backbone, self.ema)
 
     def on_fit_start(self) -> None:
