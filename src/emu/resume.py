@@ -36,6 +36,8 @@ MAY_CHANGE = (
 OF_STEP_0 = (
     "model.class_path",
     "model.init_args.pretrained",
+    "model.init_args.config",
+    "model.init_args.vae",
     "model.init_args.sampler",
     "model.init_args.optimizer.class_path",
     "data.prompts",
@@ -45,7 +47,13 @@ OF_STEP_0 = (
     "quality.appeal",
     "quality.faithfulness",
 )
-PLACES = ("data.root", "data.prompts", "model.init_args.pretrained")  # one place has many spellings
+PLACES = (  # one place has many spellings
+    "data.root",
+    "data.prompts",
+    "model.init_args.pretrained",
+    "model.init_args.config",
+    "model.init_args.vae",
+)
 CLASSES = {"data": "emu.data.options.Options", "quality": "emu.quality.QualityTuning", "trainer": "lightning.Trainer"}
 
 Change = tuple[str, Any, Any]  # key, before, now

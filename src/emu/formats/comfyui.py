@@ -63,6 +63,14 @@ FAMILIES = {
         "flux", ("clip_l.safetensors", T5), AE, SD3_LATENT, guidance="true_cfg_scale", distilled="guidance_scale"
     ),
     "ChromaPipeline": Family("chroma", (T5,), AE, SD3_LATENT),
+    "Flux2Pipeline": Family(
+        "flux2",
+        ("mistral_3_small_flux2_bf16.safetensors",),
+        "flux2-vae.safetensors",
+        "EmptyFlux2LatentImage",
+        guidance="true_cfg_scale",
+        distilled="guidance_scale",
+    ),
     "Flux2KleinPipeline": Family("flux2", ("qwen_3_4b.safetensors",), "flux2-vae.safetensors", "EmptyFlux2LatentImage"),
     "ZImagePipeline": Family("lumina2", ("qwen_3_4b.safetensors",), AE, SD3_LATENT, over=1),
     "Lumina2Pipeline": Family("lumina2", ("gemma_2_2b_fp16.safetensors",), AE, SD3_LATENT),

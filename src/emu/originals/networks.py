@@ -11,21 +11,21 @@ from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
 from torch import Tensor
 
 from emu.errors import UserError
-from emu.originals import names
+from emu.originals import names, tables
 from emu.originals.inverse import Guess, Original, Piece, inverse
 
 Layout = dict[str, Original]
 
 TABLES = {
-    "FluxTransformer2DModel": names.FLUX,
-    "ChromaTransformer2DModel": names.CHROMA,
-    "Flux2Transformer2DModel": names.FLUX2,
-    "SD3Transformer2DModel": names.SD3,
-    "ZImageTransformer2DModel": names.Z_IMAGE,
-    "Lumina2Transformer2DModel": names.LUMINA2,
-    "SanaTransformer2DModel": names.SANA,
-    "AuraFlowTransformer2DModel": names.AURA_FLOW,
-    "Krea2Transformer2DModel": names.KREA2,
+    "FluxTransformer2DModel": tables.FLUX,
+    "ChromaTransformer2DModel": tables.CHROMA,
+    "Flux2Transformer2DModel": tables.FLUX2,
+    "SD3Transformer2DModel": tables.SD3,
+    "ZImageTransformer2DModel": tables.Z_IMAGE,
+    "Lumina2Transformer2DModel": tables.LUMINA2,
+    "SanaTransformer2DModel": tables.SANA,
+    "AuraFlowTransformer2DModel": tables.AURA_FLOW,
+    "Krea2Transformer2DModel": tables.KREA2,
     "QwenImageTransformer2DModel": "",
     "ErnieImageTransformer2DModel": "",
     "HiDreamImageTransformer2DModel": "",
@@ -105,7 +105,7 @@ def clip(held: Iterable[str]) -> Layout:
 def open_clip(held: Iterable[str]) -> Layout:
     """Of OpenCLIP's text encoders."""
     ours = {wrapped(name): name for name in held}
-    guesses = [Guess(name, _open_clip_shape(name)) for name in {names.renamed(one, names.OPEN_CLIP) for one in ours}]
+    guesses = [Guess(name, _open_clip_shape(name)) for name in {names.renamed(one, tables.OPEN_CLIP) for one in ours}]
     stub = SimpleNamespace(config=SimpleNamespace(hidden_size=WIDTH))
     found = inverse(guesses, lambda tags: convert_open_clip_checkpoint(stub, tags, prefix=""), ours)
     return {

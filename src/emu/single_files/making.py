@@ -7,7 +7,7 @@ is another model.
 import hashlib
 import json
 import shutil
-from collections.abc import Set
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +68,23 @@ def _of_file(file: Path, config: str) -> Path:
     for name, part in found.items():
         _require_fit(part, description / name, where=f"{file}: its {name}")
     rest = _rest(file, set(found), config, description)
+
+    def fill(target: Path) -> None:
+        _describe(target, description, markers=held.keys() & {"v_pred", "ztsnr"})
+        for name, part in found.items():
+            _write(target / name, part, description / name)
+        for name, folder in rest.items():
+            (target / name).symlink_to(folder.resolve())
+
+    return _made(out, fill)
+
+
+def _made(out: Path, fill: Callable[[Path], None]) -> Path:
+    """A folder that is filled by one process, once."""
     with locks.in_turn(out):
         if not _is_whole(out):
             with folders.replacing(out) as target:
-                _describe(target, description, markers=held.keys() & {"v_pred", "ztsnr"})
-                for name, part in found.items():
-                    _write(target / name, part, description / name)
-                for name, folder in rest.items():
-                    (target / name).symlink_to(folder.resolve())
+                fill(target)
     return out
 
 
@@ -161,25 +170,27 @@ def _with_autoencoder(base: Path, vae: str) -> Path:
     index = folders.read_index(base)
     if "vae" not in index:
         raise UserError(f"model.vae {vae}: a {index['_class_name']} has no autoencoder of that name; leave it out")
-    file, folder = Path(vae), None if is_file(vae) else folders.component(vae, "vae")
-    out = _place(base.name, base / folders.INDEX, file if folder is None else folder / "config.json")
+    folder = None if is_file(vae) else folders.component(vae, "vae")
+    out = _place(base.name, base / folders.INDEX, folder / "config.json" if folder else Path(vae))
     if _is_whole(out):
         return out
-    part = None if folder is not None else autoencoder(read(file), base)
-    if part is not None:
+    part = None if folder else autoencoder(read(Path(vae)), base)
+    if part:
         _require_fit(part, base / "vae", where=f"model.vae {vae}: it")
-    elif folder is not None:
+    if folder:
         index["vae"] = ["diffusers", _require_latents(folder, base / "vae")]
-    with locks.in_turn(out), folders.replacing(out) as target:
+
+    def fill(target: Path) -> None:
         files.write_json(target / folders.INDEX, index, indent=2)
         for one in base.iterdir():
             if one.name not in ("vae", folders.INDEX):
                 (target / one.name).symlink_to(one.resolve())
-        if part is not None:
+        if part:
             _write(target / "vae", part, base / "vae")
-        elif folder is not None:
+        if folder:
             (target / "vae").symlink_to(folder.resolve())
-    return out
+
+    return _made(out, fill)
 
 
 def _require_latents(folder: Path, own: Path) -> str:
