@@ -102,12 +102,18 @@ def test_flow_by_hand_draws_the_runs_picture(whole: Folder, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "cfg"), [("z_image", 4.0, 5.0), ("krea2", 3.5, 4.5), ("flux2_klein", 4.0, 4.0)]
+    ("name", "setting", "given", "cfg"),
+    [
+        ("z_image", "guidance_scale", 4.0, 5.0),
+        ("krea2", "guidance_scale", 3.5, 4.5),
+        ("flux2_klein", "guidance_scale", 4.0, 4.0),
+        ("qwen_image", "true_cfg_scale", 4.0, 4.0),
+    ],
 )
 def test_guidance_is_what_comfyui_calls_so(
-    name: str, given: float, cfg: float, tiny_folder: Folder, tmp_path: Path
+    name: str, setting: str, given: float, cfg: float, tiny_folder: Folder, tmp_path: Path
 ) -> None:
-    graph, _ = exported(make(name, tiny_folder(name)), tmp_path / "one.safetensors", guidance_scale=given)
+    graph, _ = exported(make(name, tiny_folder(name)), tmp_path / "one.safetensors", **{setting: given})
     assert graph["guider"]["inputs"]["cfg"] == cfg
     assert graph["model"]["class_type"] == "UNETLoader"
     levels = [float(text) for text in graph["sigmas"]["inputs"]["sigmas"].split(",")]
