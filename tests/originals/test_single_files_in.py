@@ -179,6 +179,18 @@ def test_a_file_that_is_no_such_model_is_one_line_before_weights_load(
     assert not (tmp_path / "assets").exists()
 
 
+def test_what_describes_a_file_is_named_where_it_is_not_at_hand(
+    whole: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(name: str, **_: Any) -> None:
+        raise OSError(f"cannot reach {name}")
+
+    monkeypatch.setattr("emu.folders.snapshot_download", unreachable)
+    file = one_file("latent", whole("sd15"), tmp_path / "one.safetensors")
+    with pytest.raises(UserError, match="one.safetensors: .*stable-diffusion-v1-5 describes it, and is not at hand"):
+        make("latent", file)
+
+
 def test_what_does_not_go_together_is_said(whole: Folder, tiny_folder: Folder, tmp_path: Path) -> None:
     file = one_file("latent", whole("sd15"), tmp_path / "one.safetensors")
     with pytest.raises(UserError, match="holds a StableDiffusionPipeline, and LatentDiffusionXL takes"):

@@ -4,20 +4,19 @@ Notable: what is made lies where the hub's models lie, and goes by what it is ma
 is another model.
 """
 
-import hashlib
 import json
 import shutil
-from collections.abc import Callable, Set
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import constants
 
-from emu import components, files, folders, locks, originals, tensor_files
+from emu import components, files, folders, originals, tensor_files
 from emu.errors import UserError
 from emu.records import read_json
 from emu.single_files.contents import Part, autoencoder, parts, published_config, read
+from emu.single_files.kept import is_whole, made, place
 
 
 def is_file(pretrained: str) -> bool:
@@ -28,9 +27,8 @@ def is_file(pretrained: str) -> bool:
 def describing(pretrained: str, config: str | None = None) -> Path:
     """The folder that says what a model consists of, with its weights or not; of a file `config` names it."""
     if is_file(pretrained):
-        return folders.describing(_named(Path(pretrained), config))
-    if config is not None:
-        raise UserError(f"model.config {config}: says what a single file is, and {pretrained} is none; leave it out")
+        return _description(Path(pretrained), config)
+    _refuse(config, pretrained)
     return folders.describing(pretrained)
 
 
@@ -46,11 +44,16 @@ def folder_of(pretrained: str, *, config: str | None = None, vae: str | None = N
     Raises UserError where there is none, or where a file is of another family, cut off or not all of a model.
     """
     if is_file(pretrained):
-        base = _of_file(Path(pretrained), _named(Path(pretrained), config))
+        base = _of_file(Path(pretrained), _named(Path(pretrained), config), describing(pretrained, config))
     else:
-        describing(pretrained, config)
+        _refuse(config, pretrained)
         base = folders.locate(pretrained)
     return base if vae is None else _with_autoencoder(base, vae)
+
+
+def _refuse(config: str | None, pretrained: str) -> None:
+    if config is not None:
+        raise UserError(f"model.config {config}: says what a single file is, and {pretrained} is none; leave it out")
 
 
 def _named(file: Path, config: str | None) -> str:
@@ -59,10 +62,25 @@ def _named(file: Path, config: str | None) -> str:
     return config or published_config(file, held)
 
 
-def _of_file(file: Path, config: str) -> Path:
-    description, held = folders.describing(config), read(file)
-    out = _place(file.stem, file, description / folders.INDEX)
-    if _is_whole(out):
+def _description(file: Path, config: str | None) -> Path:
+    """The folder of that name. UserError: it is not at hand."""
+    named = _named(file, config)
+    try:
+        return folders.describing(named)
+    except UserError as error:
+        if config is not None:
+            raise
+        reason = str(error).partition(": ")[2]
+        raise UserError(
+            f"{file}: {named} describes it, and is not at hand ({reason}); give a pipeline folder of its family as "
+            "model.config (emu sample: --config)"
+        ) from None
+
+
+def _of_file(file: Path, config: str, description: Path) -> Path:
+    held = read(file)
+    out = place(file.stem, file, description / folders.INDEX)
+    if is_whole(out):
         return out
     found = parts(held, description)
     for name, part in found.items():
@@ -76,28 +94,7 @@ def _of_file(file: Path, config: str) -> Path:
         for name, folder in rest.items():
             (target / name).symlink_to(folder.resolve())
 
-    return _made(out, fill)
-
-
-def _made(out: Path, fill: Callable[[Path], None]) -> Path:
-    """A folder that is filled by one process, once."""
-    with locks.in_turn(out):
-        if not _is_whole(out):
-            with folders.replacing(out) as target:
-                fill(target)
-    return out
-
-
-def _place(stem: str, *sources: Path) -> Path:
-    """Where what is made of these files lies."""
-    stats = [(str(one.resolve()), one.stat().st_size, one.stat().st_mtime_ns) for one in sources]
-    digest = hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:16]
-    return Path(constants.HF_ASSETS_CACHE) / "emu" / "models" / f"{stem}-{digest}"
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether it was made, and what it links to is still there."""
-    return folder.is_dir() and all(one.exists() for one in folder.iterdir())
+    return made(out, fill)
 
 
 def _kinds(description: Path) -> dict[str, type[Any]]:
@@ -171,8 +168,8 @@ def _with_autoencoder(base: Path, vae: str) -> Path:
     if "vae" not in index:
         raise UserError(f"model.vae {vae}: a {index['_class_name']} has no autoencoder of that name; leave it out")
     folder = None if is_file(vae) else folders.component(vae, "vae")
-    out = _place(base.name, base / folders.INDEX, folder / "config.json" if folder else Path(vae))
-    if _is_whole(out):
+    out = place(base.name, base / folders.INDEX, folder / "config.json" if folder else Path(vae))
+    if is_whole(out):
         return out
     part = None if folder else autoencoder(read(Path(vae)), base)
     if part:
@@ -190,7 +187,7 @@ def _with_autoencoder(base: Path, vae: str) -> Path:
         if folder:
             (target / "vae").symlink_to(folder.resolve())
 
-    return _made(out, fill)
+    return made(out, fill)
 
 
 def _require_latents(folder: Path, own: Path) -> str:
