@@ -65,9 +65,9 @@ def test_a_lora_for_comfyui_in_four_commands(
     main(["fit", *given, "-c", "adapters/lora", "--trainer.default_root_dir", "runs/mine"])
     assert runs.complete_steps(Path("runs/mine")) == [0, 1, 2]
     main(["compare", "runs/mine", "--out", "report.html"])
-    main(["export", "runs/mine", "style.safetensors", "--format", "lora-kohya"])
+    main(["export", "runs/mine", "style.safetensors", "--format", "lora-comfyui"])
     with safe_open("style.safetensors", "pt") as file:
-        assert all(name.startswith("lora_unet_") for name in file.keys())  # noqa: SIM118  (no mapping)
+        assert all(name.startswith("diffusion_model.") for name in file.keys())  # noqa: SIM118  (no mapping)
     main(["sample", "base.safetensors", "prompts.txt", "drawn", "--config", "described", "--lora", "style.safetensors"])
     assert len(list(Path("drawn").glob("*.png"))) == 3
     capsys.readouterr()
