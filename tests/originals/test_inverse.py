@@ -16,7 +16,7 @@ from pipelines import build
 
 TRANSFORMERS = [
     "flow", "z_image", "flux", "chroma", "flux2_klein", "qwen_image", "krea2", "lumina2", "sana", "auraflow",
-    "ernie_image",
+    "ernie_image", "hidream",
 ]  # fmt: skip
 DROPPED = {"sana": {"pos_embed": torch.zeros(1), "y_embedder.y_embedding": torch.zeros(1)}}
 # Rows of what diffusers cuts at the published sizes alone.
