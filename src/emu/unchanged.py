@@ -26,12 +26,12 @@ def once(network: nn.Module) -> Iterator[None]:
     Layers are the modules without children in evaluation mode, called with one tensor. Those inside of a module whose
     `forward` is not its class's own, such as a compiled one, are left alone. No gradient passes.
     """
-    made = WeakTensorKeyDictionary()
+    made = _Made()
 
     def lasting(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         for one in tree_leaves((given, named)):
             if isinstance(one, Tensor):
-                made.setdefault(_whole(one), {})
+                made.may_last(_whole(one))
 
     with ExitStack() as undo:
         undo.callback(network.register_forward_pre_hook(lasting, with_kwargs=True).remove)
@@ -41,26 +41,40 @@ def once(network: nn.Module) -> Iterator[None]:
         yield
 
 
+class _Made:
+    """What was made of each tensor that may last, for as long as it lives."""
+
+    def __init__(self) -> None:
+        self.of = WeakTensorKeyDictionary()
+        self.seen: set[int] = set()  # ids, one of which another tensor may have by now: a quick no for nearly all
+
+    def may_last(self, whole: Tensor) -> None:
+        self.seen.add(id(whole))
+        self.of.setdefault(whole, {})
+
+
 class _Remembering:
     """A layer's `forward`, which first looks whether it has been given this before."""
 
-    def __init__(self, layer: nn.Module, made: WeakTensorKeyDictionary) -> None:
+    def __init__(self, layer: nn.Module, made: _Made) -> None:
         self.forward, self.made = layer.forward, made
 
     def __call__(self, *given: Any, **named: Any) -> Any:
-        if len(given) != 1 or named or not isinstance(given[0], Tensor) or given[0].is_inference():
+        if len(given) != 1 or named or not isinstance(given[0], Tensor):
             return self.forward(*given, **named)
-        x = given[0]
-        kept: Kept | None = self.made.get(_whole(x))
+        x, whole = given[0], _whole(given[0])
+        if id(whole) not in self.made.seen or x.is_inference():
+            return self.forward(x)
+        kept: Kept | None = self.made.of.get(whole)
         if kept is None:
             return self.forward(x)
         part = id(self), x._version, x.shape, x.stride(), x.storage_offset(), x.dtype
         output, version = kept.get(part, (None, 0))
         if output is None or output._version != version:
             output = self.forward(x)
-            if isinstance(output, Tensor) and _whole(output) is not _whole(x):
+            if isinstance(output, Tensor) and _whole(output) is not whole:
                 kept[part] = output, output._version
-                self.made[_whole(output)] = {}
+                self.made.may_last(_whole(output))
         return output
 
 
@@ -77,4 +91,5 @@ def _layers(network: nn.Module) -> Iterator[nn.Module]:
 
 def _whole(tensor: Tensor) -> Tensor:
     """The tensor, or the one of which it is a view."""
-    return tensor if tensor._base is None else tensor._base
+    base: Tensor | None = tensor._base
+    return tensor if base is None else base
