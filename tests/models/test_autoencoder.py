@@ -1,28 +1,26 @@
 """The autoencoder: trained from nothing by `emu fit`, resumed to the bit, exported; its losses part by part."""
 
-import json
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import yaml
 from diffusers import AutoencoderKL, DiffusionPipeline
 from transformers import ResNetConfig, ResNetModel
 
 import pipelines
+import reconstructions
 from emu import runs
 from emu.cli import main
 from emu.draws import seeded
 from emu.errors import UserError
 from emu.models import Autoencoder, AutoencoderXL, load_model
-from emu.models.autoencoder import pixel_error, psnr, similarity
+from emu.models.reconstruction import pixel_error, psnr, similarity
 from emu.parts.discriminator import Discriminator, balance, deceive, hinge
 from emu.parts.fourier import FourierAutoencoderKL, features
 from emu.parts.perceptual import Perceptual
 from emu.tuned import read_quality
-from emu.world import World
 
 
 @pytest.fixture(autouse=True)
@@ -32,34 +30,10 @@ def _same_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pipeline in `latent`, pictures in `needles`."""
-    root = tmp_path_factory.mktemp("autoencoder")
-    pipelines.build("latent").save_pretrained(root / "latent")
-    (root / "needles").mkdir()
-    rows = []
-    for i in range(24):
-        World(0).needle(i).render(32).save(root / "needles" / f"{i}.png")
-        rows.append(json.dumps({"file_name": f"{i}.png", "text": World(0).needle(i).caption}))
-    (root / "needles" / "metadata.jsonl").write_text("\n".join(rows))
-    return root
+    return reconstructions.folder(tmp_path_factory.mktemp("autoencoder"), "latent")
 
 
-def fit(root: Path, out: Path, *, steps: int, **model: Any) -> Path:
-    """A run of `emu fit` whose critic speaks from step 3 on."""
-    optimizer = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 2e-3}}
-    given = {"pretrained": str(root / "latent"), "optimizer": optimizer, "warmup_steps": 0, "adversarial_start": 3}
-    given |= {"critic_width": 8, "ema_decay": 0.5, **model}
-    data = {"root": str(root / "needles"), "resolution": 32, "batch_size": 8, "held_out": 8, "num_workers": 0}
-    document = {
-        "trainer": {"default_root_dir": str(out), "accelerator": "cpu", "enable_progress_bar": False},
-        "model": {"class_path": "emu.models.Autoencoder", "init_args": given},
-        "data": {**data, "aspect_ratios": False},
-        "quality": {"batch": 8, "max_steps": steps, "check_every": 4},
-    }
-    config = root / "autoencoder.yaml"
-    config.write_text(yaml.safe_dump(document))
-    main(["fit", "-c", str(config)])
-    return out
+fit = partial(reconstructions.fit, architecture="Autoencoder")
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +63,13 @@ def test_a_run_with_nothing_to_watch_is_refused(root: Path, tmp_path: Path, caps
     fit(root, tmp_path / "first", steps=1)
     argv = ["--trainer.default_root_dir", str(tmp_path / "run"), "--data.held_out", "0"]
     with pytest.raises(SystemExit):
-        main(["fit", "-c", str(root / "autoencoder.yaml"), *argv])
+        main(["fit", "-c", str(root / "fit.yaml"), *argv])
     assert "data.held_out: nothing is there to watch" in capsys.readouterr().err
 
 
 def test_it_is_exported_as_the_pipeline_it_came_from(run: Path, root: Path, tmp_path: Path) -> None:
     main(["export", str(run), str(tmp_path / "out")])
-    before, after = (DiffusionPipeline.from_pretrained(folder) for folder in (root / "latent", tmp_path / "out"))
+    before, after = (DiffusionPipeline.from_pretrained(folder) for folder in (root / "pipeline", tmp_path / "out"))
     assert all(torch.equal(a, b) for a, b in zip(before.unet.parameters(), after.unet.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(before.vae.parameters(), after.vae.parameters(), strict=True))
     model = load_model(tmp_path / "out")
@@ -105,7 +79,7 @@ def test_it_is_exported_as_the_pipeline_it_came_from(run: Path, root: Path, tmp_
 
 
 def test_latents_of_what_it_saves_have_unit_variance(root: Path, tmp_path: Path) -> None:
-    model = Autoencoder(str(root / "latent"), adversarial_weight=0)
+    model = Autoencoder(str(root / "pipeline"), adversarial_weight=0)
     model.configure_model()
     images = torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     latents = model.backbone.encode(images).latent_dist.mean.detach()
@@ -120,7 +94,7 @@ def test_latents_of_what_it_saves_have_unit_variance(root: Path, tmp_path: Path)
 def test_a_decoder_alone_leaves_encoder_and_scale(root: Path, tmp_path: Path) -> None:
     out = fit(root, tmp_path / "run", steps=4, decoder_only=True)
     main(["export", str(out), str(tmp_path / "out")])
-    before, after = (AutoencoderKL.from_pretrained(folder / "vae") for folder in (root / "latent", tmp_path / "out"))
+    before, after = (AutoencoderKL.from_pretrained(folder / "vae") for folder in (root / "pipeline", tmp_path / "out"))
     images = torch.rand(1, 3, 32, 32)
     assert torch.equal(before.encode(images).latent_dist.parameters, after.encode(images).latent_dist.parameters)
     assert before.config.scaling_factor == after.config.scaling_factor
@@ -128,7 +102,7 @@ def test_a_decoder_alone_leaves_encoder_and_scale(root: Path, tmp_path: Path) ->
 
 
 def test_a_picture_s_loss_is_its_own(root: Path) -> None:
-    model = Autoencoder(str(root / "latent"), adversarial_weight=0)
+    model = Autoencoder(str(root / "pipeline"), adversarial_weight=0)
     model.configure_model()
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad(), seeded([1, 2, 3], torch.device("cpu")):
@@ -195,7 +169,7 @@ def test_the_perceptual_distance_is_a_distance(eyes: Path, root: Path) -> None:
     near, far = real + 0.02 * torch.randn_like(real), torch.rand_like(real) * 2 - 1
     assert see(real, real).tolist() == [0, 0]
     assert bool((see(near, real) < see(far, real)).all())
-    model = Autoencoder(str(root / "latent"), perceptual=str(eyes), adversarial_weight=0)
+    model = Autoencoder(str(root / "pipeline"), perceptual=str(eyes), adversarial_weight=0)
     model.configure_model()
     assert "critic" not in dict(model.named_children())
     assert [name for name, _ in model.named_children()] == ["backbone", "ema"]  # it is frozen, and not saved
@@ -205,7 +179,7 @@ def test_the_perceptual_distance_is_a_distance(eyes: Path, root: Path) -> None:
 
 def test_what_sees_no_pictures_is_refused(root: Path) -> None:
     with pytest.raises(UserError, match="does not look at pictures"):
-        Perceptual(str(root / "latent" / "text_encoder"))
+        Perceptual(str(root / "pipeline" / "text_encoder"))
     with pytest.raises(UserError, match="no model of transformers"):
         Perceptual("/no/such/folder")
 

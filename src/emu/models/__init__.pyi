@@ -17,6 +17,7 @@ from .pixel import PixelDiffusion
 from .prx import PRX, PRXPixel
 from .qwen_image import Krea2, QwenImage
 from .sana import Sana
+from .tokenizer import Tokenizer
 from .upscaling import PixelUpscaling
 from .z_image import ZImage
 
@@ -46,6 +47,7 @@ __all__ = [
     "PixelUpscaling",
     "QwenImage",
     "Sana",
+    "Tokenizer",
     "ZImage",
     "load_model",
 ]

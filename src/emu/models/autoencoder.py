@@ -1,125 +1,55 @@
-"""The autoencoder of a latent model, trained from nothing or further.
-
-The paper's loss (arXiv 2309.15807, section 3.1): reconstruction, perceptual where there is a network for it, KL and
-adversarial. Notable: critic and autoencoder share one backward pass and one optimizer. The autoencoder's part of the
-loss goes through the critic's weights detached, the critic's part sees the pictures detached, so each gets its own
-gradient alone.
-"""
+"""The autoencoder of a latent model, trained from nothing or further (arXiv 2309.15807, section 3.1)."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torchmetrics.functional.image import structural_similarity_index_measure as ssim
+from torch import Tensor
 
-from emu.batch import Cond, Pictures, Prompts, Validated
 from emu.draws import draw_posterior
 from emu.models.latent import LatentDiffusion, LatentDiffusionXL
-from emu.parts.discriminator import Discriminator, balance, deceive, hinge
-from emu.parts.perceptual import Perceptual
+from emu.models.reconstruction import Reconstruction
 
 MEMORY = 0.99  # of the latents' variance from step to step
 
 
-class Autoencoder(LatentDiffusion):
-    """The `vae` of a Stable Diffusion pipeline; what else is in the folder stays as it is, and prompts are drawn by it.
+class Autoencoder(Reconstruction, LatentDiffusion):
+    """The `vae` of a Stable Diffusion pipeline.
 
     Args:
-        pretrained: as in `TextToImageModule`, like all that is not named here.
-        decoder_only: the encoder, and so what the latent model has learned, stays as it is.
+        pretrained: as in `Reconstruction`, like all that is not named here.
         kl_weight: of the divergence from a standard normal, a latent's number on average.
-        perceptual: a folder or hub name of an image model of transformers; None for no perceptual term.
-        perceptual_weight: of its distance beside the pixels' error.
-        adversarial_weight: of the critic's opinion beside all else, where both pull equally hard; 0 for no critic.
-        adversarial_start: the optimizer step at which the critic begins to learn and to be heard.
-        critic_width: channels of its first layer.
     """
 
     latent_square: Tensor  # what latents vary by, as it moves
 
     slot = "vae"
-    reads_captions = False
 
-    def __init__(
-        self,
-        pretrained: str,
-        *,
-        decoder_only: bool = False,
-        kl_weight: float = 1e-6,
-        perceptual: str | None = None,
-        perceptual_weight: float = 1.0,
-        adversarial_weight: float = 0.5,
-        adversarial_start: int = 50_000,
-        critic_width: int = 64,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, pretrained: str, *, kl_weight: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(pretrained, noise_offset=0.0, min_snr_gamma=None, **kwargs)
-        self.decoder_only = decoder_only
         self.kl_weight = kl_weight
-        self.perceptual, self.perceptual_weight = perceptual, perceptual_weight
-        self.adversarial_weight, self.adversarial_start = adversarial_weight, adversarial_start
         self.register_buffer("latent_square", torch.ones(()))
-        if adversarial_weight:
-            self.critic = Discriminator(critic_width)
-        self._seen: Perceptual | None = None
-        self._quality: list[Tensor] = []  # of each held-out batch: sums of PSNR and SSIM, and of how many
 
     def configure_model(self) -> None:
-        """As its base's, and the perceptual network."""
+        """As its base's; latents begin at the scale that the folder says."""
         if "backbone" in self._modules:
             return
         super().configure_model()
-        if self.decoder_only:
-            vae: Any = self.backbone
-            for part in filter(None, (vae.encoder, vae.quant_conv)):
-                part.requires_grad_(False)
         self.latent_square.fill_(self.pipeline.vae.config.scaling_factor**-2.0)
-        if self.perceptual:
-            self._look_with(Perceptual(self.perceptual))
-        else:
-            rank_zero_info("model.perceptual is not given: the loss has no perceptual term")
 
-    def _look_with(self, network: Perceptual) -> None:
-        object.__setattr__(self, "_seen", network.requires_grad_(False).eval())  # frozen, so no child
-
-    def frozen_parts(self) -> list[nn.Module]:
-        """As its base's, and the perceptual network."""
-        return [*super().frozen_parts(), *([self._seen] if self._seen else [])]
-
-    def trained_parameters(self) -> Iterator[nn.Parameter]:
-        """The autoencoder's and the critic's."""
-        yield from (p for p in self.backbone.parameters() if p.requires_grad)
-        if self.adversarial_weight:
-            yield from self.critic.parameters()
-
-    def encode_images(self, images: Tensor) -> Tensor:
-        return images
-
-    def loss(self, x: Tensor, cond: Cond) -> Tensor:
+    def reconstruct(self, images: Tensor) -> tuple[Tensor, Tensor]:
         vae: Any = self.backbone
-        posterior = vae.encode(x).latent_dist
+        posterior = vae.encode(images).latent_dist
+        if torch.is_grad_enabled():
+            self._remember(posterior.mean)
         made: Tensor = vae.decode(draw_posterior(posterior.parameters)).sample
-        wanted = pixel_error(made, x)
-        if self._seen is not None:
-            wanted = wanted + self.perceptual_weight * self._seen(made, x)
-        loss: Tensor = wanted + self.kl_weight * posterior.kl() / posterior.mean[0].numel()
-        if not torch.is_grad_enabled():  # a held-out picture
-            return loss
-        self._remember(posterior.mean)
-        return loss + self._opposition(wanted, made, x) if self.adversarial_weight else loss
+        return made, self.kl_weight * posterior.kl() / posterior.mean[0].numel()
 
-    def _opposition(self, wanted: Tensor, made: Tensor, real: Tensor) -> Tensor:
-        if self.global_step < self.adversarial_start:
-            return 0 * torch.stack([p.sum() for p in self.critic.parameters()]).sum()  # DDP waits for each gradient
-        opposed = deceive(self.critic, made)
-        last: Any = self.backbone.decoder
-        share = balance(wanted.mean(), opposed.mean(), last.conv_out.weight)
-        return self.adversarial_weight * share * opposed + hinge(self.critic, real, made)
+    def given_back(self, images: Tensor) -> Tensor:
+        vae: Any = self.ema
+        made: Tensor = vae.decode(vae.encode(images).latent_dist.mode()).sample
+        return made
 
     # ---- what the latent model goes by
 
@@ -145,56 +75,6 @@ class Autoencoder(LatentDiffusion):
         if not self.decoder_only:
             self.pipeline.vae.register_to_config(scaling_factor=float(self.latent_square**-0.5))
 
-    # ---- how well it reconstructs
-
-    def validation_step(self, batch: Pictures | Prompts, batch_idx: int, dataloader_idx: int = 0) -> Validated:
-        """As its base's; of held-out pictures PSNR and SSIM too."""
-        validated = super().validation_step(batch, batch_idx, dataloader_idx)
-        if "prompt" not in batch:
-            images, real = batch["x"] if "x" in batch else batch["image"], batch["weight"] > 0
-            vae: Any = self.ema
-            made = vae.decode(vae.encode(images).latent_dist.mode()).sample.clamp(-1, 1)
-            pairs = made[real] / 2 + 0.5, images[real] / 2 + 0.5
-            self._quality.append(torch.stack([psnr(*pairs).sum(), similarity(*pairs).sum(), real.sum()]))
-        return validated
-
-    def on_validation_epoch_end(self) -> None:
-        """As its base's; PSNR and SSIM are means over all pictures on all devices."""
-        super().on_validation_epoch_end()
-        if self._quality:
-            total = self.trainer.strategy.reduce(torch.stack(self._quality).sum(0), reduce_op="sum")
-            self._quality.clear()
-            for name, value in zip(("psnr", "ssim"), total[:2] / total[2], strict=True):
-                self.log(name, value, sync_dist=True)
-            rank_zero_info(f"reconstructions: PSNR {total[0] / total[2]:.2f} dB, SSIM {total[1] / total[2]:.3f}")
-
 
 class AutoencoderXL(Autoencoder, LatentDiffusionXL):
     """The `vae` of an SDXL pipeline."""
-
-
-def pixel_error(made: Tensor, real: Tensor) -> Tensor:
-    """Absolute error of the pixels and, at three scales, of what neighbours differ by: (b,).
-
-    Without the second, which edges live by, a small autoencoder without a perceptual network leaves them soft.
-    """
-    difference = made - real
-    error = difference.abs().mean(dim=(1, 2, 3))
-    for _ in range(3):
-        edges = [difference.diff(dim=axis).abs().mean(dim=(1, 2, 3)) for axis in (2, 3)]
-        error = error + torch.stack(edges).mean(0)
-        difference = F.avg_pool2d(difference, 2)
-    return error
-
-
-def psnr(made: Tensor, real: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of pictures in [0,1]: (b,)."""
-    return -10 * (made - real).square().mean(dim=(1, 2, 3)).clamp(min=1e-10).log10()
-
-
-def similarity(made: Tensor, real: Tensor) -> Tensor:
-    """SSIM of pictures in [0,1]: (b,)."""
-    if len(made) == 0:
-        return made.new_zeros(0)
-    found: Any = ssim(made, real, data_range=1.0, reduction="none")
-    return torch.as_tensor(found).reshape(-1)

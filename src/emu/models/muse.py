@@ -86,11 +86,11 @@ class Muse(TextToImageModule):
         draws = generators(seeds)
         temperature = self.sampler.get("temperature", (2, 0))
         scheduler.set_timesteps(self.sampler["num_inference_steps"], temperature, self.device)
-        scale = float(self.sampler["guidance_scale"])
+        network, scale = self.pipeline.transformer, float(self.sampler["guidance_scale"])
         # Put together before the loop: what the network makes of the same tensors again, it makes once (`unchanged`).
         both = {key: torch.cat([negative[key].expand_as(cond[key]), cond[key]]) for key in negative if scale > 1}
         for t in scheduler.timesteps:
-            logits = self._guided(tokens, both, micro, scale) if both else self._logits(self.ema, tokens, cond, micro)
+            logits = self._guided(tokens, both, micro, scale) if both else self._logits(network, tokens, cond, micro)
             rows = zip(logits[:, None], tokens[:, None], draws, strict=True)  # a draw for each picture by itself
             tokens = torch.cat([scheduler.step(row, t, now, generator=draw).prev_sample for row, now, draw in rows])
         return self._decode(tokens)
@@ -99,7 +99,7 @@ class Muse(TextToImageModule):
         return {"prompt": prompt, **self.sampler}
 
     def _guided(self, tokens: Tensor, both: Cond, micro: Tensor, scale: float) -> Tensor:
-        logits = self._logits(self.ema, torch.cat([tokens] * 2), both, micro)
+        logits = self._logits(self.pipeline.transformer, torch.cat([tokens] * 2), both, micro)
         without, with_text = logits.chunk(2)
         return without + scale * (with_text - without)
 
