@@ -1,0 +1,73 @@
+"""How far a masked model can get by its tokens: kinds that a reader sees in true pictures passed through them.
+
+python benchmarks/tokens.py [--model emu://bases/muse] [--scenes 240]
+
+Good scenes that no model saw, 32 px. Then the same with a share of the tokens masked and drawn again by the
+transformer, in random order: what is lost there is lost by drawing, with layout and everything around it given.
+"""
+
+import argparse
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from emu.judges.world import WorldFaithfulness
+from emu.models import Muse, load_model
+from emu.models.muse import AESTHETIC_SCORE
+from emu.models.reconstruction import psnr
+from emu.world import QUALITIES, Scene, World
+
+SIDE, FIRST = 32, 100_000  # pixels; a place in the haystack beyond what the bases learned from
+SHARES = (0.2, 0.5)
+GUIDANCE = 2.0  # as muse/tiny draws
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="emu://bases/muse")
+    parser.add_argument("--scenes", type=int, default=240)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    good = (True,) * len(QUALITIES)
+    scenes = [replace(World(0).haystack(FIRST + i), good=good) for i in range(options.scenes)]
+    drawn = np.stack([np.asarray(scene.render()) for scene in scenes])
+    true = F.interpolate(torch.from_numpy(drawn).permute(0, 3, 1, 2) / 255, size=(SIDE, SIDE), mode="area")
+    model = load_model(options.model)
+    assert isinstance(model, Muse)
+    with torch.no_grad():
+        tokens = torch.cat([model.encode_images(some * 2 - 1) for some in true.split(60)])
+        given = model._decode(tokens)
+        used = len(tokens.unique())
+        print(f"true: kinds {kinds(scenes, true):.1f} %; {tokens[0].numel()} tokens of {used} codes used")
+        print(f"through the tokens: {kinds(scenes, given):.1f} %, PSNR {psnr(given, true).mean():.1f} dB")
+        for share in SHARES:
+            again = model._decode(redrawn(model, tokens, scenes, share))
+            print(f"{share:.0%} of them drawn again: {kinds(scenes, again):.1f} %")
+
+
+def kinds(scenes: list[Scene], images: Tensor) -> float:
+    """The percentage of pictures in which the reader sees the scene's kind."""
+    read = WorldFaithfulness().read(images)
+    return 100 * float(np.mean([one["kind"] == scene.kind for one, scene in zip(read, scenes, strict=True)]))
+
+
+def redrawn(model: Muse, tokens: Tensor, scenes: list[Scene], share: float, *, steps: int = 12) -> Tensor:
+    """A share of the tokens masked, then drawn from what the model expects, an equal part of them at each step."""
+    mask = model.pipeline.scheduler.config.mask_token_id
+    cond, negative = model.encode_prompts([scene.caption for scene in scenes]), model.encode_prompts([""])
+    both = {key: torch.cat([negative[key].expand_as(cond[key]), cond[key]]) for key in negative}
+    micro = torch.tensor([[SIDE, SIDE, 0, 0, AESTHETIC_SCORE]])
+    now = torch.where(torch.rand(tokens.shape) < share, mask, tokens)
+    for left in range(max(1, round(steps * share)), 0, -1):
+        odds = model._guided(now, both, micro, GUIDANCE).softmax(1).permute(0, 2, 3, 1)
+        chosen = torch.multinomial(odds.flatten(0, 2), 1).view_as(now)
+        now = torch.where((now == mask) & (torch.rand(now.shape) < 1 / left), chosen, now)
+    return now
+
+
+if __name__ == "__main__":
+    main()
