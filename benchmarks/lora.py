@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/lora.py latent --batch 16
     OMP_NUM_THREADS=1 python benchmarks/lora.py unet --batch 2 --blocks 4
 
-A step is what `emu fit` on a cache does: loss, backward, clipping, AdamW, the average. Times are of one process, blocks
-of steps in turn; memory is the growth of a process of its own at its peak, files that are mapped into it apart.
+A step is what `emu fit` on a cache does: loss, backward, clipping, AdamW, the average. Times are seconds of one core in
+one process, blocks of steps in turn; memory is the growth of a process of its own at its peak, files that are mapped
+into it apart.
 """
 
 import argparse
@@ -97,10 +98,10 @@ def alone(given: argparse.Namespace) -> None:
 
 
 def timed(steps: Steps) -> float:
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(BLOCK):
         steps.step()
-    return (time.perf_counter() - begun) / BLOCK
+    return (time.process_time() - begun) / BLOCK
 
 
 def main() -> None:
