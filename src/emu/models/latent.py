@@ -34,10 +34,11 @@ class LatentDiffusion(GaussianDiffusion):
         return draw_posterior(x) * scaling_factor
 
     def untrainable(self, pipeline: Any) -> str | None:
-        vae, channels = pipeline.vae.config, getattr(pipeline, self.slot).config.in_channels
+        name = "unet" if "unet" in pipeline.components else "transformer"  # not the slot: an autoencoder may train
+        vae, channels = pipeline.vae.config, getattr(pipeline, name).config.in_channels
         if channels != vae.latent_channels:
             return (
-                f"its {self.slot} takes {channels} channels and its autoencoder makes {vae.latent_channels}: it "
+                f"its {name} takes {channels} channels and its autoencoder makes {vae.latent_channels}: it "
                 "learned from more than text, as those do that fill in or edit pictures"
             )
         return super().untrainable(pipeline) or self._not_drawn_alike(vae)
