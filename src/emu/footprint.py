@@ -121,8 +121,7 @@ def drawing(outline: Outline, work: Work) -> int:
     average = averaging.on_device(model.ema, model.backbone) if model.average_on_host else nullcontext()
     try:
         with average, _counted(outline, autocast=work.half) as peak, torch.no_grad():
-            cond = _together(model.encode_prompts(some) for some in _parted([outline.caption] * work.batch, work))
-            negative = model.encode_negatives([""])
+            cond, negative = _texts(outline, work), model.encode_negatives([""])
             if model.starts_from_picture:
                 cond["image"] = torch.zeros(work.batch, 3, height, width)
             model.sample(cond, negative, range(work.batch), height=height, width=width)
@@ -156,17 +155,14 @@ def _autocast(wanted: bool) -> AbstractContextManager[Any]:
 
 
 def _encode(outline: Outline, work: Work) -> tuple[Tensor, Cond]:
-    model, captions = outline.model, [outline.caption] * work.batch
     with _autocast(work.autocast):
-        images = torch.zeros(work.batch, 3, *work.size)
-        x = torch.cat([model.encode_images(some) for some in _parted(images, work)])
-        return x, _together(model.encode_prompts(some) for some in _parted(captions, work))
+        images = torch.zeros(1 if work.apart else work.batch, 3, *work.size)
+        x = outline.model.encode_images(images)
+        return torch.cat([x] * (work.batch // len(images))), _texts(outline, work)
 
 
-def _parted(many: Any, work: Work) -> list[Any]:
-    return [many[i : i + 1] for i in range(work.batch)] if work.apart else [many]
-
-
-def _together(parts: Iterator[Cond]) -> Cond:
-    all_of_them = list(parts)
-    return {key: torch.cat([part[key] for part in all_of_them]) for key in all_of_them[0]}
+def _texts(outline: Outline, work: Work) -> Cond:
+    """Of captions that fill all tokens; one by one they take what one takes, so that one is gone through."""
+    at_once = 1 if work.apart else work.batch
+    cond = outline.model.encode_prompts([outline.caption] * at_once)
+    return {key: torch.cat([value] * (work.batch // at_once)) for key, value in cond.items()}
