@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,15 @@ def test_memory_of_a_step_grows_with_the_batch_and_shrinks_by_recomputing(config
     one, seven = (parts(planned(config, "--data.batch_size", number))["a step"] for number in ("1", "7"))
     assert 4 < seven / one < 7
     assert parts(planned(config, "--model.init_args.gradient_checkpointing", "true"))["a step"] < 0.7 * seven
+
+
+def test_recomputing_goes_into_blocks_that_are_lists_of_smaller_ones() -> None:
+    """As those of a U-Net, of which one alone would keep as much as recomputing saves in all others."""
+    network = pipelines.unet()
+    recompute(network)
+    parts = {name for name, part in network.named_modules() if isinstance(vars(part).get("forward"), partial)}
+    assert {"down_blocks.1.resnets.0", "down_blocks.1.attentions.0.transformer_blocks.0"} <= parts
+    assert not any(name.startswith(f"{other}.") for name in parts for other in parts)  # none is computed three times
 
 
 def test_memory_of_drawing_grows_with_the_prompts_at_once(config: Path) -> None:
