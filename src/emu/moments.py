@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_leaves
 
+from emu import optimizing
 from emu.footprint import Peak
 
 ROWS = 64  # of a matrix: optimizers that keep numbers by rows and columns, or in blocks, do so with these too
@@ -29,12 +30,12 @@ class Cost:
 def cost(make: Callable[[Iterable[Any]], Optimizer], weights: Sequence[Tensor], *, on_gpu: bool) -> Cost:
     """Of the optimizer that `make` builds over `weights`, of which only shapes and dtypes are read.
 
-    `on_gpu`: torch's own optimizers work on all weights at once, where they are not asked for otherwise.
+    `on_gpu`: those of torch's optimizers that have no fused step work on all weights at once, if not asked otherwise.
     """
     if not weights:
         return Cost(0, 0)
     small = {_shape(weight): nn.Parameter(torch.zeros(_shape(weight), dtype=weight.dtype)) for weight in weights}
-    optimizer = make(iter(small.values()))
+    optimizer = optimizing.fused(make(iter(small.values())))
     for group in optimizer.param_groups if on_gpu else ():
         if "foreach" in group and group["foreach"] is None and not group.get("fused"):
             group["foreach"] = True
