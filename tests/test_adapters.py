@@ -52,7 +52,15 @@ WITHOUT_EFFECT = {
     },
 }
 
-UNPUBLISHED = {"muse", "prx", "prx_pixel"}  # of which diffusers reads no file but its own
+UNPUBLISHED = {
+    "muse",
+    "prx",
+    "prx_pixel",
+    "pixart",
+    "kandinsky5",
+    "cogview4",
+    "ovis_image",
+}  # of which diffusers reads no file but its own
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -101,6 +109,7 @@ def drawn(model: TextToImageModule) -> Tensor:
 def plain(pipeline: Any, name: str, model: TextToImageModule) -> Tensor:
     """What diffusers alone draws."""
     pipeline.set_progress_bar_config(disable=True)
+    model.allow_size(pipeline, side(name), side(name))
     generator = torch.Generator().manual_seed(SEEDS[0])
     size = {"height": side(name), "width": side(name)}
     arguments = model.plain_arguments(PROMPTS[0])
