@@ -36,8 +36,12 @@ from architectures import (
     training_batch,
 )
 from emu import averaging, draws
+from emu.adamw8bit import AdamW8bit
+from emu.batch import Text
+from emu.components import is_encoder
 from emu.errors import UserError
 from emu.module import TextToImageModule
+from emu.settings import draw
 
 Folder = Callable[[str], Path]
 
@@ -183,6 +187,49 @@ def test_the_average_follows_each_optimizer_step(name: str, tiny_folder: Folder,
     assert run.callback_metrics["loss"].isfinite()
     assert seen[-1] == 0.1
     assert min(seen) == 0.05
+
+
+CARD: dict[str, Any] = {"weights_dtype": "bfloat16", "encoders_dtype": "bfloat16", "average_on": "host"}
+CARD |= {"gradient_checkpointing": True, "optimizer": lambda p: AdamW8bit(p, lr=1e-3), "warmup_steps": 0}
+
+
+def test_on_a_small_card_it_learns_and_goes_on_to_the_bit(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    """Weights in bfloat16, moments in 8 bits, the average on the host: a broken run is the unbroken one."""
+
+    def fit(steps: int, checkpoint: Path | None = None) -> TextToImageModule:
+        model = make(name, tiny_folder(name), **CARD)
+        run = trainer(tmp_path, max_steps=steps, max_epochs=-1, precision="bf16-mixed", check_val_every_n_epoch=2)
+        validation = [loader(training_batch(name)), loader(prompt_batch())]
+        run.fit(model, loader(training_batch(name)), validation, ckpt_path=checkpoint)
+        run.save_checkpoint(tmp_path / f"{steps}.ckpt")
+        return model
+
+    unbroken, _ = fit(4), fit(2)
+    first = torch.load(tmp_path / "2.ckpt", weights_only=True)
+    begun = make(name, tiny_folder(name), **CARD)
+    begun.load_state_dict(first["state_dict"])
+    again = fit(4, tmp_path / "2.ckpt")
+    for of in ("backbone", "ema"):
+        mine, wanted = getattr(again, of).state_dict(), getattr(unbroken, of).state_dict()
+        assert all(torch.equal(value, wanted[key]) for key, value in mine.items())
+        assert not all(torch.equal(value, mine[key]) for key, value in getattr(begun, of).state_dict().items())
+    assert {p.dtype for p in again.backbone.parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in again.ema.parameters()} == {torch.float32}
+
+
+@every
+def test_what_is_remembered_is_drawn_without_text_encoders(name: str, tiny_folder: Folder) -> None:
+    model = make(name, tiny_folder(name))
+    texts = [*map(Text, PROMPTS), Text("", negative=True)]
+    with torch.no_grad():
+        wanted = draw(model, prompt_batch())
+        known = {text: model.encode([text.words], negative=text.negative) for text in texts}
+        without = CLASSES[name](str(tiny_folder(name)), resolution=side(name), sampler=model.sampler)
+        without.reads_texts = False
+        without.configure_model()
+        without.remember(known)
+        assert torch.equal(draw(without, prompt_batch()), wanted)
+    assert not any(is_encoder(type(part)) for part in without.frozen_parts())
 
 
 def test_an_average_that_stands_still_is_an_error(tiny_folder: Folder, tmp_path: Path) -> None:

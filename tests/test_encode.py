@@ -98,6 +98,8 @@ class Slow:
         self.prompts += prompts
         return {"prompt_embeds": torch.tensor([[float(len(prompt))] for prompt in prompts])}
 
+    encode_negatives = encode_prompts
+
 
 def contents(folder: Path) -> dict[str, list[Any]]:
     cache = Cache(folder)

@@ -177,7 +177,7 @@ class Architecture(PipelineModule, ABC):
     def negative_prompt(self) -> Cond:
         """What `encode_negatives` gives for "", of one prompt; computed once."""
         if self._negative is None:
-            self._negative = in_float32(self.encode_negatives([""]))
+            self._negative = self.encode([""], negative=True)
         return {key: value.to(self.device) for key, value in self._negative.items()}
 
     # ---- what it can draw

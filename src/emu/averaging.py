@@ -67,7 +67,7 @@ def _alike(average: nn.Module, live: nn.Module) -> Iterator[tuple[list[Tensor], 
         some.append((mean, weight.to(mean.device, non_blocking=True)))  # of a GPU's, into memory that is pinned
         if i + 1 == len(means) or sum(weight.numel() for _, weight in some) >= TOGETHER:
             if weight.is_cuda:
-                torch.cuda.current_stream().synchronize()
+                torch.cuda.current_stream(weight.device).synchronize()
             yield [mean for mean, _ in some], [weight.to(mean.dtype) for mean, weight in some]
             some = []
 

@@ -4,12 +4,20 @@ A key's meaning stands in docs/architecture.md, "The batch".
 """
 
 from collections.abc import Sequence
-from typing import Any, NotRequired, TypedDict, final
+from typing import Any, NamedTuple, NotRequired, TypedDict, final
 
 from torch import Tensor
 
 Cond = dict[str, Tensor]
 Sampler = dict[str, int | float | bool | str]
+
+
+class Text(NamedTuple):
+    """What a text encoder is given."""
+
+    words: str
+    negative: bool = False
+    """Whether guidance leads away from it; a model may put less around such a one."""
 
 
 @final

@@ -65,18 +65,11 @@ def left_out(pipeline_class: type[Any], index: Mapping[str, Any]) -> dict[str, A
 
 
 def load_networks(folder: Path, index: Mapping[str, Any], dtypes: Mapping[str, torch.dtype]) -> dict[str, nn.Module]:
-    """Component -> network, of all that are used; UserError where a file is missing, torn or another's.
-
-    dtypes: of those components whose weights are not held in float32.
-    """
-    parts = used(index)
-    for name, kind in parts.items():
+    """Component -> network, of those in `dtypes`; UserError where a file of any is missing, torn or another's."""
+    for name, kind in used(index).items():
         check(folder / name, kind)
-    return {
-        name: load_network(folder / name, kind, dtype=dtypes.get(name, torch.float32))
-        for name, kind in parts.items()
-        if kind and is_network(kind)
-    }
+    kinds = networks(index)
+    return {name: load_network(folder / name, kinds[name], dtype=dtype) for name, dtype in dtypes.items()}
 
 
 def is_network(kind: type[Any]) -> bool:
@@ -97,6 +90,11 @@ def check(folder: Path, kind: type[Any] | None) -> None:
     for name in needed:
         if not (folder / name).is_file():
             raise UserError(f"{folder / name}: no such file, and {folder.name} needs it; {AGAIN}")
+
+
+def networks(index: Mapping[str, Any]) -> dict[str, type[Any]]:
+    """Component -> its class, of those that are there, used and have weights."""
+    return {name: kind for name, kind in used(index).items() if kind and is_network(kind)}
 
 
 def is_encoder(kind: type[Any]) -> bool:

@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from emu import locks
+from emu.batch import Text
 from emu.cache import Cache
 from emu.data import CuratedData
 from emu.data.dataset import Decoded
@@ -38,6 +39,7 @@ class Encoder(Protocol):
     def fingerprint(self) -> str: ...
     def encode_images(self, images: Tensor) -> Tensor: ...
     def encode_prompts(self, prompts: list[str]) -> dict[str, Tensor]: ...
+    def encode_negatives(self, prompts: list[str]) -> dict[str, Tensor]: ...
 
 
 @torch.no_grad()
@@ -50,7 +52,9 @@ def encode(
     world: int = 1,
     flush_seconds: float = 10.0,
 ) -> Path:
-    """Encode every picture, held-out ones too, and every distinct caption and ""; returns the cache's own folder.
+    """Encode every picture, held-out ones too, every distinct caption and "", and what checks draw.
+
+    Returns the cache's own folder.
 
     That is `folder/FINGERPRINT`, so caches of several encoders lie side by side. Rank `rank` of `world` does its share;
     being killed costs at most the last `flush_seconds`.
@@ -74,7 +78,8 @@ def fill(cache: Cache, model: Encoder, data: CuratedData, *, rank: int, world: i
         picture_key(picture.entry.open, picture.bucket, digests): picture
         for picture in data.train_pictures + data.held_out_pictures
     }
-    prompts = {prompt_key(text): text for text in ["", *data.captions()]}
+    texts = [*(Text(caption) for caption in ("", *data.captions())), *data.drawn_texts()]
+    prompts = {prompt_key(text.words, negative=text.negative): text for text in texts}
 
     def share(keys: Iterable[str]) -> list[str]:
         return [key for key in list(keys)[rank::world] if key not in cache]  # in this order: ranks start at odd times
@@ -84,8 +89,7 @@ def fill(cache: Cache, model: Encoder, data: CuratedData, *, rank: int, world: i
     bar = tqdm(_encode_pictures(model, mine, images, data.faults), "pictures", len(mine), disable=rank > 0)
     _store(bar, cache, flush_seconds=flush_seconds)
     mine = share(prompts)
-    texts = [prompts[key] for key in mine]
-    bar = tqdm(_encode_prompts(model, mine, texts), "captions", len(mine), disable=rank > 0)
+    bar = tqdm(_encode_prompts(model, mine, [prompts[key] for key in mine]), "texts", len(mine), disable=rank > 0)
     _store(bar, cache, flush_seconds=flush_seconds)
 
 
@@ -100,12 +104,12 @@ def _encode_pictures(model: Encoder, keys: list[str], images: Decoded, faults: F
         yield key, {"x": x[0], "sound": torch.tensor(not item["fault"])}
 
 
-def _encode_prompts(model: Encoder, keys: list[str], texts: list[str]) -> Iterator[Entry]:
+def _encode_prompts(model: Encoder, keys: list[str], texts: list[Text]) -> Iterator[Entry]:
     """key, cond without its batch axis."""
     for key, text in zip(keys, texts, strict=True):
-        cond = model.encode_prompts([text])
+        cond = (model.encode_negatives if text.negative else model.encode_prompts)([text.words])
         for tensor in cond.values():
-            require_finite(tensor, [f"the caption {text!r}"], "the text encoder made")
+            require_finite(tensor, [f"the text {text.words!r}"], "the text encoder made")
         yield key, {name: tensor[0] for name, tensor in cond.items()}
 
 

@@ -44,6 +44,7 @@ QUIET = (
     "Checkpoint directory .* exists and is not empty",  # a run lives in one folder
     "The dirpath has changed from",  # a run's folder may be moved
     "The number of training batches .* is smaller than the logging interval",  # a set is small, an epoch short
+    "Precision bf16-mixed is not supported by the model summary",  # it counts sizes, which `emu plan` says
     "`isinstance.treespec, LeafSpec.` is deprecated",  # its own, against newer torch
 )
 

@@ -18,19 +18,20 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
 from emu import averaging, draws, optimizing
-from emu.architecture import Architecture, in_float32
+from emu.architecture import in_float32
 from emu.batch import Cond, Pictures, Prompts, Validated
 from emu.blocks import recompute
 from emu.errors import UserError
 from emu.finite import Steps
 from emu.settings import draw, drawn_with, require_drawable
+from emu.texts import RemembersTexts
 
 
-class TextToImageModule(Architecture):
+class TextToImageModule(RemembersTexts):
     """One architecture around a diffusers pipeline folder.
 
     Args:
-        pretrained: as in `Architecture`, like all that is not named here.
+        pretrained: as in `RemembersTexts`, like all that is not named here.
         optimizer: parameters -> optimizer.
         warmup_steps: optimizer steps over which the learning rate rises from 0, to stay constant then.
         ema_decay: of the averaged weights, reached by way of (1 + n) / (10 + n) at step n; 0 for no average.
@@ -93,21 +94,13 @@ class TextToImageModule(Architecture):
                 "run `emu encode` with this config"
             )
         require_drawable(self, getattr(self.trainer.datamodule, "prompt_rows", ()), where="data.prompts")
-        self._require_precision()
+        if self.weights_dtype == "bfloat16":
+            if self.trainer.precision != "bf16-mixed" and not self._is_sharded:
+                raise UserError("model.init_args.weights_dtype bfloat16: computes with --trainer.precision bf16-mixed")
+            if self.adapter is None:
+                optimizing.require_rounding(self.optimizer)
         if self.average_on_host and self.device.type == "cuda" and not self._is_sharded:
             averaging.pin(self.ema)
-
-    def _require_precision(self) -> None:
-        """UserError where weights in bfloat16 would meet what is not, or learn nothing."""
-        if self.weights_dtype != "bfloat16":
-            return
-        if self.trainer.precision != "bf16-mixed" and not self._is_sharded:
-            raise UserError("model.init_args.weights_dtype bfloat16: computes with --trainer.precision bf16-mixed")
-        if self.adapter is None and not optimizing.learns_in_bfloat16(self.optimizer):
-            raise UserError(
-                "model.init_args.optimizer: rounds to the nearest of the weights in bfloat16, which are too far apart "
-                "for its steps; give emu.adamw8bit.AdamW8bit, or another that rounds stochastically"
-            )
 
     @property
     def _is_sharded(self) -> bool:
@@ -186,7 +179,7 @@ class TextToImageModule(Architecture):
         self._steps.batches.clear()
 
     def _log_distance(self) -> None:
-        squares = averaging.squares(self.ema, self.backbone)
+        squares = averaging.squares(self.ema, self.backbone).to(self.device)
         apart, size = self.trainer.strategy.reduce(squares, reduce_op="sum").sqrt()
         self.log("ema_distance", apart / size)
         if apart == 0:

@@ -32,15 +32,19 @@ def settings(optimizer: Optimizer) -> Settings:
     return [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
 
 
-def learns_in_bfloat16(make: Callable[[Any], Optimizer]) -> bool:
-    """Whether its steps move weights in bfloat16 that lie four to eight steps apart, some of many, as on average."""
+def require_rounding(make: Callable[[Any], Optimizer]) -> None:
+    """UserError where an optimizer's steps move none of many weights in bfloat16 that lie four to eight steps apart."""
     weight = nn.Parameter(torch.zeros(64, 64, dtype=torch.bfloat16))
     with torch.random.fork_rng(devices=[]):
         optimizer = make([weight])
         weight.data.fill_(1024 * optimizer.param_groups[0]["lr"])
         before, weight.grad = weight.detach().clone(), torch.ones_like(weight)
         optimizer.step()
-    return not torch.equal(weight, before)
+    if torch.equal(weight, before):
+        raise UserError(
+            "model.init_args.optimizer: rounds to the nearest of the weights in bfloat16, which are too far apart for "
+            "its steps; give emu.adamw8bit.AdamW8bit, or another that rounds stochastically"
+        )
 
 
 def hold_to(schedule: LambdaLR, wanted: Settings) -> None:

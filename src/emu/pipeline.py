@@ -51,6 +51,8 @@ class PipelineModule(L.LightningModule):
     optional_parts: ClassVar[Sequence[str]] = ()
     """The pipeline's components that a folder may leave out, beside those that are never used."""
 
+    reads_texts = True
+    """Whether text encoders are needed; False where all that they would give is known."""
     average_on_host = False
     """Whether the average stays in the host's memory, wherever the module goes."""
 
@@ -92,6 +94,7 @@ class PipelineModule(L.LightningModule):
         self.pipeline.set_progress_bar_config(disable=True)
         for name, part in self.networks().items():
             hold_in(self.dtype_of(name, type(part)), part)
+        self.on_load()
         for part in self.frozen_parts():
             part.requires_grad_(False).eval()
         self.backbone = getattr(self.pipeline, self.slot).requires_grad_(True).train()
@@ -99,6 +102,8 @@ class PipelineModule(L.LightningModule):
             adapters.attach(self.backbone, self.adapter)
             adapters.leave_frozen_out(self)
         self.ema = averaging.twin(self.backbone)
+        if self.average_on_host:
+            self.ema.cpu()
         setattr(self.pipeline, self.slot, self.ema)
         started()
 
@@ -107,11 +112,24 @@ class PipelineModule(L.LightningModule):
         """The pipeline folder; what is none where it lies is made one."""
         return single_files.folder_of(self.pretrained, config=self.config, vae=self.vae)
 
+    def on_load(self) -> None:
+        """Called when the pipeline is loaded, and all of it is in the host's memory yet."""
+
+    def leave_encoders(self) -> None:
+        """Let go of the text encoders; what they gave is remembered."""
+        for name, part in self.networks().items():
+            if components.is_encoder(type(part)) and name != self.slot:
+                setattr(self.pipeline, name, None)
+
     def load_pipeline(self) -> Any:
         """The folder's DiffusionPipeline; UserError where it is missing, damaged or of another kind."""
         self.check_class(single_files.describing(self.pretrained, self.config))
         index = folders.read_index(self.folder)
-        dtypes = {name: self.dtype_of(name, kind) for name, kind in components.used(index).items() if kind}
+        dtypes = {
+            name: self.dtype_of(name, kind)
+            for name, kind in components.networks(index).items()
+            if self.reads_texts or not components.is_encoder(kind)
+        }
         return self.build_pipeline(self.load_networks(self.folder, index, dtypes))
 
     def dtype_of(self, name: str, kind: type[Any]) -> torch.dtype:
@@ -130,13 +148,14 @@ class PipelineModule(L.LightningModule):
             )
 
     def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
-        """The folder's pipeline around its `networks`; a subclass refuses here what it cannot train, by UserError."""
+        """The folder's pipeline around its `networks`, of those alone; a subclass refuses here what it cannot train."""
         folder = self.folder
         index = folders.read_index(folder)
         for name in components.required(self.pipeline_class) - components.used(index).keys() - {*self.optional_parts}:
             raise UserError(f"{folder / folders.INDEX}: names no {name}, and {type(self).__name__} needs one")
         stand_ins = self.stand_ins()
-        given = {**components.left_out(self.pipeline_class, index), **dict.fromkeys(stand_ins), **networks}
+        absent = dict.fromkeys([*components.networks(index), *stand_ins])
+        given = {**components.left_out(self.pipeline_class, index), **absent, **networks}
         try:
             pipeline: Any = self.pipeline_class.from_pretrained(folder, dtype=torch.float32, **given)
         except Exception as error:  # whatever diffusers makes of a damaged folder

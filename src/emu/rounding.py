@@ -5,6 +5,7 @@ rounded to nearest, every time. Notable: the random bits are computed from the p
 step, so that there is no generator to save, and shards round as the whole does.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,10 +15,11 @@ MIX = ((16, 0x7FEB352D), (15, -0x7B935975))  # Wellons' lowbias32: shifts, and f
 def random_bits(rows: range, columns: int, seed: tuple[int, int], device: torch.device) -> Tensor:
     """int32 (rows, columns), 32 random bits for each place of a matrix of so many columns.
 
-    seed: two numbers below 2^31; others give bits that have nothing to do with these.
+    seed: two numbers; others give bits that have nothing to do with these.
     """
+    factor, first = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
     places = torch.arange(rows.start * columns, rows.stop * columns, dtype=torch.int64, device=device)
-    x = places.mul_(2 * seed[0] + 1).add_(seed[1]).to(torch.int32)
+    x = places.mul_(factor | 1).add_(first).to(torch.int32)
     for shift, factor in MIX:
         x = x.bitwise_xor_((x >> shift).bitwise_and_((1 << (32 - shift)) - 1)).mul_(factor)
     return x.bitwise_xor_((x >> 16).bitwise_and_(0xFFFF)).view(len(rows), columns)

@@ -81,10 +81,20 @@ class FSDP2(ModelParallelStrategy):
                 continue
             # Of the average no backward pass would drop the gathered weights.
             reshard = name == "ema" or self.reshard_after_forward
-            on_host = name == "ema" and getattr(self.lightning_module, "average_on_host", False)
+            on_host = name == "ema" and self.mesh.device_type == "cuda" and self._average_on_host()
             apply(network, self.mesh, reshard=reshard, dtype=self.compute_dtype, on_host=on_host)
         share_frozen(networks["ema"], networks["backbone"])
         super().setup(trainer)
+
+    def _average_on_host(self) -> bool:
+        """UserError where a checkpoint of one file is asked for: between GPUs, nothing on the host is put together."""
+        wanted: bool = getattr(self.lightning_module, "average_on_host", False)
+        if wanted and not self._save_distributed_checkpoint:
+            raise UserError(
+                "model.init_args.average_on host: takes checkpoints of shares; leave "
+                "trainer.strategy.init_args.save_distributed_checkpoint at true, or the average on the devices"
+            )
+        return wanted
 
     def _networks(self) -> Iterator[tuple[str, nn.Module]]:
         assert self.lightning_module is not None
@@ -145,7 +155,7 @@ def mesh(device: str, *, copies: int, shard: int) -> DeviceMesh:
 
 def apply(network: nn.Module, over: DeviceMesh, *, reshard: bool, dtype: torch.dtype, on_host: bool = False) -> None:
     """Shard `network` in place, block by block; the shares lie in the host's memory where that is asked for."""
-    place = CPUOffloadPolicy() if on_host and over.device_type == "cuda" else OffloadPolicy()
+    place = CPUOffloadPolicy() if on_host else OffloadPolicy()
     inner = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     # What enters the network keeps its precision until a layer reads it: a timestep of 937 is 936 in bfloat16.
     outer = MixedPrecisionPolicy(

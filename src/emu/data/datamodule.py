@@ -12,10 +12,13 @@ import lightning as L
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import Dataset
 
+from emu.batch import Cond, Text
+from emu.cache import Cache
 from emu.data.account import remarks, table
 from emu.data.cached import Cached, find_cache
 from emu.data.dataset import Decoded, Example
 from emu.data.epoch import in_order, shuffled
+from emu.data.keys import prompt_key
 from emu.data.loader import Fixed, HeldOut, Planned, Training
 from emu.data.options import Options
 from emu.data.prompts import Row, load_prompts, prompt_batches
@@ -74,6 +77,25 @@ class CuratedData(L.LightningDataModule):
     def captions(self) -> list[str]:
         """Every caption, training first, then held-out; after `setup`."""
         return [text for picture in self.train_pictures + self.held_out_pictures for text in picture.entry.texts]
+
+    def drawn_texts(self) -> list[Text]:
+        """What checks draw, and what guidance leads away from; after `setup`."""
+        prompts = [Text(row["prompt"]) for row in self.prompt_rows]
+        given = [row.get("settings", {}).get("negative_prompt", "") for row in self.prompt_rows]
+        negatives = [Text(words, negative=True) for words in ("", *given)] if given else []
+        return list(dict.fromkeys([*prompts, *negatives]))
+
+    def cached_texts(self) -> dict[Text, Cond] | None:
+        """Those of `drawn_texts` that the cache holds, each of one prompt (1,...); None without a cache."""
+        if not self.options.cache:
+            return None
+        cache = Cache(find_cache(self.options.cache))
+        keys = {text: prompt_key(text.words, negative=text.negative) for text in self.drawn_texts()}
+        return {
+            text: {name: value[None] for name, value in cache.get(key).items()}
+            for text, key in keys.items()
+            if key in cache
+        }
 
     def describe(self) -> str:
         """`1,101 of 1,101 used`, a line a bucket, and what else there is to say of the set; after `setup`."""

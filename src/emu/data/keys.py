@@ -27,6 +27,6 @@ def picture_key(file: Opener, bucket: Bucket, digests: Digests | None = None) ->
     return f"picture-{digest}-{bucket[0]}x{bucket[1]}-{PREPROCESSING}"
 
 
-def prompt_key(prompt: str) -> str:
-    """A prompt's text."""
-    return f"prompt-{hashlib.sha256(prompt.encode()).hexdigest()}"
+def prompt_key(prompt: str, *, negative: bool = False) -> str:
+    """A prompt's text, and whether guidance leads away from it."""
+    return f"{'negative' if negative else 'prompt'}-{hashlib.sha256(prompt.encode()).hexdigest()}"
