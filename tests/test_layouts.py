@@ -147,6 +147,17 @@ def test_a_run_goes_on_on_other_numbers_of_devices(path: Path, alone: Path, tiny
     same(run, alone, tiny_folder("latent"))
 
 
+def test_a_run_goes_on_from_the_last_step_of_an_epoch(tiny_folder: Folder, tmp_path: Path) -> None:
+    """To the bit: the first step of the next one sees all its batches, though Lightning counts on from the last."""
+    path = config(tmp_path, "muse", tiny_folder("muse"))
+    accumulating = ["--data.batch_size", "6"]
+    whole = fit(path, "whole", *accumulating, "--quality.max_steps", "3")
+    fit(path, "broken", *accumulating, "--quality.max_steps", "2")
+    broken = fit(path, "broken", *accumulating, "--quality.max_steps", "3")
+    assert logged(broken, "loss") == logged(whole, "loss")[2:]
+    assert all(torch.equal(weights(broken, of), weights(whole, of)) for of in ("backbone", "ema"))
+
+
 @pytest.mark.parametrize(
     "name", [*(pytest.param(n, marks=pytest.mark.slow) for n in CLASSES if n != "muse"), "muse", "sana"]
 )

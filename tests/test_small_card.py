@@ -326,7 +326,7 @@ def test_a_filled_cache_needs_no_text_encoder(
     assert len(pictures) == 12
     assert all((runs_[0] / one).read_bytes() == (runs_[1] / one).read_bytes() for one in pictures)
     # Without a cache encoders compute in mixed precision, as the network does.
-    assert layouts.logged(runs_[0], "loss") == pytest.approx(layouts.logged(alone, "loss"), rel=0.05)
+    assert layouts.logged(runs_[0], "loss") == pytest.approx(layouts.logged(alone, "loss"), rel=0.1)
 
 
 # ---- what is refused

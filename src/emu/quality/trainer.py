@@ -63,6 +63,12 @@ def warn_of_passes(trainer: L.Trainer) -> None:
 
 def recount(checkpoint: dict[str, Any], *, then: int, now: int) -> None:
     """Count a checkpoint's batches as this run does, `now` an optimizer step where there were `then`."""
-    for counts in (checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"][of] for of in ("total", "current")):
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    current = progress["current"]
+    if progress["is_last_batch"] and current["completed"] == current["ready"]:
+        # Else Lightning counts on from an epoch that is over, takes the next one's first batch for the last, and steps.
+        current.update(dict.fromkeys(current, 0))
+        progress["is_last_batch"] = False
+    for counts in (progress[of] for of in ("total", "current")):
         ready = counts["ready"] // then * now
         counts.update({name: ready - counts["ready"] + count for name, count in counts.items()})
