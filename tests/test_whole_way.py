@@ -30,7 +30,12 @@ def config(root: Path, name: str, pretrained: Path, prompts: Path) -> Path:
         sampler["max_sequence_length"] = TEXT_LENGTH.get(name, 48)
     model = {
         "class_path": "sana.Sana" if name == "own_sana" else f"emu.models.{CLASSES[name].__name__}",
-        "init_args": {"pretrained": str(pretrained), "sampler": sampler, "licence": "Some Non-Commercial License"},
+        "init_args": {
+            "pretrained": str(pretrained),
+            "sampler": sampler,
+            "licence": "Some Non-Commercial License",
+            "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1.0e-4}},
+        },
     }
     data = {"root": str(make_folder(root, [(2 * side(name), side(name)), *[(40, 40)] * 5])), "prompts": str(prompts)}
     data |= {"resolution": side(name), "bucket_step": side(name) // 2, "batch_size": 2, "held_out": 1}
