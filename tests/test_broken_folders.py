@@ -51,10 +51,12 @@ def test_what_only_looks_broken_is_drawn_from(what: str, folder: Path, tmp_path:
     assert (tmp_path / "out" / "00000.png").is_file()
 
 
-@pytest.mark.parametrize("name", ["single.safetensors", "single.ckpt"])
-def test_a_single_file_is_told_how_to_be_converted(
-    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("name", "said"), [("single.safetensors", "damaged or cut off"), ("single.ckpt", "from_single_file")]
+)
+def test_a_single_file_that_is_none_or_pickled_is_refused(
+    name: str, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / name).write_bytes(b"weights of another tool")
     assert run(tmp_path / name, tmp_path) == 2
-    assert "from_single_file" in capfd.readouterr().err
+    assert said in capfd.readouterr().err

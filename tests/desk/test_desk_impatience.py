@@ -9,12 +9,12 @@ import pytest
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from emu.desk.review.poll import Review
 from sqlalchemy import select
 
 from emu.data.sources.entry import LONGEST_CAPTION
 from emu.desk.review.plan import Pass
 from emu.desk.review.raters import invite
+from emu.desk.review.study import Review
 from emu.desk.review.tables import look_events
 from emu.desk.vote.ballots import LONGEST_REASON
 from emu.desk.vote.cards import events

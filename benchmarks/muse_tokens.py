@@ -1,6 +1,6 @@
 """How far a masked model can get by its tokens: kinds that a reader sees in true pictures passed through them.
 
-python benchmarks/tokens.py [--model emu://bases/muse] [--scenes 240]
+python benchmarks/muse_tokens.py [--model emu://bases/muse] [--scenes 240]
 
 Good scenes that no model saw, 32 px. Then the same with a share of the tokens masked and drawn again by the
 transformer, in random order: what is lost there is lost by drawing, with layout and everything around it given.
