@@ -14,6 +14,7 @@ from torch import Tensor
 import pipelines
 from architectures import make, side
 from emu import cards, flags, models
+from emu.adamw8bit import AdamW8bit
 from emu.adapters import Adapter
 from emu.batch import Cond
 from emu.blocks import recompute
@@ -136,6 +137,7 @@ def parts(text: str) -> dict[str, float]:
     }
 
 
+PARTLY = [[(4096, 1024), (1024,)], [(4096, 1024), (1024, 1024, 3, 3), *[(1024, 1024)] * 40]]
 STAYS = ("the network", "the average", "what the optimizer", "what is frozen")
 
 
@@ -210,6 +212,18 @@ def test_an_optimizer_of_ones_own_is_measured() -> None:
 
     weights = [torch.empty(shape, device="meta") for shape in ((4096, 4096), (4096,))]
     assert cost(Halves, weights, on_gpu=False) == Cost(kept=2 * 4096 * 4096, step=0)
+
+
+def test_an_optimizer_that_takes_weights_in_parts_needs_no_more_for_larger_ones() -> None:
+    some, more = ([torch.empty(shape, device="meta") for shape in shapes] for shapes in PARTLY)
+    costs = [cost(lambda params: AdamW8bit(params), weights, on_gpu=True).step for weights in (some, more)]
+    assert costs[1] < 2 * costs[0]
+
+
+def test_an_optimizer_that_takes_all_weights_at_once_needs_as_much_more() -> None:
+    weights = [torch.empty(256, 256, device="meta")] * 9
+    at_once, apart = (cost(torch.optim.RMSprop, weights, on_gpu=on_gpu).step for on_gpu in (True, False))
+    assert at_once == 9 * apart
 
 
 def test_a_gradient_counts_once() -> None:

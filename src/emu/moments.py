@@ -16,6 +16,7 @@ from emu import optimizing
 from emu.footprint import Peak
 
 ROWS = 64  # of a matrix: optimizers that keep numbers by rows and columns, or in blocks, do so with these too
+LARGE = 1 << 23  # numbers, of which a parameter shows how a step goes through larger ones
 Shape = tuple[int, ...]
 
 
@@ -35,18 +36,26 @@ def cost(make: Callable[[Iterable[Any]], Optimizer], weights: Sequence[Tensor], 
     if not weights:
         return Cost(0, 0)
     small = {_shape(weight): nn.Parameter(torch.zeros(_shape(weight), dtype=weight.dtype)) for weight in weights}
-    optimizer = optimizing.fused(make(iter(small.values())))
+    widest = max(small.values(), key=Tensor.numel)
+    pair = [widest, nn.Parameter(widest.detach().clone())]
+    optimizer = optimizing.fused(make(iter([*small.values(), pair[1]])))
     for group in optimizer.param_groups if on_gpu else ():
         if "foreach" in group and group["foreach"] is None and not group.get("fused"):
             group["foreach"] = True
-    _step(optimizer, small.values())  # begins what it keeps
-    all_at_once = _step(optimizer, small.values())
-    largest = max(weights, key=Tensor.numel)
-    alone = _step(optimizer, [small[_shape(largest)]])
+    _step(optimizer, [*small.values(), pair[1]])  # begins what it keeps
     kept = sum(_kept(optimizer, small[_shape(weight)], weight) for weight in weights)
-    if all_at_once > 1.5 * alone:
-        return Cost(kept, round(all_at_once * _numbers(weights) / _numbers(small.values())))
-    return Cost(kept, round(alone * largest.numel() / small[_shape(largest)].numel()))
+    if (one := _step(optimizer, [widest])) * 1.5 < _step(optimizer, pair):
+        return Cost(kept, round(one * sum(weight.numel() for weight in weights) / widest.numel()))
+    return Cost(kept, _alone(make, max(weights, key=Tensor.numel)))
+
+
+def _alone(make: Callable[[Iterable[Any]], Optimizer], largest: Tensor) -> int:
+    """Bytes for a step of one parameter after the other: an optimizer may go through a large one in parts."""
+    rows = max(1, LARGE // largest.shape[1:].numel())
+    weight = nn.Parameter(torch.zeros((min(rows, len(largest)), *largest.shape[1:]), dtype=largest.dtype))
+    optimizer = optimizing.fused(make(iter([weight])))
+    _step(optimizer, [weight])
+    return round(_step(optimizer, [weight]) * largest.numel() / weight.numel())
 
 
 def _shape(weight: Tensor) -> Shape:
@@ -70,7 +79,3 @@ def _kept(optimizer: Optimizer, small: Tensor, weight: Tensor) -> int:
     tensors = [one for one in tree_leaves(optimizer.state[small]) if isinstance(one, Tensor)]
     scale = weight.numel() / small.numel()
     return sum(round(one.nbytes * (scale if one.numel() > 1 else 1)) for one in tensors)
-
-
-def _numbers(weights: Iterable[Tensor]) -> int:
-    return sum(weight.numel() for weight in weights)
