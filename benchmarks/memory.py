@@ -7,7 +7,7 @@
 tuned for two steps by `emu fit`, on CPUs: alone, in two processes with whole copies, and in two with shards.
 `settings`: so is a U-Net of Stable Diffusion 1.5's layers and 311 million parameters, alone, one picture at a time on
 latents of 32 x 32, by each of the ways to make a run smaller. Measured is the peak of each process's resident memory,
-files that are mapped into it apart, less what it had before it loaded anything. Checkpoints are written at once, but
+files apart that are no weights, less what it had before it loaded anything. Checkpoints are written at once, but
 where it says otherwise: their copies in the background are host memory, which a CPU's run counts as its own.
 """
 
@@ -64,6 +64,13 @@ def anonymous() -> int:
     return 1024 * int(kilobytes)
 
 
+def mapped() -> int:
+    """Bytes of weights that lie in this process's memory as the file has them, as a frozen network's do."""
+    parts = re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())
+    found = [re.search(r"\nRss:\s+(\d+) kB", part) for part in parts if ".safetensors" in part.partition("\n")[0]]
+    return 1024 * sum(int(one[1]) for one in found if one)
+
+
 def watched(peak: list[int]) -> None:
     """Look every few milliseconds, for ever."""
     while True:
@@ -78,7 +85,7 @@ def measured(argv: list[str], out: Path) -> None:
     before, peak = anonymous(), [0]
     threading.Thread(target=watched, args=(peak,), daemon=True).start()
     emu(argv)
-    Path(f"{out}.{os.environ['RANK']}").write_text(json.dumps(peak[0] - before))
+    Path(f"{out}.{os.environ['RANK']}").write_text(json.dumps(peak[0] - before + mapped()))
 
 
 def transformer(root: Path) -> Path:

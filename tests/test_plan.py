@@ -223,7 +223,7 @@ def test_an_optimizer_that_takes_weights_in_parts_needs_no_more_for_larger_ones(
 def test_an_optimizer_that_takes_all_weights_at_once_needs_as_much_more() -> None:
     weights = [torch.empty(256, 256, device="meta")] * 9
     at_once, apart = (cost(torch.optim.RMSprop, weights, on_gpu=on_gpu).step for on_gpu in (True, False))
-    assert at_once == 9 * apart
+    assert at_once == pytest.approx(9 * apart, rel=1e-3)
 
 
 def test_a_gradient_counts_once() -> None:

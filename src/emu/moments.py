@@ -37,15 +37,17 @@ def cost(make: Callable[[Iterable[Any]], Optimizer], weights: Sequence[Tensor], 
         return Cost(0, 0)
     small = {_shape(weight): nn.Parameter(torch.zeros(_shape(weight), dtype=weight.dtype)) for weight in weights}
     widest = max(small.values(), key=Tensor.numel)
-    pair = [widest, nn.Parameter(widest.detach().clone())]
-    optimizer = optimizing.fused(make(iter([*small.values(), pair[1]])))
+    twins = [nn.Parameter(widest.detach().clone()) for _ in range(4)]
+    optimizer = optimizing.fused(make(iter([*small.values(), *twins])))
     for group in optimizer.param_groups if on_gpu else ():
         if "foreach" in group and group["foreach"] is None and not group.get("fused"):
             group["foreach"] = True
-    _step(optimizer, [*small.values(), pair[1]])  # begins what it keeps
+    _step(optimizer, [*small.values(), *twins])  # begins what it keeps
     kept = sum(_kept(optimizer, small[_shape(weight)], weight) for weight in weights)
-    if (one := _step(optimizer, [widest])) * 1.5 < _step(optimizer, pair):
-        return Cost(kept, round(one * sum(weight.numel() for weight in weights) / widest.numel()))
+    # One after the other they take what two take, whose temporary tensors meet; all at once as much as there are.
+    two, four = _step(optimizer, twins[:2]), _step(optimizer, twins)
+    if four > 1.5 * two:
+        return Cost(kept, round(four * sum(weight.numel() for weight in weights) / (4 * widest.numel())))
     return Cost(kept, _alone(make, max(weights, key=Tensor.numel)))
 
 
