@@ -7,10 +7,9 @@ pipeline has under one name or another.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from emu import starts, unchanged
+from emu import starts
 from emu.architecture import Architecture
 from emu.batch import Prompts, Sampler
 from emu.errors import UserError
@@ -19,8 +18,6 @@ GUIDANCE, TRUE_GUIDANCE = "guidance_scale", "true_cfg_scale"  # the latter where
 SIDES = ("height", "width")
 
 
-@torch.inference_mode(mode=False)  # whose tensors do not say whether they were changed, as `unchanged` asks
-@torch.no_grad()
 def draw(model: Architecture, batch: Prompts) -> Tensor:
     """One picture a prompt, float32 (b,3,h,w) in [0,1], none of which depends on its batch.
 
@@ -38,8 +35,7 @@ def draw(model: Architecture, batch: Prompts) -> Tensor:
         cond = model.encode(batch["prompt"])
         if model.starts_from_picture:
             cond["image"] = starts.of_rows(batch["columns"]).to(model.device)
-        with unchanged.once(model.ema):
-            return model.sample(cond, negative, batch["seed"], **sides)
+        return model.sample(cond, negative, batch["seed"], **sides)
     finally:
         model.sampler = own
 

@@ -87,7 +87,6 @@ class Muse(TextToImageModule):
         temperature = self.sampler.get("temperature", (2, 0))
         scheduler.set_timesteps(self.sampler["num_inference_steps"], temperature, self.device)
         network, scale = self.pipeline.transformer, float(self.sampler["guidance_scale"])
-        # Put together before the loop: what the network makes of the same tensors again, it makes once (`unchanged`).
         both = {key: torch.cat([negative[key].expand_as(cond[key]), cond[key]]) for key in negative if scale > 1}
         for t in scheduler.timesteps:
             logits = self._guided(tokens, both, micro, scale) if both else self._logits(network, tokens, cond, micro)
