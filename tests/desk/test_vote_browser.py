@@ -71,13 +71,13 @@ def test_training_tells_the_answer_and_counts_for_nothing(browser: Any, tmp_path
             assert card.kind == f"training-{right}"
             rater.page.wait_for_timeout(170)
             rater.page.keyboard.press("ArrowRight" if card.swapped else "ArrowLeft")
-            rater.page.wait_for_selector("#told:not([hidden])")
-            told = rater.page.inner_text("#told-text")
-            if right == "identical":
-                assert told == "Tie would be right: both are the same picture."
-            else:
-                good = card.swapped == (stored(poll)[-1].choice == "b")
-                assert told.startswith("Right: ") == good
+            rater.page.wait_for_selector("#feedback:not([hidden])")
+            said = rater.page.inner_text("#feedback-text")
+            good = right != "identical" and card.swapped == (stored(poll)[-1].choice == "b")
+            assert said.startswith("Right: ") == good
+            assert right != "identical" or said == "Tie would be right: both are the same picture."
+            mark = rater.page.evaluate("getComputedStyle(document.querySelector('#feedback-text'), '::before').content")
+            assert mark[1] == ("\u2713" if good else "\u2715")  # the style knows the class that the script gives
             rater.press("Enter")
         assert rater.page.is_disabled("#undo")
         assert rater.page.inner_text("#part") == "Visual appeal"

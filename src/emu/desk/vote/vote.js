@@ -53,7 +53,7 @@ async function show(card) {
   byId("ask").textContent = question.ask;
   byId("caption").textContent = card.caption ?? "";
   byId("caption").scrollTop = 0;
-  byId("told").hidden = true;
+  byId("feedback").hidden = true;
   byId("reason").disabled = false;
   byId("reason").value = begun.get(card.id) ?? "";
   long();
@@ -115,14 +115,14 @@ async function choose(choice) {
 
 function feedback(reply) {
   const label = QUESTIONS[hand.question].answers.find(([choice]) => choice === reply.feedback.answer)[1];
-  byId("told").hidden = false;
+  byId("feedback").hidden = false;
   byId("reason").disabled = true;
   byId("answers").hidden = true;
-  byId("told").className = `reply ${reply.feedback.right ? "right" : "wrong"}`;
-  byId("told-text").textContent = reply.feedback.right
+  byId("feedback").className = `feedback ${reply.feedback.right ? "right" : "wrong"}`;
+  byId("feedback-text").textContent = reply.feedback.right
     ? `Right: ${WHY[reply.feedback.kind]}.`
     : `${label} would be right: ${WHY[reply.feedback.kind]}.`;
-  announce(byId("told-text").textContent);
+  announce(byId("feedback-text").textContent);
   waiting = () => take(reply);
   byId("go-on").focus();
 }
