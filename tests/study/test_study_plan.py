@@ -9,7 +9,7 @@ from emu.errors import UserError
 from emu.study.plan import Study, find
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-BUNDLED = ("bar", "length", "needles", "noise-offset", "overfit")
+BUNDLED = ("bar", "card", "length", "needles", "noise-offset", "overfit")
 GOOD = {"base": "latent/tiny", "arms": {"few": {"data.num_pictures": 10}, "all": {}}, "reference": "all"}
 
 
@@ -52,7 +52,7 @@ def test_noise_offset_is_refused_for_a_masked_transformer() -> None:
 
 
 def test_an_unknown_study_names_those_there_are() -> None:
-    with pytest.raises(UserError, match="bar, length, needles, noise-offset"):
+    with pytest.raises(UserError, match=", ".join(BUNDLED)):
         Study.read("neddles")
 
 
