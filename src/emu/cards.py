@@ -20,8 +20,6 @@ HELP = {
 }
 """What is said -> its words, and whether encoding and drawing take the same as without them."""
 DEVICES = (2, 4, 8)
-
-
 SMALL = 24  # GB: what a card of this size holds needs no help
 
 

@@ -49,7 +49,6 @@ class Check:
         `ties` holds the judges' ties by criterion, "appeal" and "faithfulness" where there is such a judge; `prompts`
         that of each file, where some are drawn from several seeds; `guards` what they found.
         """
-
         sides = {
             criterion: tuple([scores[file][criterion] for file in base] for scores in (base, now)) for criterion in ties
         }
