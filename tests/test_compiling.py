@@ -6,7 +6,9 @@ from typing import Any, NoReturn
 
 import pytest
 import torch
+from functorch.compile import nop
 from torch import Tensor
+from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.utils import counters
 
 from architectures import make
@@ -65,14 +67,16 @@ def test_names_of_weights_stay_and_checkpointing_goes_along(tiny_folder: Folder)
         torch.testing.assert_close(ours_.grad, theirs_.grad, rtol=1e-3, atol=1e-5, msg=name)
 
 
-def test_where_compiling_fails_the_model_goes_on_and_says_so_once(
-    tiny_folder: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(graph: Any, inputs: Any) -> NoReturn:
-        raise RuntimeError("no compiler here")
+def broken(graph: Any, inputs: Any) -> NoReturn:
+    raise RuntimeError("no compiler here")
 
+
+@pytest.mark.parametrize("backend", [broken, aot_autograd(fw_compiler=nop, bw_compiler=broken)], ids=["all", "back"])
+def test_where_compiling_fails_the_model_goes_on_and_says_so_once(
+    backend: Any, tiny_folder: Folder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     wanted = losses(make("latent", tiny_folder("latent")))
-    monkeypatch.setattr(compiling, "BACKEND", broken)
+    monkeypatch.setattr(compiling, "BACKEND", backend)
     model = make("latent", tiny_folder("latent"), compile_blocks=True)
     found = losses(model)
     assert all(torch.equal(ours, plain) for ours, plain in zip(found, wanted, strict=True))

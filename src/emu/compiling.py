@@ -32,6 +32,7 @@ def compile_blocks(*networks: nn.Module) -> None:
     """
     torch._dynamo.config.recompile_limit = max(MOST_GRAPHS, torch._dynamo.config.recompile_limit)
     torch._dynamo.config.fail_on_recompile_limit_hit = True  # else the compiler would give up without a word
+    torch._functorch.config.force_non_lazy_backward_lowering = True  # else the way back fails where nothing catches it
     torch._inductor.config.strict_output_strides = True  # else views of symbolic sizes are not compiled (torch 2.14)
     warnings.filterwarnings("ignore", r"The \.grad attribute of a Tensor that is not a leaf")  # its own looks
     whole = _Compiler()
