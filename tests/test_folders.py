@@ -22,7 +22,7 @@ def test_a_missing_folder_is_named(missing: str) -> None:
 
 def test_a_hub_name_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="nobody/nothing: neither a folder here nor found on the hub"):
+    with pytest.raises(UserError, match="nobody/nothing: neither a folder nor found on the hub"):
         folders.locate("nobody/nothing")
 
 

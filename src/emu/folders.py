@@ -39,7 +39,7 @@ def locate(pretrained: str) -> Path:
         return Path(DiffusionPipeline.download(pretrained))
     except (OSError, ValueError) as error:
         reason = first_line(error)
-        raise UserError(f"model.pretrained {pretrained}: neither a folder here nor found on the hub ({reason})") from error
+        raise UserError(f"model.pretrained {pretrained}: neither a folder nor found on the hub ({reason})") from error
 
 
 def describing(pretrained: str, also: Iterable[str] = ()) -> Path:
@@ -50,7 +50,7 @@ def describing(pretrained: str, also: Iterable[str] = ()) -> Path:
         return Path(snapshot_download(pretrained, allow_patterns=[*DESCRIPTION, *(f"{name}/*" for name in also)]))
     except (OSError, ValueError) as error:
         reason = first_line(error)
-        raise UserError(f"model.pretrained {pretrained}: neither a folder here nor found on the hub ({reason})") from error
+        raise UserError(f"model.pretrained {pretrained}: neither a folder nor found on the hub ({reason})") from error
 
 
 def component(given: str, name: str) -> Path:
