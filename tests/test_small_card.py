@@ -325,8 +325,8 @@ def test_a_filled_cache_needs_no_text_encoder(
     pictures = sorted(path.relative_to(runs_[0]) for path in runs_[0].glob("step-*/*.png"))
     assert len(pictures) == 12
     assert all((runs_[0] / one).read_bytes() == (runs_[1] / one).read_bytes() for one in pictures)
-    # Without a cache encoders compute in mixed precision, as the network does. Only the first loss is by the same weights:
-    # at this learning rate processors that round otherwise were 10 % apart five steps later.
+    # Without a cache encoders compute in mixed precision, as the network does. Only the first loss is by the same
+    # weights: at this learning rate processors that round otherwise were 10 % apart five steps later.
     assert layouts.logged(runs_[0], "loss")[0] == pytest.approx(layouts.logged(alone, "loss")[0], rel=0.02)
 
 

@@ -14,6 +14,7 @@ from emu.batch import Cond, Sampler
 from emu.code import code_of, own_arguments
 from emu.errors import UserError
 from emu.pipeline import PipelineModule
+from emu.shapes import Arguments
 
 # The arguments of a pipeline's call that `sample` gives it.
 TEXTS = ("prompt", "negative_prompt")
@@ -148,7 +149,7 @@ class Architecture(PipelineModule, ABC):
     def allow_size(self, pipeline: Any, height: int, width: int) -> None:  # noqa: B027  (most pipelines take any)
         """Make a pipeline, ours or a plain one, draw that size where by itself it would draw another."""
 
-    def prompt_arguments(self, cond: Cond, negative: Cond) -> dict[str, Any]:
+    def prompt_arguments(self, cond: Cond, negative: Cond) -> Arguments:
         """What the pipeline's call is given for b prompts and, of the same names, what guidance leads away from.
 
         `X` of `cond` as `X` and of `negative` as `negative_X`, where the call takes them.
@@ -159,7 +160,7 @@ class Architecture(PipelineModule, ABC):
         texts = {key: None for key in TEXTS if key in taken}
         return texts | {key: value for key, value in named.items() if key in taken}
 
-    def plain_arguments(self, prompt: str) -> dict[str, Any]:
+    def plain_arguments(self, prompt: str) -> Arguments:
         """The pipeline's arguments by which its user draws `prompt` as `sample` does, but for seed and size."""
         negative = {"negative_prompt": ""} if "negative_prompt" in self.call_parameters() else {}
         return {"prompt": prompt, **negative, **self.sampler}

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from emu.errors import UserError, closest, is_text
+from emu.shapes import Config
 
 MOST = 100_000  # values, aliases counted each time: nine lines of aliases make a billion
 FLOAT = re.compile(
@@ -24,7 +25,7 @@ OTHERS = ("tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")  # a date st
 PLAIN = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")}
 
 
-def read_mapping(path: Path, *, keys: Iterable[str]) -> dict[str, Any]:
+def read_mapping(path: Path, *, keys: Iterable[str]) -> Config:
     """The mapping in a YAML file. UserError: it cannot be read, or is no mapping; the message then names `keys`."""
     try:
         text = path.read_text(encoding="utf-8-sig")

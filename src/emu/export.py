@@ -24,11 +24,12 @@ from emu.formats.header import story
 from emu.models.loading import describe, find_checkpoint, load_checkpoint, read_checkpoint, read_config
 from emu.module import TextToImageModule
 from emu.settings import draw
+from emu.shapes import Config, Row
 
 LIMIT = 2.0
 """Mean difference in 8-bit levels that two kernels may make of one picture; another picture is tens away."""
 
-DRAWN_NOW: runs.Row = {"prompt": "a picture", "seed": 0}
+DRAWN_NOW: Row = {"prompt": "a picture", "seed": 0}
 
 Pixels = NDArray[np.uint8]
 
@@ -75,7 +76,7 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
 class Reference:
     """What to draw, how it should look, and where that is from."""
 
-    row: runs.Row
+    row: Row
     pixels: Pixels
     origin: str
 
@@ -93,7 +94,7 @@ def of_the_run(checkpoint: Path, model: TextToImageModule) -> Reference | None:
     return Reference(row, np.asarray(Image.open(path)), str(path))
 
 
-def of_the_model(model: TextToImageModule, device: torch.device, row: runs.Row) -> Reference:
+def of_the_model(model: TextToImageModule, device: torch.device, row: Row) -> Reference:
     """A picture that is drawn now."""
     if model.starts_from_picture and starts.COLUMN not in row:
         row = {**row, starts.COLUMN: Image.effect_mandelbrot((64, 64), (-2, -1.5, 1, 1.5), 50)}
@@ -132,7 +133,7 @@ def difference(drawn: Pixels, wanted: Reference, *, out: Path) -> int:
     return int(levels.max())
 
 
-def draw_plain(pipeline: Any, row: runs.Row, model: TextToImageModule, device: torch.device) -> Pixels:
+def draw_plain(pipeline: Any, row: Row, model: TextToImageModule, device: torch.device) -> Pixels:
     """One picture by diffusers alone: uint8 (h,w,3)."""
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
@@ -147,7 +148,7 @@ def draw_plain(pipeline: Any, row: runs.Row, model: TextToImageModule, device: t
     return to_pixels(image[None], [row["prompt"]])[0].permute(1, 2, 0).numpy()
 
 
-def computed_apart(trainer: dict[str, Any]) -> bool:
+def computed_apart(trainer: Config) -> bool:
     """Whether a run of these Trainer settings drew with weights in bfloat16 (`emu.sharding`), which is not done here.
 
     A last bit decides which token a masked model draws, so its pictures then differ by more than rounding.

@@ -28,6 +28,7 @@ from emu.module import TextToImageModule
 from emu.quality import QualityTuning
 from emu.resume import OF_STEP_0, changed, changes, finished, rule_of
 from emu.same_set import SameSet
+from emu.shapes import Config
 
 # What our classes rely on: "before" pictures at step 0, checks counted in steps, ranks dealt to by CuratedData.
 TRAINER = {
@@ -62,7 +63,7 @@ class RunConfig(SaveConfigCallback):
             files.write(path, "".join([*head, written]))
 
 
-def origin(path: Path, checkpoint: str | None, config: dict[str, Any]) -> list[str]:
+def origin(path: Path, checkpoint: str | None, config: Config) -> list[str]:
     """Comments for the head of config.yaml: of which other run it goes on, and what is another from there on."""
     other = runs.run_of(Path(checkpoint)) if checkpoint else path.parent
     if checkpoint and other.resolve() != path.parent.resolve():
@@ -133,7 +134,7 @@ class EmuCLI(LightningCLI):
         if checkpoint:
             require_step_0(Path(checkpoint), now)
 
-    def _require_same(self, run: Path, now: dict[str, Any]) -> None:
+    def _require_same(self, run: Path, now: Config) -> None:
         if self.config.resume == "never":
             raise UserError(
                 f"--trainer.default_root_dir {run}: holds a run already, and --resume is never; name another"
@@ -151,7 +152,7 @@ class EmuCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs, plugins=[*(given.plugins or []), Durable()])
 
 
-def require_step_0(checkpoint: Path, now: dict[str, Any]) -> None:
+def require_step_0(checkpoint: Path, now: Config) -> None:
     """Say what is another from a checkpoint on. UserError: what the run's checks are held against would be, too."""
     for key, before, after in changes(runs.run_of(checkpoint), now):
         if key.startswith(OF_STEP_0):

@@ -11,6 +11,7 @@ from typing import Any
 from emu import signatures, trust
 from emu.documents import read_mapping
 from emu.errors import UserError, closest
+from emu.shapes import Config
 
 # In a wheel the configs lie in the package, in a checkout two folders up.
 CONFIGS = [Path(__file__).parent / "configs", Path(__file__).parents[2] / "configs"]
@@ -68,7 +69,7 @@ def find_config(name: str) -> Path:
     return found
 
 
-def keys(document: dict[str, Any], *, inside: str = "") -> Iterator[str]:
+def keys(document: Config, *, inside: str = "") -> Iterator[str]:
     """`{"data": {"root": ...}}` -> "data.root"; one level deep, two for the model's init_args."""
     for key, value in document.items():
         if isinstance(value, dict) and f"{inside}{key}" in (*SECTIONS, "model.init_args"):
@@ -87,7 +88,7 @@ def class_paths(document: Any) -> Iterator[str]:
         yield from class_paths(value)
 
 
-def chosen_models(flags: list[tuple[str, str]], configs: dict[str, dict[str, Any]]) -> Iterator[str]:
+def chosen_models(flags: list[tuple[str, str]], configs: dict[str, Config]) -> Iterator[str]:
     """The class paths that the configs and the command line name."""
     for document in configs.values():
         if isinstance(document.get("model"), dict) and "class_path" in document["model"]:

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from diffusers import DiffusionPipeline
 from huggingface_hub import snapshot_download
@@ -15,6 +14,7 @@ from emu import components, files, shapes
 from emu.bundled import resolve
 from emu.errors import UserError, first_line
 from emu.records import read_json
+from emu.shapes import ComponentConfig
 
 INDEX = "model_index.json"
 SAVED = "not a pipeline folder: name one made by save_pretrained"
@@ -69,9 +69,9 @@ def component(given: str, name: str) -> Path:
     return found
 
 
-def read_index(folder: Path) -> dict[str, Any]:
+def read_index(folder: Path) -> ComponentConfig:
     """What `model_index.json` says: `_class_name`, and component -> [library, class]."""
-    index: dict[str, Any] = read_json(folder / INDEX, shapes.PipelineIndex, remedy=SAVED)
+    index: ComponentConfig = read_json(folder / INDEX, shapes.PipelineIndex, remedy=SAVED)
     for name, part in index.items():
         if components.is_part(part) and [type(one) for one in part] not in ([str, str], [type(None)] * 2):
             raise UserError(f"{folder / INDEX}: {name} is no library and class: {part}; copy the file again")

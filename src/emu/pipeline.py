@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 
 from emu import adapters, averaging, components, folders, loras, single_files, tensor_files
 from emu.adapters import Adapter
+from emu.checkpoints.state import Saved
 from emu.errors import UserError, first_line
 from emu.loras.file import LoRAFile
 from emu.starting import started
@@ -224,11 +225,11 @@ class PipelineModule(L.LightningModule):
         """What of LoRA files the base has taken in, by content and strength."""
         return loras.digests([LoRAFile(given) for given in self.loras])
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: Saved) -> None:
         """Beside an adapter the base is not in it: say which files it was made of."""
         checkpoint[MERGED] = self.merged_loras()
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: Saved) -> None:
         """UserError where the base was made with other files."""
         if checkpoint.get(MERGED, []) != self.merged_loras():
             raise UserError(

@@ -8,6 +8,7 @@ from typing import Any
 from emu import named, runs
 from emu.bundled import is_same
 from emu.quality.stopping import StopRule
+from emu.shapes import Config
 from emu.tuned import read_quality
 
 # What a run is: with another of these it would be another run. How it is carried out may change.
@@ -59,7 +60,7 @@ CLASSES = {"data": "emu.data.options.Options", "quality": "emu.quality.QualityTu
 Change = tuple[str, Any, Any]  # key, before, now
 
 
-def changed(run: Path, config: dict[str, Any]) -> str | None:
+def changed(run: Path, config: Config) -> str | None:
     """`data.seed 0, not 1` where the run's config and this one differ in what matters; None where they do not."""
     known = () if not (run / runs.DATA).is_file() else ("data.root", "data.prompts")  # held up by what is in them
     for key, before, now in changes(run, config):
@@ -68,7 +69,7 @@ def changed(run: Path, config: dict[str, Any]) -> str | None:
     return None
 
 
-def changes(run: Path, config: dict[str, Any]) -> Iterator[Change]:
+def changes(run: Path, config: Config) -> Iterator[Change]:
     """What matters and differs between a run's config and this one; a key that one lacks has its default there."""
     document = runs.read_config(run)
     if document is None:
@@ -112,7 +113,7 @@ def _same(key: str, before: Any, now: Any) -> bool:
     return str(before) == str(now)
 
 
-def _default(config: dict[str, Any], key: str) -> Any:
+def _default(config: Config, key: str) -> Any:
     """Of an argument of the class that takes it, by the config; None where none is known."""
     *inside, name = key.split(".")
     taken: Any = config

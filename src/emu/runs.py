@@ -16,8 +16,7 @@ from emu import files, shapes
 from emu.documents import read_mapping
 from emu.errors import UserError
 from emu.records import read_json, read_lines
-
-Row = dict[str, Any]
+from emu.shapes import Config, Row
 
 SAMPLES = "samples.jsonl"
 SCORES = "scores.jsonl"
@@ -135,7 +134,7 @@ def other_judges(first: Mapping[str, Mapping[str, Any]], second: Mapping[str, Ma
     )
 
 
-def read_config(run: Path) -> dict[str, Any] | None:
+def read_config(run: Path) -> Config | None:
     """What `config.yaml` says, as `emu fit` wrote it; None where there is none. UserError: no mapping in it."""
     path = run / CONFIG
     return read_mapping(path, keys=("model", "data")) if path.is_file() else None

@@ -28,9 +28,7 @@ from emu.loras.file import LoRAFile
 from emu.models.loading import find_checkpoint, load_model
 from emu.module import TextToImageModule
 from emu.settings import draw, drawn_with, require_drawable
-
-Row = runs.Row
-
+from emu.shapes import Row
 
 PLANNED = ".planned"  # a folder inside: its samples.jsonl says what an interrupted call was drawing
 

@@ -5,6 +5,18 @@ What a key means stands in docs/architecture.md. Documents of older runs lack wh
 
 from typing import Any, NotRequired, TypedDict
 
+Config = dict[str, Any]
+"""A whole config as YAML gives it, as it stands in a file: nothing in it has been checked yet."""
+
+ComponentConfig = dict[str, Any]
+"""What the `config.json` of one of a pipeline's components says."""
+
+Arguments = dict[str, Any]
+"""Keyword arguments of a call to a pipeline, by the pipeline's own names."""
+
+Row = dict[str, Any]
+"""A row of a user's file: columns of any name, cells of any type."""
+
 
 class Sample(TypedDict):
     """A line of samples.jsonl; further columns are the prompt file's."""
@@ -12,7 +24,7 @@ class Sample(TypedDict):
     file: str
     prompt: str
     seed: int
-    sampler: NotRequired[dict[str, Any]]
+    sampler: NotRequired[Arguments]
 
 
 class Scored(TypedDict):
@@ -39,12 +51,12 @@ class ModelConfig(TypedDict):
     """The model of a config."""
 
     class_path: str
-    init_args: NotRequired[dict[str, Any] | None]
+    init_args: NotRequired[Config | None]
 
 
 class RunConfig(TypedDict):
     """config.yaml, of which only this is read without the parser of `emu fit`."""
 
     model: ModelConfig
-    data: NotRequired[dict[str, Any] | None]
-    trainer: NotRequired[dict[str, Any] | None]
+    data: NotRequired[Config | None]
+    trainer: NotRequired[Config | None]

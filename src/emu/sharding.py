@@ -24,7 +24,7 @@ from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionP
 
 from emu.blocks import blocks
 from emu.checkpoints import Durable, gathered, sharded, verify
-from emu.checkpoints.state import Checkpoint
+from emu.checkpoints.state import Checkpoint, Saved
 from emu.errors import UserError
 
 
@@ -100,7 +100,7 @@ class FSDP2(ModelParallelStrategy):
         assert self.lightning_module is not None
         return self.lightning_module.named_children()
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(self, checkpoint: Saved, filepath: Any, storage_options: Any = None) -> None:
         """On all processes. UserError as for `Durable.save_checkpoint`, on all alike where they write shares."""
         io, path = self.checkpoint_io, Path(self.broadcast(filepath))
         if not self._save_distributed_checkpoint:
@@ -114,7 +114,7 @@ class FSDP2(ModelParallelStrategy):
         save, state = partial(sharded.write, path=path, group=self._savers), cast(Checkpoint, checkpoint)
         io.carry_out(save, state, storage_options, alone=False)
 
-    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> Saved:
         """On all processes, of a file or of shares by any number of processes; UserError where it is damaged."""
         path = Path(self.broadcast(checkpoint_path))
         if not sharded.is_sharded(path):

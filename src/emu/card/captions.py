@@ -8,8 +8,8 @@ import numpy as np
 
 from emu.card.blocks import Block, Cell, Section, Table, count, counted
 from emu.curated import original
-from emu.data.sources.columns import Row
 from emu.reviewed import ReviewOutcome
+from emu.shapes import Row
 
 SOURCES = {"source": "the source's own", "model": "drafted by a model", "human": "written or corrected by people"}
 LANGUAGES = ("language", "lang")

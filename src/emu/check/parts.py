@@ -4,12 +4,12 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from emu.module import TextToImageModule
+from emu.shapes import ComponentConfig
 
 CONFIGS = ("config.json", "scheduler_config.json", "tokenizer_config.json")
 # Said by libraries of themselves: not what a part computes.
@@ -26,7 +26,7 @@ class Part:
         sizes: tensor -> root mean square of its values, of all that are not single numbers.
     """
 
-    config: dict[str, Any]
+    config: ComponentConfig
     sha256: str = ""
     sizes: dict[str, float] = field(default_factory=dict)
 
@@ -42,7 +42,7 @@ def _part(folder: Path, part: object) -> Part:
     return Part(config, *(weights_of(part) if isinstance(part, nn.Module) else ()))
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path) -> ComponentConfig:
     found = [folder / name for name in CONFIGS if (folder / name).is_file()]
     # Schedulers have infinite numbers in theirs, which JSON has not: here they are text.
     return dict(json.loads(found[0].read_text(encoding="utf-8"), parse_constant=str)) if found else {}

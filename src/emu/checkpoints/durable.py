@@ -16,7 +16,7 @@ from torch import Tensor
 from emu import files
 from emu.checkpoints import gathered
 from emu.checkpoints.copies import Copies
-from emu.checkpoints.state import Checkpoint
+from emu.checkpoints.state import Checkpoint, Saved
 from emu.checkpoints.sums import Summed, Sums, commit, remove, require_finite, require_space, verify
 from emu.errors import UserError
 
@@ -36,7 +36,7 @@ class Durable(CheckpointIO):
         self._alone = True
         self._copies = Copies()
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(self, checkpoint: Saved, path: Any, storage_options: Any = None) -> None:
         """UserError: a number is not finite, or the disk is full or cannot be written to; what was there stays."""
         self.carry_out(partial(write, path=Path(path)), cast(Checkpoint, checkpoint), storage_options)
 
@@ -74,7 +74,7 @@ class Durable(CheckpointIO):
         self.wait()
         return True
 
-    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Saved:
         """A file, or a folder of shards put together. UserError where it is not as its sum says."""
         path = Path(path)
         verify(path)

@@ -18,7 +18,7 @@ from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 from torch.distributed.checkpoint.state_dict_loader import _load_state_dict, load
 
 from emu.checkpoints.sharded import METADATA, REST
-from emu.checkpoints.state import Checkpoint, Moments, OptimizerState
+from emu.checkpoints.state import Checkpoint, Moments, OptimizerState, Saved
 from emu.errors import UserError
 
 NAMES = {
@@ -79,7 +79,7 @@ class Whole(_EmptyStateDictLoadPlanner):
     load_bytes = IntoShards.load_bytes
 
 
-def read_into(tensors: dict[str, Any], path: Path, *, group: Any = None) -> dict[str, Any]:
+def read_into(tensors: Saved, path: Path, *, group: Any = None) -> Saved:
     """Fill tensors as `parted` gives them, sharded over any number of processes; returns the rest."""
     reader = checked(path)
     with refused(path):
@@ -89,7 +89,7 @@ def read_into(tensors: dict[str, Any], path: Path, *, group: Any = None) -> dict
 
 def read(path: Path, *, parts: set[str] | None = None) -> Checkpoint:
     """The whole checkpoint in this process, as one file would hold it; of the tensors only `parts` where given."""
-    found: dict[str, Any] = {}
+    found: Saved = {}
     reader = checked(path)
     with refused(path):
         _load_state_dict(found, reader, planner=Whole(parts), no_dist=True)  # the public one takes no empty dict
@@ -107,9 +107,9 @@ def checked(path: Path) -> Reader:
     return reader
 
 
-def read_rest(path: Path) -> dict[str, Any]:
+def read_rest(path: Path) -> Saved:
     """Everything but the tensors of the model and the optimizer."""
-    rest: dict[str, Any] = torch.load(path / REST, map_location="cpu", weights_only=True)
+    rest: Saved = torch.load(path / REST, map_location="cpu", weights_only=True)
     return rest
 
 

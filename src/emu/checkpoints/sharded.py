@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.state_dict_saver import _save_state_dict
 from torch.futures import Future
 
 from emu.averaging import local
-from emu.checkpoints.state import Checkpoint, Moments
+from emu.checkpoints.state import Checkpoint, Moments, Saved
 from emu.checkpoints.sums import Sum, Summed, Sums, commit, require_finite, require_space
 from emu.errors import UserError
 from emu.files import to_disk
@@ -58,10 +58,10 @@ def write(checkpoint: Checkpoint, path: Path, *, group: Any) -> None:
         raise UserError(f"{path}: not saved ({getattr(cause, 'strerror', cause)}); the last good one stays") from error
 
 
-def parted(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, Any]]:
+def parted(checkpoint: Checkpoint) -> tuple[Saved, Saved]:
     """A checkpoint's large tensors, in nested dicts of tensors alone, and all the rest."""
-    rest: dict[str, Any] = {key: value for key, value in checkpoint.items() if key != "state_dict"}
-    tensors: dict[str, Any] = {"state_dict": checkpoint["state_dict"]}
+    rest: Saved = {key: value for key, value in checkpoint.items() if key != "state_dict"}
+    tensors: Saved = {"state_dict": checkpoint["state_dict"]}
     rest["optimizer_states"] = []
     for i, state in enumerate(checkpoint.get("optimizer_states", [])):
         tensors[f"optimizer_{i}"] = _of_tensors(state["state"], wanted=True)
@@ -95,7 +95,7 @@ class Summing(FileSystem):
 class Writer(FileSystemWriter):
     """Torch's, that writes beside the place, refuses what is not finite, and ends with the sums of all files."""
 
-    def __init__(self, path: Path, tensors: dict[str, Any], rest: dict[str, Any], *, step: int) -> None:
+    def __init__(self, path: Path, tensors: Saved, rest: Saved, *, step: int) -> None:
         self.final, self.beside = path, path.with_name(f".{path.name}.tmp")
         super().__init__(self.beside)
         self.fs: Summing = Summing()
@@ -128,7 +128,7 @@ class Writer(FileSystemWriter):
         commit(self.beside, self.final, Sums(self.step, files=dict(sorted(files.items()))))
 
 
-def _flat(tree: dict[str, Any]) -> Generator[tuple[str, Tensor], None, None]:
+def _flat(tree: Saved) -> Generator[tuple[str, Tensor], None, None]:
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from ((f"{key}.{name}", tensor) for name, tensor in _flat(value))

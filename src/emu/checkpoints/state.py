@@ -8,6 +8,10 @@ Moments = dict[str | int, dict[str, Any]]
 """Parameter, by its name or number -> what the optimizer remembers of it: tensors, and numbers."""
 
 
+Saved = dict[str, Any]
+"""A checkpoint or a part of one as Lightning hands it on: `Checkpoint` with what loops and callbacks add."""
+
+
 class OptimizerState(TypedDict):
     """Of one optimizer; each group holds its parameters' names or numbers, and its settings."""
 

@@ -2,10 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from emu import documents, named
 from emu.commands.parser import Parser, add_model, add_sampler
+from emu.shapes import Arguments
 from emu.starting import starting
 
 
@@ -45,7 +45,7 @@ def sample(given: argparse.Namespace) -> None:
         )
 
 
-def settings(pairs: list[str]) -> dict[str, Any]:
+def settings(pairs: list[str]) -> Arguments:
     """`["guidance_scale=5"]` -> {"guidance_scale": 5}."""
     texts = dict(named.setting(pair, flag="--sampler", like="guidance_scale=5") for pair in pairs)
     return {key: documents.parse(text, where=f"--sampler {key}={text}") for key, text in texts.items()}

@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 
 from emu.compare.pairing import Pairing
+from emu.shapes import Config
 
 SHOWN = {  # where it lies in config.yaml -> how the page calls it
     "model.class_path": "model",
@@ -33,14 +34,14 @@ def setting(config: Any, name: str) -> Any:
     return config
 
 
-def recipe(config: dict[str, Any]) -> list[tuple[str, str]]:
+def recipe(config: Config) -> list[tuple[str, str]]:
     """(name, value) of what a reader asks first; empty for a folder that `emu fit` did not make."""
     found = [(name, setting(config, where)) for where, name in SHOWN.items()]
     shown = [(name, value) for name, value in found if value is not None]
     return [(name, f"{value:g}" if isinstance(value, float) else str(value)) for name, value in shown]
 
 
-def whole(config: dict[str, Any]) -> str:
+def whole(config: Config) -> str:
     """All of the config, as YAML."""
     return yaml.safe_dump(config, sort_keys=False) if config else ""
 

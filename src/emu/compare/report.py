@@ -7,7 +7,6 @@ captions, names and descriptions from a run folder stay text, whatever is in the
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from emu.compare.cells import Cell, Cells, Copy, Picks, copies, line, picks, spread
 from emu.compare.columns import criterion_of
@@ -22,6 +21,7 @@ from emu.compare.verdict import CRITERIA, Verdict, Verdicts
 from emu.guards import Evidence
 from emu.offline import render
 from emu.places import without_places
+from emu.shapes import Config
 
 PAGE = Path(__file__).parent / "page"
 PAIRS_SHOWN = 300  # prompts on the page at most
@@ -35,7 +35,7 @@ class Compared:
     seen: Evidence
     heard: Heard
     verdict: Verdict
-    config: dict[str, Any]
+    config: Config
 
     def without_places(self) -> "Compared":
         """The same, with the last part alone of every absolute path in verdict and config."""

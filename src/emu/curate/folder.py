@@ -17,12 +17,12 @@ from emu.curate.stages.best import Balance
 from emu.curated import MANIFEST, METADATA, original
 from emu.data.sources import Entry, Fault, Wanted
 from emu.data.sources.below import below
-from emu.data.sources.columns import Row
 from emu.data.sources.folder import metadata_of
 from emu.data.sources.lines import read_lines
 from emu.data.sources.openers import File
 from emu.data.sources.rows import Rows
 from emu.errors import UserError
+from emu.shapes import Row
 
 CONCEPT = "concept"
 

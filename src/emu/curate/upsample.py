@@ -21,9 +21,9 @@ from emu.curate.folder import read_curated
 from emu.curate.upsamplers import LARGEST, Upsampler
 from emu.curated import METADATA, UPSAMPLED, UPSAMPLED_FROM, original
 from emu.data.pictures import BadPicture, decode, read_size
-from emu.data.sources.columns import Row
 from emu.data.sources.openers import File
 from emu.errors import UserError
+from emu.shapes import Row
 
 MADE = "emu"  # the text of a PNG by which it is known what it was made from
 LEAST, MOST = 16, 8192  # pixels

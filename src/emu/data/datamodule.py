@@ -21,11 +21,12 @@ from emu.data.epoch import in_order, shuffled
 from emu.data.keys import prompt_key
 from emu.data.loader import Fixed, HeldOut, Planned, Training
 from emu.data.options import Options
-from emu.data.prompts import Row, load_prompts, prompt_batches
+from emu.data.prompts import load_prompts, prompt_batches
 from emu.data.sources import read_source
 from emu.data.split import parted
 from emu.data.survey import Faults, Picture, Survey, some, survey
 from emu.errors import UserError
+from emu.shapes import Row
 
 
 class CuratedData(L.LightningDataModule):

@@ -20,8 +20,9 @@ from typing import Any
 from emu import runs
 from emu.data.prompt_settings import split_flags
 from emu.errors import UserError
+from emu.shapes import Row
 
-Rows = Iterator[tuple[str, dict[str, Any]]]  # (where, the row as it stands there)
+Rows = Iterator[tuple[str, Row]]  # (where, the row as it stands there)
 
 PROMPT = ("prompt", "prompts", "text", "caption")  # the first of these that a row has is its prompt, in any case
 LISTS = ("prompts", "samples", "annotations")  # keys of an object that hold the rows
@@ -99,7 +100,7 @@ def _jsonl(text: str, file: str) -> Rows:
 
 def _json(text: str, file: str) -> Rows:
     document = _json_value(text, file)
-    shared: dict[str, Any] = {}
+    shared: Row = {}
     if isinstance(document, dict):
         key = next((name for name in LISTS if isinstance(document.get(name), list)), None)
         if key is None:
@@ -117,7 +118,7 @@ def _json(text: str, file: str) -> Rows:
             yield where, {**shared, **row}
 
 
-def _by_name(document: dict[str, Any], file: str) -> Rows:
+def _by_name(document: Row, file: str) -> Rows:
     """SimpleTuner's library, MJHQ's and GenAI-Bench's files: {"a name": a text or an object}."""
     for name, one in document.items():
         where = f"{file} {name}"
@@ -143,13 +144,13 @@ def _json_value(text: str, where: str) -> Any:
         raise UserError(f"{where}: not JSON ({error})") from None
 
 
-def _object(row: Any, where: str) -> dict[str, Any]:
+def _object(row: Any, where: str) -> Row:
     if not isinstance(row, dict):
         raise UserError(f'{where}: needs an object with a text under "prompt"')
     return _named(row, where)
 
 
-def _named(row: dict[str, Any], where: str) -> dict[str, Any]:
+def _named(row: Row, where: str) -> Row:
     """The row with its prompt under "prompt", whatever it was called."""
     names = {name.strip().lower(): name for name in reversed(row)}
     found = next((names[one] for one in PROMPT if one in names), None)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from emu.errors import UserError
+from emu.shapes import Row
 
 NAMES = {  # as the settings are kept -> further names that other trainers and galleries give them
     "seed": (),
@@ -36,12 +37,12 @@ REFUSED = {  # what others take beside a prompt and emu does not -> why
 FLAG = re.compile(r"(?:^|\s)--(?=[a-z])", re.IGNORECASE)
 
 
-def split_flags(line: str, *, where: str) -> dict[str, Any]:
+def split_flags(line: str, *, where: str) -> Row:
     """`a boat --n blurry --d 42` -> prompt, negative_prompt, seed. UserError: a flag that emu does not know."""
     prompt, *flags = FLAG.split(line.strip())
     if not prompt:
         raise UserError(f"{where}: has settings and no prompt; a prompt and its settings stand in one line")
-    row: dict[str, Any] = {"prompt": prompt.strip()}
+    row: Row = {"prompt": prompt.strip()}
     for flag in flags:
         name, value = (*flag.split(None, 1), "")[:2]
         kept = FLAGS.get(name.lower().replace("-", "_"))
@@ -58,11 +59,11 @@ def split_flags(line: str, *, where: str) -> dict[str, Any]:
     return row
 
 
-def take_settings(row: dict[str, Any], *, where: str) -> dict[str, Any]:
+def take_settings(row: Row, *, where: str) -> Row:
     """Move what a row says of its drawing out of it: kept name -> value; empty cells say nothing."""
     # A row of samples.jsonl has a mapping of settings, in the pipeline's own words.
     sampler: Mapping[str, Any] = row.pop("sampler") if isinstance(row.get("sampler"), Mapping) else {}
-    settings: dict[str, Any] = {name: value for name, value in sampler.items() if name not in KNOWN}
+    settings: Row = {name: value for name, value in sampler.items() if name not in KNOWN}
     row |= {name: value for name, value in sampler.items() if name in KNOWN}
     for name in list(row):
         plain, given = name.strip().lower().replace("-", "_").replace(" ", "_"), row[name]

@@ -13,8 +13,7 @@ from emu.bundled import resolve
 from emu.data.prompt_files import Rows, read_rows, read_samples
 from emu.data.prompt_settings import take_settings
 from emu.errors import UserError
-
-Row = dict[str, Any]
+from emu.shapes import Row
 
 OWN = ("file", "index", "model", "sampler", "settings")  # what emu writes beside a prompt, and no file may set
 

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import torch
 from diffusers import DiffusionPipeline
 
-from emu import components, folders, named, runs
+from emu import components, folders, named
 from emu.errors import UserError
 from emu.module import TextToImageModule
+from emu.shapes import Row
 
 NAMES = {
     "diffusers": "emu.formats.folder.PipelineFolder",
@@ -55,7 +56,7 @@ class Format(ABC):
     def load(self, model: TextToImageModule, out: Path) -> Any:
         """The pipeline as a user of diffusers loads it, in float32."""
 
-    def accompany(self, model: TextToImageModule, out: Path, row: runs.Row, pipeline: Any) -> None:  # noqa: B027
+    def accompany(self, model: TextToImageModule, out: Path, row: Row, pipeline: Any) -> None:  # noqa: B027
         """Write what lies beside it, once the plain pipeline has drawn from it.
 
         `row` of samples.jsonl says what it drew, with the picture's width and height in its sampler.

@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
-from emu import files, runs
+from emu import files
 from emu.errors import UserError
 from emu.formats.single_file import SingleFile
 from emu.module import TextToImageModule
+from emu.shapes import Row
 
 Graph = dict[str, dict[str, Any]]
 
@@ -98,12 +99,12 @@ class ComfyUI(SingleFile):
             raise UserError(f"--format comfyui: emu knows no workflow of a {name}; give --format single-file")
         super().check(model, out)
 
-    def accompany(self, model: TextToImageModule, out: Path, row: runs.Row, pipeline: Any) -> None:
+    def accompany(self, model: TextToImageModule, out: Path, row: Row, pipeline: Any) -> None:
         made = workflow(out.name, row, pipeline)
         files.write_json(out.with_suffix(".json"), made, indent=2)
 
 
-def workflow(file: str, row: runs.Row, pipeline: Any) -> Graph:
+def workflow(file: str, row: Row, pipeline: Any) -> Graph:
     """The graph, in the form of ComfyUI's API, that draws a run's picture with a file.
 
     Args:
@@ -161,7 +162,7 @@ def _vae(family: Family) -> list[Any]:
     return ["model", 2] if family.encoder is None else ["vae", 0]
 
 
-def _texts(kind: str, family: Family, row: runs.Row, size: tuple[int, int]) -> Graph:
+def _texts(kind: str, family: Family, row: Row, size: tuple[int, int]) -> Graph:
     clip = ["model", 1] if family.encoder is None else ["encoder", 0]
     texts = {"positive": plain_text(row["prompt"]), "negative": plain_text(row["sampler"].get("negative_prompt") or "")}
     if kind != "StableDiffusionXLPipeline":

@@ -13,6 +13,7 @@ from emu.errors import UserError
 from emu.loras.names import Spellings
 from emu.originals import Piece, layout
 from emu.records import read_json
+from emu.shapes import ComponentConfig
 
 END = ".weight"
 
@@ -37,7 +38,7 @@ def of_folder(name: str, folder: Path) -> Component | None:
         tensors = components.outline(folder / name, kind)
     except Exception:  # whatever a library makes of a damaged description, which is said when it is loaded
         return None
-    config = read_json(folder / name / "config.json", dict[str, Any], remedy=components.AGAIN)
+    config = read_json(folder / name / "config.json", ComponentConfig, remedy=components.AGAIN)
     return _component(name, tensors, kind.__name__, config)
 
 

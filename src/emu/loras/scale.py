@@ -12,6 +12,7 @@ from torch import Tensor
 
 from emu.loras.update import rank_of
 from emu.records import parse, read_json
+from emu.shapes import ComponentConfig
 
 HEADER = "lora_adapter_metadata"  # a key of a file's header, in which diffusers keeps peft's config
 CONFIG = "adapter_config.json"  # where peft itself keeps it, beside
@@ -30,14 +31,14 @@ class Scales:
     """
 
     def __init__(self, path: Path, header: Mapping[str, str]) -> None:
-        self._config: dict[str, Any] = {}
+        self._config: ComponentConfig = {}
         if HEADER in header:
-            told = parse(header[HEADER], dict[str, Any], where=f"{path}: {HEADER}", remedy=DAMAGED)
+            metadata = parse(header[HEADER], ComponentConfig, where=f"{path}: {HEADER}", remedy=DAMAGED)
             # Of each component its own, "unet.r", "text_encoder.r"; the network's comes last, and stands.
-            for key, value in sorted(told.items(), key=lambda item: not item[0].startswith("text_encoder")):
+            for key, value in sorted(metadata.items(), key=lambda item: not item[0].startswith("text_encoder")):
                 self._config[key.rpartition(".")[2]] = value
         elif path.name == OF_PEFT and path.with_name(CONFIG).is_file():
-            self._config = read_json(path.with_name(CONFIG), dict[str, Any], remedy=DAMAGED)
+            self._config = read_json(path.with_name(CONFIG), ComponentConfig, remedy=DAMAGED)
 
     def of(self, layer: str, parts: Mapping[str, Tensor]) -> float:
         """By what a layer's change is multiplied; `parts` may be without storage but for alpha."""

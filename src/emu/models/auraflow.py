@@ -1,7 +1,5 @@
 """AuraFlow: a transformer that reads UMT5."""
 
-from typing import Any
-
 import torch
 from diffusers import AuraFlowPipeline
 from torch import Tensor
@@ -9,6 +7,7 @@ from torch import Tensor
 from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.latents import scale
+from emu.shapes import Arguments
 
 
 class AuraFlow(FlowMatching):
@@ -28,7 +27,7 @@ class AuraFlow(FlowMatching):
         )
         return {"prompt_embeds": embeds}
 
-    def prompt_arguments(self, cond: Cond, negative: Cond) -> dict[str, Any]:
+    def prompt_arguments(self, cond: Cond, negative: Cond) -> Arguments:
         given = super().prompt_arguments(cond, negative)
         seen = torch.ones_like(cond["prompt_embeds"][..., 0])  # the pipeline asks for masks, and does not use them
         return {**given, "prompt_attention_mask": seen, "negative_prompt_attention_mask": seen}

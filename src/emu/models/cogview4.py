@@ -1,7 +1,6 @@
 """CogView4: a transformer that reads GLM-4, with the picture's size and crop as conditions as SDXL has them."""
 
 import math
-from typing import Any
 
 import torch
 from diffusers import CogView4Pipeline
@@ -12,6 +11,7 @@ from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.latents import scale
 from emu.models.padding import cut, pad
+from emu.shapes import Arguments
 
 STEP = 16  # its encodings are of so many tokens or a multiple, filled up in front of the prompt
 
@@ -36,7 +36,7 @@ class CogView4(FlowMatching):
         padded, mask = pad(rows, math.ceil(length / STEP) * STEP)
         return {"prompt_embeds": padded, "prompt_mask": mask}
 
-    def prompt_arguments(self, cond: Cond, negative: Cond) -> dict[str, Any]:
+    def prompt_arguments(self, cond: Cond, negative: Cond) -> Arguments:
         (text,), (away,) = (cut(one["prompt_embeds"], one["prompt_mask"]) for one in (cond, negative))
         return {"prompt_embeds": text[None], "negative_prompt_embeds": away[None]}
 

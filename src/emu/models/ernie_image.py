@@ -1,7 +1,5 @@
 """ERNIE-Image: a single-stream transformer on FLUX.2's latents that reads Ministral 3."""
 
-from typing import Any
-
 from diffusers import ErnieImagePipeline
 from torch import Tensor
 
@@ -9,6 +7,7 @@ from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.latents import batch_norm
 from emu.models.padding import cut, pad
+from emu.shapes import Arguments
 
 
 class ErnieImage(FlowMatching):
@@ -25,7 +24,7 @@ class ErnieImage(FlowMatching):
         padded, mask = pad(self.pipeline.encode_prompt(prompts, self.device), self.max_tokens)
         return {"prompt_embeds": padded, "prompt_mask": mask}
 
-    def prompt_arguments(self, cond: Cond, negative: Cond) -> dict[str, Any]:
+    def prompt_arguments(self, cond: Cond, negative: Cond) -> Arguments:
         return {
             "prompt_embeds": cut(cond["prompt_embeds"], cond["prompt_mask"]),
             "negative_prompt_embeds": cut(negative["prompt_embeds"], negative["prompt_mask"]),

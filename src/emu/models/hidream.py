@@ -13,6 +13,7 @@ from emu.batch import Cond
 from emu.components import used
 from emu.errors import UserError
 from emu.models.flow import FlowMatching
+from emu.shapes import Arguments
 from emu.shift import shift_of
 
 WHOLE = (
@@ -49,7 +50,7 @@ class HiDream(FlowMatching):
         )
         return {"prompt_embeds_t5": t5, "prompt_embeds_llama3": llama.transpose(0, 1), "pooled_prompt_embeds": pooled}
 
-    def prompt_arguments(self, cond: Cond, negative: Cond) -> dict[str, Any]:
+    def prompt_arguments(self, cond: Cond, negative: Cond) -> Arguments:
         given = super().prompt_arguments(cond, negative)
         return {name: value.transpose(0, 1) if "llama3" in name else value for name, value in given.items()}
 

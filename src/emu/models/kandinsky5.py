@@ -12,6 +12,7 @@ from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.latents import scale
 from emu.models.padding import cut, lengths, pad
+from emu.shapes import Arguments
 
 
 class Kandinsky5(FlowMatching):
@@ -35,7 +36,7 @@ class Kandinsky5(FlowMatching):
         clip = torch.cat([pooled for _, pooled, _ in rows])
         return {"prompt_embeds_qwen": padded, "prompt_embeds_clip": clip, "prompt_mask": mask}
 
-    def prompt_arguments(self, cond: Cond, negative: Cond) -> dict[str, Any]:
+    def prompt_arguments(self, cond: Cond, negative: Cond) -> Arguments:
         return {
             f"{prefix}{name}": value
             for prefix, one in (("", cond), ("negative_", negative))

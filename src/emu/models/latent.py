@@ -12,6 +12,7 @@ from torch import Tensor
 from emu.batch import Cond
 from emu.draws import draw_posterior
 from emu.models.gaussian import GaussianDiffusion
+from emu.shapes import Arguments
 
 
 class LatentDiffusion(GaussianDiffusion):
@@ -83,7 +84,7 @@ class LatentDiffusionXL(LatentDiffusion):
             embeds, pooled = embeds * kept.view(-1, 1, 1), pooled * kept.view(-1, 1)
         return {"prompt_embeds": embeds, "pooled_prompt_embeds": pooled}
 
-    def plain_arguments(self, prompt: str) -> dict[str, Any]:
+    def plain_arguments(self, prompt: str) -> Arguments:
         return {"prompt": prompt, **self.sampler}  # "" would be encoded, where the pipeline by itself has zeros
 
     def predict(self, noisy: Tensor, t: Tensor, cond: Cond) -> Tensor:

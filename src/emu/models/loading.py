@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
@@ -16,6 +15,7 @@ from emu.errors import UserError
 from emu.loras.file import LoRAFile
 from emu.module import TextToImageModule
 from emu.records import fault
+from emu.shapes import Arguments, Config
 
 OPTIMIZER = "optimizer"  # the one argument of a model that names a class, and no picture needs it
 TRAINING = {OPTIMIZER, "weights_dtype", "encoders_dtype", "average_on"}  # what is drawn or exported is in float32
@@ -46,7 +46,7 @@ def load_model(
             if value is not None:
                 raise UserError(f"{flag} {value}: the config of {path} names its own; leave it out")
         return load_checkpoint(find_checkpoint(Path(path)), loras=loras)
-    given: dict[str, Any] = {key: value for key, value in {"config": config, "vae": vae}.items() if value is not None}
+    given: Arguments = {key: value for key, value in {"config": config, "vae": vae}.items() if value is not None}
     model = _typed(architecture)(str(path), **given) if architecture else _of_folder(str(path), given)
     with _merging(model, loras):
         model.configure_model()
@@ -72,7 +72,7 @@ def _typed(architecture: str) -> type[TextToImageModule]:
     )
 
 
-def _of_folder(path: str, given: dict[str, Any]) -> TextToImageModule:
+def _of_folder(path: str, given: Arguments) -> TextToImageModule:
     """The model of a pipeline folder: of the class that exported it, or of emu's for its kind of pipeline."""
     folder = single_files.describing(path, given.get("config"))
     origin = folder / folders.MODEL
@@ -96,7 +96,7 @@ def _architecture_of(pipeline: str, *, where: str) -> str:
     return f"emu.models.{known[pipeline]}"
 
 
-def describe(config: dict[str, Any], model: TextToImageModule) -> shapes.ModelConfig:
+def describe(config: Config, model: TextToImageModule) -> shapes.ModelConfig:
     """What `load_model` reads in an exported folder: the run's class, and how it draws."""
     section = config["model"]
     apart = TRAINING | {"pretrained", "config", "vae", "adapter", "loras"}  # what was trained lies there, merged
@@ -136,7 +136,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return gathered.read(path, parts={"state_dict"}) if is_sharded(path) else read_file(path)
 
 
-def read_config(run: Path) -> dict[str, Any]:
+def read_config(run: Path) -> Config:
     """The configuration that the run folder was made with."""
     config = runs.read_config(run)
     if config is None:
@@ -147,7 +147,7 @@ def read_config(run: Path) -> dict[str, Any]:
     return config
 
 
-def from_config(config: dict[str, Any], *, origin: str = runs.CONFIG) -> TextToImageModule:
+def from_config(config: Config, *, origin: str = runs.CONFIG) -> TextToImageModule:
     """The model of a run's configuration, without weights; of what else the config names nothing is built.
 
     `origin`: the file that it is from, for messages.

@@ -5,7 +5,6 @@ AmusedPipeline, so the decoding loop is here; it draws what theirs draws.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from diffusers import AmusedScheduler, DiffusionPipeline, UVit2DModel, VQModel
@@ -16,6 +15,7 @@ from emu.architecture import generators
 from emu.batch import Cond
 from emu.module import TextToImageModule
 from emu.objectives import masked_token_loss
+from emu.shapes import Arguments
 
 AESTHETIC_SCORE = 6  # the pipeline's default for the score that aMUSEd is conditioned on
 
@@ -94,7 +94,7 @@ class Muse(TextToImageModule):
             tokens = torch.cat([scheduler.step(row, t, now, generator=draw).prev_sample for row, now, draw in rows])
         return self._decode(tokens)
 
-    def plain_arguments(self, prompt: str) -> dict[str, Any]:
+    def plain_arguments(self, prompt: str) -> Arguments:
         return {"prompt": prompt, **self.sampler}
 
     def _guided(self, tokens: Tensor, both: Cond, micro: Tensor, scale: float) -> Tensor:

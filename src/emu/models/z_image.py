@@ -1,7 +1,5 @@
 """Z-Image: a single-stream transformer that reads Qwen3 (arXiv 2511.22699)."""
 
-from typing import Any
-
 import torch
 from diffusers import ZImagePipeline
 from torch import Tensor
@@ -9,6 +7,7 @@ from torch import Tensor
 from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.padding import cut, pad
+from emu.shapes import Arguments
 
 
 class ZImage(FlowMatching):
@@ -29,7 +28,7 @@ class ZImage(FlowMatching):
         padded, mask = pad(embeds, length)
         return {"prompt_embeds": padded, "prompt_mask": mask}
 
-    def prompt_arguments(self, cond: Cond, negative: Cond) -> dict[str, Any]:
+    def prompt_arguments(self, cond: Cond, negative: Cond) -> Arguments:
         return {
             "prompt_embeds": cut(cond["prompt_embeds"], cond["prompt_mask"]),
             "negative_prompt_embeds": cut(negative["prompt_embeds"], negative["prompt_mask"]),

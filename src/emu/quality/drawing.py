@@ -21,6 +21,7 @@ from emu.data.prompts import sample_row
 from emu.drawn import black, to_pixels
 from emu.guards.looks import colours, layout
 from emu.judges import Judge, judge_pixels
+from emu.shapes import Row
 
 Scores = dict[str, dict[str, float]]
 
@@ -36,7 +37,7 @@ class Drawn:
         layouts: float32 (n,d); None where no prompt is drawn from two seeds, and so no two pictures are compared.
     """
 
-    rows: list[runs.Row]
+    rows: list[Row]
     scores: Scores
     held_out: list[tuple[float, float]]
     black: list[str]
@@ -58,7 +59,7 @@ class Drawn:
 class Share(NamedTuple):
     """What one rank has drawn; of each picture its colours and its layout."""
 
-    rows: list[runs.Row]
+    rows: list[Row]
     scores: Scores
     looks: dict[str, tuple[Tensor, Tensor]]
     held_out: list[tuple[float, float]]

@@ -10,6 +10,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from emu import runs
+from emu.checkpoints.state import Saved
 from emu.errors import UserError, printable
 from emu.guards import Evidence, Guard, Side
 from emu.judges import Judge, judge_card
@@ -38,7 +39,7 @@ class StepZero:
     def of(cls, drawn: Drawn, judges: Cards) -> "StepZero":
         return cls(drawn.digest, judges, replace(drawn, rows=[]))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Saved:
         """Plain numbers, texts and tensors, so that checkpoints load with `weights_only=True`."""
         kept = {one.name: getattr(self.drawn, one.name) for one in fields(Drawn) if one.name != "rows"}
         return {"digest": self.digest, "judges": self.judges, **kept}

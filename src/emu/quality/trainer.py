@@ -6,12 +6,12 @@ exact. "Validate after every batch" asks for a check now, "every maxsize batches
 
 import math
 import sys
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
+from emu.checkpoints.state import Saved
 from emu.quality.recipe import batch_warning, passes_warning
 
 
@@ -61,7 +61,7 @@ def warn_of_passes(trainer: L.Trainer) -> None:
         rank_zero_info(f"warning: {warning}")
 
 
-def recount(checkpoint: dict[str, Any], *, then: int, now: int) -> None:
+def recount(checkpoint: Saved, *, then: int, now: int) -> None:
     """Count a checkpoint's batches as this run does, `now` an optimizer step where there were `then`."""
     progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
     current = progress["current"]

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from emu import runs
 from emu.batch import Pictures, Prompts, Sampler
+from emu.checkpoints.state import Saved
 from emu.errors import UserError
 from emu.guards import Guard, at_a_check
 from emu.judges import Judge
@@ -189,17 +190,17 @@ class QualityTuning(L.Callback):
 
     # ---- resume
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Saved:
         """Plain numbers, texts and tensors, so that checkpoints load with `weights_only=True`."""
         checks = [dataclasses.asdict(check) for check in self.checks]
         return {"base": self._base.state() if self._base else {}, "checks": checks, "accumulate": self._accumulate}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Saved) -> None:
         """Go on with the verdicts so far; step 0 is not drawn again."""
         self._base = StepZero.from_state(state_dict["base"]) if state_dict["base"] else None
         self.checks = [Check.from_row(row) for row in state_dict["checks"]]
 
-    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Saved) -> None:
         """Count batches as this run does: the number of batches per optimizer step depends on the number of devices."""
         then = checkpoint["callbacks"][self.state_key]["accumulate"]
         recount(checkpoint, then=then, now=trainer.accumulate_grad_batches)

@@ -14,6 +14,7 @@ from torch import Tensor
 from emu import components, folders, originals, tensor_files
 from emu.errors import UserError, first_line
 from emu.records import read_json
+from emu.shapes import ComponentConfig
 from emu.tensor_files import Stored
 
 DRAWS = "model.diffusion_model."
@@ -75,7 +76,7 @@ def parts(held: Mapping[str, Stored], folder: Path) -> dict[str, Part]:
     for name, kind in components.used(index).items():
         if kind is None or not components.is_network(kind):
             continue
-        config = read_json(folder / name / "config.json", dict[str, Any], remedy=components.AGAIN)
+        config = read_json(folder / name / "config.json", ComponentConfig, remedy=components.AGAIN)
         if kind.__name__ in originals.CONVERTED:
             own = _inside(held, "first_stage_model.", "vae.") if name == "vae" else _drawing(held)
             names = components.outline(folder / name, kind).keys()
@@ -88,7 +89,7 @@ def parts(held: Mapping[str, Stored], folder: Path) -> dict[str, Part]:
 def autoencoder(held: Mapping[str, Stored], folder: Path) -> Part:
     """The part of a file that is an autoencoder alone, or that holds one, as a pipeline folder describes it."""
     kind = components.used(folders.read_index(folder))["vae"]
-    config = read_json(folder / "vae" / "config.json", dict[str, Any], remedy=components.AGAIN)
+    config = read_json(folder / "vae" / "config.json", ComponentConfig, remedy=components.AGAIN)
     own = _inside(held, "first_stage_model.", "vae.") or held
     names = components.outline(folder / "vae", kind).keys() if kind else ()
     return Part(own, partial(_network, kind.__name__ if kind else "", config, names))

@@ -15,6 +15,7 @@ import torch
 from emu import components, files, folders, originals, tensor_files
 from emu.errors import UserError
 from emu.records import read_json
+from emu.shapes import ComponentConfig
 from emu.single_files.contents import Part, autoencoder, parts, published_config, read
 from emu.single_files.kept import is_whole, made, place
 
@@ -147,9 +148,9 @@ def _describe(target: Path, description: Path, *, markers: Set[str]) -> None:
         shutil.copytree(description / name, target / name, copy_function=shutil.copyfile)
     path = target / "scheduler" / "scheduler_config.json"
     if markers:
-        told: dict[str, Any] = {"prediction_type": "v_prediction"} if "v_pred" in markers else {}
-        told |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if "ztsnr" in markers else {}
-        files.write_json(path, json.loads(path.read_text()) | told, indent=2)
+        marked: ComponentConfig = {"prediction_type": "v_prediction"} if "v_pred" in markers else {}
+        marked |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if "ztsnr" in markers else {}
+        files.write_json(path, json.loads(path.read_text()) | marked, indent=2)
 
 
 def _write(target: Path, part: Part, described: Path) -> None:
@@ -192,7 +193,7 @@ def _with_autoencoder(base: Path, vae: str) -> Path:
 
 def _require_latents(folder: Path, own: Path) -> str:
     """The class of an autoencoder in a folder. UserError: its latents have other channels than the model's own."""
-    given, known = (read_json(one / "config.json", dict[str, Any], remedy=components.AGAIN) for one in (folder, own))
+    given, known = (read_json(one / "config.json", ComponentConfig, remedy=components.AGAIN) for one in (folder, own))
     if given.get("latent_channels") != known.get("latent_channels"):
         raise UserError(
             f"model.vae {folder}: latents of {given.get('latent_channels')} channels, and the model's have "

@@ -9,9 +9,9 @@ from scipy.sparse.csgraph import connected_components
 
 from emu.curate.folder import Curated
 from emu.curated import original
-from emu.data.sources.columns import Row
 from emu.errors import UserError
 from emu.reviewed import ReviewOutcome
+from emu.shapes import Row
 
 NEAR = 8  # of 64 bits of a perceptual hash
 

@@ -14,6 +14,7 @@ from emu import folders, named
 from emu.bundled import resolve
 from emu.errors import UserError, first_line
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
+from emu.shapes import ComponentConfig
 
 CLASS = "_class_name"  # as in diffusers' own configs: of another class than the pipeline's constructor names
 FROM_TOKENIZER = ("vocab_size", "max_position_embeddings", "bos_token_id", "eos_token_id", "pad_token_id")
@@ -49,7 +50,7 @@ def _read(kind: Any, path: str, *, subfolder: str, weights: bool) -> Any:
     return kind.from_config(kind.load_config(path, subfolder=subfolder))
 
 
-def learned_tokenizer(name: str, given: dict[str, Any], kinds: tuple[Any, ...], captions: list[str]) -> Any:
+def learned_tokenizer(name: str, given: ComponentConfig, kinds: tuple[Any, ...], captions: list[str]) -> Any:
     """A tokenizer of the pipeline's class whose entries are the captions' words."""
     if not captions:
         raise UserError(f"components.{name}: is learned from captions; name some with --captions")
@@ -62,7 +63,7 @@ def learned_tokenizer(name: str, given: dict[str, Any], kinds: tuple[Any, ...], 
     raise UserError(f"components.{name}: no {_kind(kinds[0])} is learned here; give a folder or a hub name")
 
 
-def untrained(name: str, given: dict[str, Any], kinds: tuple[Any, ...], tokenizer: Any) -> Any:
+def untrained(name: str, given: ComponentConfig, kinds: tuple[Any, ...], tokenizer: Any) -> Any:
     """A network or scheduler as its config says; a text encoder takes what it reads from its tokenizer."""
     given = dict(given)
     kind = _class(name, given.pop(CLASS, None), kinds)
@@ -91,7 +92,7 @@ def _class(name: str, class_name: str | None, kinds: tuple[Any, ...]) -> Any:
 
 
 def _text_config(
-    name: str, given: dict[str, Any], kind: type[PreTrainedModel], tokenizer: PreTrainedTokenizerBase | None
+    name: str, given: ComponentConfig, kind: type[PreTrainedModel], tokenizer: PreTrainedTokenizerBase | None
 ) -> PreTrainedConfig:
     config_class: Any = kind.config_class
     default = config_class()
@@ -106,7 +107,7 @@ def _text_config(
     return config
 
 
-def _refuse_unknown(name: str, given: dict[str, Any], known: set[str]) -> None:
+def _refuse_unknown(name: str, given: ComponentConfig, known: set[str]) -> None:
     if unknown := sorted(set(given) - known):
         raise UserError(
             f"components.{name}.{unknown[0]}: no such setting; there are {', '.join(sorted(known)) or 'none'}"

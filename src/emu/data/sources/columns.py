@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-Row = dict[str, Any]
-
 TEXTS = ("text", "caption", "captions", "prompt", "txt", "sentence", "sentences", "description", "alt", "alt_text")
 STORED = ("image", "picture", "img", "jpg", "jpeg", "png", "webp")
 NAMES = ("file_name", "filename", "file", "image_path", "file_path", "filepath", "path", "image_url", "url")

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from emu.data.pictures import Opener
+from emu.shapes import Row
 
 LONGEST_CAPTION = 20_000  # characters; the longest that any text encoder here reads has some 2,000
 
@@ -16,7 +16,7 @@ class Entry:
     name: str  # for messages: a file, a member of a tar or a row
     text: str
     open: Opener
-    columns: dict[str, Any] = field(default_factory=dict)  # what else the source says of it
+    columns: Row = field(default_factory=dict)  # what else the source says of it
     others: tuple[str, ...] = ()  # further captions of the same picture
     caption_from: str = ""  # such as "column text"
 
@@ -60,7 +60,7 @@ class Wanted:
 
 
 def entry_or_fault(
-    name: str, texts: Sequence[str], opener: Opener, columns: dict[str, Any], *, caption_from: str
+    name: str, texts: Sequence[str], opener: Opener, columns: Row, *, caption_from: str
 ) -> Entry | Fault:
     """An entry where its captions can be stored and read."""
     for text in texts:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from emu.data.sources.columns import Row
 from emu.data.sources.entry import Fault
 from emu.errors import UserError
+from emu.shapes import Row
 
 LONGEST = 1_000_000  # bytes of a line
 BATCH = 512  # rows of parquet

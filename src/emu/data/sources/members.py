@@ -14,6 +14,7 @@ from emu.data.pictures import Opener
 from emu.data.sources.columns import TEXTS, captions, cell_of, listed, named, texts_of
 from emu.data.sources.entry import Dropped, Fault, Item, Wanted, entry_or_fault
 from emu.data.sources.kinds import COMPANIONS, NOTES, PICTURES, UNREAD, hidden, suffix
+from emu.shapes import Row
 
 LONGEST = 1_000_000  # bytes of a caption's file
 NONE = f"no caption beside it ({', '.join(f'.{kind}' for kind in COMPANIONS)})"
@@ -118,9 +119,9 @@ class Members:
         name = ending(text).rpartition(".")[0]
         return name == self.wanted.text_column or name.casefold() in TEXTS
 
-    def _captions(self, beside: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Any], str]:
+    def _captions(self, beside: Sequence[str]) -> tuple[tuple[str, ...], Row, str]:
         """(captions, what else a .json says, where the captions are from). ValueError: there is none."""
-        columns, empty = dict[str, Any](), False
+        columns, empty = Row(), False
         for name in beside:
             content = self.place.content(name, LONGEST + 1)
             if len(content) > LONGEST:
@@ -139,7 +140,7 @@ class Members:
             return ("",), columns, "an empty file"
         raise ValueError(f"{beside[0]} has no caption; {listed(columns)}" if beside else NONE)
 
-    def _object(self, row: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    def _object(self, row: Any) -> tuple[tuple[str, ...], Row]:
         """The captions of a .json, none where it has none, and what else it says."""
         if not isinstance(row, dict):
             return texts_of(row), {}
