@@ -1,6 +1,8 @@
 """`emu review` as it is given: what cannot be reviewed is one line, and the folder stays as it was."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from emu.cli import main
 from emu.desk.review.plan import Pass
 from emu.desk.review.study import FILE
 from reviewers import Desk, make_review, plan, write_folder
+from voters import write_run
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
@@ -60,6 +63,29 @@ def test_what_needs_a_review_that_was_begun(tmp_path: Path, capsys: pytest.Captu
     folder = write_folder(tmp_path, 3)
     assert "no review yet; open the page first" in refusal(capsys, folder, flag)
     assert not (folder / FILE).exists()
+
+
+def test_the_database_of_the_other_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither page writes into what the other holds."""
+    folder, run = write_folder(tmp_path, 3), write_run(tmp_path / "run", 3)
+    make_review(folder).database.close()
+    main(["vote", str(run), "--invite", "Ada", "--db", f"sqlite:///{tmp_path}/votes.db"])
+    capsys.readouterr()
+    others = {"vote": (run, folder / FILE), "review": (folder, tmp_path / "votes.db")}
+    for command, (of, database) in others.items():
+        before = tables(database)
+        with pytest.raises(SystemExit) as stopped:
+            main([command, str(of), "--invite", "Eve", "--db", f"sqlite:///{database}"])
+        assert stopped.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.endswith("holds the answers of another page of emu; give another --db")
+        assert tables(database) == before
+
+
+def tables(database: Path) -> list[str]:
+    """All that an sqlite file holds, as SQL."""
+    with closing(sqlite3.connect(database)) as connection:
+        return list(connection.iterdump())
 
 
 def test_flags_that_do_not_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
