@@ -4,6 +4,8 @@ python benchmarks/muse_tokens.py [--model emu://bases/muse] [--scenes 240]
 
 Good scenes that no model saw, 32 px. Then the same with a share of the tokens masked and drawn again by the
 transformer, in random order: what is lost there is lost by drawing, with layout and everything around it given.
+And what captions tell: how surprised the transformer is by tokens hidden from it, given the picture's own caption,
+the same with another kind, and none.
 """
 
 import argparse
@@ -18,11 +20,13 @@ from emu.judges.world import WorldFaithfulness
 from emu.models import Muse, load_model
 from emu.models.muse import AESTHETIC_SCORE
 from emu.models.reconstruction import psnr
-from emu.world import QUALITIES, Scene, World
+from emu.world import KINDS, QUALITIES, Scene, World
 
 SIDE, FIRST = 32, 100_000  # pixels; a place in the haystack beyond what the bases learned from
 SHARES = (0.2, 0.5)
+HIDDEN = (1.0, 0.7)
 GUIDANCE = 2.0  # as muse/tiny draws
+MICRO = torch.tensor([[SIDE, SIDE, 0, 0, AESTHETIC_SCORE]])
 
 
 def main() -> None:
@@ -40,6 +44,14 @@ def main() -> None:
     assert isinstance(model, Muse)
     with torch.no_grad():
         tokens = torch.cat([model.encode_images(some * 2 - 1) for some in true.split(60)])
+        own = [scene.caption for scene in scenes]
+        swapped = [scene.caption.replace(scene.kind, other_than(scene.kind)) for scene in scenes]
+        for share in HIDDEN:
+            by = {
+                what: surprise(model, tokens, texts, share)
+                for what, texts in {"the caption": own, "another kind": swapped, "no caption": [""]}.items()
+            }
+            print(f"{share:.0%} hidden, nats a token:", ", ".join(f"{nats:.3f} by {what}" for what, nats in by.items()))
         given = model._decode(tokens)
         used = len(tokens.unique())
         print(f"true: kinds {kinds(scenes, true):.1f} %; {tokens[0].numel()} tokens of {used} codes used")
@@ -55,15 +67,27 @@ def kinds(scenes: list[Scene], images: Tensor) -> float:
     return 100 * float(np.mean([one["kind"] == scene.kind for one, scene in zip(read, scenes, strict=True)]))
 
 
+def other_than(kind: str) -> str:
+    return KINDS[(KINDS.index(kind) + 1) % len(KINDS)]
+
+
+def surprise(model: Muse, tokens: Tensor, captions: list[str], share: float) -> float:
+    """Cross-entropy of the tokens where a share is hidden, the same ones whatever the captions are."""
+    mask = model.pipeline.scheduler.config.mask_token_id
+    hidden = torch.rand(tokens.shape, generator=torch.Generator().manual_seed(0)) < share
+    cond = {key: value.expand(len(tokens), *value.shape[1:]) for key, value in model.encode_prompts(captions).items()}
+    logits = model._logits(model.ema, torch.where(hidden, mask, tokens), cond, MICRO)
+    return float(F.cross_entropy(logits, tokens, reduction="none")[hidden].mean())
+
+
 def redrawn(model: Muse, tokens: Tensor, scenes: list[Scene], share: float, *, steps: int = 12) -> Tensor:
     """A share of the tokens masked, then drawn from what the model expects, an equal part of them at each step."""
     mask = model.pipeline.scheduler.config.mask_token_id
     cond, negative = model.encode_prompts([scene.caption for scene in scenes]), model.encode_prompts([""])
     both = {key: torch.cat([negative[key].expand_as(cond[key]), cond[key]]) for key in negative}
-    micro = torch.tensor([[SIDE, SIDE, 0, 0, AESTHETIC_SCORE]])
     now = torch.where(torch.rand(tokens.shape) < share, mask, tokens)
     for left in range(max(1, round(steps * share)), 0, -1):
-        odds = model._guided(now, both, micro, GUIDANCE).softmax(1).permute(0, 2, 3, 1)
+        odds = model._guided(now, both, MICRO, GUIDANCE).softmax(1).permute(0, 2, 3, 1)
         chosen = torch.multinomial(odds.flatten(0, 2), 1).view_as(now)
         now = torch.where((now == mask) & (torch.rand(now.shape) < 1 / left), chosen, now)
     return now

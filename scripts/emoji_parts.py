@@ -1,6 +1,5 @@
 """What the models of the emoji run are built around, learned from the pool: text encoders, autoencoder, tokens."""
 
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -8,10 +7,12 @@ from diffusers import AutoencoderKL
 from emoji_pictures import read
 from images import batches, through
 from pretraining import progress
-from small_networks import train_kl, train_vq, vq_from
+from small_networks import train_kl
+from small_tokens import train_tokens
 from torch.nn import functional as F
-from untrained import plan, teach_readers, untrained_autoencoder
+from untrained import teach_readers, untrained_autoencoder
 
+from emu.bundled import resolve
 from emu.errors import UserError
 
 VOCABULARY = 2048  # of the byte-pair tokenizer: most words are then one token or two
@@ -43,11 +44,5 @@ def shape_of(vae: AutoencoderKL) -> tuple[tuple[int, ...], int]:
 
 
 def make_tokens(work: Path, *, steps: int) -> None:
-    """WORK/vq, from the autoencoder, for pictures of the side that the masked model draws."""
-    tokens = plan("muse")
-    small = partial(F.interpolate, size=2 * (tokens.resolution,), mode="area")
-    images = (small(batch) for batch in batches(read(work / "pool").images, 16, seed=1))
-    codes = tokens.components["vqvae"]["num_vq_embeddings"]
-    vq = vq_from(AutoencoderKL.from_pretrained(work / "vae"), codes, images).to(memory_format=torch.channels_last)
-    progress("vq", train_vq(vq, images, steps=steps))
-    vq.save_pretrained(work / "vq")
+    """WORK/vq, which goes on from the simulated web's."""
+    train_tokens(work, read(work / "pool").images, steps=steps, start=resolve("emu://bases/muse"))

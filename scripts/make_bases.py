@@ -15,20 +15,20 @@ import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline
+from diffusers import DiffusionPipeline
 from images import batches, degraded, to_tensor
 from pretraining import pretrain, progress
 from safetensors.torch import save_file
-from small_networks import train_kl, train_vq, vq_from
+from small_networks import train_kl
+from small_tokens import train_tokens
 from subjects import SHARES, scene, where
 from torch import Tensor
 from torch.nn import functional as F
-from untrained import ARCHITECTURES, plan, teach_readers, untrained_autoencoder
+from untrained import ARCHITECTURES, teach_readers, untrained_autoencoder
 
 from emu.check import check
 from emu.check.reference import SHIPPED
@@ -66,13 +66,7 @@ def stage_vae(work: Path) -> None:
 
 
 def stage_vq(work: Path) -> None:
-    """The masked model's tokens: of 32 px pictures, so that 8 x 8 of them make one, 4 x 4 pixels each."""
-    tokens, small = plan("muse"), partial(F.interpolate, mode="area")
-    images = (small(x, size=2 * (tokens.resolution,)) for x in batches(pictures(work, 0, PICTURES), 16, seed=1))
-    codes = tokens.components["vqvae"]["num_vq_embeddings"]
-    vq = vq_from(AutoencoderKL.from_pretrained(work / "vae"), codes, images).to(memory_format=torch.channels_last)
-    progress("vq", train_vq(vq, images, steps=1200))
-    vq.save_pretrained(work / "vq")
+    train_tokens(work, pictures(work, 0, PICTURES), steps=6000)
 
 
 def stage_subjects(name: str, work: Path, minutes: float, number: int = 20_000) -> None:

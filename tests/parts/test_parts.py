@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from diffusers import AutoencoderKL, VQModel
 from torch import Tensor
@@ -89,9 +90,9 @@ def test_text_encoders_learn_to_read() -> None:
     torch.testing.assert_close(alone, beside)  # padding is not read
 
 
-def test_autoencoders_learn_and_the_quantised_one_begins_where_the_other_ends(tmp_path: Path) -> None:
+def test_an_autoencoder_learns_and_its_latents_have_unit_variance() -> None:
     sys.path.append(SCRIPTS)
-    from small_networks import train_kl, train_vq, vq_from
+    from small_networks import train_kl
 
     torch.manual_seed(0)
     stream = images(32)
@@ -103,13 +104,16 @@ def test_autoencoders_learn_and_the_quantised_one_begins_where_the_other_ends(tm
     assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:10])
     latents = (vae.encode(next(stream)).latent_dist.mean * vae.config.scaling_factor).detach()
     assert 0.7 < float(latents.std()) < 1.3
-    vq = vq_from(vae, 64, stream)
-    vq_losses = list(train_vq(vq, stream, steps=20))
-    assert vq_losses[0] < 0.85 * np.mean(losses[:10])
-    vq.save_pretrained(tmp_path)
-    loaded = VQModel.from_pretrained(tmp_path)
-    batch = next(stream)
 
-    codes = loaded.quantize(loaded.encode(batch / 2 + 0.5).latents)[2][2].reshape(8, 16, 16)
-    picture = loaded.decode(codes, force_not_quantize=True, shape=(8, 16, 16, 4)).sample
-    assert picture.shape == batch.shape
+
+def test_tokens_are_trained_by_the_commands_that_a_user_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, SCRIPTS])
+    from small_tokens import train_tokens
+    from untrained import teach_readers
+
+    teach_readers(tmp_path, CAPTIONS, steps=1)
+    shown = np.stack([np.asarray(World(0).needle(i).render()) for i in range(20)])
+    train_tokens(tmp_path, shown, steps=1)
+    made = VQModel.from_pretrained(tmp_path / "vq")
+    tokens = made.quantize(made.encode(torch.rand(2, 3, 32, 32)).latents)[2][2].reshape(2, 8, 8)
+    assert made.decode(tokens, force_not_quantize=True, shape=(2, 8, 8, 8)).sample.shape == (2, 3, 32, 32)
