@@ -24,6 +24,7 @@ from emu.module import TextToImageModule
 from emu.moments import Cost, cost
 from emu.outline import Outline, count, held, size
 from emu.plan import plan
+from emu.weightless import Shapes
 from needles import make_folder
 
 CLASSES: dict[str, type[TextToImageModule]] = {
@@ -90,6 +91,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trainer = {"default_root_dir": str(root / "out"), "accelerator": "cpu"}
     path.write_text(yaml.safe_dump({"trainer": trainer, "model": model, "data": data}))
     return path
+
+
+def test_shapes_ask_no_driver_for_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked"))
+    with Shapes():
+        assert (torch.zeros(2, 3) + 1).shape == (2, 3)
 
 
 def planned(config: Path, *argv: str) -> str:

@@ -24,6 +24,10 @@ ATEN = torch.ops.aten
 class Shapes(FakeTensorMode):
     """Inside, tensors have no storage; a copy of one is of the same mode, where torch would copy that too."""
 
+    # No shape is on a device. Torch asks the driver at every operation whether there is one, and beside Lightning it
+    # loads the driver's library anew each time.
+    avoid_device_init = True
+
     def __init__(self) -> None:
         super().__init__(allow_non_fake_inputs=True)
 

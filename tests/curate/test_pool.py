@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +105,12 @@ def test_what_a_stage_raises_costs_the_picture_and_what_the_user_can_mend_ends_t
     assert found[2]["reason"] == "ZeroDivisionError: of this one"
     with pytest.raises(UserError, match="no such model"):
         curate(Funnel(config(stage("Faulty", user=True))), str(source), tmp_path / "none", engine=Pool(1))
+
+
+def test_what_workers_share_holds_no_pandas_and_finds_it_where_it_is_asked_for() -> None:
+    pytest.importorskip("pandas", reason="the extra `curate` is not installed")
+    said = (
+        "import sys, emu.curate.warm, pyarrow; print('pandas' in sys.modules, 'scipy' in sys.modules);"
+        "print(len(pyarrow.table({'a': [1, 2]}).to_pandas()))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", said], text=True).split() == ["False", "False", "2"]

@@ -28,9 +28,7 @@ TRIM, MMAP = -1, -3  # glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD
 FREE = 64 << 20  # bytes of free memory at the end of the heap that are kept
 LARGEST = 32 << 20  # bytes: larger buffers are the system's as before, and glibc's own limit
 
-# Imported once for all workers, and in memory once: pyarrow imports pandas when it first makes an array, where it is
-# installed, and imagehash takes SciPy's cosine transform. What is not installed is passed over.
-PRELOAD = ["emu.curate.work", "emu.curate.stages", "pandas", "imagehash", "scipy.fftpack"]
+PRELOAD = ["emu.curate.warm"]  # imported once for all workers, and in memory once
 
 
 @dataclass

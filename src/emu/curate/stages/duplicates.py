@@ -11,6 +11,7 @@ from PIL import Image
 from emu.curate.picture import Picture
 from emu.curate.stage import Choice, Row, Scores, Selection
 from emu.curate.stages.best import rank
+from emu.curate.stages.phash import phash
 from emu.errors import UserError
 
 BITS = 64
@@ -53,7 +54,7 @@ class Copies(Selection):
 
 
 class Duplicates(Copies):
-    """Same bytes by sha256; same looks by a perceptual hash of 64 bits (pHash, imagehash) that differs in at most
+    """Same bytes by sha256; same looks by a perceptual hash of 64 bits (pHash) that differs in at most
     `distance`, confirmed by the colours and the light of 32 x 32 places.
 
     A hash of lightness alone takes a shop's lamps in eight colours, or a circle and a clock, for one picture. Scaled,
@@ -68,7 +69,6 @@ class Duplicates(Copies):
     name = "duplicates"
     columns = {"phash": "uint64", "layout": "binary"}
     side = SEEN
-    packages = {"imagehash": "curate"}
 
     def __init__(self, distance: int = 6, apart: float = 0.25, by: dict[str, float] | None = None) -> None:
         if not -1 <= distance <= FURTHEST:
@@ -77,12 +77,9 @@ class Duplicates(Copies):
         self.distance, self.apart = distance, apart
 
     def measure(self, picture: Picture) -> Row:
-        import imagehash
-
         small = picture.small(SEEN)
-        bits = imagehash.phash(small).hash.ravel()
         layout = small.convert("YCbCr").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-        return {"phash": int.from_bytes(np.packbits(bits).tobytes(), "big"), "layout": layout.tobytes()}
+        return {"phash": phash(small), "layout": layout.tobytes()}
 
     def twins(self, scores: Scores, rows: NDArray[np.int64]) -> dict[int, tuple[int, str]]:
         found = self._same_bytes(scores["sha256"], rows)

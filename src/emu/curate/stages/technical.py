@@ -1,5 +1,7 @@
 """Technical quality from the pixels alone: blur, noise, compression, exposure, contrast, colour."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -16,7 +18,8 @@ TILE = 16  # pixels: noise is measured in tiles that are calm
 CALMEST = 0.1  # of the tiles: grass and fur fill a picture with what looks like noise, and seldom all of it
 DEEP, FULL = 16, 239  # 8-bit levels between which noise is not cut off
 
-Planes = NDArray[np.float32]  # (...,h,w)
+Levels = NDArray[np.uint8]  # (...,h,w)
+Plane = NDArray[np.float32]  # (h,w)
 
 
 class Technical(Stage):
@@ -34,10 +37,15 @@ class Technical(Stage):
     columns = dict.fromkeys(("blur", "noise", "blocks", "dark", "clipped", "contrast", "colour"), "float64")
 
     def measure(self, picture: Picture) -> Row:
-        planes = planar(picture.small(WHOLE))
-        luma, near = luma_of(planes), [grey(window) for window in windows(picture.image)]
+        planes, seen = planar(picture.small(WHOLE)), picture.small(EDGES)
+        luma, edges = luma_of(planes), grey(seen)
+        boxes = windows(picture.image.size)
+        if seen is picture.image:
+            near = [edges[top:bottom, left:right] for left, top, right, bottom in boxes]
+        else:
+            near = [grey(picture.image.crop(box)) for box in boxes]
         return {
-            "blur": blur(grey(picture.small(EDGES))),
+            "blur": blur(edges),
             "noise": noise(near),
             "blocks": blocks(near),
             "dark": np.count_nonzero(luma < 0.02) / luma.size,
@@ -47,33 +55,33 @@ class Technical(Stage):
         }
 
 
-def planar(image: Image.Image) -> Planes:
-    """(3,h,w) in 8-bit levels, each plane in one piece of memory."""
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1), dtype=np.float32)
+def planar(image: Image.Image) -> Levels:
+    """(3,h,w), each plane in one piece of memory."""
+    return np.stack([np.asarray(channel) for channel in image.split()])
 
 
-def grey(image: Image.Image) -> Planes:
-    """(h,w) in 8-bit levels."""
-    return np.asarray(image.convert("L"), dtype=np.float32)
+def grey(image: Image.Image) -> Levels:
+    """(h,w)."""
+    return np.asarray(image.convert("L"))
 
 
-def luma_of(planes: Planes) -> Planes:
+def luma_of(planes: Levels) -> Plane:
     """(3,h,w) -> (h,w) in [0,1]. Plane by plane: a product of matrices takes five times as long."""
     red, green, blue = LUMA / np.float32(255)
-    luma: Planes = planes[0] * red
+    luma: Plane = planes[0] * red
     luma += planes[1] * green
     luma += planes[2] * blue
     return luma
 
 
-def moments(plane: Planes) -> tuple[float, float]:
+def moments(plane: Plane) -> tuple[float, float]:
     """Mean and standard deviation."""
     mean = plane.mean()
     apart = (plane - mean).ravel()
     return float(mean), float(np.sqrt(apart @ apart / np.float32(len(apart))))
 
 
-def noise(near: list[Planes]) -> float:
+def noise(near: list[Levels]) -> float:
     """Standard deviation of the noise in 8-bit levels, Immerkaer 1996 (doi 10.1006/cviu.1996.0060), in the calmest
     tiles that are neither black nor white: there noise would be cut off."""
     found = []
@@ -81,21 +89,29 @@ def noise(near: list[Planes]) -> float:
         height, width = ((length - 2) // TILE * TILE for length in luma.shape)
         if min(height, width) < TILE:
             continue
-        across = luma[:, :-2] - 2 * luma[:, 1:-1] + luma[:, 2:]
-        both = np.abs(across[:-2] - 2 * across[1:-1] + across[2:])
+        both = np.abs(bends(bends(luma.astype(np.int16)).T).T).view(np.uint16)
         light = tiles(luma[1:], height, width)
         found.append(tiles(both, height, width)[(light > DEEP) & (light < FULL)])
     values = np.concatenate(found) if found else np.zeros(0)
     return float(np.sqrt(np.pi / 2) / 6 * np.quantile(values, CALMEST)) if len(values) else 0.0
 
 
-def tiles(plane: Planes, height: int, width: int) -> Planes:
-    """The means of tiles that cover (height, width)."""
-    means: Planes = plane[:height, :width].reshape(height // TILE, TILE, width // TILE, TILE).mean((1, 3))
+def bends(lines: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Second differences along the first axis; of levels, and of these again, they are at most 4,080."""
+    bent: NDArray[np.int16] = lines[:-2] + lines[2:]
+    bent -= lines[1:-1]
+    bent -= lines[1:-1]
+    return bent
+
+
+def tiles(plane: NDArray[np.unsignedinteger[Any]], height: int, width: int) -> Plane:
+    """The means of tiles that cover (height, width), of numbers up to 4,095: a tile's column of them is 16 bits."""
+    columns = plane[:height, :width].reshape(height // TILE, TILE, width).sum(1, dtype=np.uint16)
+    means: Plane = columns.reshape(height // TILE, width // TILE, TILE).sum(2, dtype=np.uint32) / np.float32(TILE**2)
     return means
 
 
-def clipped(planes: Planes, luma: Planes) -> float:
+def clipped(planes: Levels, luma: Plane) -> float:
     """Share of pixels of which a channel is at its end, below the upper third, where a white sky may be; times the
     square of how bright the whole is (1 for middle grey): lamps at night are as bright as can be, and nothing is wrong.
     """
@@ -104,20 +120,20 @@ def clipped(planes: Planes, luma: Planes) -> float:
     return float((below >= 250).mean()) * (float(luma.mean()) / 0.5) ** 2
 
 
-def colour(planes: Planes) -> float:
-    """Colourfulness M of Hasler and Suesstrunk 2003 (doi 10.1117/12.477378), of sRGB (3,h,w) in [0,255]."""
+def colour(planes: Levels) -> float:
+    """Colourfulness M of Hasler and Suesstrunk 2003 (doi 10.1117/12.477378), of sRGB (3,h,w)."""
     red, green, blue = planes
-    yellow = red + green
+    yellow = np.add(red, green, dtype=np.float32)
     yellow /= np.float32(2)
     yellow -= blue
-    means, spreads = zip(moments(red - green), moments(yellow), strict=True)
+    means, spreads = zip(moments(np.subtract(red, green, dtype=np.float32)), moments(yellow), strict=True)
     return float(np.hypot(*spreads) + 0.3 * np.hypot(*means))
 
 
-def windows(image: Image.Image) -> list[Image.Image]:
-    """Nine windows spread over the picture, each a whole number of pixels of a JPEG's grid from the corner; all of a
-    picture that is hardly larger."""
-    if min(image.size) < 3 * WINDOW:
-        return [image.crop((0, 0, min(image.width, 6 * WINDOW), min(image.height, 6 * WINDOW)))]
-    corners = [[(length * place // 6 - WINDOW // 2) // 8 * 8 for place in (1, 3, 5)] for length in image.size]
-    return [image.crop((left, top, left + WINDOW, top + WINDOW)) for left in corners[0] for top in corners[1]]
+def windows(size: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    """Nine windows spread over a picture of (width, height), as (left, top, right, bottom), each a whole number of
+    pixels of a JPEG's grid from the corner; all of a picture that is hardly larger."""
+    if min(size) < 3 * WINDOW:
+        return [(0, 0, min(size[0], 6 * WINDOW), min(size[1], 6 * WINDOW))]
+    lefts, tops = ([(length * place // 6 - WINDOW // 2) // 8 * 8 for place in (1, 3, 5)] for length in size)
+    return [(left, top, left + WINDOW, top + WINDOW) for left in lefts for top in tops]
