@@ -15,8 +15,8 @@ def blocks(windows: Sequence[Levels]) -> float:
     """By how many 8-bit levels the mean step at the strongest of the eight phases stands out from that at the second,
     across or down, whichever stands out less: a grid has both. About 0 where there is none.
 
-    windows: pieces of one picture, at most 4,095 pixels a side, whose corners are a multiple of 8 pixels apart. In levels, and not as a ratio: where
-    a picture is smooth, steps that nobody sees are many times the steps beside them.
+    windows: pieces of one picture, at most 4,095 pixels a side, whose corners are a multiple of 8 pixels apart. In
+    levels, and not as a ratio: where a picture is smooth, steps that nobody sees are many times the steps beside them.
     """
     return min(_stands_out([window.T for window in windows]), _stands_out(windows))
 
