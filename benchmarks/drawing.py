@@ -4,8 +4,9 @@
     python benchmarks/drawing.py latent --rounds 9 --batch 40 --compiled
 
 The two sides draw in turn in one process. Times are CPU seconds of it, ratios of neighbours; `worst` is how far a
-picture is from plain's, in 8-bit levels. Plain draws a batch of prompts, each with a generator of its own; aMUSEd's
-pipeline takes one generator a call, so there its pictures are others, and compared are those of a batch of one.
+picture is from plain's, in 8-bit levels. With --compiled our blocks are compiled, plain's network is not, and a third
+side is plain's with its network compiled whole. Plain draws a batch of prompts, each with a generator of its own;
+aMUSEd's takes one generator a call, so there its pictures are others, and compared are those of a batch of one.
 """
 
 import argparse
@@ -34,6 +35,7 @@ BASES: dict[str, tuple[type[TextToImageModule], int, dict[str, Any]]] = {
 Draw = Callable[[], Tensor]
 Found = tuple[dict[str, list[float]], dict[str, Tensor]]
 PAIRS = (("ours", "plain"), ("ours, bf16", "plain, bf16"), ("ours, bf16", "plain"))
+COMPILED = (("ours", "plain, compiled"), ("ours, bf16", "plain, compiled, bf16"))
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,12 @@ class Case:
         batch: Any = {"prompt": self.prompts, "seed": numbers, "index": numbers}
         return lambda: draw(model, batch)
 
-    def plain(self) -> Draw:
+    def plain(self, *, compiled: bool = False) -> Draw:
         pipeline_class = diffusers.AmusedPipeline if self.kind is Muse else self.kind.pipeline_class
         pipeline = pipeline_class.from_pretrained(locate(self.folder), torch_dtype=torch.float32).to(self.device)
         pipeline.set_progress_bar_config(disable=True)
+        if compiled:
+            getattr(pipeline, self.kind.slot).compile()
         asked = {"negative_prompt": [""] * self.number, "height": self.side, "width": self.side, "output_type": "pt"}
 
         def call() -> Tensor:
@@ -87,6 +91,9 @@ class Case:
         """Seconds of each round but the first, which warms up, and what was drawn, by side."""
         mine, theirs = self.ours(), self.plain()
         sides = {"ours": mine, "plain": theirs, "ours, bf16": mine, "plain, bf16": theirs}
+        if self.compiled:
+            whole = self.plain(compiled=True)
+            sides |= {"plain, compiled": whole, "plain, compiled, bf16": whole}
         took: dict[str, list[float]] = {side: [] for side in sides}
         drawn: dict[str, Tensor] = {}
         for number in range(rounds + 1):
@@ -100,7 +107,7 @@ def rows(name: str, case: Case, rounds: int) -> Iterator[str]:
     took, drawn = case.measured(rounds)
     if case.kind is Muse:
         drawn = replace(case, number=1).measured(0)[1]
-    for side, than in PAIRS:
+    for side, than in PAIRS + (COMPILED if case.compiled else ()):
         ratios = [a / b for a, b in zip(took[side], took[than], strict=True)]
         worst = (drawn[side] - drawn[than]).abs().max() * 255
         yield (
@@ -114,7 +121,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=list(BASES))
     parser.add_argument("--batch", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--compiled", action="store_true", help="our blocks compiled (model.compile_blocks)")
+    parser.add_argument("--compiled", action="store_true", help="our blocks, and plain's network whole as a third side")
     given = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")

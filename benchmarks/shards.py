@@ -28,14 +28,15 @@ import pipelines
 from emu import sharding
 from processes import ranks
 
-BLOCK = 3  # steps
+BLOCK = 2  # steps
 WORLD = 2
+SIDE = 32  # of the latents: 256 tokens a picture, as products and what travels for them are in proportion to tokens
 
 
 def transformer(heads: int) -> nn.Module:
-    """As benchmarks/memory.py has it."""
+    """As benchmarks/memory.py has it, of another width."""
     tiny = pipelines.build("flow").transformer
-    sizes = {"num_layers": 12, "num_attention_heads": heads, "attention_head_dim": 64}
+    sizes = {"num_layers": 12, "num_attention_heads": heads, "attention_head_dim": 64, "sample_size": SIDE}
     network: nn.Module = type(tiny).from_config({**tiny.config, **sizes, "caption_projection_dim": 64 * heads})
     return network
 
@@ -53,7 +54,7 @@ def layouts(heads: int) -> dict[str, nn.Module]:
 def stepping(network: nn.Module, batch: int) -> Callable[[], None]:
     config = getattr(network, "module", network).config
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
-    noisy = torch.randn(batch, config.in_channels, 16, 16)
+    noisy = torch.randn(batch, config.in_channels, SIDE, SIDE)
     text, pooled = torch.randn(batch, 12, config.joint_attention_dim), torch.randn(batch, config.pooled_projection_dim)
 
     def step() -> None:
@@ -86,9 +87,9 @@ def measured(heads: int, batch: int, blocks: int, out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--heads", type=int, default=8, help="of attention, 64 channels each")
-    parser.add_argument("--batch", type=int, default=8, help="pictures a process")
-    parser.add_argument("--blocks", type=int, default=8)
+    parser.add_argument("--heads", type=int, default=3, help="of attention, 64 channels each")
+    parser.add_argument("--batch", type=int, default=4, help="pictures a process")
+    parser.add_argument("--blocks", type=int, default=6)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder) / "seconds.json", Path(folder) / "log"

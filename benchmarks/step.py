@@ -5,7 +5,9 @@
 
 The peer is what the diffusers training examples do each step: frozen encoders in the loop, AdamW, gradient clipping,
 `EMAModel` and `.item()`. Ours is `emu fit` on a cache: Lightning's Trainer, the module, the datamodule and all hooks.
-`peer, fast` is the same plain loop with its encoders cached and its foreach EMA, as the examples' flags allow.
+`peer, fast` is the same plain loop with its encoders cached and its foreach EMA, as the examples' flags allow. With
+--compiled our blocks are (`model.compile_blocks`), the network of `peer, compiled`, else as `peer, fast`, is compiled
+whole, and operators are counted of what is not compiled; what compiling takes is in the two blocks that warm up.
 Times are ratios of neighbouring blocks, on a CPU of its seconds; the operators dispatched a step have no noise at all.
 """
 
@@ -80,9 +82,13 @@ class Operators(TorchDispatchMode):
 class Peer:
     """The plain loop, around a model of its own."""
 
-    def __init__(self, setting: Setting, batches: Iterator[dict[str, Any]], *, fast: bool) -> None:
+    def __init__(
+        self, setting: Setting, batches: Iterator[dict[str, Any]], *, fast: bool, compiled: bool = False
+    ) -> None:
         self.setting, self.model, self.batches, self.fast = setting, setting.make(), batches, fast
         self.model.configure_model()
+        if compiled:
+            self.model.backbone.compile()
         self.model.to(setting.device)
         self.parameters = list(self.model.backbone.parameters())
         self.optimizer = torch.optim.AdamW(self.parameters, lr=1e-5)
@@ -177,13 +183,13 @@ def measured(setting: Setting, needles: Path, cache: Path) -> dict[str, tuple[li
         source.setup("fit")
         return cycle(list(source.train_dataloader()))  # in memory: the peer is not charged for reading
 
-    def peers() -> dict[str, Peer]:
-        return {
-            "peer": Peer(setting, batches(None), fast=False),
-            "peer, fast": Peer(setting, batches(cache), fast=True),
-        }
-
-    turns, counting = InTurn(setting, peers()), Counting()
+    peers = {
+        "peer": Peer(setting, batches(None), fast=False),
+        "peer, fast": Peer(setting, batches(cache), fast=True),
+    }
+    if setting.ours.get("compile_blocks"):
+        peers["peer, compiled"] = Peer(setting, batches(cache), fast=True, compiled=True)
+    turns, counting = InTurn(setting, peers), Counting()
     for callback, steps in ((counting, 3), (turns, BLOCK * (setting.blocks + 2))):
         run = trainer(cache.parent, setting, steps, callback)
         run.fit(setting.make(**setting.ours), datamodule=setting.data(needles, cache))
@@ -192,6 +198,8 @@ def measured(setting: Setting, needles: Path, cache: Path) -> dict[str, tuple[li
         with Operators() as mode:
             peer.step()
         counts[who] = mode.count
+    for who, times in turns.seconds.items():
+        print(f"{who}: the blocks that warm up took {times[0]:.1f} and {times[1]:.1f} s")
     # The first two blocks warm up.
     return {who: (times[2:], counts[who]) for who, times in turns.seconds.items()}
 
@@ -230,7 +238,7 @@ def main() -> None:
                 of = ratios(found, who)
                 took = f"{statistics.median(seconds) / BLOCK * 1e3:8.1f} ms a step"
                 ratio = f"ours/this {statistics.median(of):.2f} [{min(of):.2f}, {max(of):.2f}]"
-                print(f"{name:7} {who:11} {took}   {ratio}   {count:5d} operators a step", flush=True)
+                print(f"{name:7} {who:14} {took}   {ratio}   {count:5d} operators a step", flush=True)
 
 
 if __name__ == "__main__":

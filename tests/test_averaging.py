@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from emu import averaging
+from emu.footprint import Peak
 
 
 def pair() -> tuple[nn.Module, nn.Module]:
@@ -37,3 +38,15 @@ def test_without_decay_the_average_is_the_live_network() -> None:
 def test_squares_of_difference_and_size() -> None:
     average, live = pair()
     torch.testing.assert_close(averaging.squares(average, live), torch.tensor([12.0, 27.0]))
+
+
+def test_the_difference_of_a_large_network_is_made_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else looking at a run would take as much memory as its weights, beside all that training keeps."""
+    torch.manual_seed(0)
+    average, live = (nn.Sequential(*(nn.Linear(8, 8) for _ in range(6))) for _ in range(2))
+    wanted = averaging.squares(average, live)
+    monkeypatch.setattr(averaging, "TOGETHER", 100)
+    with Peak() as peak:
+        found = averaging.squares(average, live)
+    torch.testing.assert_close(found, wanted)
+    assert peak.most < 4 * sum(weight.numel() for weight in live.parameters()) / 2

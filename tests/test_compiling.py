@@ -31,6 +31,12 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         torch._dynamo.reset()
 
 
+@pytest.fixture
+def real(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiler that users have: a minute a model."""
+    monkeypatch.setattr(compiling, "BACKEND", "inductor")
+
+
 def losses(model: TextToImageModule) -> list[Tensor]:
     """Of two pictures of each size, the way back taken too."""
     torch.manual_seed(0)
@@ -55,6 +61,25 @@ def test_at_most_two_graphs_a_block_over_all_sizes(name: str, tiny_folder: Folde
     assert not counters["graph_break"]
     for ours, plain in zip(found, wanted, strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("real")
+@pytest.mark.parametrize("name", ["latent", "flow", "muse"])
+def test_real_graphs_are_as_few_and_right_both_ways_over_all_sizes(
+    name: str, tiny_folder: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = make(name, tiny_folder(name))
+    wanted = losses(plain)
+    model = make(name, tiny_folder(name), compile_blocks=True)
+    found = losses(model)
+    assert not [record for record in caplog.records if record.name == compiling.__name__]  # it did not fall back
+    assert 0 < counters["stats"]["unique_graphs"] <= 2 * len(list(blocks(model.backbone)))
+    assert not counters["graph_break"]
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    for (of, weight), other in zip(model.backbone.named_parameters(), plain.backbone.parameters(), strict=True):
+        torch.testing.assert_close(weight.grad, other.grad, rtol=1e-3, atol=1e-4, msg=of)
 
 
 def test_names_of_weights_stay_and_checkpointing_goes_along(tiny_folder: Folder) -> None:

@@ -5,7 +5,7 @@ the host's memory, from where it comes to the device to draw (`on_device`).
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-TOGETHER = 1 << 26  # numbers that travel to the host at once
+TOGETHER = 1 << 24  # numbers that travel to the host, or are subtracted, at once
 
 
 def twin(network: nn.Module) -> nn.Module:
@@ -43,10 +43,14 @@ def update(average: nn.Module, live: nn.Module, *, decay: float) -> None:
 def squares(average: nn.Module, live: nn.Module) -> Tensor:
     """float (2,): sums of squares of the difference and of the live weights that train, of this process's part."""
     found = []
-    for means, weights in _alike(average, live):
-        difference = torch._foreach_sub(means, weights)
-        found += [torch.stack([torch.stack(torch._foreach_norm(s)).square().sum() for s in (difference, weights)])]
+    for alike in _alike(average, live):
+        for means, weights in _some(*alike):
+            found.append(torch.stack([_square(torch._foreach_sub(means, weights)), _square(weights)]))
     return torch.stack(found).sum(0)
+
+
+def _square(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.stack(torch._foreach_norm(tensors)).square().sum()
 
 
 def trained(average: nn.Module, live: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
@@ -62,14 +66,21 @@ def _alike(average: nn.Module, live: nn.Module) -> Iterator[tuple[list[Tensor], 
     if all((m.device, m.dtype) == (w.device, w.dtype) for m, w in zip(means, weights, strict=True)):
         yield means, weights
         return
-    some: list[tuple[Tensor, Tensor]] = []
-    for i, (mean, weight) in enumerate(zip(means, weights, strict=True)):
-        some.append((mean, weight.to(mean.device, non_blocking=True)))  # of a GPU's, into memory that is pinned
-        if i + 1 == len(means) or sum(weight.numel() for _, weight in some) >= TOGETHER:
-            if weight.is_cuda:
-                torch.cuda.current_stream(weight.device).synchronize()
-            yield [mean for mean, _ in some], [weight.to(mean.dtype) for mean, weight in some]
-            some = []
+    for some, theirs in _some(means, weights):
+        moved = [w.to(m.device, non_blocking=True) for m, w in zip(some, theirs, strict=True)]
+        if theirs[0].is_cuda:  # into memory that is pinned
+            torch.cuda.current_stream(theirs[0].device).synchronize()
+        yield some, [w.to(m.dtype) for m, w in zip(some, moved, strict=True)]
+
+
+def _some(means: list[Tensor], weights: list[Tensor]) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Parts of both lists of about `TOGETHER` numbers: what is made of them is let go before the next."""
+    begin = numbers = 0
+    for i, weight in enumerate(weights, 1):
+        numbers += weight.numel()
+        if i == len(weights) or numbers >= TOGETHER:
+            yield means[begin:i], weights[begin:i]
+            begin, numbers = i, 0
 
 
 def pin(average: nn.Module) -> None:

@@ -116,14 +116,15 @@ def reads_text(network: nn.Module) -> bool:
 
 def share(of: Whole, config: Any, *, among: int) -> Memory:
     """What one of `among` devices holds that share a copy; 1 for a device that has its own."""
-    gradients = of.gradients // among
-    if among == 1 and number_of_devices(config) > 1 and not _is_view(config.trainer.strategy):
-        gradients *= 2  # DDP's own copy
+    # DDP's buckets are there all the time. Gradients are views of them at most where none add up without travelling.
+    buckets = of.gradients if among == 1 and number_of_devices(config) > 1 else 0
+    views = buckets and _is_view(config.trainer.strategy) and effective_batch(config) <= at_once(config)
+    gradients = 0 if views else of.gradients // among
     work = {}
     for kind, beside in of.work.items():
         together = of.together.get(kind, 0) if among > 1 else 0
         shared = beside // among if kind == UPDATE else beside
-        work[kind] = shared + together + gradients * (kind in of.with_gradients)
+        work[kind] = shared + together + buckets + gradients * (kind in of.with_gradients)
     host = {AVERAGE: of.average // among} if of.average_on_host else {}
     return Memory(
         weights=of.weights // among,
