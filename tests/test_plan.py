@@ -167,6 +167,15 @@ def test_memory_is_shared_where_it_is_sharded(config: Path) -> None:
     assert state(*nodes, "--trainer.strategy.init_args.shard", "2") == pytest.approx(state() / 2, abs=0.06)
 
 
+def test_gradients_that_add_up_lie_beside_ddps_buckets(config: Path) -> None:
+    """Measured: until what adds up travels, a gradient is no view of its bucket, which is there all the same."""
+    two = ["-c", "multi-gpu/ddp", "--trainer.devices", "2", "--data.batch_size", "2"]
+    at_once = parts(planned(config, *two, "--quality.batch", "4"))
+    adding_up = parts(planned(config, *two, "--quality.batch", "8"))
+    assert adding_up["a step"] - at_once["a step"] == pytest.approx(at_once["the network"], rel=0.1)
+    assert adding_up["drawing"] == at_once["drawing"]
+
+
 def test_memory_of_a_step_grows_with_the_batch_and_shrinks_by_recomputing(config: Path) -> None:
     one, seven = (parts(planned(config, "--data.batch_size", number))["a step"] for number in ("1", "7"))
     assert 4 < seven / one < 7

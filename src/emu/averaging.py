@@ -5,7 +5,7 @@ the host's memory, from where it comes to the device to draw (`on_device`).
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,7 +49,7 @@ def squares(average: nn.Module, live: nn.Module) -> Tensor:
     return torch.stack(found).sum(0)
 
 
-def _square(tensors: Sequence[Tensor]) -> Tensor:
+def _square(tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
     return torch.stack(torch._foreach_norm(tensors)).square().sum()
 
 
