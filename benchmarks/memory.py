@@ -87,9 +87,7 @@ def measured(argv: list[str], out: Path) -> None:
     before, peak = anonymous(), [0]
     threading.Thread(target=watched, args=(peak,), daemon=True).start()
     emu(argv)
-    alone = (
-        os.environ["WORLD_SIZE"] == "1"
-    )  # shards are not in the files, whose pages the system takes back
+    alone = os.environ["WORLD_SIZE"] == "1"  # shards are not in the files, whose pages the system takes back
     Path(f"{out}.{os.environ['RANK']}").write_text(str(peak[0] - before + alone * mapped()))
 
 
