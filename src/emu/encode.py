@@ -26,6 +26,7 @@ from emu.data.epoch import Draw
 from emu.data.keys import Digests, picture_key, prompt_key
 from emu.data.survey import Faults
 from emu.drawn import require_finite
+from emu.errors import UserError
 
 Entry = tuple[str, dict[str, Tensor]]
 
@@ -61,6 +62,8 @@ def encode(
     """
     model.configure_model()
     data.setup("fit")
+    if data.stream:
+        raise UserError(f"data.root {data.root}: a stream, whose encoders run in the loop; there is nothing to encode")
     cache = Cache(Path(folder) / model.fingerprint())
     # By set and rank: caches are there to be shared, and two commands over one set would do the same work twice.
     lock = f".{hashlib.sha256(str(Path(data.root).resolve()).encode()).hexdigest()[:16]}-{rank}{locks.NAME}"

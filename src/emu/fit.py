@@ -4,6 +4,7 @@ A run lives in one folder, `--trainer.default_root_dir`: pictures, verdicts, che
 command again goes on where it stopped.
 """
 
+import gc
 import os
 import warnings
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from emu import documents, files, locks, runs, trust
 from emu.captions import CutCaptions
-from emu.checkpoints import Checkpoints, Durable, is_sharded, newest, verify
+from emu.checkpoints import Checkpoints, Durable, is_sharded, newest, step_of, verify
 from emu.data import CuratedData
 from emu.encode import encode as encode_into
 from emu.errors import UserError, printable
@@ -29,6 +30,7 @@ from emu.quality import QualityTuning
 from emu.resume import OF_STEP_0, changed, changes, finished, rule_of
 from emu.same_set import SameSet
 from emu.shapes import Config
+from emu.stages import Setting, Stage, require_no_lower, stage_at, stages_of
 
 # What our classes rely on: "before" pictures at step 0, checks counted in steps, ranks dealt to by CuratedData.
 TRAINER = {
@@ -80,7 +82,8 @@ class EmuCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str], *, command: str, held: ExitStack | None = None) -> None:
-        self.command, self.held = command, held
+        self.command, self.held, self.given = command, held, args
+        self.stage: Stage | None = None
         # Plain `omegaconf` resolves ${...} in each file before the command line is read, so that an override of one
         # number leaves what refers to it at the old value, silently; `omegaconf+` resolves after.
         set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
@@ -105,6 +108,7 @@ class EmuCLI(LightningCLI):
         parser.add_lightning_class_args(Checkpoints, "checkpoint")
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="the checkpoint to continue from")
         parser.add_argument("--resume", type=Literal["auto", "never"], default="auto", help="go on with a run begun")
+        parser.add_argument("--stages", type=list[dict[str, Setting]], default=[], help="docs/pretraining.md")
         parser.link_arguments("quality.check_every", "checkpoint.every")
         parser.link_arguments("data.resolution", "model.init_args.resolution")
 
@@ -124,15 +128,28 @@ class EmuCLI(LightningCLI):
         self.finished = None
         if self.command != "fit":
             return
+        begun = bool(runs.checkpoints(run)) or (run / runs.BEST).exists()
+        found = Path(checkpoint) if checkpoint else newest(run) if begun else None
+        self._enter(found)
         now = documents.parse(self.parser.dump(self.config, skip_unset=False), where=f"emu {self.command}")
-        if runs.checkpoints(run) or (run / runs.BEST).exists():
+        if begun:
             self._require_same(run, now)
-            if not checkpoint:
-                found = newest(run)
-                self.finished = finished(run, found, rule_of(self.config))
-                self.config.ckpt_path = str(found) if found else None
         if checkpoint:
             require_step_0(Path(checkpoint), now)
+        elif found:
+            self.finished = finished(run, found, rule_of(self.config))
+            self.config.ckpt_path = str(found)
+
+    def _enter(self, checkpoint: Path | None) -> None:
+        """Set what the stage says in which a run goes on from a checkpoint. UserError: it would restart lower."""
+        if not (stages := stages_of(self.config.stages)):
+            return
+        self.stage = stage_at(step_of(checkpoint) if checkpoint else 0, stages)
+        self.config = self.parser.parse_args([*self.given, *self.stage.flags])
+        then = runs.read_config(runs.run_of(checkpoint)) if checkpoint else None
+        if then:
+            require_no_lower(self.stage.number, then["data"].get("resolution"), self.config.data.resolution)
+        rank_zero_info(str(self.stage))
 
     def _require_same(self, run: Path, now: Config) -> None:
         if self.config.resume == "never":
@@ -164,13 +181,22 @@ def run(command: str, args: list[str]) -> None:
     """Runs `emu fit ARGS` or `emu validate ARGS`."""
     for message in QUIET:
         warnings.filterwarnings("ignore", message)
+    while run_stage(command, args):
+        args = [each for each in args if not each.startswith("--ckpt_path")]  # the next goes on from this one's end
+        gc.collect()  # its model, before there is another
+
+
+def run_stage(command: str, args: list[str]) -> bool:
+    """Run a stage to its end, or all of what has none; whether another one follows."""
     with ExitStack() as held:
         cli = EmuCLI(args, command=command, held=held)
         if cli.finished:
             rank_zero_info(f"{cli.config.trainer.default_root_dir}: {cli.finished}")
-            return
+            return False
         action = cli.trainer.fit if command == "fit" else cli.trainer.validate
         action(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
+        stage = cli.stage
+        return stage is not None and stage.number < stage.of and cli.trainer.global_step == stage.ends
 
 
 class Settings(EmuCLI):
@@ -178,6 +204,8 @@ class Settings(EmuCLI):
 
     def before_instantiate_classes(self) -> None:
         # The cache is what `emu encode` fills and what `emu plan` does not need: the data is read as it is.
+        if stages := stages_of(self.config.stages):  # the last one takes the most
+            self.config = self.parser.parse_args([*self.given, *stages[-1].flags])
         self.cache: str | None = self.config.data.cache
         self.config.data.cache = None
 

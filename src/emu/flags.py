@@ -12,11 +12,12 @@ from emu import signatures, trust
 from emu.documents import read_mapping
 from emu.errors import UserError, closest
 from emu.shapes import Config
+from emu.stages import require_keys
 
 # In a wheel the configs lie in the package, in a checkout two folders up.
 CONFIGS = [Path(__file__).parent / "configs", Path(__file__).parents[2] / "configs"]
 STUDIES = "studies"  # the folder of those that `emu study` takes
-SECTIONS = ("trainer", "model", "data", "quality", "checkpoint")
+SECTIONS = ("trainer", "model", "data", "quality", "checkpoint", "stages")
 WITHOUT_VALUE = ("help", "print_config")
 OWN = {"config", "seed_everything", "ckpt_path", "resume", *WITHOUT_VALUE}
 
@@ -35,6 +36,9 @@ def check(args: list[str]) -> list[str]:
     for path, document in configs.items():
         for key in keys(document):
             require(key, known, message=f"{path}: unknown key {key}")
+        if "stages" in document:
+            for key in require_keys(document["stages"], path=path, flags=[key for key, _ in flags]):
+                require(key, known, message=f"{path}: stages: unknown key {key}")
     for key, _ in flags:
         require(key, known, message=f"unknown flag --{key}", prefix="--")
     return [f"--{key}" if key in WITHOUT_VALUE and not value else f"--{key}={value}" for key, value in flags]

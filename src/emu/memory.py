@@ -77,7 +77,7 @@ class Memory:
 def largest(settings: Settings) -> tuple[int, int]:
     """Height and width of the bucket that takes most."""
     data: CuratedData = settings.datamodule
-    return max((picture.bucket for picture in data.train_pictures), key=math.prod)
+    return max(data.shapes, key=math.prod)
 
 
 def whole(outline: Outline, settings: Settings, *, known: Mapping[str, int] | None = None) -> Whole:

@@ -28,6 +28,7 @@ from emu.memory import (
 from emu.outline import Outline, count
 from emu.quality.recipe import RECIPE_PASSES
 from emu.resume import rule_of
+from emu.stages import stages_of
 
 PNG = 1.5  # bytes a pixel, about, of a photograph
 
@@ -39,7 +40,7 @@ def plan(args: list[str]) -> str:
     data: CuratedData = settings.datamodule
     data.setup("fit")
     outline = Outline(settings.model)
-    for height, width in {picture.bucket for picture in data.train_pictures + data.held_out_pictures}:
+    for height, width in data.shapes:
         settings.model.check_size(height, width)
     of = whole(outline, settings)
     held = share(of, settings.config, among=shards(settings.config))
@@ -70,12 +71,15 @@ def steps(settings: Settings) -> str:
     """How many steps of how many pictures, and how often each picture is seen."""
     config, buckets = settings.config, Counter(picture.bucket for picture in settings.datamodule.train_pictures)
     batch, most = effective_batch(config), rule_of(config).max_steps
-    epoch = sum(-(-number // batch) for number in buckets.values())  # steps: one is of one bucket
     checks = -(-most // config.quality.check_every)
+    watched = f"checks: at most {checks:,} and the one before, {len(settings.datamodule.prompt_rows):,} pictures each"
+    if settings.datamodule.stream:
+        stages = [f"  {stage}" for stage in stages_of(config.stages)]
+        return "\n".join([f"steps: at most {most:,}, of {batch} pictures in the last stage", *stages, watched])
+    epoch = sum(-(-number // batch) for number in buckets.values())  # steps: one is of one bucket
     return (
         f"steps: at most {most:,} of up to {batch} pictures; each of {buckets.total():,} is seen {most / epoch:,.0f} "
-        f"times (the recipe: {RECIPE_PASSES}), {epoch:,} steps an epoch\n"
-        f"checks: at most {checks:,} and the one before, {len(settings.datamodule.prompt_rows):,} pictures each"
+        f"times (the recipe: {RECIPE_PASSES}), {epoch:,} steps an epoch\n{watched}"
     )
 
 

@@ -9,6 +9,7 @@ from emu import named, runs
 from emu.bundled import is_same
 from emu.quality.stopping import StopRule
 from emu.shapes import Config
+from emu.stages import settings_of
 from emu.tuned import read_quality
 
 # What a run is: with another of these it would be another run. How it is carried out may change.
@@ -75,7 +76,7 @@ def changes(run: Path, config: Config) -> Iterator[Change]:
     if document is None:
         return
     then, now = dict(_flat(document)), dict(_flat(config))
-    for key in sorted(then.keys() | now.keys()):
+    for key in sorted((then.keys() | now.keys()) - settings_of(document) - settings_of(config)):
         if key not in now:
             before, after = then[key], _default(config, key)
         else:

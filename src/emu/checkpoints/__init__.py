@@ -7,6 +7,6 @@ beside it, which holds sizes and sha256 and is written last. `emu fit` goes on f
 from emu.checkpoints.durable import Durable
 from emu.checkpoints.saving import Checkpoints
 from emu.checkpoints.sharded import is_sharded
-from emu.checkpoints.sums import newest, sums_of, verify
+from emu.checkpoints.sums import newest, step_of, sums_of, verify
 
-__all__ = ["Checkpoints", "Durable", "is_sharded", "newest", "sums_of", "verify"]
+__all__ = ["Checkpoints", "Durable", "is_sharded", "newest", "step_of", "sums_of", "verify"]

@@ -147,6 +147,15 @@ def newest(run: Path) -> Path | None:
     return None
 
 
+def step_of(path: Path) -> int:
+    """The optimizer step of a checkpoint, by its sum. UserError: it has none."""
+    beside = sums_of(path)
+    sums: Sums | None = read_json(beside, Sums, remedy="name another checkpoint") if beside.exists() else None
+    if sums is None or sums.step is None:
+        raise UserError(f"{path}: no {beside.name} beside it that says its step; name another checkpoint")
+    return sums.step
+
+
 def require_space(folder: Path, size: int) -> None:
     """UserError where fewer than `size` bytes are free."""
     free = shutil.disk_usage(folder).free

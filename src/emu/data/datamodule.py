@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from emu.batch import Cond, Text
 from emu.cache import Cache
 from emu.data.account import remarks, table
+from emu.data.buckets import Bucket
 from emu.data.cached import Cached, find_cache
 from emu.data.dataset import Decoded, Example
 from emu.data.epoch import in_order, shuffled
@@ -24,6 +25,9 @@ from emu.data.options import Options
 from emu.data.prompts import load_prompts, prompt_batches
 from emu.data.sources import read_source
 from emu.data.split import parted
+from emu.data.streams import Stream, Streaming
+from emu.data.streams.setting_up import stream_of
+from emu.data.streams.shards import Spool
 from emu.data.survey import Faults, Picture, Survey, some, survey
 from emu.errors import UserError
 from emu.shapes import Row
@@ -52,19 +56,31 @@ class CuratedData(L.LightningDataModule):
         self.held_out_pictures: list[Picture] = []
         self.prompt_rows: list[Row] = []
         self.seen = Survey()
+        self.stream: Stream | None = None
+        self._spool: Spool
 
     @property
     def batch_size(self) -> int:
         """Pictures a step on each device."""
         return self.options.batch_size
 
+    @property
+    def pretrains(self) -> bool:
+        """Whether the set is a stream, of which nobody asks how often each picture is seen."""
+        return self.options.stream
+
     def setup(self, stage: str) -> None:
         """Look at every header once, and read the prompts. UserError: nothing there, or too much of it bad."""
-        if self.train_pictures:
+        if self.train_pictures or self.stream:
             return
         options = self.options
         if options.prompts is not None:
             self.prompt_rows = load_prompts(options.prompts, limit=options.num_prompts, seed=options.seed)
+        if options.stream:
+            self._spool = Spool.of_this_process()
+            self.stream, self.held_out_pictures = stream_of(self.root, options, self._spool)
+            rank_zero_info(self.describe())
+            return
         self.seen = self._survey()
         self.train_pictures, self.held_out_pictures = parted(
             self.seen.pictures,
@@ -74,6 +90,13 @@ class CuratedData(L.LightningDataModule):
             seed=options.seed,
         )
         rank_zero_info(self.describe())
+
+    @property
+    def shapes(self) -> set[Bucket]:
+        """Those that batches have, of a stream those that they may have; after `setup`."""
+        if self.stream:
+            return set(self.options.buckets)
+        return {picture.bucket for picture in self.train_pictures + self.held_out_pictures}
 
     def captions(self) -> list[str]:
         """Every caption, training first, then held-out; after `setup`."""
@@ -101,15 +124,27 @@ class CuratedData(L.LightningDataModule):
     def describe(self) -> str:
         """`1,101 of 1,101 used`, a line a bucket, and what else there is to say of the set; after `setup`."""
         pictures, held_out = self.train_pictures + self.held_out_pictures, len(self.held_out_pictures)
+        if self.stream:
+            return f"{self.root}: a stream of {len(self.stream.shards):,} shards, {held_out:,} pictures held out"
         head = f"{self.root}: {len(pictures):,} of {self.seen.total:,} used, {held_out:,} held out"
         shapes = table(self.train_pictures, at_once=self.batch_size * self._world)
         said = remarks(pictures, self.seen, lines=self.options.caption_lines)
         return "\n".join([f"{head}; height x width of the rest:", *shapes, *said])
 
-    def train_dataloader(self) -> Training:
+    def train_dataloader(self) -> Training | Streaming:
         """Shuffled batches of one bucket each, captions dropped; resumable."""
         buckets = [picture.bucket for picture in self.train_pictures]
         accumulate = self.trainer.accumulate_grad_batches if self.trainer else 1
+        if self.stream:
+            return Streaming(
+                self.stream,
+                self._spool,
+                num_workers=self.options.num_workers,
+                accumulate=accumulate,
+                rank=self._rank,
+                world=self._world,
+                steps=self.trainer.max_steps if self.trainer else -1,
+            )
         plan = partial(
             shuffled,
             buckets,

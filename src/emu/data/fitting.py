@@ -13,12 +13,15 @@ if TYPE_CHECKING:  # imported where tensors are made: who looks at pictures alon
 PREPROCESSING = "lanczos-centre-3"  # part of a cached picture's key: change it whenever the pixels of `fit` change
 
 
-def fit(image: Image.Image, bucket: Bucket) -> "Tensor":
-    """Scale the picture to cover the bucket and cut out the centre: float32 (3,h,w) in [-1,1]."""
+def fit(image: Image.Image, bucket: Bucket, *, size: tuple[int, int] | None = None) -> "Tensor":
+    """Scale the picture to cover the bucket and cut out the centre: float32 (3,h,w) in [-1,1].
+
+    `size`: height and width of the picture, where it was scaled while it was decoded.
+    """
     height, width = bucket
     import torch
 
-    (scaled_height, scaled_width), top, left = _cover(image.height, image.width, bucket)
+    (scaled_height, scaled_width), top, left = _cover(*(size or (image.height, image.width)), bucket)
     across, down = image.width / scaled_width, image.height / scaled_height
     # Only what stays is scaled: all of a banner of 50,000 x 100 pixels would be 26 times as large as the banner.
     box = (left * across, top * down, (left + width) * across, (top + height) * down)

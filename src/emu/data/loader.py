@@ -121,14 +121,14 @@ class Planned:
     def run(self, batches: list[Batch]) -> Iterator[Pictures]:
         """UserError, as a worker raised it, or where more pictures fail than `faults` allows."""
         self.order[:] = batches
-        for batch, found in _in_words(self.loader):
+        for batch, found in in_words(self.loader):
             # Counted here rather than in the worker, whose errors arrive wrapped in a traceback.
             if message := self.faults.add(found):
                 log.warning(message)
             yield batch
 
 
-def _in_words(batches: Iterable[Any]) -> Iterator[Any]:
+def in_words(batches: Iterable[Any]) -> Iterator[Any]:
     """A worker's UserError as it was raised there: torch hands on its traceback as its text."""
     try:
         yield from batches

@@ -30,6 +30,11 @@ class Options:
         max_bad: bad pictures to skip before the run is refused. A file that fails only when it is decoded counts too:
             it is named, and a grey picture of weight 0 takes its place.
         max_pixels: larger pictures are bad, and are not decoded.
+        stream: read shards as they come, here or in any storage that fsspec knows, however many there are; see
+            docs/pretraining.md. The next three are a stream's.
+        lanes: rows of shards that are read side by side: a multiple of the devices times `num_workers`.
+        shuffle: records of a lane that are shuffled together, about.
+        max_failed: share of the pictures read that may be bad, and of the shards, before the run is refused.
         num_workers: processes that decode pictures.
         cache: folder that `emu encode` wrote; encoded pictures and captions are then served from it.
         seed: seeds shuffling, caption dropout, the choice of pictures and, plus its index, each prompt without a seed.
@@ -50,6 +55,10 @@ class Options:
     caption_lines: bool = False
     max_bad: int = 0
     max_pixels: int = 100_000_000
+    stream: bool = False
+    lanes: int = 16
+    shuffle: int = 1024
+    max_failed: float = 0.01
     num_workers: int = 2
     cache: str | None = None
     seed: int = 0
@@ -61,6 +70,9 @@ class Options:
                     raise UserError(f"data.{key} {getattr(self, key)}: give {least} or more")
         if not 0 <= self.caption_dropout <= 1:
             raise UserError(f"data.caption_dropout {self.caption_dropout}: give a share between 0 and 1")
+        for key in ("cache", "num_pictures") if self.stream else ():
+            if getattr(self, key):
+                raise UserError(f"data.{key}: a stream takes none; leave it out, or data.stream")
         if self.aspect_ratios and self.resolution % self.bucket_step:
             raise UserError(
                 f"data.resolution {self.resolution}: not a multiple of data.bucket_step {self.bucket_step}; "
@@ -73,5 +85,5 @@ class Options:
         return list_buckets(self.resolution, step=self.bucket_step if self.aspect_ratios else self.resolution)
 
 
-POSITIVE = ("resolution", "batch_size", "sample_batch_size")
+POSITIVE = ("resolution", "batch_size", "sample_batch_size", "lanes", "shuffle")
 NATURAL = ("held_out", "num_pictures", "num_prompts", "seed")

@@ -26,13 +26,18 @@ def take_over(trainer: L.Trainer, *, batch: int, max_steps: int) -> int:
     together = trainer.datamodule.batch_size * trainer.world_size  # type: ignore[attr-defined]
     if trainer.accumulate_grad_batches == 1 and batch % together == 0:
         trainer.accumulate_grad_batches = batch // together
-    if warning := batch_warning(together * trainer.accumulate_grad_batches):
+    if not _pretrains(trainer) and (warning := batch_warning(together * trainer.accumulate_grad_batches)):
         rank_zero_info(f"warning: {warning}")
     trainer.num_sanity_val_steps = math.inf
     trainer.check_val_every_n_epoch = None
     loop = trainer.fit_loop.epoch_loop
     loop.max_steps = max_steps if loop.max_steps == -1 else min(loop.max_steps, max_steps)
     return loop.max_steps
+
+
+def _pretrains(trainer: L.Trainer) -> bool:
+    """The recipe says nothing of how a model is made before."""
+    return getattr(trainer.datamodule, "pretrains", False)  # type: ignore[attr-defined]  # as above
 
 
 def schedule(trainer: L.Trainer, *, every: int, checked: int) -> None:
@@ -55,7 +60,9 @@ def finish_check(trainer: L.Trainer) -> bool:
 
 
 def warn_of_passes(trainer: L.Trainer) -> None:
-    """Say so where each picture is seen much more or less often than in the recipe."""
+    """Say so where each picture is seen much more or less often than in the recipe, unless it pre-trains."""
+    if _pretrains(trainer):
+        return
     steps_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
     if warning := passes_warning(trainer.estimated_stepping_batches, steps_an_epoch=steps_an_epoch):
         rank_zero_info(f"warning: {warning}")

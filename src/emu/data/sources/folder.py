@@ -108,7 +108,7 @@ def _tables(paths: Sequence[Path], wanted: Wanted, root: Path | None) -> Iterato
     pictures = list[Path]()
     for path in paths:
         if suffix(path.name) == "parquet":
-            if not _notes_downloads(path):
+            if not notes_downloads(path):
                 pictures.append(path)
         elif root is None:
             yield from read_rows(path, wanted)
@@ -125,10 +125,10 @@ def _tables(paths: Sequence[Path], wanted: Wanted, root: Path | None) -> Iterato
 def _names_files(path: Path, wanted: Wanted) -> bool:
     from emu.data.sources.tables import stores_pictures
 
-    return not _notes_downloads(path) and not stores_pictures(path, wanted)
+    return not notes_downloads(path) and not stores_pictures(path, wanted)
 
 
-def _notes_downloads(path: Path) -> bool:
+def notes_downloads(path: Path) -> bool:
     """Whether a parquet file is what a downloader noted of the tar or the folder beside it."""
     return (path.with_suffix(".tar").is_file() or path.with_suffix("").is_dir()) and is_record(path)
 

@@ -24,6 +24,8 @@ def find(root: str) -> list[Path]:
         matching = [Path(name)] if Path(name).exists() else sorted(map(Path, glob.glob(name, recursive=True)))
         if not matching:
             where = "" if name == root else f" ({name})"
+            if "://" in root:
+                raise UserError(f"data.root {root}: an address; with data.stream shards are read from there")
             raise UserError(
                 f"data.root {root}: no such folder or file{where}; a dataset of the hub is hf://datasets/OWNER/NAME"
             )

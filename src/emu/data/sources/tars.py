@@ -28,6 +28,7 @@ def read_tar(path: Path, wanted: Wanted, *, folder: str = "") -> Iterator[Item]:
                         faults.append(f"{member.name}: {'its name is there already' if member.isfile() else LINK}")
                     continue
                 found[member.name] = Member(path, member.offset_data, member.size)
+            require_end(tar)
     except (tarfile.TarError, OSError) as error:
         raise UserError(f"{path}: cannot be read as a tar ({error})") from None
     title = f"{folder}{path.name}:"
@@ -43,3 +44,11 @@ def read_tar(path: Path, wanted: Wanted, *, folder: str = "") -> Iterator[Item]:
 
 
 LINK = "a link or a device, not a file"
+
+
+def require_end(tar: tarfile.TarFile) -> None:
+    """tarfile.ReadError where a tar that was walked breaks off between members: `tarfile` takes that for its end."""
+    assert tar.fileobj
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it breaks off: no end mark")

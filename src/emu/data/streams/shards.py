@@ -1,0 +1,136 @@
+"""Where the shards of a stream lie, and one of them as a file on this machine while it is read."""
+
+import atexit
+import glob
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emu.data.sources.entry import Item, Wanted
+from emu.data.sources.folder import notes_downloads
+from emu.data.sources.kinds import suffix
+from emu.data.sources.roots import MOST, spelled_out
+from emu.data.sources.tars import read_tar
+from emu.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+NAME = "emu-stream-"  # of a folder of shards, with the process that it is of
+KINDS = ("tar", "parquet")
+TRIES = 3  # to fetch a shard
+WILD = frozenset("*?[")
+
+
+def addresses(root: str) -> list[str]:
+    """The shards that `root` names, in order: paths or addresses, not looked at.
+
+    It is a folder, or a pattern of files here or in any storage that fsspec knows: `{000..999}.tar`, `s3://b/*.parquet`.
+    UserError: there are none, one is of another kind, or the storage needs a package that is not installed.
+    """
+    names = list(islice(spelled_out(root), MOST + 1))
+    if len(names) > MOST:
+        raise UserError(f"data.root {root}: stands for more than {MOST:,} names")
+    found = [address for name in names for address in _matching(name, root)]
+    if not found:
+        raise UserError(f"data.root {root}: no shard there (.tar or .parquet)")
+    for address in found:
+        if suffix(address) not in KINDS:
+            raise UserError(f"data.root {root}: {address} is no shard of a stream; give .tar or .parquet files")
+    return found
+
+
+def is_remote(address: str) -> bool:
+    """Whether it has to be fetched before it is read."""
+    return "://" in address
+
+
+def _matching(name: str, root: str) -> list[str]:
+    if is_remote(name):
+        storage, path = _storage(name, root)
+        if not WILD.intersection(path):
+            return [name]
+        return sorted(str(storage.unstrip_protocol(each)) for each in storage.glob(path))
+    name = os.path.expanduser(name)
+    if os.path.isdir(name):
+        files = sorted(path for path in Path(name).iterdir() if suffix(path.name) in KINDS)
+        return [str(path) for path in files if path.suffix != ".parquet" or not notes_downloads(path)]
+    return sorted(glob.glob(name, recursive=True)) if WILD.intersection(name) else [name]
+
+
+def _storage(address: str, root: str) -> tuple["AbstractFileSystem", str]:
+    import fsspec
+
+    try:
+        storage, path = fsspec.core.url_to_fs(address)
+    except (ImportError, ValueError) as error:  # s3 needs s3fs, gs gcsfs; or no storage of that name
+        raise UserError(f"data.root {root}: {first_line(error)}") from None
+    return storage, path
+
+
+def read_shard(path: Path, wanted: Wanted) -> Iterator[Item]:
+    """Every record of a shard in its order. UserError: it cannot be read, or not to its end."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if suffix(path.name) == "tar":
+        yield from read_tar(path, wanted)
+        return
+    from emu.data.sources.tables import read_tables  # pyarrow takes a while to import
+
+    yield from read_tables([path], wanted)
+
+
+@dataclass(frozen=True)
+class Spool:
+    """Fetches shards into `folder`; what lies on this machine stays where it is."""
+
+    folder: Path
+
+    @classmethod
+    def of_this_process(cls) -> "Spool":
+        """In the system's temporary folder; what killed processes left there goes."""
+        for left in Path(tempfile.gettempdir()).glob(f"{NAME}*-*"):
+            if not _runs(left.name.removeprefix(NAME).partition("-")[0]):
+                shutil.rmtree(left, ignore_errors=True)
+        spool = cls(Path(tempfile.mkdtemp(prefix=f"{NAME}{os.getpid()}-")))
+        atexit.register(shutil.rmtree, spool.folder, ignore_errors=True)
+        return spool
+
+    def fetch(self, address: str) -> Path:
+        """The shard as a file. UserError: it could not be fetched."""
+        if not is_remote(address):
+            return Path(address)
+        storage, path = _storage(address, address)
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        target = folder / address.rpartition("/")[2]
+        for trial in range(1, TRIES + 1):
+            try:
+                storage.get_file(path, str(target))
+                break
+            except Exception as error:  # of each storage another kind
+                if trial == TRIES or isinstance(error, FileNotFoundError):
+                    shutil.rmtree(folder)
+                    raise UserError(f"{address}: cannot be fetched ({first_line(error)})") from None
+                time.sleep(trial)
+        return target
+
+    def drop(self, path: Path) -> None:
+        """No longer needed."""
+        if path.is_relative_to(self.folder):
+            shutil.rmtree(path.parent)
+
+
+def _runs(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,330 @@
+"""Streams: every record once in a pass, the same order on any devices and workers, resumed at any batch."""
+
+import tarfile
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emu.data import CuratedData
+from emu.data.buckets import assign, list_buckets
+from emu.data.streams.lane import Reading, Stream
+from emu.data.streams.loader import Streaming
+from emu.data.streams.order import Place, arranged, share_at, shares
+from emu.data.streams.setting_up import stream_of
+from emu.data.streams.shards import Spool
+from emu.errors import UserError
+from sets import picture, write_tar
+from tarred import tables, tars
+
+Numbers = st.integers(1, 40)
+
+
+def streamed(root: str, *, rank: int = 0, world: int = 1, accumulate: int = 1, **kw: Any) -> Streaming:
+    options = {"resolution": 16, "bucket_step": 8, "batch_size": 2, "num_workers": 0, "lanes": 4, "shuffle": 4, **kw}
+    data = CuratedData(root, stream=True, **options)
+    data.setup("fit")
+    assert data.stream
+    workers = data.options.num_workers
+    return Streaming(
+        data.stream, data._spool, num_workers=workers, accumulate=accumulate, rank=rank, world=world, steps=-1
+    )
+
+
+def names(batches: Iterator[Any], number: int) -> list[list[str]]:
+    return [batch["name"] for batch in islice(batches, number)]
+
+
+@given(shards=Numbers, lanes=Numbers, seed=st.integers(0, 5))
+def test_a_pass_has_every_part_of_every_shard_once(shards: int, lanes: int, seed: int) -> None:
+    of = shares(shards, lanes)
+    assert shards * of >= lanes
+    for passed in (0, 3):
+        found = [
+            share_at(passed * shards * of + place, shards=shards, lanes=lanes, seed=seed)
+            for place in range(shards * of)
+        ]
+        assert sorted(found) == [(shard, number, of) for shard in range(shards) for number in range(of)]
+
+
+@given(ratios=st.lists(st.floats(0.2, 5), min_size=12, max_size=12), seed=st.integers(0, 9))
+def test_a_window_makes_full_batches_of_all_its_pictures(ratios: list[float], seed: int) -> None:
+    sizes = [(round(1000 * ratio), 1000) for ratio in ratios]
+    shapes = list_buckets(64, step=16)
+    batches = arranged(sizes, shapes, 4, np.random.default_rng(seed))
+    assert all(len(of) == 4 and bucket in shapes for bucket, of in batches)
+    assert sorted(i for _, of in batches for i in of) == list(range(12))
+    for bucket, of in batches:  # the shape is the own one of half of them at least
+        own = [assign(*sizes[i], shapes) for i in of]
+        assert own.count(bucket) >= 1
+        assert sum(shape[0] / shape[1] <= bucket[0] / bucket[1] for shape in own) >= 2
+        assert sum(shape[0] / shape[1] >= bucket[0] / bucket[1] for shape in own) >= 2
+
+
+@settings(max_examples=15)
+@given(
+    sizes=st.lists(st.integers(0, 7), min_size=1, max_size=6).filter(any),
+    lanes=st.integers(1, 7),
+    seed=st.integers(0, 3),
+)
+def test_each_picture_is_read_once_in_a_pass_over_all_lanes(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], lanes: int, seed: int
+) -> None:
+    folder = tmp_path_factory.mktemp("shards")
+    data = CuratedData(
+        tars(folder, *sizes), stream=True, resolution=16, bucket_step=16, lanes=lanes, seed=seed, max_failed=1
+    )
+    stream, _ = stream_of(data.root, data.options, Spool(folder))
+    passes = Counter[tuple[int, str]]()
+    for lane in range(lanes):
+        reading = Reading(stream, Place(lane), Spool(folder))
+        for found in reading.pictures:
+            passed = reading.place.part // stream.parts
+            if passed > 1:
+                break
+            passes[passed, found.entry.name] += 1
+    everything = [f"{shard:03}.tar:{shard}-{i}.png" for shard, size in enumerate(sizes) for i in range(size)]
+    assert passes == Counter((passed, name) for passed in (0, 1) for name in everything)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tars(tmp_path_factory.mktemp("shards"), 8, 8, 8, 8, captions=3)
+
+
+def test_each_is_once_in_a_pass_over_devices_and_workers(root: str) -> None:
+    found = [
+        name
+        for rank in (0, 1)
+        for batch in names(iter(streamed(root, rank=rank, world=2, num_workers=2)), 8)
+        for name in batch
+    ]
+    assert len(found) == len(set(found)) == 32
+
+
+def test_what_a_step_sees_depends_on_no_device_and_no_worker(root: str) -> None:
+    """Eight steps of four batches: alone, on two devices, on four with workers."""
+    wanted = names(iter(streamed(root, accumulate=4)), 32)
+    for world, workers in ((2, 0), (2, 2), (4, 1)):
+        own = [
+            names(iter(streamed(root, rank=rank, world=world, accumulate=4 // world, num_workers=workers)), 32 // world)
+            for rank in range(world)
+        ]
+        assert [batch for together in zip(*own, strict=True) for batch in together] == wanted
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    return bool(one == other)
+
+
+@pytest.mark.parametrize("kind", ["tar", "parquet"])
+@pytest.mark.parametrize("stopped", [1, 7, 16, 23])
+def test_it_goes_on_at_any_batch_bit_for_bit(tmp_path: Path, kind: str, stopped: int) -> None:
+    root = tars(tmp_path, 5, 9, 3) if kind == "tar" else tables(tmp_path, 5, 9, 3)
+    unbroken = streamed(root, aspect_ratios=True)
+    batches = iter(unbroken)
+    list(islice(batches, stopped))
+    state, wanted = unbroken.state_dict(), list(islice(batches, 9))
+    again = streamed(root, num_workers=2)
+    again.load_state_dict(state)
+    for batch, other in zip(islice(again, 9), wanted, strict=True):
+        assert batch.keys() == other.keys()
+        assert all(same(batch[key], other[key]) for key in batch)  # type: ignore[literal-required]
+
+
+def test_it_goes_on_on_another_number_of_devices(root: str) -> None:
+    """Stopped on two devices after three steps of four batches; then on one."""
+    wanted = names(iter(streamed(root, accumulate=4)), 24)
+    ranks = [streamed(root, rank=rank, world=2, accumulate=2) for rank in (0, 1)]
+    for one in ranks:
+        list(islice(one, 6))
+    state = ranks[0].state_dict  # of one process here: what the other knows is laid beside it
+    ranks[0]._of_all_ranks = lambda: [ranks[lane % 2].whole[lane] for lane in range(4)]  # type: ignore[method-assign]
+    alone = streamed(root, accumulate=4)
+    alone.load_state_dict(state())
+    assert names(iter(alone), 12) == wanted[12:]
+
+
+def test_only_whole_steps_count(root: str) -> None:
+    stream = streamed(root, accumulate=2)
+    batches = iter(stream)
+    wanted = names(batches, 4)[2:]
+    again = streamed(root, accumulate=2)
+    later = streamed(root, accumulate=2)
+    list(islice(again, 3))
+    later.load_state_dict(again.state_dict())
+    assert names(iter(later), 2) == wanted
+
+
+def test_another_batch_size_begins_a_pass_that_nobody_has_seen(root: str) -> None:
+    before = streamed(root)
+    list(islice(before, 17))  # one is of the second pass
+    after = streamed(root, batch_size=4)
+    after.load_state_dict(before.state_dict())
+    assert {place.part // after.stream.parts for place in after.places} == {2}
+    found = [name for batch in names(iter(after), 8) for name in batch]
+    assert len(set(found)) == 32
+
+
+def test_order_shuffles_differ_from_pass_to_pass_and_by_seed(root: str) -> None:
+    first = names(iter(streamed(root)), 32)
+    assert first[:16] != first[16:]
+    assert first != names(iter(streamed(root, seed=1)), 32)
+    assert first == names(iter(streamed(root)), 32)
+
+
+def test_captions_are_drawn_and_dropped_by_the_seed(root: str) -> None:
+    def texts(**kw: Any) -> list[str]:
+        return [
+            text for batch in islice(streamed(root, caption_lines=True, **kw), 32) for text in batch.get("text", [])
+        ]
+
+    found = texts(caption_dropout=0.25)
+    assert found == texts(caption_dropout=0.25)
+    assert 0 < found.count("") < 40
+    assert {text.split()[1] for text in found if text} == {"0", "1", "2"}
+
+
+def test_a_batch_says_what_models_are_conditioned_on(tmp_path: Path) -> None:
+    """A picture of 40 x 20 in a square of 16 is scaled to 32 x 16 and loses 8 columns on the left."""
+    write_tar(tmp_path / "0.tar", {"a.png": picture(0, "PNG", (40, 20)), "a.txt": "wide"})
+    batch = next(iter(streamed(str(tmp_path), aspect_ratios=False, bucket_step=16, batch_size=1, lanes=1, shuffle=1)))
+    assert batch["size"].tolist() == [[20, 40, 0, 8, 16, 16]]
+    assert batch["image"].shape == (1, 3, 16, 16)
+
+
+def test_held_out_pictures_are_never_trained_on(root: str) -> None:
+    data = CuratedData(root, stream=True, resolution=16, bucket_step=8, held_out=3)
+    data.setup("fit")
+    held = {picture.entry.name for picture in data.held_out_pictures}
+    assert held == {f"000.tar:0-{i}.png" for i in range(3)}
+    found = [name for batch in names(iter(streamed(root, held_out=3)), 32) for name in batch]
+    assert not held.intersection(found)
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize("cut", [0, 100, 600])
+def test_a_shard_that_is_missing_short_or_no_tar_is_named_and_passed_over(tmp_path: Path, cut: int) -> None:
+    root = tars(tmp_path, 6, 6, 6, 6, 6, 6)
+    (tmp_path / "001.tar").unlink()
+    content = (tmp_path / "002.tar").read_bytes()
+    with tarfile.open(tmp_path / "002.tar") as tar:
+        short = tar.getmembers()[4].offset  # between two pictures
+    (tmp_path / "002.tar").write_bytes(content[: short + cut])
+    (tmp_path / "003.tar").write_bytes(b"no tar at all " * 100)
+    stream = streamed(root, max_failed=0.5)
+    found = {name.partition(":")[0] for batch in names(iter(stream), 40) for name in batch}
+    assert found == {"000.tar", "004.tar", "005.tar"}
+    assert {Path(shard).name for shard in stream.failures.lost} == {"001.tar", "002.tar", "003.tar"}
+    with pytest.raises(UserError, match=r"shards cannot be used, data.max_failed allows 0.1 of them: .*00[123].tar"):
+        names(iter(streamed(root, max_failed=0.1)), 40)
+
+
+def test_broken_pictures_are_counted_under_the_limit(tmp_path: Path) -> None:
+    members: dict[str, bytes | str] = {}
+    for i in range(40):
+        whole = picture(i, "JPEG", (64, 64))
+        members[f"{i}.jpg"] = whole if i % 4 else (b"no picture", whole[:300])[i % 8 // 4]
+        members[f"{i}.txt"] = f"caption {i}"
+    write_tar(tmp_path / "0.tar", members)
+    stream = streamed(str(tmp_path), max_failed=0.05)
+    weights = torch.cat([batch["weight"] for batch in islice(stream, 40)])
+    assert stream.failures.pictures > 10
+    assert weights.min() in (0, 1)
+    with pytest.raises(UserError, match=r"pictures read cannot be used, data.max_failed allows 0 of them: 0.tar:"):
+        names(iter(streamed(str(tmp_path), max_failed=0)), 40)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_caption_column_that_is_not_there_ends_in_one_line(tmp_path: Path, workers: int) -> None:
+    root = tables(tmp_path / "tables", 5, 5)
+    with pytest.raises(UserError, match=r"no column alt; there are image, text \(data.text_column\)"):
+        names(iter(streamed(root, text_column="alt", num_workers=workers)), 9)
+    write_tar(tmp_path / "tars" / "0.tar", {f"{i}.png": picture(i) for i in range(30)})
+    with pytest.raises(UserError, match="no caption beside it"):
+        names(iter(streamed(str(tmp_path / "tars"), num_workers=workers)), 9)
+
+
+@pytest.mark.parametrize(
+    ("root", "options", "said"),
+    [
+        ("nowhere/{0..9}.tar", {}, "shards cannot be used"),
+        ("nowhere/*.tar", {}, "no shard there"),
+        ("s3://bucket/{0..9}.tar", {}, "s3fs"),
+        ("nowhere/{0..9}.zip", {}, "no shard of a stream"),
+        ("nowhere/{0..9}.tar", {"lanes": 6, "num_workers": 4}, "data.lanes 6: .*; give 8"),
+        ("nowhere/{0..9}.tar", {"cache": "there"}, "data.cache: a stream takes none"),
+        ("nowhere/{0..9}.tar", {"num_pictures": 3}, "data.num_pictures: a stream takes none"),
+    ],
+)
+def test_what_cannot_be_a_stream_is_said(root: str, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        next(iter(streamed(root, **options)))
+
+
+def test_an_address_without_a_stream_is_said() -> None:
+    with pytest.raises(UserError, match="data.stream"):
+        CuratedData("s3://bucket/0.tar").setup("fit")
+
+
+def test_shards_from_elsewhere_are_fetched_and_go_again(root: str) -> None:
+    folder = Path(root).parent
+    stream = streamed(f"file://{root}")
+    wanted, most = names(iter(streamed(root)), 48), 0
+    for batch, own in zip(stream, wanted, strict=False):
+        assert batch["name"] == own
+        most = max(most, len(list(stream.spool.folder.iterdir())))
+    assert 0 < most <= 4 * 3  # of each lane: in the window, being read, on its way
+    assert streamed(f"file://{folder}/*.tar").stream.shards == tuple(f"file://{folder}/{i:03}.tar" for i in range(4))
+
+
+def test_a_fetch_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec
+
+    storage, calls = fsspec.filesystem("memory"), count()
+    storage.pipe_file("/once/0.tar", b"content")
+    whole = type(storage).get_file
+
+    def failing(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == 0:
+            raise ConnectionError("reset")
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(type(storage), "get_file", failing)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    assert Spool(tmp_path).fetch("memory://once/0.tar").read_bytes() == b"content"
+    with pytest.raises(UserError, match="memory://once/1.tar: cannot be fetched"):
+        Spool(tmp_path).fetch("memory://once/1.tar")
+
+
+def test_a_stream_holds_one_window_however_long_it_is(tmp_path: Path) -> None:
+    """What is alive of pictures after many passes is a window a lane, and no more than after the first."""
+    import gc
+
+    from emu.data.survey import Picture
+
+    batches = iter(streamed(tars(tmp_path, 40, 40), lanes=2, shuffle=8))
+    alive = []
+    for number in range(200):
+        next(batches)
+        if number % 50 == 49:
+            gc.collect()
+            alive.append(sum(type(one) is Picture for one in gc.get_objects()))
+    assert max(alive) <= 2 * 8 + 4
+
+
+def test_its_type_is_what_setting_up_makes(root: str) -> None:
+    stream = streamed(root).stream
+    assert isinstance(stream, Stream)
+    assert stream.parts == 4
