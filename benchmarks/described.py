@@ -5,13 +5,13 @@
 The networks are those of described.yaml, at their published sizes; the tokenizers are tiny ones of the same classes.
 """
 
+import importlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import diffusers
-import transformers
 import yaml
 from transformers.models.t5gemma.configuration_t5gemma import T5GemmaConfig, T5GemmaModuleConfig
 
@@ -37,8 +37,12 @@ def describe(name: str, folder: Path) -> Path:
         slot: PUBLISHED["parts" if slot != "scheduler" else "schedulers"][of] for slot, of in published["with"].items()
     }
     parts |= {slot: published[slot] for slot in ("unet", "transformer") if slot in published}
+    if "new" in published:
+        made = yaml.safe_load((CONFIGS / f"{published['new']}.yaml").read_text())["components"]
+        parts["unet"] = ("UNet2DConditionModel", made["unet"])
+        parts |= {slot: (made[slot]["_class_name"], made[slot]) for slot in ("vae", "scheduler")}
     for slot, (kind, config) in parts.items():
-        index[slot] = [write_config(folder / slot, kind, config), kind]
+        index[slot] = [write_config(folder / slot, kind, config), kind.rpartition(".")[2]]
     for slot, (family, longest) in published["tokens"].items():
         tokenizer = FAMILIES[family](longest)
         tokenizer.save_pretrained(folder / slot)
@@ -49,16 +53,18 @@ def describe(name: str, folder: Path) -> Path:
 
 def write_config(folder: Path, kind: str, config: dict[str, Any]) -> str:
     """Write a component's description; the library that its class is of."""
-    if hasattr(diffusers, kind):
+    module, _, name = kind.rpartition(".")
+    if hasattr(diffusers, name) or module == "emu.parts.fourier":
         folder.mkdir(parents=True)
         file = "scheduler_config.json" if kind.endswith("Scheduler") else "config.json"
-        (folder / file).write_text(json.dumps({"_class_name": kind, **config}, indent=2))
-        return "diffusers"
+        (folder / file).write_text(json.dumps({**config, "_class_name": name}, indent=2))
+        return module or "diffusers"
     if kind == "T5GemmaEncoder":  # the published folder has the whole model's config
         T5GemmaConfig(encoder=T5GemmaModuleConfig(**config), is_encoder_decoder=False, **config).save_pretrained(folder)
     else:
-        getattr(transformers, kind).config_class(**config).save_pretrained(folder)
-    return "transformers"
+        library = importlib.import_module(module or "transformers")
+        getattr(library, name).config_class(**config).save_pretrained(folder)
+    return module or "transformers"
 
 
 def t5(longest: int) -> Any:

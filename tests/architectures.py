@@ -59,7 +59,9 @@ FLOW: dict[str, type[models.FlowMatching]] = {
     "ovis_image": models.OvisImage,
 }
 OF_PICTURES: dict[str, type[TextToImageModule]] = {"upscaling": models.PixelUpscaling}
-CLASSES: dict[str, type[TextToImageModule]] = {**OLDER, **FLOW, **OF_PICTURES}
+OF_EMU: dict[str, type[TextToImageModule]] = {"joined": models.LatentDiffusionXL}
+"""Made of parts of emu's own: the paper's latent model."""
+CLASSES: dict[str, type[TextToImageModule]] = {**OLDER, **FLOW, **OF_PICTURES, **OF_EMU}
 TEXT_LENGTH = {"lumina2": 96}  # its template alone takes 60 of them
 
 

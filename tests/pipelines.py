@@ -39,6 +39,8 @@ from transformers import (
 )
 
 from emu.models.muse import AmusedPipeline
+from emu.parts.fourier import FourierAutoencoderKL
+from emu.parts.joined import JoinedCLIPTextConfig, JoinedCLIPTextModel, JoinedT5Config, JoinedT5EncoderModel
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
 
 CAPTIONS = ["a red boat at noon", "a blue bird in the snow", "two green hills under a yellow moon", ""]
@@ -137,6 +139,38 @@ def latent_xl() -> StableDiffusionXLPipeline:
     )
 
 
+def joined() -> StableDiffusionXLPipeline:
+    """The paper's latent model, as configs/new/emu-tiny.yaml has it and tinier."""
+    tokens, encoder = t5()
+    tokens.model_max_length = 20
+    sizes = {key: getattr(encoder.config, key) for key in ("vocab_size", "d_model", "d_ff", "d_kv", "num_heads")}
+    sizes |= {"num_layers": 1, "feed_forward_proj": "gated-gelu", "dropout_rate": 0.0}
+    t5_config = JoinedT5Config(**sizes, rows=[12, 20, 0])
+    clip_config = JoinedCLIPTextConfig(**{**clip().config.to_dict(), "rows": [0, 12, 20]})
+    time_width = 8
+    return StableDiffusionXLPipeline(
+        vae=FourierAutoencoderKL(**{**autoencoder(8).config, "in_channels": 9}),
+        text_encoder=JoinedT5EncoderModel(t5_config),
+        tokenizer=tokens,
+        text_encoder_2=JoinedCLIPTextModel(clip_config),
+        tokenizer_2=tokenizer(),
+        unet=unet(
+            8,
+            out_channels=8,
+            encoder_hid_dim=2 * WIDTH,
+            encoder_hid_dim_type="text_proj",
+            addition_embed_type="text_time",
+            addition_time_embed_dim=time_width,
+            projection_class_embeddings_input_dim=WIDTH + 6 * time_width,
+            use_linear_projection=True,
+        ),
+        scheduler=DPMSolverMultistepScheduler(
+            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1
+        ),
+        add_watermarker=False,
+    )
+
+
 def pixel() -> IFPipeline:
     tokens, encoder = t5()
     return IFPipeline(
@@ -228,6 +262,7 @@ def flow(*, with_t5: bool = True) -> StableDiffusion3Pipeline:
 BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
     "latent": latent,
     "latent_xl": latent_xl,
+    "joined": joined,
     "pixel": pixel,
     "upscaling": upscaling,
     "muse": muse,

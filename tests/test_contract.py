@@ -21,6 +21,7 @@ from torch import Tensor
 from architectures import (
     CLASSES,
     FLOW,
+    OF_EMU,
     OF_PICTURES,
     OLDER,
     PROMPTS,
@@ -49,7 +50,9 @@ Folder = Callable[[str], Path]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-@pytest.fixture(params=[*OLDER, *(pytest.param(name, marks=pytest.mark.slow) for name in [*FLOW, *OF_PICTURES])])
+@pytest.fixture(
+    params=[*OLDER, *(pytest.param(name, marks=pytest.mark.slow) for name in [*FLOW, *OF_PICTURES, *OF_EMU])]
+)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

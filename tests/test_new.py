@@ -1,5 +1,6 @@
 """`emu new`: what it makes, its architecture takes; what does not fit is refused with both numbers."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,17 @@ import pytest
 import torch
 import yaml
 from diffusers import DiffusionPipeline
+from transformers import CLIPTextConfig, T5Config
 
 import pipelines
 from emu.cli import main
 from emu.models import load_model
+from emu.outline import count
+from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
 from emu.untrained import new
+from emu.untrained.build import component
+from emu.untrained.joints import check
+from emu.untrained.plan import read
 
 Config = Callable[..., Path]
 BUNDLED = Path(__file__).parents[1] / "configs" / "new"
@@ -165,7 +172,59 @@ def test_without_captions_nothing_learns_to_read(config: Config) -> None:
         new(config(), None, captions=[])
 
 
-@pytest.mark.parametrize("file", sorted(BUNDLED.glob("*.yaml")), ids=lambda file: file.stem)
-def test_bundled_configs_fit(file: Path) -> None:
-    assert "they train" not in new(file, None, captions=pipelines.CAPTIONS * 9)
-    assert f"emu new -c new/{file.stem}" in file.read_text()
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Hub name -> a folder with that text encoder's published sizes, no weights, and a tiny tokenizer."""
+    root = tmp_path_factory.mktemp("described")
+    gated: dict[str, Any] = {"vocab_size": 32128, "d_kv": 64, "feed_forward_proj": "gated-gelu"}
+    clip_l = {"hidden_size": 768, "intermediate_size": 3072, "projection_dim": 768, "num_attention_heads": 12}
+    published = {
+        "google/t5-v1_1-xxl": T5Config(d_model=4096, d_ff=10240, num_layers=24, num_heads=64, **gated),
+        "google/t5-v1_1-base": T5Config(d_model=768, d_ff=2048, num_layers=12, num_heads=12, **gated),
+        "openai/clip-vit-large-patch14": CLIPTextConfig(**clip_l),
+    }
+    for name, config in published.items():
+        config.save_pretrained(root / name)
+        is_clip = isinstance(config, CLIPTextConfig)
+        learned = clip_tokenizer(pipelines.CAPTIONS) if is_clip else t5_tokenizer(pipelines.CAPTIONS)
+        learned.save_pretrained(root / name)
+    return {name: str(root / name) for name in published}
+
+
+def bundled(name: str, described: dict[str, str], folder: Path) -> Path:
+    """A bundled config that finds its hub names in folders."""
+    text = (BUNDLED / f"{name}.yaml").read_text()
+    for hub, path in described.items():
+        text = text.replace(hub, path)
+    (folder / "bundled.yaml").write_text(text)
+    return folder / "bundled.yaml"
+
+
+SIZES = {"emu-2.8b": 2.8e9, "emu-small": 1e8}
+"""Parameters that train, within 2 %."""
+LARGE = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(file.stem, marks=[LARGE] * (file.stem in SIZES)) for file in sorted(BUNDLED.glob("*.yaml"))]
+)
+def test_bundled_configs_fit(name: str, described: dict[str, str], tmp_path: Path) -> None:
+    said = new(bundled(name, described, tmp_path), None, captions=pipelines.CAPTIONS * 9)
+    assert "they train" not in said
+    assert f"emu new -c new/{name}" in (BUNDLED / f"{name}.yaml").read_text()
+    if name in SIZES:
+        (number,) = re.findall(r"parameters, ([\d,]+) of them train", said)
+        assert int(number.replace(",", "")) == pytest.approx(SIZES[name], rel=0.02)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_paper_s_latent_model_has_its_size(name: str, described: dict[str, str], tmp_path: Path) -> None:
+    """The networks alone, on the meta device: no weight, no picture through them."""
+    plan = read(bundled(name, described, tmp_path))
+    with torch.device("meta"):
+        parts = {n: component(plan, n, {}, weights=False) for n in ("unet", "vae", "text_encoder", "text_encoder_2")}
+    check(parts, "unet")
+    assert count(parts["unet"]) == pytest.approx(SIZES[name], rel=0.02)
+    assert (parts["vae"].config.latent_channels, len(parts["vae"].config.block_out_channels)) == (16, 4)
+    if name == "emu-2.8b":
+        assert count(parts["text_encoder"]) == pytest.approx(4.76e9, rel=0.01)  # T5-XXL's encoder

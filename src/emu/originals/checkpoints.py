@@ -39,6 +39,8 @@ WHOLE = {
 def parts(folder: Path, slot: str) -> dict[str, str]:
     """The components of a pipeline folder that its single file holds, and what their names begin with there."""
     index = folders.read_index(folder)
+    if own := [name for name, kind in components.used(index).items() if kind and kind.__module__.startswith("emu.")]:
+        raise UserError(f"its {own[0]} is emu's own, of which no program reads a single file; give --format diffusers")
     whole = WHOLE.get(index["_class_name"], {slot: ""})
     if slot == "unet" and index["_class_name"] not in WHOLE:
         raise UserError(f"a {index['_class_name']} was never published as a single file; give --format diffusers")

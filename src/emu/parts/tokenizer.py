@@ -32,7 +32,7 @@ def clip_tokenizer(captions: Iterable[str], *, vocab_size: int = 512, max_length
     return CLIPTokenizer(vocab=model["vocab"], merges=merges, model_max_length=max_length)
 
 
-def t5_tokenizer(captions: Iterable[str]) -> T5Tokenizer:
+def t5_tokenizer(captions: Iterable[str], *, max_length: int | None = None) -> T5Tokenizer:
     """A unigram tokenizer of the captions' words, with single characters for any other word."""
     counts = Counter(
         word for caption in captions for word in "".join(c if c.isalnum() else " " for c in caption.lower()).split()
@@ -43,4 +43,4 @@ def t5_tokenizer(captions: Iterable[str]) -> T5Tokenizer:
     known = {piece for piece, _ in pieces}
     rare = math.log(0.1 / total)
     pieces += [(piece, rare) for piece in ["\u2581", *CHARACTERS] if piece not in known]
-    return T5Tokenizer(vocab=pieces, extra_ids=0)
+    return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=max_length)

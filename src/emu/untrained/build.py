@@ -48,7 +48,7 @@ def new(config: Path, out: Path | None, *, captions: list[str], seed: int = 0, l
 def tokenizer(plan: Plan, name: str, captions: list[str]) -> Any:
     """One that is loaded, or learned from the captions."""
     given = plan.components[name]
-    if isinstance(given, dict):
+    if is_made(given):
         return components.learned_tokenizer(name, given, plan.types[name], captions)
     return components.loaded(name, given, plan.types[name]) if given is not None else None
 
@@ -56,10 +56,17 @@ def tokenizer(plan: Plan, name: str, captions: list[str]) -> Any:
 def component(plan: Plan, name: str, tokenizers: dict[str, Any], *, weights: bool = True) -> Any:
     """One that is loaded, or untrained, or a plain setting of the pipeline."""
     given = plan.components[name]
-    if isinstance(given, dict):
+    if is_made(given):
         reader = tokenizers.get(name.replace("text_encoder", "tokenizer"))
         return components.untrained(name, given, plan.types[name], reader)
-    return components.loaded(name, given, plan.types[name], weights=weights) if isinstance(given, str) else given
+    if isinstance(given, str | dict):
+        return components.loaded(name, given, plan.types[name], weights=weights)
+    return given
+
+
+def is_made(given: Any) -> bool:
+    """Whether a component is made here, of a config, and not loaded."""
+    return isinstance(given, dict) and components.PRETRAINED not in given
 
 
 def outline(plan: Plan, tokenizers: dict[str, Any]) -> str:
@@ -84,7 +91,7 @@ def outline(plan: Plan, tokenizers: dict[str, Any]) -> str:
 
 def small_encoders(plan: Plan) -> list[str]:
     """The text encoders that are made here, and so know no word yet."""
-    return [n for n, given in plan.components.items() if n.startswith("text_encoder") and isinstance(given, dict)]
+    return [n for n, given in plan.components.items() if n.startswith("text_encoder") and is_made(given)]
 
 
 def teach(plan: Plan, name: str, parts: dict[str, Any], captions: list[str], *, steps: int) -> str:

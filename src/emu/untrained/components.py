@@ -1,6 +1,7 @@
 """One component from what the config says of it: loaded by its name, or made untrained."""
 
 import inspect
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,25 @@ from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
 from emu.shapes import ComponentConfig
 
 CLASS = "_class_name"  # as in diffusers' own configs: of another class than the pipeline's constructor names
+PRETRAINED = "pretrained"  # what is loaded, where settings of ours stand beside it
+Given = str | ComponentConfig
 FROM_TOKENIZER = ("vocab_size", "max_position_embeddings", "bos_token_id", "eos_token_id", "pad_token_id")
 
 
-def loaded(name: str, given: str, kinds: tuple[Any, ...], *, weights: bool = True) -> Any:
+def loaded(name: str, given: Given, kinds: tuple[Any, ...], *, weights: bool = True) -> Any:
     """The component `name` from a folder of its own, out of a pipeline's folder, or from the hub.
 
     Without `weights` a network is made as its config says, and only that is read.
     """
-    kind: Any = kinds[0]
+    settings = {PRETRAINED: given} if isinstance(given, str) else {**given}
+    given = str(settings.pop(PRETRAINED))
+    kind = _class(name, settings.pop(CLASS), kinds) if CLASS in settings else kinds[0]
     if not isinstance(kind, type) or not hasattr(kind, "from_pretrained"):
         raise UserError(f"components.{name} {given}: a {_kind(kind)} is not loaded by name; give its config")
+    _refuse_unknown(name, settings, _settings_of(kind))
+    if issubclass(kind, PreTrainedTokenizerBase) and "max_length" in settings:
+        settings["model_max_length"] = settings.pop("max_length")
+    read = partial(_read, kind, settings=settings, weights=weights)
     path = Path(resolve(given))
     # A name of the hub may be that of the component or that of a pipeline.
     places = [""] if path.is_dir() else ["", name]
@@ -36,30 +45,41 @@ def loaded(name: str, given: str, kinds: tuple[Any, ...], *, weights: bool = Tru
     failure = ""
     for subfolder in places:
         try:
-            return _read(kind, str(path), subfolder=subfolder, weights=weights)
+            return read(str(path), subfolder=subfolder)
         except (OSError, ValueError) as error:
             failure = failure or first_line(error)
     raise UserError(f"components.{name} {given}: holds no {kind.__name__} ({failure})")
 
 
-def _read(kind: Any, path: str, *, subfolder: str, weights: bool) -> Any:
+def _read(kind: Any, path: str, *, subfolder: str, settings: ComponentConfig, weights: bool) -> Any:
     if weights or not issubclass(kind, nn.Module):
-        return kind.from_pretrained(path, subfolder=subfolder)
+        return kind.from_pretrained(path, subfolder=subfolder, **settings)
     if issubclass(kind, PreTrainedModel):
-        return kind(kind.config_class.from_pretrained(path, subfolder=subfolder))
-    return kind.from_config(kind.load_config(path, subfolder=subfolder))
+        return kind(kind.config_class.from_pretrained(path, subfolder=subfolder, **settings))
+    return kind.from_config(kind.load_config(path, subfolder=subfolder), **settings)
+
+
+def _settings_of(kind: Any) -> set[str]:
+    """What may be said beside the name of what is loaded."""
+    if issubclass(kind, PreTrainedTokenizerBase):
+        return {"max_length"}
+    if issubclass(kind, PreTrainedModel):
+        return set(kind.config_class().to_dict())
+    return set(inspect.signature(kind.__init__).parameters) - {"self"}
 
 
 def learned_tokenizer(name: str, given: ComponentConfig, kinds: tuple[Any, ...], captions: list[str]) -> Any:
-    """A tokenizer of the pipeline's class whose entries are the captions' words."""
+    """A tokenizer of the pipeline's class, or of the one that is named, whose entries are the captions' words."""
     if not captions:
         raise UserError(f"components.{name}: is learned from captions; name some with --captions")
+    settings = {**given}
+    kinds = (_class(name, settings.pop(CLASS), kinds),) if CLASS in settings else kinds
     if CLIPTokenizer in kinds:
-        _refuse_unknown(name, given, {"vocab_size", "max_length"})
-        return clip_tokenizer(captions, **given)
+        _refuse_unknown(name, settings, {"vocab_size", "max_length"})
+        return clip_tokenizer(captions, **settings)
     if T5Tokenizer in kinds:
-        _refuse_unknown(name, given, set())
-        return t5_tokenizer(captions)
+        _refuse_unknown(name, settings, {"max_length"})
+        return t5_tokenizer(captions, **settings)
     raise UserError(f"components.{name}: no {_kind(kinds[0])} is learned here; give a folder or a hub name")
 
 
@@ -86,7 +106,7 @@ def _class(name: str, class_name: str | None, kinds: tuple[Any, ...]) -> Any:
     kind = next((found for one in libraries.values() if (found := getattr(one, class_name, None))), None)
     if "." in class_name:
         kind = named.find(class_name, object, where=f"components.{name}.{CLASS}", like="DDIMScheduler")
-    if not (isinstance(kind, type) and issubclass(kind, (ConfigMixin, PreTrainedModel))):
+    if not (isinstance(kind, type) and issubclass(kind, (ConfigMixin, PreTrainedModel, PreTrainedTokenizerBase))):
         raise UserError(f"components.{name}.{CLASS} {class_name}: no component of {' or '.join(libraries)}")
     return kind
 

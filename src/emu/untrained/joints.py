@@ -45,6 +45,8 @@ def texts(parts: Parts) -> Iterator[Joint]:
         if (reader := parts.get(tokenizer)) is None:
             continue
         yield Joint(f"{tokenizer} entries", len(reader), f"{name}.vocab_size", encoder.vocab_size, at_most=True)
+        if rows := getattr(encoder, "rows", None):  # of a sequence that it shares with others
+            yield Joint(f"{tokenizer}.max_length", reader.model_max_length, f"{name}.rows[1]", rows[1])
         if positions := getattr(encoder, "max_position_embeddings", None):
             yield Joint(
                 f"{tokenizer}.max_length", reader.model_max_length, f"{name}.max_position_embeddings", positions, True
