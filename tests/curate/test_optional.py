@@ -67,6 +67,7 @@ def test_the_papers_funnel_is_a_config_and_no_more_than_pixels_are_needed() -> N
         "language",
         "offensive",
         "overlaid",
+        "photograph",
         "alignment",
         "aesthetic",
         "concepts",

@@ -162,8 +162,10 @@ def _without(document: dict[str, Any], gone: set[str]) -> dict[str, Any]:
     stages, budget = [], document.get("budget")
     for given in document["stages"]:
         made_with = given.get("init_args") or {}
-        if isinstance(by := made_with.get("by"), dict):
-            given = {**given, "init_args": {**made_with, "by": {name: by[name] for name in by if name not in gone}}}
+        for key in ("by", "worse_by"):
+            if isinstance(columns := made_with.get(key), dict):
+                made_with = {**made_with, key: {name: columns[name] for name in columns if name not in gone}}
+        given = {**given, "init_args": made_with} if made_with else given
         stages.append(given)
     if not budget:
         return {**document, "stages": stages}

@@ -5,9 +5,11 @@ from emu.curate.stages.borders import Borders
 from emu.curate.stages.caption import Caption, Language
 from emu.curate.stages.classified import Classified, Offensive, Watermark
 from emu.curate.stages.concepts import Concepts
+from emu.curate.stages.detail import Detail
 from emu.curate.stages.duplicates import Duplicates
 from emu.curate.stages.judged import Judged
 from emu.curate.stages.overlaid import Overlaid
+from emu.curate.stages.photograph import Photograph
 from emu.curate.stages.readable import Popularity, Readable, Shape
 from emu.curate.stages.same_scene import SameScene
 from emu.curate.stages.taste import Taste
@@ -21,11 +23,13 @@ __all__ = [
     "Caption",
     "Classified",
     "Concepts",
+    "Detail",
     "Duplicates",
     "Judged",
     "Language",
     "Offensive",
     "Overlaid",
+    "Photograph",
     "Popularity",
     "Readable",
     "SameScene",

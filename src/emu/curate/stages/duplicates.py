@@ -1,7 +1,9 @@
 """Exact and near duplicates: of pictures that look the same, the best one stays."""
 
 from abc import abstractmethod
+from collections import defaultdict
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 from emu.curate.picture import Picture
 from emu.curate.stage import Choice, Row, Scores, Selection
 from emu.curate.stages.best import rank
+from emu.curate.stages.contest import Contest
 from emu.curate.stages.phash import phash
 from emu.errors import UserError
 
@@ -22,6 +25,7 @@ SLACK = 24  # 8-bit levels: where a picture is even, such a difference is as goo
 WORST = 4  # of the layout's pixels speak for all: what differs may be small, such as the hands of a clock
 BLOCK = 1024  # pictures whose layouts are compared at once: a few tens of megabytes
 
+Twins = dict[int, tuple[int, str]]  # row of a copy -> the row that it leaves for, and why
 Layouts = NDArray[np.int16]  # (n,SIDE,SIDE,3): light and two of colour, in 8-bit levels
 
 
@@ -39,7 +43,7 @@ class Copies(Selection):
         self.reads, self.numbers = (*known_by, "width", "height", *self.by), tuple(self.by)
 
     @abstractmethod
-    def twins(self, scores: Scores, rows: NDArray[np.int64]) -> dict[int, tuple[int, str]]:
+    def twins(self, scores: Scores, rows: NDArray[np.int64]) -> Twins:
         """Of rows, the best first: the row of a copy -> the row that it leaves for, and why; the best copies first."""
 
     def choose(self, scores: Scores, there: NDArray[np.bool_]) -> Choice:
@@ -60,44 +64,74 @@ class Duplicates(Copies):
     A hash of lightness alone takes a shop's lamps in eight colours, or a circle and a clock, for one picture. Scaled,
     recompressed and slightly retouched copies are found; cropped, re-graded, mirrored and turned ones are not.
 
+    Of copies the one stays that is plainly better than the others, as a `Contest` has it, two at a time; where none is,
+    the best one by `by`.
+
     Args:
         distance: bits, 0 to 10; -1 looks at the bytes alone.
         apart: how far two layouts may be from each other, in what a picture itself changes from place to place.
-        by: who stays, as in `Copies`.
+        by: who stays of those that are as good, as in `Copies`.
+        worse_by, detail: as in `Contest`; for `detail` the config has the stage `Detail`.
     """
 
     name = "duplicates"
     columns = {"phash": "uint64", "layout": "binary"}
     side = SEEN
 
-    def __init__(self, distance: int = 6, apart: float = 0.25, by: dict[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        distance: int = 6,
+        apart: float = 0.25,
+        by: dict[str, float] | None = None,
+        worse_by: dict[str, float] | None = None,
+        detail: bool = False,
+    ) -> None:
         if not -1 <= distance <= FURTHEST:
             raise UserError(f"stage {self.name}: distance {distance}: -1 to {FURTHEST}; further apart is no copy")
-        super().__init__(by, "sha256", "phash", "layout")
-        self.distance, self.apart = distance, apart
+        if zero := [column for column, margin in (worse_by or {}).items() if not margin]:
+            raise UserError(f"stage {self.name}: worse_by {zero[0]}: by how much more is worse, or -N for less")
+        self.distance, self.apart, self.contest = distance, apart, Contest(worse_by or {}, detail)
+        super().__init__(by, "sha256", "phash", "layout", *self.contest.reads)
+        self.numbers = (*self.numbers, *self.contest.worse_by)
 
     def measure(self, picture: Picture) -> Row:
         small = picture.small(SEEN)
         layout = small.convert("YCbCr").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
         return {"phash": phash(small), "layout": layout.tobytes()}
 
-    def twins(self, scores: Scores, rows: NDArray[np.int64]) -> dict[int, tuple[int, str]]:
+    def twins(self, scores: Scores, rows: NDArray[np.int64]) -> Twins:
         found = self._same_bytes(scores["sha256"], rows)
         if self.distance >= 0:
             rest = rows[[row not in found for row in rows.tolist()]]
-            found |= self._same_looks(scores["phash"][rest], scores["layout"][rest], rest)
+            looks = self._same_looks(scores, rest)
+            better = self._better_first(scores, rest, looks)
+            found |= looks if np.array_equal(better, rest) else self._same_looks(scores, better)
         return found
 
     @staticmethod
-    def _same_bytes(sha256: NDArray[Any], rows: NDArray[Any]) -> dict[int, tuple[int, str]]:
+    def _same_bytes(sha256: NDArray[Any], rows: NDArray[Any]) -> Twins:
         """Row -> (the first row with its bytes, the reason)."""
         first: dict[Any, int] = {}
         found = {row: first.setdefault(sha256[row], row) for row in rows.tolist()}
         return {row: (twin, f"the same bytes as row {twin}") for row, twin in found.items() if twin != row}
 
-    def _same_looks(self, phash: NDArray[Any], layout: NDArray[Any], rows: NDArray[Any]) -> dict[int, tuple[int, str]]:
+    def _better_first(self, scores: Scores, rows: NDArray[np.int64], found: Twins) -> NDArray[np.int64]:
+        """The rows, but of each with its copies the winner has the first of their places."""
+        copies = defaultdict[int, list[int]](list)
+        for row in rows.tolist():
+            if row in found:
+                copies[found[row][0]].append(row)
+        order, place = rows.copy(), {row: at for at, row in enumerate(rows.tolist())}
+        for first, others in copies.items():
+            best = reduce(lambda best, one: one if self.contest.wins(scores, one, best) else best, others, first)
+            mine = [first, *others]
+            order[sorted(place[row] for row in mine)] = [best, *(row for row in mine if row != best)]
+        return order
+
+    def _same_looks(self, scores: Scores, rows: NDArray[np.int64]) -> Twins:
         """The same of those that look like an earlier one that stays: the one whose layout is nearest."""
-        found: dict[int, tuple[int, str]] = {}
+        phash, layout = scores["phash"][rows], scores["layout"][rows]
+        found: Twins = {}
         stay, hashes = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.uint64)
         count = 0  # of those that stay
         for at, one in enumerate(phash.astype(np.uint64)):
