@@ -7,12 +7,13 @@ import torch
 from diffusers import DiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import CLIPTextModelWithProjection, T5EncoderModel
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer, T5EncoderModel
 
 import pipelines
 from emu import originals
 from emu.errors import UserError
 from emu.models import LatentDiffusionXL, load_model
+from emu.untrained import components
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")  # torch tensors given to numpy
 
@@ -83,3 +84,24 @@ def test_plain_diffusers_draws_what_emu_draws(folder: Path, model: LatentDiffusi
 def test_no_single_file_is_made_of_it(folder: Path) -> None:
     with pytest.raises(UserError, match="is emu's own"):
         originals.parts(folder, "unet")
+
+
+def test_published_encoders_are_read_into_their_rows(tmp_path: Path) -> None:
+    """As configs/new/emu-2.8b.yaml names them: weights from the hub, rows and the longest text from the config."""
+    kinds = {"t5": (pipelines.t5(), "JoinedT5EncoderModel", [CLIP, T5, 0])}
+    kinds["clip"] = (
+        (pipelines.tokenizer(), pipelines.clip(CLIPTextModelWithProjection)),
+        "JoinedCLIPTextModel",
+        [0, CLIP, T5],
+    )
+    for name, ((tokenizer, encoder), kind, rows) in kinds.items():
+        tokenizer.save_pretrained(tmp_path / name)
+        encoder.save_pretrained(tmp_path / name)
+        path = {"_class_name": f"emu.parts.joined.{kind}", "pretrained": str(tmp_path / name)}
+        found = components.loaded("text_encoder", {**path, "rows": rows}, (CLIPTextModel,))
+        assert (type(found).__name__, list(found.config.rows)) == (kind, rows)
+        assert all(torch.equal(a, b) for a, b in zip(found.parameters(), encoder.parameters(), strict=True))
+        with pytest.raises(UserError, match="text_encoder.row: no such setting"):
+            components.loaded("text_encoder", {**path, "row": rows}, (CLIPTextModel,))
+    given = {"_class_name": "T5Tokenizer", "pretrained": str(tmp_path / "t5"), "max_length": T5}
+    assert components.loaded("tokenizer", given, (CLIPTokenizer,)).model_max_length == T5
