@@ -23,6 +23,10 @@ from processes import ranks
 from tarred import tars
 from test_layouts import CLASSES, DDP, FLOAT32
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # diffusers' Euler scheduler
+]
+
 Folder = Callable[[str], Path]
 LR = "model.init_args.optimizer.init_args.lr"
 

@@ -1,8 +1,10 @@
 """Streams: every record once in a pass, the same order on any devices and workers, resumed at any batch."""
 
+import io
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from emu.data import CuratedData
 from emu.data.buckets import assign, list_buckets
-from emu.data.streams.lane import Reading, Stream
+from emu.data.fitting import fit, fit_quickly
+from emu.data.pictures import decode
 from emu.data.streams.loader import Streaming
 from emu.data.streams.order import Place, arranged, share_at, shares
+from emu.data.streams.reading import Reading
 from emu.data.streams.setting_up import stream_of
 from emu.data.streams.shards import Spool
+from emu.data.streams.stream import Stream
 from emu.errors import UserError
 from sets import picture, write_tar
 from tarred import tables, tars
@@ -200,6 +206,22 @@ def test_a_batch_says_what_models_are_conditioned_on(tmp_path: Path) -> None:
     batch = next(iter(streamed(str(tmp_path), aspect_ratios=False, bucket_step=16, batch_size=1, lanes=1, shuffle=1)))
     assert batch["size"].tolist() == [[20, 40, 0, 8, 16, 16]]
     assert batch["image"].shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize("size", [(40, 300), (90, 64), (64, 64), (33, 47), (400, 330)])
+@pytest.mark.parametrize("bucket", [(32, 32), (24, 40)])
+def test_quickly_fitted_a_picture_is_the_same_to_the_eye(size: tuple[int, int], bucket: tuple[int, int]) -> None:
+    """Also where libjpeg scales it first: the same part of it, on the same pixels."""
+    height, width = size
+    waves = np.sin(np.linspace(0, 9, width)) * np.cos(np.linspace(1, 8, height))[:, None]
+    pixels = np.stack([128 + 90 * waves, 128 - 60 * waves, 100 + 50 * waves], axis=2).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=98)
+    file = partial(io.BytesIO, stream.getvalue())
+    exactly = fit(decode(file, max_pixels=10**6), bucket)
+    quickly = fit_quickly(decode(file, max_pixels=10**6, least=2 * max(bucket)), bucket, size)
+    assert quickly.shape == exactly.shape == (3, *bucket)
+    assert (quickly - exactly).abs().mean() * 127.5 < 2
 
 
 def test_held_out_pictures_are_never_trained_on(root: str) -> None:

@@ -73,13 +73,19 @@ def decode(file: Opener, *, max_pixels: int, least: int | None = None) -> Image.
 
     With `least`, a JPEG whose sides stay at least so long is scaled while it is decoded, which costs a fraction.
     """
+    return decode_sized(file, max_pixels=max_pixels, least=least)[0]
+
+
+def decode_sized(file: Opener, *, max_pixels: int, least: int | None = None) -> tuple[Image.Image, tuple[int, int]]:
+    """As `decode`, with what `read_size` says, by opening the file once."""
     with _opened(file, max_pixels) as image:
-        upright = UPRIGHT.get(_orientation(image))
+        orientation, (width, height) = _orientation(image), image.size
         if least is not None:
             image.draft(None, (least, least))
         image.load()
-        rgb = to_srgb(image)
-        return rgb if upright is None else rgb.transpose(upright)
+        rgb, upright = to_srgb(image), UPRIGHT.get(orientation)
+        size = (width, height) if orientation >= 5 else (height, width)
+        return (rgb if upright is None else rgb.transpose(upright)), size
 
 
 @contextmanager

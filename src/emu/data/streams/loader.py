@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from emu.batch import Pictures
 from emu.data.loader import in_words
-from emu.data.streams.lane import Handed, Lane, Stream
+from emu.data.streams.lane import Handed, Lane
 from emu.data.streams.order import Place
 from emu.data.streams.shards import Spool
+from emu.data.streams.stream import Stream
 from emu.errors import UserError
 
 log = logging.getLogger(__name__)

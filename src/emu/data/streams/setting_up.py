@@ -7,8 +7,9 @@ from itertools import islice
 from emu.data.options import Options
 from emu.data.pictures import BadPicture
 from emu.data.sources.entry import Dropped, Fault, Wanted
-from emu.data.streams.lane import Stream, looked_at
+from emu.data.streams.reading import looked_at
 from emu.data.streams.shards import Spool, addresses, read_shard
+from emu.data.streams.stream import Stream
 from emu.data.survey import Picture
 from emu.errors import UserError
 
@@ -47,6 +48,6 @@ def _sound(stream: Stream, spool: Spool) -> Iterator[Picture]:
     for item in read_shard(spool.fetch(stream.shards[0]), stream.wanted):
         if not isinstance(item, Dropped | Fault):
             try:
-                yield looked_at(item, stream)
+                yield looked_at(item, stream, sized=True)
             except (BadPicture, OSError):
                 continue
