@@ -1,7 +1,7 @@
 """The funnel held against a haystack whose truth is known; its speed, memory and growth; and what kills do to it.
 
     python benchmarks/curate.py truth --pictures 20000       # precision and recall of every stage
-    python benchmarks/curate.py speed --pictures 2000        # against jobs of datasets and Ray Data, in turn
+    python benchmarks/curate.py speed --pictures 2000        # against jobs of datasets and Ray Data, in turn; --whole
     python benchmarks/curate.py worker --pictures 2000       # pictures a CPU second of one worker
     python benchmarks/curate.py scale --pictures 1000000     # cost a row and memory, 10^4 rows and up
     python benchmarks/curate.py marks                        # 1 % and 30 % bad pictures of 13 kinds, and memory
@@ -24,13 +24,13 @@ from typing import Any
 
 import yaml
 from curate_haystack import haystack
-from curate_photos import photographs
+from curate_photos import large, photographs
 from curate_scale import scale
 from curate_truth import tables
 from curate_watched import watch
 
+from emu.curate.allocator import keep_memory
 from emu.curate.config import SHARD, Funnel
-from emu.curate.pool import keep_memory
 from emu.curate.shards import cut
 from emu.curate.work import Work
 from emu.data.sources import read_source
@@ -55,7 +55,8 @@ def truth(given: argparse.Namespace) -> None:
 
 def speed(given: argparse.Namespace) -> None:
     """Whole commands with their start, in turn: emu curate, datasets, Ray Data where a Python that has it is given."""
-    source = photographs(given.work / f"photographs-{given.pictures}", given.pictures, given.photos)
+    make, name = (large, "large") if given.whole else (photographs, "photographs")
+    source = make(given.work / f"{name}-{given.pictures}", given.pictures, given.photos)
     config = given.work / "cheap.yaml"
     config.write_text(CHEAP)
     command = [sys.executable, "-m", "emu", "curate", "-c", str(config), str(source)]
@@ -141,6 +142,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3, help="of speed")
     parser.add_argument("--photos", type=Path, help="a folder of large JPEGs, of which pieces are cut")
+    parser.add_argument("--whole", action="store_true", help="of speed: the photographs as they are, and no pieces")
     parser.add_argument("--ray", type=Path, help="a Python with ray, and with what emu's cheap stages need")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "emu-curate-benchmark")
     given = parser.parse_args()

@@ -21,7 +21,7 @@ from emu.data.pictures import BadPicture
 from emu.data.sources import Entry
 
 COLUMNS = ["sha256", "bytes", "format", "width", "height", "animated", "short_side", "aspect", "blur", "noise",
-           "blocks", "dark", "bright", "contrast", "colour", "phash"]  # fmt: skip
+           "blocks", "dark", "clipped", "contrast", "colour", "phash", "layout"]  # fmt: skip
 
 
 @cache

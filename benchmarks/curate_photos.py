@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,18 @@ def photographs(folder: Path, number: int, photos: Path | None) -> Path:
             (folder / f"{i:07d}.jpg").write_bytes(broken)
         lines.append(json.dumps({"file_name": f"{i:07d}.jpg", "text": f"picture number {i}"}) + "\n")
     (folder / "metadata.jsonl").write_text("".join(lines))
+    return folder
+
+
+def large(folder: Path, number: int, photos: Path) -> Path:
+    """The photographs as they are, again and again."""
+    if not (folder / "metadata.jsonl").exists():
+        folder.mkdir(parents=True)
+        found, lines = sorted(photos.glob("*.jpg")), []
+        for i in range(number):
+            shutil.copy(found[i % len(found)], folder / f"{i:07d}.jpg")
+            lines.append(json.dumps({"file_name": f"{i:07d}.jpg", "text": f"picture number {i}"}) + "\n")
+        (folder / "metadata.jsonl").write_text("".join(lines))
     return folder
 
 

@@ -5,28 +5,27 @@ it is known of what; its shard is tried again, at most RETRIES times, and from t
 Where it dies of a batch, the shard goes picture by picture from then on, which shows whose fault it is.
 """
 
-import ctypes
 import multiprocessing
 import os
-import sys
+import secrets
+import tempfile
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from emu.curate import models
+from emu.curate.allocator import keep_memory
 from emu.curate.engine import Engine
 from emu.curate.shards import Shard
 from emu.curate.work import Work
 from emu.errors import UserError
 
 RETRIES = 2
-
-TRIM, MMAP = -1, -3  # glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD
-FREE = 64 << 20  # bytes of free memory at the end of the heap that are kept
-LARGEST = 32 << 20  # bytes: larger buffers are the system's as before, and glibc's own limit
 
 PRELOAD = ["emu.curate.warm"]  # imported once for all workers, and in memory once
 
@@ -57,12 +56,58 @@ class Worker:
     task: Task | None = None
 
 
+class Models:
+    """The process of models that all workers share; another one where it dies.
+
+    Args:
+        threads: how many it may use at once.
+    """
+
+    def __init__(self, context: ForkServerContext, work: Work, *, threads: int) -> None:
+        self.context, self.work, self.threads = context, work, threads
+        self.folder = tempfile.TemporaryDirectory(prefix="emu-")
+        self.address = models.Address(f"{self.folder.name}/models", secrets.token_bytes(16))
+        self._start()
+
+    def _start(self) -> None:
+        self.pipe, there = self.context.Pipe()
+        given = self.work, self.address, self.threads, there
+        self.process = self.context.Process(target=models.serve, args=given, daemon=True)
+        self.process.start()
+        there.close()
+        self.listened = False
+
+    def live(self) -> None:
+        """Hear whether it listens, and start another one where it is gone. RuntimeError: it never listened."""
+        while self.pipe.poll():
+            try:
+                self.pipe.recv()
+                self.listened = True
+            except (EOFError, OSError):
+                self.stop_process()
+                if not self.listened:
+                    raise RuntimeError("the process of models ends before it listens; what it says is above") from None
+                self._start()
+
+    def stop_process(self) -> None:
+        """End it, at work or not."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+    def stop(self) -> None:
+        """For good."""
+        self.stop_process()
+        self.folder.cleanup()
+
+
 class Pool(Engine):
     """`workers` processes."""
 
     def __init__(self, workers: int) -> None:
         self.count = workers
         self.workers: list[Worker] = []
+        self.models: Models | None = None
         self.again: list[Task] = []
         # Started from a server that imported and computed nothing: no thread of ours is lost in a fork.
         self.context = multiprocessing.get_context("forkserver")
@@ -70,6 +115,8 @@ class Pool(Engine):
 
     def start(self, work: Work) -> None:
         self.work = work
+        if models.shares(work.funnel):
+            self.models = Models(self.context, work, threads=self.count)
         self.workers = [self._worker() for _ in range(self.count)]
 
     def map(self, shards: Iterable[Shard]) -> Iterator[int]:
@@ -77,7 +124,10 @@ class Pool(Engine):
         for worker in self.workers:
             self._give(worker, waiting)
         while busy := [worker for worker in self.workers if worker.task is not None]:
-            ready = wait([worker.pipe for worker in busy])
+            if self.models:
+                self.models.live()
+            also = [self.models.pipe] if self.models else []
+            ready = wait([worker.pipe for worker in busy] + also)
             for worker in busy:
                 if worker.pipe in ready and (pictures := self._hear(worker)):
                     yield pictures
@@ -90,10 +140,13 @@ class Pool(Engine):
             worker.process.join()
             worker.pipe.close()
         self.workers = []
+        if self.models:
+            self.models.stop()
 
     def _worker(self) -> Worker:
         here, there = self.context.Pipe()
-        process = self.context.Process(target=_serve, args=(there, self.work), daemon=True)
+        address = self.models.address if self.models else None
+        process = self.context.Process(target=_serve, args=(there, self.work, address), daemon=True)
         process.start()
         there.close()  # so that its death is the end of the pipe
         return Worker(process, here)
@@ -140,10 +193,12 @@ class Pool(Engine):
         worker.process, worker.pipe, worker.task = fresh.process, fresh.pipe, None
 
 
-def _serve(pipe: Any, work: Work) -> None:
+def _serve(pipe: Any, work: Work, address: models.Address | None) -> None:
     """A worker's life: until its parent is gone."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     keep_memory()
+    if address:
+        models.asking(work.funnel, address)
     try:
         while True:
             shard, quarantined, alone = pipe.recv()
@@ -160,13 +215,3 @@ def _done(work: Work, shard: Shard, quarantined: frozenset[int], alone: bool, pi
     except Exception:
         return "fault", traceback.format_exc()
     return "done", shard.number
-
-
-def keep_memory() -> bool:
-    """For a process that measures pictures, once: the allocator keeps what one needed for the next one.
-
-    By default glibc gives buffers of pictures back each time, and the system has to clear every page of the next one: a
-    fifth of a worker's time went there. Returns whether the C library knows of such settings; others are left alone.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    return mallopt is not None and bool(mallopt(TRIM, FREE) and mallopt(MMAP, LARGEST))

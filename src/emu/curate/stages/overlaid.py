@@ -1,5 +1,6 @@
 """Words in a picture: how many there are, and how much of it they cover."""
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 
 from emu.curate.picture import Picture
 from emu.curate.stage import Row, Stage
+from emu.curate.stages import onnx
 
 SHORTEST = 4  # letters of a line that others can be like
 SLOPE = 0.02  # a degree
@@ -30,6 +32,7 @@ class Overlaid(Stage):
     name = "overlaid"
     columns = {"words": "int64", "text_area": "float64", "repeats": "int64"}
     packages = {"rapidocr": "ocr", "onnxruntime": "ocr"}
+    shared = True
 
     def __init__(self, confidence: float = 0.7, side: int = 640) -> None:
         self.confidence, self.side = confidence, side
@@ -37,8 +40,12 @@ class Overlaid(Stage):
     @cached_property
     def engine(self) -> Any:
         from rapidocr import RapidOCR
+        from rapidocr.inference_engine.onnxruntime import main
 
-        return RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": 1})
+        runtime: Any = main
+        runtime.SessionOptions = onnx.options  # its own settings have no words for these
+        threads = min(self.threads, os.cpu_count() or 1)  # it passes over more than there are
+        return RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": threads})
 
     def measure(self, picture: Picture) -> Row:
         pixels = np.asarray(picture.small(self.side or 0))
