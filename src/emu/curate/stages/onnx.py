@@ -5,14 +5,12 @@ from typing import Any
 
 
 def options() -> Any:
-    """`onnxruntime.SessionOptions` of one thread, whose waiting takes no processor.
-
-    Without the arena, and without patterns of memory: a session would keep what the largest picture took.
-    """
+    """`onnxruntime.SessionOptions` of one thread, whose waiting takes no processor, without an arena: a session would
+    keep what the largest picture took."""
     import onnxruntime
 
     made = onnxruntime.SessionOptions()
-    made.enable_cpu_mem_arena = made.enable_mem_pattern = False
+    made.enable_cpu_mem_arena = False
     made.intra_op_num_threads = made.inter_op_num_threads = 1
     made.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return made
