@@ -116,6 +116,6 @@ class Thumbnails:
             return None
         self.seen[why] += 1
         try:
-            return webp(picture.image, THUMBNAIL)
+            return webp(picture.small(THUMBNAIL), THUMBNAIL)
         except BadPicture:
             return None
