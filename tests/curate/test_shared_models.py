@@ -1,7 +1,12 @@
 """A model that workers share: its process may be killed, and the workers that ask it, and nothing is lost."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +49,8 @@ class Large(Stage):
         if picture.name.startswith("killer") and before < self.dies:
             killed = int(Path(self.workers).read_text().split()[0]) if self.workers else os.getpid()
             os.kill(killed, signal.SIGKILL)
+        if picture.name.startswith("endless"):
+            time.sleep(600)
         if picture.name.startswith("odd"):
             raise ZeroDivisionError("of this one")
         return {"light": float(np.asarray(picture.small(self.side)).mean())}
@@ -58,7 +65,7 @@ class Worker(Stage):
         self.log = Path(log)
 
     def measure(self, picture: Any) -> Row:
-        if picture.name.startswith("killer"):
+        if picture.name.startswith(("killer", "endless")):
             self.log.write_text(f"{os.getpid()}\n")
         return {}
 
@@ -92,7 +99,7 @@ def test_one_process_measures_for_all_workers_what_each_would(tmp_path: Path) ->
     assert all(row["status"] == "kept" for row in found)
 
 
-@pytest.mark.parametrize(("dies", "failed"), [(1, 0), (RETRIES, 0), (RETRIES + 1, 2)])
+@pytest.mark.parametrize(("dies", "failed"), [(1, 0), (RETRIES + 1, 2)])
 def test_a_killed_process_of_models_costs_at_most_the_picture_that_it_dies_of(
     tmp_path: Path, dies: int, failed: int
 ) -> None:
@@ -116,3 +123,41 @@ def test_what_a_shared_model_raises_costs_the_picture_and_what_the_user_can_mend
     (tmp_path / "again").mkdir()
     with pytest.raises(UserError, match="no such model"):
         rows(tmp_path / "again", ["good"], stage("Large", log=str(tmp_path / "log"), mends=True))
+
+
+COMMAND = (
+    "import json, sys; from pathlib import Path\n"
+    "from emu.curate import Funnel, curate; from emu.curate.pool import Pool\n"
+    "curate(Funnel(json.loads(sys.argv[1])), sys.argv[2], Path(sys.argv[3]), engine=Pool(2))"
+)
+
+
+def runs(pid: int) -> bool:
+    """Whether it is there, and more than a line in the table of processes that nobody has read."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except OSError:
+        return False
+
+
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    until = time.monotonic() + seconds
+    while not true() and time.monotonic() < until:
+        time.sleep(0.05)
+    return true()
+
+
+def test_of_a_command_that_is_killed_no_process_stays(tmp_path: Path) -> None:
+    log, workers = tmp_path / "log", tmp_path / "workers"
+    given = config(stage("Worker", log=str(workers)), stage("Large", log=str(log)))
+    source = folder(tmp_path / "hay", ["endless", "good"])
+    words = [sys.executable, "-c", COMMAND, json.dumps(given), str(source), str(tmp_path / "out")]
+    command = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    try:
+        assert within(60, lambda: log.exists() and log.read_text() != "")
+        pids = [int(file.read_text().split()[0]) for file in (log, workers)]
+        assert all(map(runs, pids))
+    finally:
+        command.kill()
+        command.wait()
+    assert within(30, lambda: not any(map(runs, pids)))

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
+from multiprocessing import parent_process
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from threading import Lock, Thread
@@ -94,13 +95,13 @@ class Asked(Stage):
                     return None
 
     def _connected(self) -> Connection:
-        """SystemExit where nobody listens for long: the pool is gone, or hears of this worker's end."""
-        until = time.monotonic() + PATIENCE
+        """SystemExit where nobody will listen: the pool is gone, or hears of this worker's end."""
+        until, pool = time.monotonic() + PATIENCE, parent_process()
         while True:
             try:
                 return Client(self.address.path, authkey=self.address.key)
             except (EOFError, OSError):
-                if time.monotonic() > until:
+                if time.monotonic() > until or (pool and not pool.is_alive()):
                     raise SystemExit(1) from None
                 time.sleep(SOON)
 
