@@ -1,8 +1,14 @@
 """Models of transformers by hub name or folder, loaded without running any code that comes with them."""
 
+import socket
 from dataclasses import dataclass
+from functools import cache
 from pickle import UnpicklingError
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from huggingface_hub import constants
 
 from emu.errors import UserError, first_line
 from emu.judges.weights import require_sha256, weights_sha256
@@ -27,7 +33,7 @@ class Pretrained:
     def read(self, kind: Any, **how: Any) -> Any:
         """What `kind.from_pretrained` makes of it, `how` its further arguments. UserError: absent, damaged, or code."""
         try:
-            return kind.from_pretrained(self.name, **how)
+            return kind.from_pretrained(self.name, local_files_only=not hub_has_an_address(constants.ENDPOINT), **how)
         except (OSError, ValueError, UnpicklingError) as error:
             raise UserError(f"{self}: {first_line(error)}; name {self.wanted}") from error
 
@@ -40,3 +46,18 @@ class Pretrained:
 
     def __str__(self) -> str:
         return f"{self.where} {self.name}"
+
+
+@cache
+def hub_has_an_address(endpoint: str) -> bool:
+    """Whether it is worth to ask: where a hub's name leads nowhere, transformers tries for half a minute, each time.
+
+    Whoever has a proxy leaves it to that.
+    """
+    if getproxies():
+        return True
+    try:
+        socket.getaddrinfo(urlsplit(endpoint).hostname, None)
+    except OSError:
+        return False
+    return True

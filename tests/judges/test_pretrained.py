@@ -1,0 +1,44 @@
+"""Models by hub name: where the hub cannot be found nobody waits for it."""
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from emu.judges import pretrained
+from emu.judges.pretrained import Pretrained
+
+
+class Asked:
+    """Says how it was asked for."""
+
+    @classmethod
+    def from_pretrained(cls, name: str, **how: Any) -> dict[str, Any]:
+        return how
+
+
+@pytest.fixture(autouse=True)
+def _without_a_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(pretrained, "getproxies", dict)
+    pretrained.hub_has_an_address.cache_clear()
+    yield
+    pretrained.hub_has_an_address.cache_clear()
+
+
+def nowhere(*_: object) -> None:
+    raise socket.gaierror("no such name")
+
+
+def test_where_the_hub_has_no_address_only_what_is_here_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    assert Pretrained("somebody/model", "a model").read(Asked)["local_files_only"] is True
+
+
+def test_a_hub_that_has_one_or_a_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [])
+    assert Pretrained("somebody/model", "a model").read(Asked)["local_files_only"] is False
+    pretrained.hub_has_an_address.cache_clear()
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    monkeypatch.setattr(pretrained, "getproxies", lambda: {"https": "http://proxy"})
+    assert Pretrained("somebody/model", "a model").read(Asked)["local_files_only"] is False
