@@ -10,6 +10,7 @@ curated folder, `report.md`, and a contact sheet each of good photographs lost, 
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -124,9 +125,18 @@ def whole(rows: Rows) -> Iterator[str]:
     gone = [row for row in clean if row["subject"] not in there]
     good = [row for row in kept if not row["fault"] or row["fault"].endswith("copy") or is_cut(row)]
     yield f"- good photographs wrongly rejected: {share(len(lost), len(clean))}, {len(lost)} of {len(clean)}"
-    yield f"- good photographs that left for a copy: {len(copied)}: {', '.join(row['reason'] for row in copied)}"
+    yield f"- good photographs that left for a copy: {len(copied)} of {len(clean)}: {', '.join(winners(rows, copied))}"
     yield f"- subjects with no version left: {len(gone)} of {len(clean)}"
     yield f"- of what is kept of photographs, without a planted fault: {share(len(good), len(kept))}"
+
+
+def winners(rows: Rows, copied: Rows) -> Iterator[str]:
+    """What was done to the copy that stays in the place of each."""
+    of = {row["row"]: row for row in rows}
+    for row in copied:
+        found = re.search(r"row (\d+)", row["reason"])
+        copy = of.get(int(found[1])) if found else None
+        yield f"{copy['fault']} {copy['strength']}" if copy and copy["fault"] else row["reason"]
 
 
 def is_cut(row: dict[str, Any]) -> bool:
