@@ -35,10 +35,10 @@ def originals(photographs: list[Image.Image]) -> list[Row]:
 
 
 def measured(content: bytes) -> Row:
-    """What the stages before say; captions and words are another matter."""
+    """What the stages before say; captions are another matter."""
     entry = Entry("name.jpg", "a text", lambda: io.BytesIO(content), {})
     picture = Picture(entry, content, side=0, max_pixels=10_000_000)
-    row: Row = {"words": 0, "language_wanted": 0.9}
+    row: Row = {"language_wanted": 0.9}
     for stage in (Readable(), Borders(cut=True), Technical(), Detail(), Duplicates()):
         row |= stage.measure(picture)
     return row | Readable().measure(picture)
@@ -101,11 +101,17 @@ def test_an_original_stays_and_not_what_was_framed_and_is_cut(
         assert stay(measured(jpeg(framed, 95)), original) == [1]
 
 
-def test_what_is_signed_leaves_though_it_is_larger(photographs: list[Image.Image], originals: list[Row]) -> None:
+def test_what_is_signed_and_made_larger_leaves(photographs: list[Image.Image], originals: list[Row]) -> None:
     for image, original in zip(photographs, originals, strict=True):
         signed = sized(image, 2, SCALE.LANCZOS)
         ImageDraw.Draw(signed).text((1240, 840), "Jane", "white", ImageFont.load_default(14), anchor="rs")
-        assert stay(measured(jpeg(signed)) | {"words": 1}, original) == [1]
+        assert stay(measured(jpeg(signed)), original) == [1]
+
+
+def test_what_makes_a_copy_worse_counts_more_than_its_pixels(photographs: list[Image.Image]) -> None:
+    small, large = (measured(jpeg(sized(photographs[0], times, SCALE.LANCZOS))) for times in (0.6, 1))
+    assert stay(small, large | {"language_wanted": 0.5}) == [0]
+    assert stay(small, large) == [1]
 
 
 def test_of_a_whole_crowd_of_copies_the_original_stays(photographs: list[Image.Image], originals: list[Row]) -> None:
