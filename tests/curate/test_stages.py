@@ -116,6 +116,16 @@ def test_an_even_sky_and_a_plain_ground_are_no_borders() -> None:
     assert Borders().measure(picture(Image.new("RGB", (20, 20), "red")))["border"] == 0
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_frame_goes_all_around_where_the_picture_begins_in_its_colour(turns: int) -> None:
+    image = framed("black", (40, 40, 600, 472), (640, 512))
+    ImageDraw.Draw(image).rectangle((40, 40, 600, 90), fill=(6, 6, 6))
+    ImageDraw.Draw(image).rectangle((300, 60, 420, 120), fill="gold")
+    assert inside(np.rot90(np.asarray(image), turns)) == tuple(
+        [(40, 40, 600, 472), (40, 40, 472, 600), (40, 40, 600, 472), (40, 40, 472, 600)][turns]
+    )
+
+
 def test_two_even_halves_have_no_border() -> None:
     """Each half would be a border, and nothing would be left between them."""
     halves = Image.new("RGB", (160, 128), "navy")

@@ -59,7 +59,7 @@ def page(funnel: Funnel, fates: Fates, shards: list[Path], footer: Footer) -> st
         "total": len(fates.left),
         "kept": int(fates.stayed.sum()),
         "failed": int(fates.failed.sum()),
-        "missing": [(name, printable(why)) for name, why in (footer.funnel.missing or {}).items()],
+        "missing": _missing(footer),
         "settings": list(_settings(funnel, footer)),
     }
     return render(HERE / "page.html", values, styles=(HERE / "page.css",))
@@ -138,6 +138,14 @@ def _spread(rows: list[int]) -> list[int]:
 def _example(row: int, source: str, text: str, reason: str | None, thumbnail: bytes, *, fates: Fates) -> Example:
     name, text, why = (printable(one)[:LONGEST] for one in (source, text, fates.reason(row) or reason or ""))
     return Example(row, name, text, why, data_url(thumbnail))
+
+
+def _missing(footer: Footer) -> list[tuple[str, str]]:
+    """(stages that could not run here, why), those that lack the same thing together."""
+    names: dict[str, list[str]] = {}
+    for name, why in (footer.funnel.missing or {}).items():
+        names.setdefault(printable(why), []).append(name)
+    return [(", ".join(some), why) for why, some in names.items()]
 
 
 def _settings(funnel: Funnel, footer: Footer) -> Iterator[tuple[str, str]]:

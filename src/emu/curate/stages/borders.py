@@ -49,11 +49,19 @@ def inside(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
 
 def _edges(pixels: NDArray[np.uint8]) -> tuple[int, int]:
     """The first line that is no border and the one after the last."""
-    start = _run(pixels)
+    start, end = _run(pixels), _run(pixels[::-1])
     if start == len(pixels):
         return 0, len(pixels)
-    end = len(pixels) - _run(pixels[::-1])
-    return (start, end) if start < end else (0, len(pixels))  # two even halves, and nothing between them
+    start, end = start or _like(pixels, pixels[::-1], end), end or _like(pixels[::-1], pixels, start)
+    return (start, len(pixels) - end) if start + end < len(pixels) else (0, len(pixels))  # two even halves
+
+
+def _like(pixels: NDArray[np.uint8], opposite: NDArray[np.uint8], width: int) -> int:
+    """As many lines as the border on the opposite side has, where so many have its colour: a frame goes all around,
+    also where the picture begins in its colour and it ends little by little."""
+    colour = np.median(opposite[0], axis=0)
+    same = (np.abs(pixels[: max(width - MIXED, 0)] - colour).max(axis=-1) <= SAME).mean(axis=1) >= LEAST
+    return width if len(same) and bool(same.all()) else 0
 
 
 def _run(pixels: NDArray[np.uint8]) -> int:
