@@ -5,11 +5,12 @@ python benchmarks/muse_tokens.py [--model emu://bases/muse] [--scenes 240]
 Good scenes that no model saw, 32 px. Then the same with a share of the tokens masked and drawn again by the
 transformer, in random order: what is lost there is lost by drawing, with layout and everything around it given.
 And what captions tell: how surprised the transformer is by tokens hidden from it, given the picture's own caption,
-the same with another kind, and none.
+the same with another kind, and none. And which places its attention layers cannot tell apart before anything is drawn.
 """
 
 import argparse
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +25,9 @@ from emu.world import KINDS, QUALITIES, Scene, World
 
 SIDE, FIRST = 32, 100_000  # pixels; a place in the haystack beyond what the bases learned from
 SHARES = (0.2, 0.5)
-HIDDEN = (1.0, 0.7)
+HIDDEN = (1.0, 0.7, 0.2)
 GUIDANCE = 2.0  # as muse/tiny draws
+SAME = 1e-4  # of what places differ by: rounding alone
 MICRO = torch.tensor([[SIDE, SIDE, 0, 0, AESTHETIC_SCORE]])
 
 
@@ -52,6 +54,8 @@ def main() -> None:
                 for what, texts in {"the caption": own, "another kind": swapped, "no caption": [""]}.items()
             }
             print(f"{share:.0%} hidden, nats a token:", ", ".join(f"{nats:.3f} by {what}" for what, nats in by.items()))
+        blind = alike(model, tokens)
+        print(f"all hidden: {len(blind)} of {tokens[0].numel()} places are alike to another before attention: {blind}")
         given = model._decode(tokens)
         used = len(tokens.unique())
         print(f"true: kinds {kinds(scenes, true):.1f} %; {tokens[0].numel()} tokens of {used} codes used")
@@ -78,6 +82,20 @@ def surprise(model: Muse, tokens: Tensor, captions: list[str], share: float) -> 
     cond = {key: value.expand(len(tokens), *value.shape[1:]) for key, value in model.encode_prompts(captions).items()}
     logits = model._logits(model.ema, torch.where(hidden, mask, tokens), cond, MICRO)
     return float(F.cross_entropy(logits, tokens, reduction="none")[hidden].mean())
+
+
+def alike(model: Muse, tokens: Tensor) -> list[tuple[int, int]]:
+    """Row and column of the places that look like another where all is masked, as they come to the attention layers."""
+    seen: list[Tensor] = []
+    network: Any = model.ema
+    hook = network.project_to_hidden.register_forward_hook(lambda _, __, output: seen.append(output[0]))
+    hidden = torch.full_like(tokens[:1], model.pipeline.scheduler.config.mask_token_id)
+    model._logits(network, hidden, model.encode_prompts([""]), MICRO)
+    hook.remove()
+    distance = (seen[0][:, None] - seen[0]).norm(dim=2).fill_diagonal_(torch.inf)
+    side = round(len(distance) ** 0.5)  # of the grid that attention has, halved where the network halves it
+    near = (distance < SAME * seen[0].std(0).norm()).any(1)
+    return [divmod(int(place), side) for place in near.nonzero()]
 
 
 def redrawn(model: Muse, tokens: Tensor, scenes: list[Scene], share: float, *, steps: int = 12) -> Tensor:
