@@ -130,6 +130,19 @@ def merged_weight(layer: Any) -> Tensor:
     return weight
 
 
+@torch.no_grad()
+def merged_rows(layer: Any) -> Iterator[Tensor]:
+    """The same without DoRA, some rows at a time, (n,) each and only until the next are asked for."""
+    weight = layer.get_base_layer().weight.detach()
+    down, up = (matrices["default"].weight.detach() for matrices in (layer.lora_A, layer.lora_B))
+    rows = max(1, tensor_files.PART // weight.shape[1])
+    room = down.new_empty(rows, weight.shape[1])  # memory that is asked for anew costs as much as the sum
+    for some, updates in zip(weight.split(rows), up.split(rows), strict=True):
+        out = room[: len(some)]
+        torch.addmm(some.to(room), updates, down, alpha=layer.scaling["default"], out=out)
+        yield out.to(weight).view(-1)
+
+
 def tensors(network: nn.Module) -> dict[str, Stored]:
     """The network's tensors without adapters; a layer that has one is updated by it as its weight is read."""
     held = {name: tensor_files.of(weight) for name, weight in network.state_dict().items()}
@@ -142,4 +155,5 @@ def tensors(network: nn.Module) -> dict[str, Stored]:
 
 
 def _updated(layer: Any, weight: Stored) -> Stored:
-    return replace(weight, read=lambda: merged_weight(layer))
+    blocks = None if layer.use_dora["default"] else lambda: merged_rows(layer)
+    return replace(weight, read=lambda: merged_weight(layer), blocks=blocks)

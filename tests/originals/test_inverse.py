@@ -9,8 +9,10 @@ import torch
 from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 from torch import Tensor
 
+from emu import tensor_files
 from emu.errors import UserError
 from emu.originals import Piece, layout
+from emu.originals.checkpoints import stored
 from emu.originals.inverse import Guess, inverse
 from pipelines import build
 
@@ -44,7 +46,8 @@ def network(name: str, part: str) -> tuple[str, dict[str, Tensor], Mapping[str, 
 )
 def test_what_is_published_becomes_what_it_was_made_of(name: str, part: str) -> None:
     kind, state, config = network(name, part)
-    made = {key: original.made(state.__getitem__) for key, original in layout(kind, state, config).items()}
+    held = {key: tensor_files.of(tensor) for key, tensor in state.items()}
+    made = {key: stored(original, held).read() for key, original in layout(kind, state, config).items()}
     prefix = "model.diffusion_model." if part == "unet" else ""
     published = {prefix + key: tensor.clone() for key, tensor in made.items()} | DROPPED.get(name, {})
     back = SINGLE_FILE_LOADABLE_CLASSES[kind]["checkpoint_mapping_fn"](checkpoint=published, config=config)

@@ -5,6 +5,8 @@ Of Stable Diffusion, SDXL and SD3 all of them do, of every later family the netw
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +80,18 @@ def network(kind: str, held: Mapping[str, Stored], config: Mapping[str, Any], *,
 
 def stored(original: Original, held: Mapping[str, Stored]) -> Stored:
     """A published tensor that is put together as it is read."""
-    pieces = [held[piece.name] for piece in original.pieces]
-    rows = sum(int(one.shape[0] * (p.stop - p.start)) for one, p in zip(pieces, original.pieces, strict=True))
-    shape = (rows, *pieces[0].shape[1:])
+    whole = tensor_files.joined([held[piece.name].rows(piece.start, piece.stop) for piece in original.pieces])
+    shape = whole.shape
     match original.form:
+        case "same":
+            return whole
         case "transposed":
-            shape = shape[::-1]
+            return Stored(shape[::-1], whole.dtype, lambda: whole.read().T)
         case "flat":
-            shape = (rows * shape[1],)
+            shape = (prod(shape),)
         case "convolution":
             shape = (*shape, 1, 1)
-    return Stored(shape, pieces[0].dtype, lambda: original.made(lambda name: held[name].read()))
+    return replace(whole, shape=shape, read=lambda: whole.read().view(shape))
 
 
 def require_read(

@@ -40,19 +40,6 @@ class Original:
     pieces: tuple[Piece, ...]
     form: Form = "same"
 
-    def made(self, read: Callable[[str], Tensor]) -> Tensor:
-        """The published tensor; `read` gives diffusers' by name."""
-        parts = [piece.of(read(piece.name)) for piece in self.pieces]
-        whole = parts[0] if len(parts) == 1 else torch.cat(parts)
-        match self.form:
-            case "transposed":
-                return whole.T
-            case "flat":
-                return whole.flatten()
-            case "convolution":
-                return whole[:, :, None, None]
-        return whole
-
 
 @dataclass(frozen=True)
 class Guess:
