@@ -42,23 +42,26 @@ def main() -> None:
             nn.init.normal_(layer.lora_B["default"].weight, std=0.01)
         source, ours, theirs = root / "unet/unet/diffusion_pytorch_model.safetensors", root / "a", root / "b"
         before, most, seconds = anonymous(), [0], {"merge and write": [], "cp": []}
+        computed = {name: [] for name in seconds}
         threading.Thread(target=watched, args=(most,), daemon=True).start()
         for _ in range(given.rounds):
             for name, out in (("merge and write", ours), ("cp", theirs)):
                 out.unlink(missing_ok=True)
                 os.sync()
-                begun = time.perf_counter()
+                begun, computing = time.perf_counter(), time.process_time()
                 if name == "cp":
                     shutil.copyfile(source, out)
                 else:
                     tensor_files.write(out, adapters.tensors(model.ema), {"format": "pt"})
                 seconds[name].append(time.perf_counter() - begun)
+                computed[name].append(time.process_time() - computing)
         size = source.stat().st_size
         print(
             f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}; {size / 1e6:,.0f} MB"
         )
         for name, times in seconds.items():
-            print(f"{name}: {statistics.median(times):.2f} s [{min(times):.2f}, {max(times):.2f}]")
+            cpu = statistics.median(computed[name])
+            print(f"{name}: {statistics.median(times):.2f} s [{min(times):.2f}, {max(times):.2f}], {cpu:.2f} CPU s")
         ratios = [copied / wrote for wrote, copied in zip(*seconds.values(), strict=True)]
         print(f"speed over cp's: {statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]")
         print(f"memory at its peak: {(most[0] - before) / 1e6:,.0f} MB, {(most[0] - before) / size:.3f} of the file")

@@ -3,12 +3,14 @@
     OMP_NUM_THREADS=1 python benchmarks/single_file.py
 
 FLUX.1's transformer at its published width with few layers, in bfloat16, in shards. Both kinds take turns, each until
-what it wrote would outlive a power cut. Memory is what a process has that is no page of a file (RssAnon), at most.
+what it wrote would outlive a power cut. Memory is what a process has that is no page of a file (RssAnon), at most. The
+disk is shared with others as a rule, CPU seconds are not: both are told.
 """
 
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -80,6 +82,12 @@ def anonymous() -> int:
     return int(line.split()[1]) * 1024
 
 
+def of_children() -> float:
+    """CPU seconds of the processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=2)
@@ -93,19 +101,22 @@ def main() -> None:
         make(place / "base", given.layers, given.shard_mb * 10**6)
         shards = [path.stat().st_size for path in (place / "base").glob("*.safetensors")]
         taken: dict[str, list[float]] = {"cp": [], "emu": []}
+        computed: dict[str, list[float]] = {"cp": [], "emu": []}
         memory, fork = 0, get_context("fork")
         for _ in range(given.rounds):
-            start = time.perf_counter()
+            start, used_before = time.perf_counter(), of_children()
             subprocess.run(["cp", "-r", place / "base", place / "copy"], check=True)
             for path in (place / "copy").iterdir():
                 files.to_disk(path)
             taken["cp"].append(time.perf_counter() - start)
+            computed["cp"].append(of_children() - used_before)
             shutil.rmtree(place / "copy")
-            said = fork.SimpleQueue()
+            said, used_before = fork.SimpleQueue(), of_children()
             child = fork.Process(target=convert, args=(place / "base", place / "one.safetensors", said))
             child.start()
             seconds, used = said.get()
             child.join()
+            computed["emu"].append(of_children() - used_before)
             taken["emu"].append(seconds)
             memory = max(memory, used)
             (place / "one.safetensors").unlink()
@@ -113,7 +124,8 @@ def main() -> None:
         cores = f"{os.cpu_count()} CPU cores"
         print(f"{size / 1e9:.2f} GB in {len(shards)} shards, the largest {max(shards) / 1e6:.0f} MB; {cores}")
         for kind, seconds in taken.items():
-            print(f"{kind}: {size / statistics.median(seconds) / 1e6:.0f} MB/s (median of {len(seconds)})")
+            speed, cpu = size / statistics.median(seconds) / 1e6, statistics.median(computed[kind])
+            print(f"{kind}: {speed:.0f} MB/s, {cpu:.2f} CPU s (medians of {len(seconds)})")
         low, high = min(ratios), max(ratios)
         print(f"speed by cp's: median {statistics.median(ratios):.2f} ({low:.2f} to {high:.2f})")
         print(f"memory: {memory / 1e6:.0f} MB at most, {memory / max(shards):.2f} of the largest shard")

@@ -16,11 +16,12 @@ from PIL import Image
 
 from emu import files, folders, readme, runs, starts
 from emu.batch import Prompts
+from emu.card.licences import stated
 from emu.drawn import is_black, to_pixels
 from emu.errors import UserError
 from emu.formats import Format
 from emu.formats.folder import PipelineFolder
-from emu.formats.header import story
+from emu.formats.header import card_of, story
 from emu.models.loading import describe, find_checkpoint, load_checkpoint, read_checkpoint, read_config
 from emu.module import TextToImageModule
 from emu.settings import draw
@@ -55,7 +56,7 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     written_as.write(model, out, story(runs.run_of(checkpoint), step, model))
     if out.is_dir():
         files.write_json(out / folders.MODEL, describe(config, model), indent=2)
-        files.write(out / readme.NAME, readme.text(model, out, step=step).encode())
+        files.write(out / readme.NAME, readme.text(model, out, step=step, of_pictures=stated(card_of(config))).encode())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = config.get("trainer", {})
     with autocast(trainer.get("precision"), device):

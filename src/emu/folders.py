@@ -53,11 +53,15 @@ def describing(pretrained: str, also: Iterable[str] = ()) -> Path:
         raise UserError(f"model.pretrained {pretrained}: neither a folder nor found on the hub ({reason})") from error
 
 
-def component(given: str, name: str) -> Path:
-    """The folder of a component: itself, or in a pipeline folder or hub repository under its name."""
+def component(given: str, name: str, *, weights: bool = True) -> Path:
+    """The folder of a component: itself, or in a pipeline folder or hub repository under its name.
+
+    Of a repository it is fetched, with its `weights` or only what describes it.
+    """
     folder = Path(resolve(given))
     if not folder.is_dir():
-        patterns = [*(f"{inside}{end}" for inside in ("", f"{name}/") for end in ("*.json", "*.safetensors", "*.bin"))]
+        ends = ("*.json", *(("*.safetensors", "*.bin") if weights else ()))
+        patterns = [f"{inside}{end}" for inside in ("", f"{name}/") for end in ends]
         try:
             folder = Path(snapshot_download(given, allow_patterns=patterns))
         except (OSError, ValueError) as error:

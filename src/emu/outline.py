@@ -31,7 +31,7 @@ class Outline:
 
     def __init__(self, model: TextToImageModule) -> None:
         self.model = model
-        model.folder = single_files.describing(model.pretrained, model.config)
+        model.folder = single_files.describing(model.pretrained, model.config, model.vae)
         loras.check([LoRAFile(given) for given in model.loras], model.folder, slot=model.slot)
         model.loras = []  # no shape changes by what is merged
         self.fakes = Shapes()

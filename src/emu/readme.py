@@ -1,17 +1,22 @@
 """The README.md of an exported folder: the model, its base, under which licence; the head is for the Hub."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from emu.card.licences import hub_name
+from emu.card.markdown import code
 from emu.module import TextToImageModule
 
 NAME = "README.md"
 
 
-def text(model: TextToImageModule, folder: Path, *, step: int) -> str:
-    """Of a model that is saved in `folder` as it was after optimizer step `step`."""
+def text(model: TextToImageModule, folder: Path, *, step: int, of_pictures: Sequence[str]) -> str:
+    """Of a model that is saved in `folder` as it was after optimizer step `step`.
+
+    of_pictures: the licences of what it learned from, as the set's card says; none where there is no card.
+    """
     base = model.pretrained if on_the_hub(model.pretrained) else Path(model.pretrained).name
     licence = model.licence or "not known"
     head = {
@@ -21,12 +26,14 @@ def text(model: TextToImageModule, folder: Path, *, step: int) -> str:
         **front(model.licence),
         "tags": ["emu", "quality-tuning"],
     }
+    learned_from = ", ".join(map(code, of_pictures)) or "not known, for it has none"
     drawn = ", ".join(f"{name} {value}" for name, value in model.sampler.items())
     return (
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n# {folder.resolve().name}\n\n"
         f"A `{model.pipeline_class.__name__}` of diffusers: `{base}`, quality-tuned with emu, after optimizer step "
         f"{step:,}.\n\n"
         f"Licence of the base, as the config of the run says: {licence}. What was tuned stays under it.\n\n"
+        f"Licences of the pictures that it learned from, as the card of their set says: {learned_from}.\n\n"
         f"The run drew with {drawn}, in sides of {model.resolution} pixels.\n"
     )
 

@@ -1,5 +1,6 @@
 """From a single-file checkpoint and pictures with captions beside them to what ComfyUI takes: the README's commands."""
 
+import hashlib
 import json
 import shutil
 import sys
@@ -76,6 +77,8 @@ def test_a_lora_for_comfyui_in_four_commands(
 
 
 def test_a_whole_file_for_comfyui_says_what_it_is(given: list[str], tmp_path: Path) -> None:
+    card = "---\npretty_name: mine\nlicense: [cc0-1.0, cc-by-4.0]\n---\n\n# mine\n"
+    (tmp_path / "pictures" / "README.md").write_text(card)
     main(["fit", *given, "--trainer.default_root_dir", "runs/mine"])
     main(["export", "runs/mine", "mine.safetensors", "--format", "comfyui"])
     said = header("mine.safetensors")
@@ -86,6 +89,8 @@ def test_a_whole_file_for_comfyui_says_what_it_is(given: list[str], tmp_path: Pa
     assert json.loads(said["emu.recipe"])["pictures a step"] == "5"
     assert "won (" in said["emu.appeal"]
     assert len(said["emu.base_sha256"]) == 64
+    assert said["emu.data_card_sha256"] == hashlib.sha256(card.encode()).hexdigest()
+    assert said["emu.data_licences"] == "cc0-1.0, cc-by-4.0"
     assert str(tmp_path) not in " ".join(said.values())
     graph = json.loads(Path("mine.json").read_text())
     row = runs.read_samples(runs.step_folder(Path("runs/mine"), int(said["emu.step"])))[0]
@@ -94,3 +99,20 @@ def test_a_whole_file_for_comfyui_says_what_it_is(given: list[str], tmp_path: Pa
     main(["sample", "mine.safetensors", "prompts.txt", "drawn", "--config", "described"])
     main(["export", "runs/mine", "half.safetensors", "--format", "single-file,dtype=bf16"])
     assert Path("half.safetensors").stat().st_size < 0.6 * Path("mine.safetensors").stat().st_size
+    main(["export", "runs/mine", "folder"])
+    assert "as the card of their set says: `cc0-1.0`, `cc-by-4.0`.\n" in Path("folder/README.md").read_text()
+
+
+def test_a_cache_and_a_check_of_a_file(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["encode", *given, "--data.cache", "cache"])
+    assert len(list(Path("cache").iterdir())) == 1
+    main(["fit", *given, "--data.cache", "cache", "--trainer.default_root_dir", "runs/cached"])
+    assert runs.complete_steps(Path("runs/cached")) == [0, 1, 2]
+    check = ["check", "base.safetensors", "--config", "described"]
+    with pytest.raises(SystemExit):  # it was never trained, which breaks a law of those that were
+        main(check)
+    main([*check, "--anew"])
+    assert Path("checks/base.json").is_file()
+    capsys.readouterr()
+    main(check)
+    assert "FAIL" not in capsys.readouterr().out

@@ -17,7 +17,8 @@ from emu import single_files
 from emu.errors import UserError
 from emu.formats.single_file import SingleFile
 from emu.models import load_model
-from emu.outline import Outline
+from emu.outline import Outline, count
+from pipelines import autoencoder
 from single_files import WHOLE
 
 Folder = Callable[[str], Path]
@@ -129,6 +130,23 @@ def test_an_autoencoder_is_swapped(given: str, whole: Folder, tmp_path: Path) ->
     assert model.fingerprint() != untouched.fingerprint()
     model.save_pipeline(tmp_path / "out")
     assert load_file(tmp_path / "out" / "vae" / "diffusion_pytorch_model.safetensors").keys() == wanted.keys()
+
+
+def test_a_plan_counts_the_autoencoder_that_is_swapped_in(whole: Folder, tmp_path: Path) -> None:
+    larger = autoencoder(layers_per_block=3)
+    larger.save_pretrained(tmp_path / "vae")
+    described = without_weights(whole("sd15"), tmp_path / "described")
+    shutil.rmtree(tmp_path / "assets", ignore_errors=True)
+    outline = Outline(CLASSES["latent"](str(described), vae=str(tmp_path / "vae")))
+    assert count(outline.frozen()["vae"]) == count(larger)
+    assert not [file for file in (tmp_path / "assets").rglob("*.safetensors") if not file.is_symlink()]
+    plain = count(Outline(CLASSES["latent"](str(described))).frozen()["vae"])
+    assert plain < count(larger)
+    save_file(make("latent", whole("sd15")).pipeline.vae.state_dict(), tmp_path / "vae.safetensors")
+    outline = Outline(CLASSES["latent"](str(described), vae=str(tmp_path / "vae.safetensors")))
+    assert count(outline.frozen()["vae"]) == plain
+    with pytest.raises(UserError, match="model.vae .*: it is no AutoencoderKL as .* describes it"):
+        Outline(CLASSES["latent"](str(described), vae=str(tmp_path / "vae" / "diffusion_pytorch_model.safetensors")))
 
 
 def lora(file: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from emu import files, runs
+from emu.card import licences
 from emu.compare.recipe import recipe
 from emu.curated import CARD
 from emu.loras.written import BASE, identity
@@ -50,9 +51,11 @@ def story(run: Path, step: int, model: TextToImageModule) -> dict[str, str]:
     }
     if model.licence:
         found["emu.licence"] = model.licence
-    card = Path(str((config.get("data") or {}).get("root"))) / CARD
+    card = card_of(config)
     if card.is_file():
         found["emu.data_card_sha256"] = files.sha256(card)
+    if of_pictures := licences.stated(card):
+        found["emu.data_licences"] = ", ".join(of_pictures)
     for check in read_quality(run).checks:
         for criterion, rate in (("appeal", check.appeal), ("faithfulness", check.faithfulness)):
             if check.step == step and rate:
@@ -60,6 +63,11 @@ def story(run: Path, step: int, model: TextToImageModule) -> dict[str, str]:
                 said = f"{rate.win:.1f} % won ({low:.1f} - {high:.1f}), {rate.lose:.1f} % lost, {rate.n} pairs"
                 found[f"emu.{criterion}"] = said
     return found
+
+
+def card_of(config: Mapping[str, Any]) -> Path:
+    """Where the card of a run's set lies, if it has one."""
+    return Path(str((config.get("data") or {}).get("root"))) / CARD
 
 
 def model_spec(model: TextToImageModule, title: str, *, lora: bool = False) -> dict[str, str]:

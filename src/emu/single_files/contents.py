@@ -34,8 +34,11 @@ class Part:
         """By the names of diffusers and transformers."""
         return dict(self.convert({name: one.read() for name, one in self.held.items()}))
 
-    def misfit(self, wanted: Mapping[str, torch.Size]) -> str | None:
-        """What it lacks of a network's names and shapes, in words; None where it lacks nothing."""
+    def misfit(self, wanted: Mapping[str, torch.Size], *, layers: tuple[str, ...] = ()) -> str | None:
+        """What it lacks of a network's names and shapes, in words; None where it lacks nothing.
+
+        Nor may it have others whose names begin as one of `layers` does.
+        """
         meta = {name: torch.empty(one.shape, dtype=one.dtype, device="meta") for name, one in self.held.items()}
         try:
             found = {name: tensor.shape for name, tensor in self.convert(meta).items()}
@@ -43,7 +46,8 @@ class Part:
             return f"diffusers converts none of it ({first_line(error)})"
         wrong = [name for name, shape in wanted.items() if found.get(name) != shape]
         if not wrong:
-            return None
+            more = [name for name in found if name.startswith(layers) and name not in wanted] if layers else []
+            return f"{len(more)} weights are of layers that it has not, {more[0]} first" if more else None
         return f"{len(wrong)} of {len(wanted)} weights are missing or of another shape, {wrong[0]} first"
 
 

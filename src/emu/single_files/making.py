@@ -25,12 +25,17 @@ def is_file(pretrained: str) -> bool:
     return Path(pretrained).is_file()
 
 
-def describing(pretrained: str, config: str | None = None) -> Path:
-    """The folder that says what a model consists of, with its weights or not; of a file `config` names it."""
+def describing(pretrained: str, config: str | None = None, vae: str | None = None) -> Path:
+    """The folder that says what a model consists of, with its weights or not; of a file `config` names it.
+
+    With another autoencoder that fits, as `folder_of` has it.
+    """
     if is_file(pretrained):
-        return _description(Path(pretrained), config)
-    _refuse(config, pretrained)
-    return folders.describing(pretrained)
+        base = _description(Path(pretrained), config)
+    else:
+        _refuse(config, pretrained)
+        base = folders.describing(pretrained)
+    return base if vae is None else _with_autoencoder(base, vae, weights=False)
 
 
 def folder_of(pretrained: str, *, config: str | None = None, vae: str | None = None) -> Path:
@@ -109,10 +114,10 @@ def _wanted(folder: Path, kind: type[Any]) -> dict[str, torch.Size]:
     return {originals.wrapped(name): shape for name, shape in shapes.items()} if components.is_encoder(kind) else shapes
 
 
-def _require_fit(part: Part, folder: Path, *, where: str) -> None:
+def _require_fit(part: Part, folder: Path, *, where: str, layers: tuple[str, ...] = ()) -> None:
     """UserError where a network of a file is not the one that its component's folder describes."""
     kind = _kinds(folder.parent)[folder.name]
-    if wrong := part.misfit(_wanted(folder, kind)):
+    if wrong := part.misfit(_wanted(folder, kind), layers=layers):
         raise UserError(f"{where} is no {kind.__name__} as {folder} describes it: {wrong}; give one of that family")
 
 
@@ -164,31 +169,48 @@ def _write(target: Path, part: Part, described: Path) -> None:
     tensor_files.write(target / name, held, {"format": "pt"})
 
 
-def _with_autoencoder(base: Path, vae: str) -> Path:
+def _with_autoencoder(base: Path, vae: str, *, weights: bool = True) -> Path:
+    """A folder of links to a pipeline's, with another autoencoder; of a file its weights, where they are asked for."""
     index = folders.read_index(base)
     if "vae" not in index:
         raise UserError(f"model.vae {vae}: a {index['_class_name']} has no autoencoder of that name; leave it out")
-    folder = None if is_file(vae) else folders.component(vae, "vae")
-    out = place(base.name, base / folders.INDEX, folder / "config.json" if folder else Path(vae))
+    if is_file(vae):
+        return _with_autoencoder_file(base, Path(vae), weights=weights)
+    folder = folders.component(vae, "vae", weights=weights)
+    out = place(base.name, base / folders.INDEX, folder / "config.json")
     if is_whole(out):
         return out
-    part = None if folder else autoencoder(read(Path(vae)), base)
-    if part:
-        _require_fit(part, base / "vae", where=f"model.vae {vae}: it")
-    if folder:
-        index["vae"] = ["diffusers", _require_latents(folder, base / "vae")]
+    kind = _require_latents(folder, base / "vae")
 
     def fill(target: Path) -> None:
-        files.write_json(target / folders.INDEX, index, indent=2)
-        for one in base.iterdir():
-            if one.name not in ("vae", folders.INDEX):
-                (target / one.name).symlink_to(one.resolve())
-        if part:
-            _write(target / "vae", part, base / "vae")
-        if folder:
-            (target / "vae").symlink_to(folder.resolve())
+        _link(target, base, index | {"vae": ["diffusers", kind]})
+        (target / "vae").symlink_to(folder.resolve())
 
     return made(out, fill)
+
+
+def _with_autoencoder_file(base: Path, vae: Path, *, weights: bool) -> Path:
+    out = place(base.name, base / folders.INDEX, vae)
+    if is_whole(out):
+        return out
+    part = autoencoder(read(vae), base)
+    _require_fit(part, base / "vae", where=f"model.vae {vae}: it", layers=("encoder.", "decoder."))
+    if not weights:  # it is as the base describes its own
+        return base
+
+    def fill(target: Path) -> None:
+        _link(target, base, folders.read_index(base))
+        _write(target / "vae", part, base / "vae")
+
+    return made(out, fill)
+
+
+def _link(target: Path, base: Path, index: dict[str, Any]) -> None:
+    """What a pipeline folder has but for its autoencoder, as links."""
+    files.write_json(target / folders.INDEX, index, indent=2)
+    for one in base.iterdir():
+        if one.name not in ("vae", folders.INDEX):
+            (target / one.name).symlink_to(one.resolve())
 
 
 def _require_latents(folder: Path, own: Path) -> str:
