@@ -25,8 +25,11 @@ def own_place(model: str) -> Path:
     path = Path(resolve(model))
     if not path.exists():
         return CHECKS / f"{model.replace('/', '--')}.json"
-    name = path.resolve().name
-    return CHECKS / (f"{name}.json" if path.is_dir() else f"{runs.run_of(path.resolve()).name}-{path.stem}.json")
+    path = path.resolve()
+    if path.is_dir():
+        return CHECKS / f"{path.name}.json"
+    of_a_run = "" if path.suffix == ".safetensors" else f"{runs.run_of(path).name}-"
+    return CHECKS / f"{of_a_run}{path.stem}.json"
 
 
 def find(model: str, against: Path | None) -> Path | None:
