@@ -32,6 +32,8 @@ from diffusers import (
     Kandinsky5Transformer3DModel,
     Krea2Pipeline,
     Krea2Transformer2DModel,
+    LongCatImagePipeline,
+    LongCatImageTransformer2DModel,
     Lumina2Pipeline,
     Lumina2Transformer2DModel,
     OvisImagePipeline,
@@ -81,8 +83,10 @@ VOCABULARY = 1000
 DYNAMIC = {"shift": 3.0, "use_dynamic_shifting": True, "base_shift": 0.5, "max_shift": 1.15}
 
 
-def flux_autoencoder() -> AutoencoderKL:
-    return autoencoder(4, scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False)
+def flux_autoencoder(channels: int = 4) -> AutoencoderKL:
+    return autoencoder(
+        channels, scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False
+    )
 
 
 def flux2_autoencoder() -> AutoencoderKLFlux2:
@@ -288,10 +292,12 @@ def sana_autoencoder() -> AutoencoderDC:
     )  # fmt: skip
 
 
-def prx_transformer(channels: int, patch: int, **config: Any) -> PRXTransformer2DModel:
-    return PRXTransformer2DModel(
-        in_channels=channels, patch_size=patch, context_in_dim=WIDTH, hidden_size=WIDTH, mlp_ratio=2.0, num_heads=2,
-        depth=1, axes_dim=[8, 8], **config,
+def prx_transformer(channels: int, patch: int, **config: Any) -> Any:
+    return awake(
+        PRXTransformer2DModel(
+            in_channels=channels, patch_size=patch, context_in_dim=WIDTH, hidden_size=WIDTH, mlp_ratio=2.0,
+            num_heads=2, depth=1, axes_dim=[8, 8], **config,
+        )
     )  # fmt: skip
 
 
@@ -441,6 +447,21 @@ def ovis_image() -> OvisImagePipeline:
     )  # fmt: skip
 
 
+def longcat_image() -> LongCatImagePipeline:
+    config = Qwen2_5_VLConfig(text_config=qwen_text(2, [2, 3, 3]), vision_config=qwen_eyes())
+    return LongCatImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(**DYNAMIC),
+        vae=flux_autoencoder(16),  # as many as the pipeline takes for granted
+        text_encoder=Qwen2_5_VLForConditionalGeneration(config),
+        tokenizer=tokens.qwen(),
+        text_processor=None,  # the published one needs torchvision; it rewrites prompts alone
+        transformer=LongCatImageTransformer2DModel(
+            in_channels=64, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+            joint_attention_dim=WIDTH, pooled_projection_dim=WIDTH, axes_dims_rope=[4, 6, 6],
+        ),
+    )  # fmt: skip
+
+
 BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
     "z_image": z_image,
     "flux": flux,
@@ -458,4 +479,5 @@ BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
     "kandinsky5": kandinsky5,
     "cogview4": cogview4,
     "ovis_image": ovis_image,
+    "longcat_image": longcat_image,
 }

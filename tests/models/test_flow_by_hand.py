@@ -16,12 +16,14 @@ from diffusers import (
     Flux2KleinPipeline,
     FluxPipeline,
     Krea2Pipeline,
+    LongCatImagePipeline,
     OvisImagePipeline,
     QwenImagePipeline,
 )
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
+from diffusers.pipelines.longcat_image.pipeline_longcat_image import prepare_pos_ids
 from torch import Tensor
 
 from architectures import FLOW, encoded, make
@@ -272,6 +274,22 @@ def ovis_image(model: Any, noisy: Tensor, sigmas: Tensor, cond: Cond) -> Tensor:
     return OvisImagePipeline._unpack_latents(found, h * factor, w * factor, factor)
 
 
+def longcat_image(model: Any, noisy: Tensor, sigmas: Tensor, cond: Cond) -> Tensor:
+    """pipeline_longcat_image.py's loop"""
+    b, c, h, w = noisy.shape
+    factor = model.pipeline.vae_scale_factor
+    _, text_ids = model.pipeline.encode_prompt(prompt_embeds=cond["prompt_embeds"])
+    found = model.backbone(
+        hidden_states=LongCatImagePipeline._pack_latents(noisy, b, c, h, w),
+        timestep=sigmas * 1000 / 1000,
+        encoder_hidden_states=cond["prompt_embeds"],
+        txt_ids=text_ids,
+        img_ids=prepare_pos_ids(1, "image", start=(512, 512), height=h // 2, width=w // 2),
+        return_dict=False,
+    )[0]
+    return LongCatImagePipeline._unpack_latents(found, h * factor, w * factor, factor)
+
+
 def padded_width(cond: Cond) -> int:
     return cond["prompt_embeds"].shape[-1]
 
@@ -294,6 +312,7 @@ HANDS = {
         kandinsky5,
         cogview4,
         ovis_image,
+        longcat_image,
     )  # fmt: skip
 }
 # As the pipeline's call computes it from the picture's tokens, by hand from the tiny scheduler's config.
@@ -306,6 +325,7 @@ SHIFTS: dict[str, Callable[[int], float]] = {
     "ernie_image": lambda tokens: 4.0,
     "hidream": lambda tokens: 3.0,
     "cogview4": lambda tokens: 0.75 * (tokens / 256) ** 0.5 + 0.25,
+    "longcat_image": lambda tokens: math.exp(calculate_shift(tokens)),
     "ovis_image": lambda tokens: math.exp(calculate_shift(tokens)),
     "kandinsky5": lambda tokens: 3.0,
     "flux": lambda tokens: math.exp(calculate_shift(tokens)),

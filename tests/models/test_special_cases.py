@@ -88,6 +88,31 @@ def test_kandinskys_tokenizer_is_taken_out_of_its_processor(tiny_folder: Folder,
     torch.testing.assert_close(ours, theirs[0], rtol=0, atol=1e-5)
 
 
+def test_longcats_rewriter_of_prompts_is_left_out(tiny_folder: Folder, tmp_path: Path) -> None:
+    """The published folder has its processor, which cannot be loaded without torchvision; what it counts it cuts."""
+    folder = tmp_path / "published"
+    shutil.copytree(tiny_folder("longcat_image"), folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    index["text_processor"] = ["transformers", "Qwen2_5_VLProcessor"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    (folder / "text_processor").mkdir()
+    (folder / "text_processor" / "preprocessor_config.json").write_text("{}")
+    model: Any = make("longcat_image", folder)
+    assert model.pipeline.text_processor is None
+    prompts = ["a red boat", "a sign that says 'open'", ""]
+    counts = model.token_counts(prompts)
+    assert counts[2] == 0
+    assert counts[1] >= len("'open'")  # letter by letter, marks too
+    model.pipeline.tokenizer_max_length = counts[1]
+    whole, other = (
+        model.encode_prompts(prompts[1:2])["prompt_embeds"],
+        model.encode_prompts(prompts[:1])["prompt_embeds"],
+    )
+    assert whole.shape == other.shape == (1, counts[1], whole.shape[-1])
+    model.pipeline.tokenizer_max_length = counts[1] - 1
+    assert model.encode_prompts(prompts[1:2])["prompt_embeds"].shape[1] == counts[1] - 1
+
+
 def test_hidream_without_llama_is_told_how_to_be_made_whole(tiny_folder: Folder, tmp_path: Path) -> None:
     shutil.copytree(tiny_folder("hidream"), tmp_path / "base")
     index = tmp_path / "base" / "model_index.json"

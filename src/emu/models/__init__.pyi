@@ -9,6 +9,7 @@ from .hidream import HiDream
 from .kandinsky5 import Kandinsky5
 from .latent import LatentDiffusion, LatentDiffusionXL
 from .loading import load_model
+from .longcat_image import LongCatImage
 from .lumina2 import Lumina2
 from .muse import Muse
 from .ovis_image import OvisImage
@@ -37,6 +38,7 @@ __all__ = [
     "Krea2",
     "LatentDiffusion",
     "LatentDiffusionXL",
+    "LongCatImage",
     "Lumina2",
     "Muse",
     "OvisImage",

@@ -205,7 +205,7 @@ def _with_autoencoder_file(base: Path, vae: Path, *, weights: bool) -> Path:
     return made(out, fill)
 
 
-def _link(target: Path, base: Path, index: dict[str, Any]) -> None:
+def _link(target: Path, base: Path, index: ComponentConfig) -> None:
     """What a pipeline folder has but for its autoencoder, as links."""
     files.write_json(target / folders.INDEX, index, indent=2)
     for one in base.iterdir():
