@@ -16,7 +16,7 @@ from PIL import Image
 
 from emu import files, folders, readme, runs, starts
 from emu.batch import Prompts
-from emu.card.licences import stated
+from emu.curated import stated_licences
 from emu.drawn import is_black, to_pixels
 from emu.errors import UserError
 from emu.formats import Format
@@ -56,7 +56,9 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     written_as.write(model, out, story(runs.run_of(checkpoint), step, model))
     if out.is_dir():
         files.write_json(out / folders.MODEL, describe(config, model), indent=2)
-        files.write(out / readme.NAME, readme.text(model, out, step=step, of_pictures=stated(card_of(config))).encode())
+        files.write(
+            out / readme.NAME, readme.text(model, out, step=step, of_pictures=stated_licences(card_of(config))).encode()
+        )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = config.get("trainer", {})
     with autocast(trainer.get("precision"), device):

@@ -2,12 +2,8 @@
 
 import re
 from collections import Counter
-from pathlib import Path
-
-import yaml
 
 from emu.card.blocks import Block, Cell, Quoted, Section, Table, counted
-from emu.errors import printable
 from emu.shapes import Row
 
 SHOWN = 30
@@ -17,7 +13,6 @@ HUB = {
     *(f"cc-by{kind}-{version}" for kind in ("", "-sa", "-nc", "-nc-sa") for version in ("2.0", "3.0", "4.0")),
     "cc-by-2.5", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0",
 }  # fmt: skip
-FRONT = re.compile(r"---\n(.*?)\n---\n", re.DOTALL)
 ADDRESS = re.compile(r"^https?://creativecommons\.org/(?:licenses/([a-z-]+)|publicdomain/(zero))/([0-9.]+)")
 
 
@@ -53,17 +48,6 @@ def front(rows: list[Row]) -> list[str]:
         return ["unknown"]
     names = {"unknown" if value == UNKNOWN else hub_name(value) for value in values(rows, found[0])}
     return sorted(names)
-
-
-def stated(card: Path) -> list[str]:
-    """What the front matter of a data card says of licences; [] where it says nothing, or there is no card."""
-    front = FRONT.match(card.read_text(errors="replace")) if card.is_file() else None
-    try:
-        said = yaml.safe_load(front[1]) if front else None
-    except yaml.YAMLError:  # somebody's own README.md
-        return []
-    found = said.get("license") if isinstance(said, dict) else None
-    return [printable(str(one)) for one in (found if isinstance(found, list) else [found]) if one]
 
 
 def hub_name(value: str) -> str:

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from emu import files, runs
-from emu.card import licences
 from emu.compare.recipe import recipe
-from emu.curated import CARD
+from emu.curated import CARD, stated_licences
 from emu.loras.written import BASE, identity
 from emu.module import TextToImageModule
 from emu.tuned import read_quality
@@ -54,7 +53,7 @@ def story(run: Path, step: int, model: TextToImageModule) -> dict[str, str]:
     card = card_of(config)
     if card.is_file():
         found["emu.data_card_sha256"] = files.sha256(card)
-    if of_pictures := licences.stated(card):
+    if of_pictures := stated_licences(card):
         found["emu.data_licences"] = ", ".join(of_pictures)
     for check in read_quality(run).checks:
         for criterion, rate in (("appeal", check.appeal), ("faithfulness", check.faithfulness)):
