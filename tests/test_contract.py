@@ -222,6 +222,18 @@ def test_on_a_small_card_it_learns_and_goes_on_to_the_bit(name: str, tiny_folder
 
 
 @every
+def test_encoders_in_half_precision_leave_a_float32_network_drawing(name: str, tiny_folder: Folder) -> None:
+    """Pipelines convert embeddings to their encoder's type; the picture is the same but for rounding."""
+    model = make(name, tiny_folder(name), encoders_dtype="bfloat16")
+    encoders = [part for part in model.frozen_parts() if is_encoder(type(part))]
+    with torch.no_grad():
+        drawn, wanted = (draw(one, prompt_batch()) for one in (model, make(name, tiny_folder(name))))
+    assert [part for part in model.frozen_parts() if is_encoder(type(part))] == encoders
+    if name != "muse":  # one token drawn otherwise is another picture
+        assert (drawn - wanted).abs().mean() < 0.05
+
+
+@every
 def test_what_is_remembered_is_drawn_without_text_encoders(name: str, tiny_folder: Folder) -> None:
     model = make(name, tiny_folder(name))
     texts = [*map(Text, PROMPTS), Text("", negative=True)]

@@ -127,7 +127,8 @@ def drawing(outline: Outline, work: Work) -> int:
             cond, negative = _texts(outline, work), model.encode_negatives([""])
             if model.starts_from_picture:
                 cond["image"] = torch.zeros(work.batch, 3, height, width)
-            model.sample(cond, negative, range(work.batch), height=height, width=width)
+            with model.encoders_aside():
+                model.sample(cond, negative, range(work.batch), height=height, width=width)
     finally:
         model.sampler = own
     return peak.most

@@ -4,7 +4,8 @@ Notable: the pipeline is held, not registered. Lightning sees two children: `bac
 average, which sits in the pipeline's slot, so that whatever the pipeline draws or saves is the average's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -121,6 +122,23 @@ class PipelineModule(L.LightningModule):
         for name, part in self.networks().items():
             if components.is_encoder(type(part)) and name != self.slot:
                 setattr(self.pipeline, name, None)
+
+    @contextmanager
+    def encoders_aside(self) -> Iterator[None]:
+        """A pipeline that draws from what bfloat16 encoders gave, as it does where they were let go.
+
+        Pipelines convert the embeddings that they are given to their encoder's type, and a float32 network takes none
+        of it.
+        """
+        held = {name: part for name, part in self.networks().items() if components.is_encoder(type(part))}
+        apart = held if self.encoders_dtype != "float32" else {}
+        for name in apart.keys() - {self.slot}:
+            setattr(self.pipeline, name, None)
+        try:
+            yield
+        finally:
+            for name in apart.keys() - {self.slot}:
+                setattr(self.pipeline, name, apart[name])
 
     def load_pipeline(self) -> Any:
         """The folder's DiffusionPipeline; UserError where it is missing, damaged or of another kind."""

@@ -35,7 +35,8 @@ def draw(model: Architecture, batch: Prompts) -> Tensor:
         cond = model.encode(batch["prompt"])
         if model.starts_from_picture:
             cond["image"] = starts.of_rows(batch["columns"]).to(model.device)
-        return model.sample(cond, negative, batch["seed"], **sides)
+        with model.encoders_aside():
+            return model.sample(cond, negative, batch["seed"], **sides)
     finally:
         model.sampler = own
 
