@@ -261,7 +261,7 @@ def test_what_a_terminal_would_obey_is_spelled_out() -> None:
 @pytest.mark.parametrize("root", ["pipe:touch marker", "http://127.0.0.1/set.tar", "file:///etc", "hf://models/a/b"])
 def test_a_root_that_is_no_path(root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="no such folder or file"):
+    with pytest.raises(UserError, match="an address; download it" if "://" in root else "no such folder or file"):
         read_source(root, image_column="image", text_column="text")
     assert list(tmp_path.iterdir()) == []
 

@@ -147,6 +147,7 @@ def test_defaults_are_the_pipelines_own() -> None:
         "flow": 28,
         "pixart": 20,
         "own_sana": 20,
+        "joined": 50,
     } | {name: kind.call_parameters()["num_inference_steps"].default for name, kind in FLOW.items()}
     for kind in FLOW.values():
         called = kind.call_parameters()

@@ -25,7 +25,7 @@ def find(root: str) -> list[Path]:
         if not matching:
             where = "" if name == root else f" ({name})"
             if "://" in root:
-                raise UserError(f"data.root {root}: an address; with data.stream shards are read from there")
+                raise UserError(f"data.root {root}: an address; download it, or read its shards by --data.stream true")
             raise UserError(
                 f"data.root {root}: no such folder or file{where}; a dataset of the hub is hf://datasets/OWNER/NAME"
             )
