@@ -3,7 +3,8 @@
     python scripts/make_bases.py                 every stage, in order
     python scripts/make_bases.py latent muse     some of them
     python scripts/make_bases.py --go-on latent pack    the shipped base is trained further
-    python scripts/make_bases.py --subjects pixel muse pack    ... on pictures with more to see (scripts/subjects.py)
+    python scripts/make_bases.py --subjects pixel pack    ... on pictures with more to see (scripts/subjects.py)
+    python scripts/make_bases.py --subjects --anew muse pack    from nothing, on these
 
 Each stage writes into --work and can be run again; `pack` lays the float16 pipelines and the judges into src/emu/demo.
 Nothing a judge learned from is ever shown to a model: the haystack is World(0), the judges' renderings are of World(2)
@@ -69,12 +70,13 @@ def stage_vq(work: Path) -> None:
     train_tokens(work, pictures(work, 0, PICTURES), steps=6000)
 
 
-def stage_subjects(name: str, work: Path, minutes: float, number: int = 20_000) -> None:
-    """On from the base that ships, by pictures and a loss in which the subject counts for more."""
+def stage_subjects(name: str, work: Path, minutes: float, *, anew: bool, number: int = 20_000) -> None:
+    """On from the base that ships, or from nothing, by pictures and a loss in which the subject counts for more."""
     scenes = [scene(i, SHARES[name]) for i in range(number)]
     images, places = (np.stack([of(one) for one in scenes]) for of in (lambda s: np.asarray(s.render()), where))
-    captions = [one.caption for one in scenes]
-    rng, start = np.random.default_rng(0), f"emu://bases/{name}"
+    images, places = (np.concatenate([of, of[:, :, ::-1]]) for of in (images, places))  # and their mirror images
+    captions = 2 * [one.caption for one in scenes]
+    rng, start = np.random.default_rng(0), None if anew else f"emu://bases/{name}"
     pretrain(name, work, images, captions, rng=rng, minutes=minutes, caption_dropout=0.1, start=start, where=places)
 
 
@@ -167,6 +169,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60, help="at most, a backbone")
     parser.add_argument("--go-on", action="store_true", help="backbones begin with those that ship, not with nothing")
     parser.add_argument("--subjects", action="store_true", help="as --go-on, and the subject counts for more")
+    parser.add_argument("--anew", action="store_true", help="with --subjects: from nothing")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -174,7 +177,7 @@ def main() -> None:
     torch.manual_seed(0)
     for stage in options.stages:
         if stage in ARCHITECTURES and options.subjects:
-            stage_subjects(stage, options.work, options.minutes)
+            stage_subjects(stage, options.work, options.minutes, anew=options.anew)
         elif stage in ARCHITECTURES:
             stage_backbone(stage, options.work, options.steps, options.minutes, go_on=options.go_on)
         else:

@@ -84,7 +84,23 @@ def build(name: str, work: Path, start: str | None) -> TextToImageModule:
     offset = {} if made.architecture is Muse else {"noise_offset": 0.02}  # the paper's, of its last pre-training stage
     module = made.architecture(start or str(assemble(name, work)), resolution=made.resolution, **offset)
     module.configure_model()
+    if start is None and isinstance(module, Muse):
+        begin_with_codes(module)
     return module
+
+
+@torch.no_grad()
+def begin_with_codes(module: Muse) -> None:
+    """Alike codes begin with alike embeddings and alike outputs: random waves of what the tokenizer knows them by."""
+    codes = module.pipeline.vqvae.quantize.embedding.weight
+    network, alike = module.backbone, (codes - codes.mean(0)) / codes.std(0)
+    embeddings, output = network.embed.embeddings.weight, network.mlm_layer.conv2.weight
+    angles = alike @ torch.randn(codes.shape[1], embeddings.shape[1] // 2)
+    waves = torch.cat([angles.cos(), angles.sin()], dim=1)
+    embeddings[: len(codes)] = waves
+    embeddings[len(codes) :].normal_()
+    output.copy_(0.1 * waves[:, :, None, None])
+    averaging.update(module.ema, network, decay=0.0)
 
 
 def draws(
