@@ -119,9 +119,13 @@ class PipelineModule(L.LightningModule):
 
     def leave_encoders(self) -> None:
         """Let go of the text encoders; what they gave is remembered."""
-        for name, part in self.networks().items():
-            if components.is_encoder(type(part)) and name != self.slot:
-                setattr(self.pipeline, name, None)
+        for name in self._encoders():
+            setattr(self.pipeline, name, None)
+
+    def _encoders(self) -> dict[str, nn.Module]:
+        """The text encoders, by component."""
+        held = self.networks().items()
+        return {name: part for name, part in held if components.is_encoder(type(part)) and name != self.slot}
 
     @contextmanager
     def encoders_aside(self) -> Iterator[None]:
@@ -130,15 +134,14 @@ class PipelineModule(L.LightningModule):
         Pipelines convert the embeddings that they are given to their encoder's type, and a float32 network takes none
         of it.
         """
-        held = {name: part for name, part in self.networks().items() if components.is_encoder(type(part))}
-        apart = held if self.encoders_dtype != "float32" else {}
-        for name in apart.keys() - {self.slot}:
+        apart = self._encoders() if self.encoders_dtype != "float32" else {}
+        for name in apart:
             setattr(self.pipeline, name, None)
         try:
             yield
         finally:
-            for name in apart.keys() - {self.slot}:
-                setattr(self.pipeline, name, apart[name])
+            for name, part in apart.items():
+                setattr(self.pipeline, name, part)
 
     def load_pipeline(self) -> Any:
         """The folder's DiffusionPipeline; UserError where it is missing, damaged or of another kind."""
