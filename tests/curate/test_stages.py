@@ -3,7 +3,6 @@
 import io
 from typing import Any
 
-import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
@@ -11,7 +10,6 @@ from PIL import Image, ImageDraw, ImageFilter
 from emu.curate.picture import Picture, reduced
 from emu.curate.stages import Borders, Caption, Duplicates, Judged, Language, Popularity, Readable, Shape, Technical
 from emu.curate.stages.borders import inside
-from emu.curate.stages.phash import phash
 from emu.data.pictures import BadPicture, decode
 from emu.data.sources import Entry
 from emu.errors import UserError
@@ -49,12 +47,6 @@ def test_a_jpeg_is_scaled_while_it_is_decoded_and_no_further_than_asked() -> Non
     cut = content[: len(content) // 2]
     with pytest.raises(BadPicture):
         decode(lambda: io.BytesIO(cut), max_pixels=10**6, least=100)
-
-
-def test_a_perceptual_hash_has_the_bits_of_the_library_and_none_of_rounding() -> None:
-    for size in ((130, 160), (255, 128), (40, 33)):
-        assert phash(texture(size)) == int(str(imagehash.phash(texture(size))), 16)
-    assert {phash(Image.new("RGB", size, "teal")) for size in ((128, 128), (200, 140))} == {1 << 63}
 
 
 def technical(image: Image.Image, kind: str = "PNG", **options: Any) -> dict[str, float]:

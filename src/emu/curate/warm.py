@@ -6,6 +6,7 @@ Importing this module does it.
 import gc
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.abc import MetaPathFinder
 from types import ModuleType
 
@@ -34,4 +35,7 @@ def first_array() -> None:
 
 
 first_array()
+with suppress(ImportError):  # of the extra `curate`; it takes SciPy's cosine transform where it is first called
+    import imagehash  # noqa: F401
+    import scipy.fftpack  # noqa: F401
 gc.freeze()  # a search for garbage writes into every object that it looks at, and what is written to is shared no more

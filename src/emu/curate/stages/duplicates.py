@@ -14,7 +14,6 @@ from emu.curate.picture import Picture
 from emu.curate.stage import Choice, Row, Scores, Selection
 from emu.curate.stages.best import rank
 from emu.curate.stages.contest import Contest
-from emu.curate.stages.phash import phash
 from emu.errors import UserError
 
 BITS = 64
@@ -58,7 +57,7 @@ class Copies(Selection):
 
 
 class Duplicates(Copies):
-    """Same bytes by sha256; same looks by a perceptual hash of 64 bits (pHash) that differs in at most
+    """Same bytes by sha256; same looks by a perceptual hash of 64 bits (pHash, imagehash) that differs in at most
     `distance`, confirmed by the colours and the light of 32 x 32 places.
 
     A hash of lightness alone takes a shop's lamps in eight colours, or a circle and a clock, for one picture. Scaled,
@@ -77,6 +76,7 @@ class Duplicates(Copies):
     name = "duplicates"
     columns = {"phash": "uint64", "layout": "binary"}
     side = SEEN
+    packages = {"imagehash": "curate"}
 
     def __init__(
         self,
@@ -95,9 +95,12 @@ class Duplicates(Copies):
         self.numbers = (*self.numbers, *self.contest.worse_by)
 
     def measure(self, picture: Picture) -> Row:
+        import imagehash
+
         small = picture.small(SEEN)
+        bits = imagehash.phash(small).hash.ravel()
         layout = small.convert("YCbCr").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-        return {"phash": phash(small), "layout": layout.tobytes()}
+        return {"phash": int.from_bytes(np.packbits(bits).tobytes(), "big"), "layout": layout.tobytes()}
 
     def twins(self, scores: Scores, rows: NDArray[np.int64]) -> Twins:
         found = self._same_bytes(scores["sha256"], rows)
