@@ -59,7 +59,10 @@ FLOW: dict[str, type[models.FlowMatching]] = {
     "ovis_image": models.OvisImage,
     "longcat_image": models.LongCatImage,
 }
-OF_PICTURES: dict[str, type[TextToImageModule]] = {"upscaling": models.PixelUpscaling}
+OF_PICTURES: dict[str, type[TextToImageModule]] = {
+    "upscaling": models.PixelUpscaling,
+    "latent_upscaling": models.LatentUpscaling,
+}
 OF_EMU: dict[str, type[TextToImageModule]] = {"joined": models.LatentDiffusionXL}
 """Made of parts of emu's own: the paper's latent model."""
 CLASSES: dict[str, type[TextToImageModule]] = {**OLDER, **FLOW, **OF_PICTURES, **OF_EMU}
@@ -83,7 +86,7 @@ def left_out(name: str) -> dict[str, None]:
 
 
 def side(name: str) -> int:
-    return 16 if name in ("pixel", "upscaling") else 32
+    return 16 if name in ("pixel", "upscaling", "latent_upscaling") else 32
 
 
 def images(name: str, *, seed: int = 0) -> Tensor:

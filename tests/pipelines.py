@@ -75,14 +75,14 @@ def t5(width: int = WIDTH) -> tuple[T5Tokenizer, T5EncoderModel]:
     return tokens, T5EncoderModel(config)
 
 
-def autoencoder(channels: int = 4, **config: Any) -> AutoencoderKL:
+def autoencoder(channels: int = 4, *, levels: int = 2, **config: Any) -> AutoencoderKL:
     return AutoencoderKL(
         latent_channels=channels,
-        block_out_channels=(16, 16),
+        block_out_channels=(16,) * levels,
         norm_num_groups=8,
         sample_size=32,
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
         **config,
     )
 
@@ -275,9 +275,11 @@ def build(name: str) -> DiffusionPipeline:
     """The same weights each time."""
     builder = BUILDERS.get(name)
     if builder is None:
-        import flow_pipelines  # which takes parts from here; this file alone can be loaded from anywhere
+        import flow_pipelines  # both take parts from here; this file alone can be loaded from anywhere
+        import upscalers
 
-        builder = {**flow_pipelines.BUILDERS, "own_sana": flow_pipelines.sana}[name]
+        others = {"own_sana": flow_pipelines.sana, "latent_upscaling": upscalers.published}
+        builder = {**flow_pipelines.BUILDERS, **others}[name]
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         return builder()

@@ -9,18 +9,18 @@ import pytest
 from PIL import Image
 
 import pipelines
-from emu import runs
+from emu import cascade, runs
 from emu.cli import main
 from emu.errors import UserError
 from emu.models import LatentDiffusion
-from emu.sample import PLANNED, Plan, sample
+from emu.sample import PLANNED, Plan, Stage
 from processes import ranks
 
 FAST = {"num_inference_steps": 2}
 
 
 def draw(model: str, prompts: Path, out: Path, *, sampler: Any = None, **planned: Any) -> None:
-    sample(model, Plan.read(prompts, **planned), out, sampler=sampler)
+    cascade.draw([Stage(model, sampler or {})], Plan.read(prompts, **planned), out)
 
 
 @pytest.fixture(scope="module")

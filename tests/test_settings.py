@@ -13,14 +13,14 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from architectures import OLDER, PROMPTS, make, side
-from emu import runs
+from emu import cascade, runs
 from emu.cli import main
 from emu.data import load_prompts
 from emu.data.prompts import prompt_batches
 from emu.errors import UserError
 from emu.models import LatentDiffusion
 from emu.module import TextToImageModule
-from emu.sample import Plan, sample
+from emu.sample import Plan, Stage
 from emu.settings import draw, drawn_with, require_drawable
 from needles import make_folder
 
@@ -153,7 +153,7 @@ def test_sample_and_fit_draw_the_same_and_say_how(tiny_folder: Folder, tmp_path:
     }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
     main(["fit", "-c", str(tmp_path / "run.yaml")])
-    sample(str(base), Plan.read(prompts), tmp_path / "out", sampler=given)
+    cascade.draw([Stage(str(base), given)], Plan.read(prompts), tmp_path / "out")
     before, after = (runs.read_samples(tmp_path / "run" / f"step-00000{step}") for step in (0, 1))
     own = runs.read_samples(tmp_path / "out")
     assert before == after == [{key: value for key, value in row.items() if key != "model"} for row in own]

@@ -76,6 +76,7 @@ def test_from_plan_to_export(
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("a red boat\na blue bird\n")
     if CLASSES[name].starts_from_picture:
+        prompts.write_text("a red boat --w 4 --h 4\na blue bird --w 4 --h 4\n")
         emu("sample", tiny_folder("pixel"), prompts, tmp_path / "low", "--sampler", "num_inference_steps=2")
         prompts = tmp_path / "low"
     path, plain, cached = config(tmp_path, name, tiny_folder(name), prompts), tmp_path / "plain", tmp_path / "cached"

@@ -1,4 +1,4 @@
-"""Tiny upscalers of the real diffusers classes, untrained and seeded: both make sides twice as long.
+"""Tiny upscalers of the real diffusers classes, untrained and seeded: those of BUILDERS make sides twice as long.
 
 latent_upscaler().save_pretrained(folder)
 """
@@ -21,10 +21,10 @@ from diffusers import (
 from pipelines import WIDTH, autoencoder, clip, tokenizer
 
 
-def upscaler() -> StableDiffusionUpscalePipeline:
+def upscaler(levels: int = 2) -> StableDiffusionUpscalePipeline:
     """Denoises latents beside the small picture itself."""
     return StableDiffusionUpscalePipeline(
-        vae=autoencoder(scaling_factor=0.08333, mid_block_add_attention=False),
+        vae=autoencoder(levels=levels, scaling_factor=0.08333, mid_block_add_attention=False),
         text_encoder=clip(),
         tokenizer=tokenizer(),
         unet=UNet2DConditionModel(
@@ -38,6 +38,11 @@ def upscaler() -> StableDiffusionUpscalePipeline:
         safety_checker=None,
         max_noise_level=350,
     )  # fmt: skip
+
+
+def published() -> StableDiffusionUpscalePipeline:
+    """Sides four times as long, as the published one makes them."""
+    return upscaler(3)
 
 
 def latent_upscaler() -> StableDiffusionLatentUpscalePipeline:

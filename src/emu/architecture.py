@@ -36,6 +36,8 @@ class Architecture(PipelineModule, ABC):
     """Keyword arguments of the pipeline's call."""
     starts_from_picture: ClassVar[bool] = False
     """Whether it makes pictures of pictures: `cond` of `sample` then holds "image", float (b,3,h,w) in [-1,1]."""
+    factor: int = 1
+    """Sides of what it draws over those of the picture that it starts from."""
     draws_alone: ClassVar[bool] = False
     """Whether the pipeline's call takes one picture at a time."""
 
@@ -124,13 +126,16 @@ class Architecture(PipelineModule, ABC):
             cond: of `encode_prompts`.
             negative: of `encode_negatives`, of one prompt or of b.
             seeds: int (b,); each picture has a generator of its own, so it does not depend on its batch.
-            height, width: in pixels; `resolution` where None.
+            height, width: in pixels; where None what `enlarged` says of the picture, without one `resolution`.
         """
         pairs = {key: negative[key].expand_as(value) for key, value in cond.items() if key in negative}
-        height, width = height or self.resolution, width or self.resolution
+        if self.starts_from_picture:
+            height, width = self.enlarged(*cond["image"].shape[-2:], height=height, width=width)
+        else:
+            height, width = height or self.resolution, width or self.resolution
         if height and width:
             self.allow_size(self.pipeline, height, width)
-        sides = {side: pixels for side, pixels in (("height", height), ("width", width)) if pixels}  # else its own
+        sides = self.size_arguments(height, width)
         at_once = 1 if self.draws_alone else len(seeds)
         drawn: list[Tensor] = []
         for start in range(0, len(seeds), at_once):
@@ -148,6 +153,28 @@ class Architecture(PipelineModule, ABC):
 
     def allow_size(self, pipeline: Any, height: int, width: int) -> None:  # noqa: B027  (most pipelines take any)
         """Make a pipeline, ours or a plain one, draw that size where by itself it would draw another."""
+
+    def size_arguments(self, height: int | None, width: int | None) -> Arguments:
+        """What the pipeline's call is given for a size; nothing where None, or where its picture says it."""
+        taken = self.call_parameters()
+        return {name: side for name, side in (("height", height), ("width", width)) if side and name in taken}
+
+    def enlarged(
+        self, low: int, narrow: int, *, height: int | None = None, width: int | None = None
+    ) -> tuple[int, int]:
+        """Height and width of what it draws of a picture of low x narrow pixels. UserError: it does not fit."""
+        sides, multiple = (self.factor * low, self.factor * narrow), max(1, self.size_multiple // self.factor)
+        if low % multiple or narrow % multiple:
+            raise UserError(
+                f"{type(self).__name__} starts from pictures whose sides are multiples of {multiple} pixels, not "
+                f"{low}x{narrow}"
+            )
+        if (height or sides[0], width or sides[1]) != sides:
+            raise UserError(
+                f"{type(self).__name__} makes {sides[0]}x{sides[1]} pixels of a picture of {low}x{narrow}, not "
+                f"{height or sides[0]}x{width or sides[1]}; leave width and height out"
+            )
+        return sides
 
     def prompt_arguments(self, cond: Cond, negative: Cond) -> Arguments:
         """What the pipeline's call is given for b prompts and, of the same names, what guidance leads away from.

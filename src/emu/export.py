@@ -4,6 +4,7 @@ emu export runs/sdxl my-sdxl
 emu export runs/sdxl-lora my-style.safetensors --format lora
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,13 @@ from emu.formats.header import card_of, story
 from emu.models.loading import describe, find_checkpoint, load_checkpoint, read_checkpoint, read_config
 from emu.module import TextToImageModule
 from emu.settings import draw
-from emu.shapes import Config, Row
+from emu.shapes import Arguments, Config, Row
 
 LIMIT = 2.0
 """Mean difference in 8-bit levels that two kernels may make of one picture; another picture is tens away."""
+
+LARGE = 256
+"""Side in pixels of the picture that proves a model of no resolution, where it starts from one."""
 
 DRAWN_NOW: Row = {"prompt": "a picture", "seed": 0}
 
@@ -100,7 +104,8 @@ def of_the_run(checkpoint: Path, model: TextToImageModule) -> Reference | None:
 def of_the_model(model: TextToImageModule, device: torch.device, row: Row) -> Reference:
     """A picture that is drawn now."""
     if model.starts_from_picture and starts.COLUMN not in row:
-        row = {**row, starts.COLUMN: Image.effect_mandelbrot((64, 64), (-2, -1.5, 1, 1.5), 50)}
+        side = (model.resolution or LARGE) // model.factor
+        row = {**row, starts.COLUMN: Image.effect_mandelbrot((side, side), (-2, -1.5, 1, 1.5), 50)}
     model.to(device)
     settings = {**row["sampler"]}
     negative = str(settings.pop("negative_prompt", ""))
@@ -141,14 +146,21 @@ def draw_plain(pipeline: Any, row: Row, model: TextToImageModule, device: torch.
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     generator = torch.Generator().manual_seed(row["seed"])
-    size = {"height": model.resolution, "width": model.resolution}
-    if model.resolution:
-        model.allow_size(pipeline, model.resolution, model.resolution)
     start = {"image": starts.read(row)} if model.starts_from_picture else {}
-    arguments = {**model.plain_arguments(row["prompt"]), **size, **row["sampler"], **start}
+    arguments = {**model.plain_arguments(row["prompt"]), **sides(model, pipeline, start), **row["sampler"], **start}
     drawn = pipeline(**arguments, generator=generator, output_type="np")
     image = torch.from_numpy(drawn[0][0]).permute(2, 0, 1)
     return to_pixels(image[None], [row["prompt"]])[0].permute(1, 2, 0).numpy()
+
+
+def sides(model: TextToImageModule, pipeline: Any, start: Mapping[str, Image.Image]) -> Arguments:
+    """What a plain pipeline's call is given for the size, where it takes one: of a picture, or the model's own."""
+    height = width = model.resolution
+    if picture := start.get("image"):
+        height, width = model.enlarged(picture.height, picture.width)
+    if height and width:
+        model.allow_size(pipeline, height, width)
+    return model.size_arguments(height, width)
 
 
 def computed_apart(trainer: Config) -> bool:

@@ -126,7 +126,7 @@ def drawing(outline: Outline, work: Work) -> int:
         with average, _counted(outline, autocast=work.half) as peak, torch.no_grad():
             cond, negative = _texts(outline, work), model.encode_negatives([""])
             if model.starts_from_picture:
-                cond["image"] = torch.zeros(work.batch, 3, height, width)
+                cond["image"] = torch.zeros(work.batch, 3, height // model.factor, width // model.factor)
             with model.encoders_aside():
                 model.sample(cond, negative, range(work.batch), height=height, width=width)
     finally:

@@ -8,9 +8,10 @@ The folder is like a step's folder of a run: `emu compare` reads it. A second ca
 """
 
 import os
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,11 @@ from emu.files import sweep
 from emu.loras.file import LoRAFile
 from emu.models.loading import find_checkpoint, load_model
 from emu.module import TextToImageModule
-from emu.settings import draw, drawn_with, require_drawable
+from emu.settings import draw, drawn_with
 from emu.shapes import Row
 
 PLANNED = ".planned"  # a folder inside: its samples.jsonl says what an interrupted call was drawing
+STAGE = re.compile(r"stage-\d+")  # folders inside: what the stages of a cascade before the last one drew
 
 
 @dataclass(frozen=True)
@@ -52,42 +54,44 @@ class Plan:
         return cls(load_prompts(prompts, limit=limit, seed=seed), prompts, batch_size)
 
 
-@torch.no_grad()
-def sample(
-    model: str,
-    plan: Plan,
-    out: Path,
-    *,
-    sampler: Sampler | None = None,
-    loras: Sequence[str] = (),
-    architecture: str | None = None,
-    config: str | None = None,
-    vae: str | None = None,
-) -> None:
-    """Draws what is planned into `out`: 00000.png ... and samples.jsonl.
+@dataclass(frozen=True)
+class Stage:
+    """A model that draws, with what it draws by.
 
     Args:
         model: a pipeline folder, a hub name, a .safetensors file, or a checkpoint of a run.
-        out: the folder; UserError where it holds files that no earlier call drew.
         sampler: keyword arguments of the pipeline over the model's own; a prompt's own settings come over both.
         loras: files of LoRAs to draw with, FILE or FILE:STRENGTH, as `load_model` takes them.
         architecture: the class of a pipeline folder that no run made, as "my_models.Mine".
         config, vae: what a single file is, and another autoencoder (`emu.single_files`).
     """
-    drawer = load_model(model, architecture=architecture, config=config, vae=vae, loras=loras)
-    drawer.sampler = {**drawer.sampler, **(sampler or {})}
-    drawer.check_sampler()
-    require_drawable(drawer, plan.rows, where=str(plan.prompts))
-    name = " with ".join([identity(model), *map(merged, loras)])
-    draw_rows(drawer, plan, out, describe(drawer, plan.rows, model=name))
+
+    model: str
+    sampler: Sampler = field(default_factory=dict)
+    loras: Sequence[str] = ()
+    architecture: str | None = None
+    config: str | None = None
+    vae: str | None = None
+
+    def load(self) -> TextToImageModule:
+        """UserError: none there, or settings that it does not know."""
+        drawer = load_model(
+            self.model, architecture=self.architecture, config=self.config, vae=self.vae, loras=self.loras
+        )
+        drawer.sampler = {**drawer.sampler, **self.sampler}
+        drawer.check_sampler()
+        return drawer
+
+    @property
+    def name(self) -> str:
+        """The model's `identity`, and that of each LoRA."""
+        return " with ".join([identity(self.model), *map(merged, self.loras)])
 
 
+@torch.no_grad()
 def draw_rows(drawer: TextToImageModule, plan: Plan, out: Path, rows: list[Row]) -> None:
     """Draw what is missing of `rows`; the processes of torchrun share the prompts, and the first keeps the folder."""
-    rank, world, local = (int(os.environ.get(name, default)) for name, default in runs.PROCESS.items())
-    if world > 1:
-        torch.distributed.init_process_group("gloo")  # to wait for each other; nothing else travels
-    with locks.alone(out, "emu sample") if rank == 0 else nullcontext():
+    with together() as (rank, world, local), locks.alone(out, "emu sample") if rank == 0 else nullcontext():
         found: list[Any] = [claim(out, rows) if rank == 0 else None]
         if world > 1:
             torch.distributed.broadcast_object_list(found)
@@ -95,10 +99,21 @@ def draw_rows(drawer: TextToImageModule, plan: Plan, out: Path, rows: list[Row])
         draw_missing(drawer, batches, out, missing=found[0], local=local)
         if world > 1:
             torch.distributed.barrier()
-            torch.distributed.destroy_process_group()
         if rank == 0:
             runs.write_samples(out, rows)
             discard(out / PLANNED)
+
+
+@contextmanager
+def together() -> Iterator[tuple[int, int, int]]:
+    """The rank of this process of torchrun's, how many there are, and its rank here; inside they know each other."""
+    rank, world, local = (int(os.environ.get(name, default)) for name, default in runs.PROCESS.items())
+    if world == 1 or torch.distributed.is_initialized():
+        yield rank, world, local
+        return
+    torch.distributed.init_process_group("gloo")  # to wait for each other; nothing else travels
+    yield rank, world, local
+    torch.distributed.destroy_process_group()
 
 
 def describe(drawer: TextToImageModule, planned: list[Row], *, model: str) -> list[Row]:
@@ -133,9 +148,8 @@ def claim(out: Path, rows: list[Row]) -> set[str]:
     """The files still to draw; pictures that an earlier call drew otherwise are removed."""
     for folder in (out, out / PLANNED):
         sweep(folder)
+    require_ours(out)
     recorded = [folder for folder in (out, out / PLANNED) if (folder / runs.SAMPLES).exists()]
-    if not recorded and out.exists() and any(one.name not in (PLANNED, locks.NAME) for one in out.iterdir()):
-        raise UserError(f"{out}: holds files that `emu sample` did not draw; name another folder")
     known = {row["file"]: row for folder in recorded for row in runs.read_samples(folder)}
     wanted = {row["file"]: row for row in rows}
     for file, row in known.items():
@@ -145,6 +159,14 @@ def claim(out: Path, rows: list[Row]) -> set[str]:
     (out / runs.SAMPLES).unlink(missing_ok=True)
     (out / runs.SCORES).unlink(missing_ok=True)
     return {row["file"] for row in rows if not (out / row["file"]).exists()}
+
+
+def require_ours(out: Path) -> None:
+    """UserError where the folder holds what no call drew."""
+    if not out.exists() or any((folder / runs.SAMPLES).exists() for folder in (out, out / PLANNED)):
+        return
+    if any(one.name not in (PLANNED, locks.NAME) and not STAGE.fullmatch(one.name) for one in out.iterdir()):
+        raise UserError(f"{out}: holds files that `emu sample` did not draw; name another folder")
 
 
 def draw_missing(

@@ -49,7 +49,7 @@ def require_drawable(model: Architecture, rows: Iterable[Mapping[str, Any]], *, 
             try:
                 _require(model, settings or {})
                 if model.starts_from_picture:
-                    starts.read(row)
+                    _require_start(model, row, settings or {})
             except UserError as error:
                 raise UserError(f"{where}: prompt {row['index'] + 1}, {row['prompt']!r:.60}: {error}") from None
 
@@ -73,8 +73,14 @@ def _require(model: Architecture, settings: Sampler) -> None:
     if unknown := sampler.keys() - model.sampler_names() - {*SIDES, "negative_prompt"}:
         raise UserError(f"{type(model).__name__} has no {min(unknown)}; take it out")
     height, width = (int(settings.get(side) or model.resolution or 0) for side in SIDES)
-    if height and width:
+    if height and width and not model.starts_from_picture:
         model.check_size(height, width)
     name = _guidance(model)
     if settings.get("negative_prompt") and float(sampler.get(name, 1 if name == TRUE_GUIDANCE else 2)) <= 1:
         raise UserError(f"a negative prompt does nothing at {name} {sampler.get(name, 1):g}; raise it, or take it out")
+
+
+def _require_start(model: Architecture, row: Mapping[str, Any], settings: Sampler) -> None:
+    picture = starts.read(row)
+    height, width = (int(settings.get(side, 0)) or None for side in SIDES)
+    model.enlarged(picture.height, picture.width, height=height, width=width)

@@ -47,6 +47,16 @@ class PipelineIndex(TypedDict):
     _class_name: str
 
 
+class ShippedStage(TypedDict):
+    """A stage in the stages.json of an exported cascade; `emu.shipping.draw` says what each is for."""
+
+    folder: str
+    arguments: Arguments
+    left_out: Arguments
+    factor: int
+    sized: bool
+
+
 class ModelConfig(TypedDict):
     """The model of a config."""
 

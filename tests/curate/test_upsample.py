@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +16,18 @@ from PIL import Image
 
 from emu.cli import main
 from emu.curate.upsample import upsample
-from emu.curate.upsamplers import Lanczos, Upsampler, upsampler
+from emu.curate.upsamplers import Lanczos, Upsampler
 from emu.data.sources import Entry, read_source
 from emu.errors import UserError
 from needles import make_folder
 
 SIZES = [(40, 30), (64, 64), (128, 90), (33, 57), (30, 40)]
 LARGE = [1.6, 1.0, 1.0, 1.4545, 1.6]  # to a shorter side of 48
-STEPS = {"num_inference_steps": 1, "guidance_scale": 1.0}
 
 
 @pytest.fixture
 def needles(tmp_path: Path) -> Path:
     return make_folder(tmp_path, SIZES)
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a tiny upscaler, by its name in `upscalers.BUILDERS`."""
-    root = tmp_path_factory.mktemp("upscalers")
-
-    def folder(name: str) -> Path:
-        import upscalers
-
-        return root / name if (root / name).exists() else upscalers.save(name, root / name)
-
-    return folder
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -133,26 +118,6 @@ def test_where_once_is_not_enough_it_goes_again_and_then_down(needles: Path) -> 
         assert abs(across / down - width / height) < 0.02
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers' Euler scheduler
-@pytest.mark.parametrize("name", ["upscaler", "latent upscaler"])
-def test_an_upscaler_reaches_the_size_whatever_else_is_in_the_folder(
-    name: str, needles: Path, tmp_path: Path, pipeline: Callable[[str], Path]
-) -> None:
-    alone = shutil.copytree(needles, tmp_path / "alone")
-    lines = (needles / "metadata.jsonl").read_text().splitlines()
-    (needles / "metadata.jsonl").write_text("\n".join([lines[0], lines[1], lines[3]]))
-    (alone / "metadata.jsonl").write_text(lines[3])
-    by = upsampler(str(pipeline(name)), **STEPS)
-    upsample(needles, 50, by)
-    assert short_sides(needles) == [50, 64, 50]
-    upsample(alone, 50, by)
-    made, same = rows(needles)[2], rows(alone)[0]
-    assert made == same
-    assert (needles / made["file_name"]).read_bytes() == (alone / same["file_name"]).read_bytes()
-    assert made["upsampled_from"]["upsampler_sha256"] == rows(needles)[0]["upsampled_from"]["upsampler_sha256"]
-    assert made["upsampled_from"]["settings"] == STEPS
-
-
 class Slow(Lanczos):
     """Lanczos that takes its time, and says so."""
 
@@ -202,7 +167,7 @@ def test_a_broken_picture_costs_its_line_a_mark(needles: Path) -> None:
         (["--upsample", "64", "."], "no metadata.jsonl there; name a curated folder"),
         (["--upsample", "64", "NEEDLES", "OTHER"], "emu curate takes FOLDER there"),
         (["--upsampler", "lanczos", "NEEDLES"], "add --upsample SIZE"),
-        (["--upsample", "64", "NEEDLES", "--sampler", "a=1"], "add --upsampler PIPELINE"),
+        (["--upsample", "64", "NEEDLES", "--sampler", "a=1"], "add --upsampler MODEL"),
         (["--upsample", "64", "NEEDLES", "--upsampler", "lanczos", "--sampler", "a=1"], "lanczos has no settings"),
         (["--upsample", "64", "NEEDLES", "--upsampler", "./nothing"], "--upsampler ./nothing: "),
         (["--upsample", "64", "NEEDLES", "--upsampler", "NEEDLES"], "not a pipeline folder"),
@@ -217,16 +182,6 @@ def test_a_mistake_is_one_line_and_the_folder_stays(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("emu: ")]
     assert said in line
     assert (needles / "metadata.jsonl").read_bytes() == before
-
-
-def test_a_pipeline_of_another_kind_or_setting_is_refused(
-    needles: Path, tiny_folder: Callable[[str], Path], pipeline: Callable[[str], Path]
-) -> None:
-    with pytest.raises(UserError, match="a StableDiffusionPipeline; name a StableDiffusionUpscalePipeline or a"):
-        upsampler(str(tiny_folder("latent")))
-    with pytest.raises(UserError, match="unexpected keyword argument 'stpes'"):
-        upsample(needles, 100, upsampler(str(pipeline("upscaler")), stpes=3))
-    assert "upsampled_from" not in rows(needles)[0]
 
 
 def test_lines_that_lead_out_of_the_folder_are_refused(needles: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_published_layout_is_tuned_drawn_and_exported(published: tuple[str, Pa
     left_out = components.left_out(model.pipeline_class, folders.read_index(base))
     plain = DiffusionPipeline.from_pretrained(tmp_path / "out", **left_out)
     plain.set_progress_bar_config(disable=True)
-    size = {"height": side(name), "width": side(name), "generator": torch.Generator().manual_seed(SEEDS[0])}
+    size = {**model.size_arguments(side(name), side(name)), "generator": torch.Generator().manual_seed(SEEDS[0])}
     start = {"image": Image.open(START).convert("RGB")} if model.starts_from_picture else {}
     theirs = plain(PROMPTS[0], output_type="np", **size, **start, **model.sampler).images[0]
     torch.testing.assert_close(ours.permute(1, 2, 0), torch.from_numpy(theirs), rtol=0, atol=1e-5)

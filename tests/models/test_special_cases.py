@@ -143,6 +143,7 @@ def test_defaults_are_the_pipelines_own() -> None:
         "latent_xl": 50,
         "pixel": 100,
         "upscaling": 50,
+        "latent_upscaling": 75,
         "muse": 12,
         "flow": 28,
         "pixart": 20,

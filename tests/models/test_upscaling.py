@@ -1,20 +1,23 @@
-"""Stage II of IF: it learns from small copies of the training pictures, and draws from the pictures of its prompts."""
+"""What makes small pictures larger: it learns from small copies of pictures, and draws from those of its prompts."""
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
 from torch.nn import functional as F
 
-from architectures import PROMPTS, SEEDS, START, encoded, make
-from emu import starts
+from architectures import PROMPTS, SEEDS, START, encoded, images, make
+from emu import draws, starts
 from emu.data.prompts import load_prompts, prompt_batches
 from emu.errors import UserError
+from emu.models.upscaling import cropped
 from emu.settings import draw, require_drawable
 
 Folder = Callable[[str], Path]
@@ -40,6 +43,46 @@ def test_its_loss_is_that_of_the_paper(model: Any) -> None:
     found = model.backbone(given, t, cond["prompt_embeds"], class_labels=level).sample
     expected = F.mse_loss(found.chunk(2, dim=1)[0], noise, reduction="none").mean(dim=(1, 2, 3))
     torch.testing.assert_close(loss, expected)
+
+
+def test_on_latents_and_crops_too(tiny_folder: Folder) -> None:
+    """Of a crop that each picture draws, in latents of 4 pixels; the published one learned levels 0 to 350."""
+    model: Any = make("latent_upscaling", tiny_folder("latent_upscaling"), noise_offset=0.0, crop=8)
+    x, cond = encoded(model, "latent_upscaling")
+    torch.manual_seed(11)
+    loss = model.loss(x, cond)
+    torch.manual_seed(11)
+    places = (torch.rand(3, 2) * 3).long().tolist()  # of 2 latents among 4
+    cut = torch.stack([one[:, top : top + 2, left : left + 2] for one, (top, left) in zip(x, places, strict=True)])
+    level, low_noise = (torch.rand(3) * 351).long(), torch.randn(3, 3, 2, 2)
+    clean = DiagonalGaussianDistribution(cut[:, :8]).sample() * 0.08333
+    t, noise = (torch.rand(3) * 1000).long(), torch.randn(clean.shape)
+    schedule = DDPMScheduler()  # the pipeline's own, of both
+    noised = model.pipeline.low_res_scheduler.add_noise(cut[:, 8:], low_noise, level)
+    given = torch.cat([schedule.add_noise(clean, noise, t), noised], dim=1)
+    found = model.backbone(given, t, cond["prompt_embeds"], class_labels=level).sample
+    velocity = schedule.get_velocity(clean, noise, t)
+    torch.testing.assert_close(loss, F.mse_loss(found, velocity, reduction="none").mean(dim=(1, 2, 3)))
+    small = F.interpolate(images("latent_upscaling"), (4, 4), mode="bicubic", antialias=True).clamp(-1, 1)
+    torch.testing.assert_close(x[:, 8:], small)
+
+
+def test_a_crop_is_a_window_of_a_pictures_own() -> None:
+    places = torch.stack(torch.meshgrid(torch.arange(6.0), torch.arange(9.0), indexing="ij")).expand(200, -1, -1, -1)
+    with draws.seeded(range(200), torch.device("cpu")):
+        found = cropped(places, 4)
+    assert found.shape == (200, 2, 4, 4)
+    assert torch.equal(found - found[:, :, :1, :1], places[:, :, :4, :4])
+    assert {tuple(corner) for corner in found[:, :, 0, 0].tolist()} == set(product(range(3), range(6)))
+    with draws.seeded([3, 150], torch.device("cpu")):
+        assert torch.equal(cropped(places[:2], 4), found[[3, 150]])
+    assert cropped(places, 7).shape == (200, 2, 6, 7)  # as far as it goes
+
+
+@pytest.mark.parametrize(("crop", "said"), [(6, "give a multiple of 4"), (32, "give .* at most data.resolution, 16")])
+def test_a_crop_that_does_not_fit_is_one_line(crop: int, said: str, tiny_folder: Folder) -> None:
+    with pytest.raises(UserError, match=f"crop {crop}: {said}"):
+        make("upscaling", tiny_folder("upscaling"), crop=crop)
 
 
 def low(folder: Path) -> Path:
@@ -84,6 +127,22 @@ def test_a_picture_may_lie_beside_a_prompt_file(tmp_path: Path) -> None:
 def test_a_prompt_without_a_picture_is_refused(model: Any, row: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=f"here: prompt 1, 'a': .*{said}"):
         require_drawable(model, [{"prompt": "a", "index": 0, **row}], where="here")
+
+
+@pytest.mark.parametrize(
+    ("sides", "settings", "said"),
+    [
+        ((5, 4), {}, "starts from pictures whose sides are multiples of 2 pixels, not 4x5"),
+        ((4, 6), {"width": 32}, "makes 24x16 pixels of a picture of 6x4, not 24x32; leave width and height out"),
+    ],
+)
+def test_a_size_that_does_not_fit_is_one_line(
+    sides: tuple[int, int], settings: dict[str, Any], said: str, tiny_folder: Folder
+) -> None:
+    large = make("latent_upscaling", tiny_folder("latent_upscaling"))
+    row = {"prompt": "a", "index": 0, "image": Image.new("RGB", sides), "settings": settings}
+    with pytest.raises(UserError, match=f"here: prompt 1, 'a': LatentUpscaling {said}"):
+        require_drawable(large, [row], where="here")
 
 
 def test_pictures_of_several_sizes_are_drawn_one_by_one(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ from emu import documents
 from emu.commands.parser import Parser, add_paths, add_sampler
 from emu.curated import PAGE
 from emu.errors import UserError
+from emu.shapes import Arguments
+from emu.starting import starting
 
 if TYPE_CHECKING:
     from emu.curate.config import Funnel
+    from emu.curate.upsamplers import Upsampler
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -29,7 +32,8 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
     after = parser.add_argument_group("after the funnel, on DST alone")
     after.add_argument("--upsample", type=int, metavar="SIZE", help="mark pictures whose shorter side is under SIZE")
-    after.add_argument("--upsampler", metavar="PIPELINE", help="enlarge them: an upscaler's folder, or lanczos")
+    by = "enlarge them: lanczos, or what makes pictures larger: a folder, a hub name, a run"
+    after.add_argument("--upsampler", metavar="MODEL", help=by)
     add_sampler(after, "num_inference_steps=20")
 
 
@@ -71,13 +75,23 @@ def upsample(given: argparse.Namespace) -> None:
     """Marks small pictures, or makes them larger, and prints how many of each concept there are."""
     (out,) = _folders(given.folders, "FOLDER")
     if given.sampler and not given.upsampler:
-        raise UserError("--sampler: of which pipeline? add --upsampler PIPELINE")
+        raise UserError("--sampler: of which pipeline? add --upsampler MODEL")
     from emu.commands.sample import settings
     from emu.curate.upsample import table, upsample
-    from emu.curate.upsamplers import upsampler
 
-    by = upsampler(given.upsampler, **settings(given.sampler)) if given.upsampler else None
+    by = _upsampler(given.upsampler, settings(given.sampler)) if given.upsampler else None
     print(table(upsample(Path(out), given.upsample, by), given.upsample))
+
+
+def _upsampler(name: str, settings: Arguments) -> "Upsampler":
+    from emu.curate.upsamplers import LANCZOS, lanczos
+
+    if name == LANCZOS:
+        return lanczos(**settings)
+    with starting():
+        from emu.enlarging import upsampler
+
+        return upsampler(name, **settings)
 
 
 def _funnel(given: argparse.Namespace) -> "Funnel":

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from emu import named
-from emu.commands.parser import Parser
+from emu.commands.parser import STAGE, Parser
+from emu.errors import UserError
 from emu.starting import starting
 
 
@@ -21,10 +22,16 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         help="diffusers (default), single-file, comfyui (also as NAME,dtype=bf16), lora, lora-comfyui, lora-kohya, or "
         "a class of emu.formats.Format of your own",
     )
+    parser.add_argument("--before", metavar=STAGE, help="the model whose pictures the run's starts from")
+    then = "what makes its pictures larger; more than once for several. OUT is then a folder of all stages"
+    parser.add_argument("--then", action="append", default=[], metavar=STAGE, help=then)
 
 
 def export(given: argparse.Namespace) -> None:
     """Writes the folder, and says how near its picture is to the run's."""
+    if given.before or given.then:
+        export_cascade(given)
+        return
     with starting():
         from emu.export import export
         from emu.formats import find
@@ -32,3 +39,18 @@ def export(given: argparse.Namespace) -> None:
         written_as = find(given.format)
         difference = export(given.run, given.out, written_as)
     print(f"{given.out}: {written_as.says}; largest difference to the run's picture {difference}")
+
+
+def export_cascade(given: argparse.Namespace) -> None:
+    """Writes the run among the stages before and after it, and says how near plain diffusers draws."""
+    if given.format != "diffusers":
+        raise UserError(f"--format {given.format}: several stages are written as diffusers folders alone; leave it out")
+    with starting():
+        from emu.cascade import read_stages
+        from emu.sample import Stage
+        from emu.shipping import ship
+
+        before = read_stages([given.before], flag="--before") if given.before else []
+        stages = [*before, Stage(str(given.run)), *read_stages(given.then, flag="--then")]
+        difference = ship(stages, given.out)
+    print(f"{given.out}: {len(stages)} stages and draw.py; largest difference to the picture of emu {difference}")

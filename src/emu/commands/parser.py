@@ -5,6 +5,8 @@ from typing import NoReturn
 
 from emu.errors import UserError
 
+STAGE = "MODEL[,NAME=VALUE]"
+
 
 def add_paths(parser: argparse.ArgumentParser) -> None:
     """The flag of what writes files that are handed on."""

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from emu import documents, named
-from emu.commands.parser import Parser, add_model, add_sampler
+from emu.commands.parser import STAGE, Parser, add_model, add_sampler
 from emu.shapes import Arguments
 from emu.starting import starting
 
@@ -14,7 +14,8 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = commands.add_parser("sample", help="draw prompts with any pipeline folder or checkpoint")
     parser.set_defaults(action=sample, parser=parser)
     add_model(parser)
-    parser.add_argument("prompts", type=Path, help=".txt, .csv, .tsv, .jsonl, .json or .toml; see docs/prompts.md")
+    prompts = ".txt, .csv, .tsv, .jsonl, .json or .toml; a folder of pictures, or a run, to make larger; see "
+    parser.add_argument("prompts", type=Path, help=f"{prompts}docs/prompts.md")
     parser.add_argument("out", type=Path, help="the folder to draw into; what is there already is not drawn again")
     parser.add_argument(
         "--limit", type=int, default=0, help="draw only so many prompts, spread evenly over the file (0: all)"
@@ -25,24 +26,24 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     lora = "a LoRA, LoHa or LoKr of any trainer to draw with; the model is its base. More than once for several"
     parser.add_argument("--lora", action="append", default=[], metavar="FILE[:STRENGTH]", help=lora)
     add_sampler(parser, "guidance_scale=5")
+    then = "what makes its pictures larger, as MODEL; more than once for several"
+    parser.add_argument("--then", action="append", default=[], metavar=STAGE, help=then)
 
 
 def sample(given: argparse.Namespace) -> None:
-    """Draws the prompts."""
+    """Draws the prompts, through one model or several."""
     with starting():
-        from emu.sample import Plan, sample
+        from emu import runs
+        from emu.cascade import draw, draw_run, read_stages, unfolded
+        from emu.sample import Plan, Stage
 
-        sampler = settings(given.sampler)
-        sample(
-            given.model,
-            Plan.read(given.prompts, limit=given.limit, seed=given.seed, batch_size=given.batch_size),
-            given.out,
-            architecture=given.architecture,
-            config=given.config,
-            vae=given.vae,
-            sampler=sampler,
-            loras=given.lora,
-        )
+        first = Stage(given.model, settings(given.sampler), given.lora, given.architecture, given.config, given.vae)
+        stages = [*unfolded(first), *read_stages(given.then, flag="--then")]
+        if runs.complete_steps(given.prompts):
+            draw_run(stages, given.prompts, given.out, limit=given.limit, batch_size=given.batch_size)
+            return
+        plan = Plan.read(given.prompts, limit=given.limit, seed=given.seed, batch_size=given.batch_size)
+        draw(stages, plan, given.out)
 
 
 def settings(pairs: list[str]) -> Arguments:

@@ -1,11 +1,13 @@
-"""What makes a small needle larger: Lanczos, or an upscaler of diffusers by folder or hub name.
+"""What makes a small needle larger: Lanczos, an upscaler of diffusers that emu has no model for, or one that it has.
 
 An upscaler multiplies the sides by a whole number. It is given the whole picture, again where once is not enough, and
-what is too large then is scaled down: nothing that the picture shows is thrown away before.
+what is too large then is scaled down: nothing that the picture shows is thrown away before. Those that are models of
+emu stand in `emu.enlarging`.
 """
 
 from abc import ABC, abstractmethod
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,8 @@ from emu.errors import UserError, first_line
 from emu.places import without_places
 
 LANCZOS = "lanczos"
-KINDS = ("StableDiffusionUpscalePipeline", "StableDiffusionLatentUpscalePipeline")
-MULTIPLE = 64  # pixels: sides that every one of them takes
+KIND = "StableDiffusionLatentUpscalePipeline"
+MULTIPLE = 64  # pixels: sides that it takes
 LARGEST = 2**31  # seeds
 
 
@@ -49,8 +51,15 @@ class Lanczos(Upsampler):
         return {"upsampler": LANCZOS}
 
 
+def is_plain(folder: Path) -> bool:
+    """Whether an `Upscaler` takes a pipeline folder."""
+    from emu.folders import read_index
+
+    return bool(read_index(folder)["_class_name"] == KIND)
+
+
 class Upscaler(Upsampler):
-    """A pipeline of diffusers that takes a caption and a picture.
+    """A pipeline of diffusers that takes a caption and a picture: the x2 one, which no model of emu's learns.
 
     Args:
         name: its folder or hub name.
@@ -61,14 +70,8 @@ class Upscaler(Upsampler):
         from emu.folders import locate, read_index
 
         self.name, self.settings = name, settings
-        try:
-            self.folder = locate(name)
-            self.index = read_index(self.folder)
-        except UserError as error:
-            raise UserError(f"--upsampler {name}: {str(error).removeprefix('model.pretrained ')}") from None
-        if self.index["_class_name"] not in KINDS:
-            kind = self.index["_class_name"]
-            raise UserError(f"--upsampler {name}: a {kind}; name a {' or a '.join(KINDS)}, or {LANCZOS}")
+        self.folder = locate(name)
+        self.index = read_index(self.folder)
 
     @cached_property
     def pipeline(self) -> Any:
@@ -100,23 +103,21 @@ class Upscaler(Upsampler):
         import torch
 
         width, height = image.size
-        padded = _padded(image)
+        start = padded(image, MULTIPLE)
         generator = torch.Generator().manual_seed(seed)  # the CPU's: one seed, one noise, on any device
         try:
-            large = self.pipeline(prompt=text, image=padded, generator=generator, **self.settings).images[0]
+            large = self.pipeline(prompt=text, image=start, generator=generator, **self.settings).images[0]
         except TypeError as error:
             raise UserError(f"--upsampler {self.name}: {error}; see what its call takes for --sampler") from None
-        times = large.width // padded.width
+        times = large.width // start.width
         if times < 2:
             raise UserError(f"--upsampler {self.name}: makes no picture larger; name an upscaler, or {LANCZOS}")
         cropped: Image.Image = large.crop((0, 0, times * width, times * height)).convert("RGB")
         return cropped
 
 
-def upsampler(name: str, **settings: Any) -> Upsampler:
-    """UserError: no such pipeline, or one of another kind; settings for what has none."""
-    if name != LANCZOS:
-        return Upscaler(name, **settings)
+def lanczos(**settings: Any) -> Upsampler:
+    """UserError: it has no settings."""
     if settings:
         raise UserError(f"--sampler: {LANCZOS} has no settings; give them to a pipeline")
     return Lanczos()
@@ -128,7 +129,7 @@ def _size(image: Image.Image, short: int) -> tuple[int, int]:
     return width, height
 
 
-def _padded(image: Image.Image) -> Image.Image:
+def padded(image: Image.Image, multiple: int) -> Image.Image:
     """Sides that are multiples of what a network takes, by repeating the last line: nothing is stretched."""
-    right, below = (-side % MULTIPLE for side in image.size)
+    right, below = (-side % multiple for side in image.size)
     return Image.fromarray(np.pad(np.asarray(image), ((0, below), (0, right), (0, 0)), mode="edge"))

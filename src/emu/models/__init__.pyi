@@ -19,7 +19,7 @@ from .prx import PRX, PRXPixel
 from .qwen_image import Krea2, QwenImage
 from .sana import Sana
 from .tokenizer import Tokenizer
-from .upscaling import PixelUpscaling
+from .upscaling import LatentUpscaling, PixelUpscaling
 from .z_image import ZImage
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Krea2",
     "LatentDiffusion",
     "LatentDiffusionXL",
+    "LatentUpscaling",
     "LongCatImage",
     "Lumina2",
     "Muse",

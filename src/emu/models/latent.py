@@ -19,6 +19,8 @@ class LatentDiffusion(GaussianDiffusion):
     """A U-Net on the latents of an autoencoder."""
 
     pipeline_class: ClassVar[type[Any]] = StableDiffusionPipeline
+    beside: ClassVar[int] = 0
+    """Channels that its network takes beside the latents, in a subclass that starts from a picture."""
     sampler_defaults = {"num_inference_steps": 50, "guidance_scale": 7.5}
 
     def encode_images(self, images: Tensor) -> Tensor:  # pixels -> mean and log-variance, (b,2c,h/f,w/f)
@@ -37,7 +39,7 @@ class LatentDiffusion(GaussianDiffusion):
     def untrainable(self, pipeline: Any) -> str | None:
         name = "unet" if "unet" in pipeline.components else "transformer"  # not the slot: an autoencoder may train
         vae, channels = pipeline.vae.config, getattr(pipeline, name).config.in_channels
-        if channels != vae.latent_channels:
+        if channels != vae.latent_channels + self.beside:
             return (
                 f"its {name} takes {channels} channels and its autoencoder makes {vae.latent_channels}: it "
                 "learned from more than text, as those do that fill in or edit pictures"

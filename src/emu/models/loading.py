@@ -41,16 +41,30 @@ def load_model(
 
     Raises UserError where there is none, or where it does not fit.
     """
-    if _is_checkpoint(Path(path)) or (Path(path) / runs.CONFIG).is_file():
-        for flag, value in {"--architecture": architecture, "--config": config, "--vae": vae}.items():
-            if value is not None:
-                raise UserError(f"{flag} {value}: the config of {path} names its own; leave it out")
+    model = find_model(path, architecture=architecture, config=config, vae=vae)
+    if is_of_a_run(path):
         return load_checkpoint(find_checkpoint(Path(path)), loras=loras)
-    given: Arguments = {key: value for key, value in {"config": config, "vae": vae}.items() if value is not None}
-    model = _typed(architecture)(str(path), **given) if architecture else _of_folder(str(path), given)
     with _merging(model, loras):
         model.configure_model()
     return model.eval()
+
+
+def find_model(
+    path: str | Path, *, architecture: str | None = None, config: str | None = None, vae: str | None = None
+) -> TextToImageModule:
+    """As `load_model`, and no weights are read yet; of a run its model as it began."""
+    if is_of_a_run(path):
+        for flag, value in {"--architecture": architecture, "--config": config, "--vae": vae}.items():
+            if value is not None:
+                raise UserError(f"{flag} {value}: the config of {path} names its own; leave it out")
+        return from_config(read_config(runs.run_of(find_checkpoint(Path(path)))))
+    given: Arguments = {key: value for key, value in {"config": config, "vae": vae}.items() if value is not None}
+    return _typed(architecture)(str(path), **given) if architecture else _of_folder(str(path), given)
+
+
+def is_of_a_run(path: str | Path) -> bool:
+    """Whether it is a run folder or a checkpoint, and no pipeline."""
+    return _is_checkpoint(Path(path)) or (Path(path) / runs.CONFIG).is_file()
 
 
 @contextmanager

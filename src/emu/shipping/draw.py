@@ -1,0 +1,51 @@
+"""Draws with the pipelines that lie beside this file, one after the other, in plain diffusers.
+
+python draw.py "a red boat at noon" picture.png --seed 7 --dtype float16
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+
+
+def draw(prompt: str, *, seed: int = 0, dtype: str = "float32", folder: Path = HERE, bare: bool = False) -> Image.Image:
+    """The picture of the last stage; `bare`: without safety checker and watermark, where its folder has them."""
+    stages = json.loads((folder / "stages.json").read_text())
+    picture: Any = None
+    for number, stage in enumerate(stages, start=1):
+        arguments = dict(stage["arguments"])
+        if picture is not None:
+            arguments["image"] = picture
+        if picture is not None and stage["sized"]:
+            arguments |= {"height": stage["factor"] * picture.height, "width": stage["factor"] * picture.width}
+        # No stage is to start from a picture that is blackened or stamped.
+        left_out = stage["left_out"] if bare or number < len(stages) else {}
+        pipeline: Any = DiffusionPipeline.from_pretrained(folder / stage["folder"], **left_out)
+        pipeline.to("cuda" if torch.cuda.is_available() else "cpu", getattr(torch, dtype))
+        generator = torch.Generator().manual_seed(seed)  # the CPU's: a seed means the same on every device
+        picture = pipeline(prompt, generator=generator, **arguments).images[0]
+        del pipeline  # one stage at a time is in memory
+    drawn: Image.Image = picture
+    return drawn
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("prompt")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dtype", default="float32", choices=["float32", "float16", "bfloat16"])
+    given = parser.parse_args()
+    draw(given.prompt, seed=given.seed, dtype=given.dtype).save(given.out)
+
+
+if __name__ == "__main__":
+    main()
