@@ -16,7 +16,7 @@ from PIL import Image
 
 from architectures import loader, make, prompt_batch, trainer, training_batch
 from emu import runs
-from emu.cascade import draw, draw_run, read_stage, require_chain
+from emu.cascade import draw, draw_run, read_stage, require_chain, unfolded
 from emu.cli import main
 from emu.compare.reading import read_run
 from emu.errors import UserError
@@ -138,7 +138,7 @@ def test_with_other_settings_before_it_is_another_picture(stages: list[Stage], p
         (["pixel", "pixel"], (4, 4), "pixel: a PixelDiffusion draws from noise, and takes no picture of the stage"),
         (["pixel", "upscaling,noise=3"], (4, 4), "model.sampler.noise: PixelUpscaling has no such setting"),
         (["pixel", "nothing"], (4, 4), "nothing: no such folder"),
-        (["pixel", "latent_upscaling", "latent_upscaling"], (6, 4), None),
+        (["muse", "latent_upscaling", "upscaling"], (8, 16), None),
         (["pixel", "latent_upscaling"], (6, 3), "latent_upscaling: LatentUpscaling starts from .* multiples of 2"),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_stage_that_cannot_follow_is_one_line_before_anything_is_drawn(
 ) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text(f"a red boat --w {sides[0]} --h {sides[1]} --s 2")
-    for name in ("pixel", "upscaling", "latent_upscaling"):
+    for name in ("pixel", "muse", "upscaling", "latent_upscaling"):
         (tmp_path / name).symlink_to(tiny_folder(name))
     stages = [read_stage(f"{tmp_path}/{one}", flag="--then") for one in order]
     if said is None:
@@ -186,6 +186,8 @@ def test_a_run_made_larger_is_a_run_to_compare(stages: list[Stage], tmp_path: Pa
     assert pixels(same.before).shape == (64, 64, 3)
     assert same.before.read_bytes() == same.after.read_bytes()
     assert other.before.read_bytes() != other.after.read_bytes()
+    main(["compare", str(large), "--out", str(tmp_path / "report.html")])
+    assert '"before_step": 0' in (tmp_path / "verdict.json").read_text()
     with pytest.raises(UserError, match=r"run: a run, whose pictures are made larger; .*pixel starts from none"):
         draw_run(stages[:1], run, tmp_path / "again")
 
@@ -224,6 +226,8 @@ def test_an_exported_cascade_is_drawn_by_its_script_and_by_emu(
     (tmp_path / "prompts.txt").write_text("a red boat at noon --d 7")
     main(["sample", str(tmp_path / "out"), str(tmp_path / "prompts.txt"), str(tmp_path / "pictures")])
     assert np.abs(pixels(tmp_path / "pictures" / "00000.png") - pixels(tmp_path / "drawn.png")).max() <= 1
+    with pytest.raises(UserError, match="out: a cascade, drawn as its stages.json says"):
+        unfolded(Stage(str(tmp_path / "out"), {"noise_level": 3}))
     with pytest.raises(SystemExit):
         main(["export", str(tmp_path / "run"), str(tmp_path / "run"), *ends])
     assert (tmp_path / "run" / "best.ckpt").is_file()

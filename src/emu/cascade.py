@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from emu import documents, named, runs, starts
+from emu.batch import Sampler
 from emu.compare.reading import steps_compared
 from emu.errors import UserError
 from emu.models.loading import find_model
@@ -40,20 +41,21 @@ def read_stages(given: Sequence[str], *, flag: str) -> list[Stage]:
 
 
 def unfolded(stage: Stage) -> list[Stage]:
-    """The stages of an exported cascade, the settings of the last one over what it was exported with; else itself."""
+    """The stages of an exported cascade, else itself. UserError: a cascade, and settings that are of one model."""
     path = Path(stage.model) / STAGES
     if not path.is_file():
         return [stage]
-    entries: list[ShippedStage] = read_json(path, list[ShippedStage], remedy="export the cascade again")
-    apart = ("height", "width", "negative_prompt")
-    stages = [
-        Stage(
-            str(path.parent / one["folder"]),
-            {name: value for name, value in one["arguments"].items() if name not in apart},
+    if stage != Stage(stage.model):
+        raise UserError(
+            f"{stage.model}: a cascade, drawn as its {path.name} says; give settings to one stage"
         )
-        for one in entries
-    ]
-    return [*stages[:-1], replace(stages[-1], sampler={**stages[-1].sampler, **stage.sampler})]
+    entries: list[ShippedStage] = read_json(path, list[ShippedStage], remedy="export the cascade again")
+    return [Stage(str(path.parent / one["folder"]), _sampler(one)) for one in entries]
+
+
+def _sampler(entry: ShippedStage) -> Sampler:
+    apart = ("height", "width", "negative_prompt")
+    return {name: value for name, value in entry["arguments"].items() if name not in apart}
 
 
 def draw(stages: Sequence[Stage], plan: Plan, out: Path) -> None:
