@@ -45,10 +45,8 @@ def unfolded(stage: Stage) -> list[Stage]:
     path = Path(stage.model) / STAGES
     if not path.is_file():
         return [stage]
-    if stage != Stage(stage.model):
-        raise UserError(
-            f"{stage.model}: a cascade, drawn as its {path.name} says; give settings to one stage"
-        )
+    if stage.sampler or stage.loras or stage.architecture or stage.config or stage.vae:
+        raise UserError(f"{stage.model}: a cascade, drawn as its {path.name} says; give settings to one stage")
     entries: list[ShippedStage] = read_json(path, list[ShippedStage], remedy="export the cascade again")
     return [Stage(str(path.parent / one["folder"]), _sampler(one)) for one in entries]
 
