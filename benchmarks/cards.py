@@ -8,6 +8,7 @@ brackets, the smallest card that holds them.
 """
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
@@ -39,11 +40,21 @@ def one_picture(root: Path, side: int) -> Path:
     return folder
 
 
+def starting(folder: Path) -> Path:
+    """A file of one prompt that starts from the set's picture."""
+    file = folder.with_suffix(".jsonl")
+    file.write_text(json.dumps({"prompt": "a grey square", "image": str(folder / "0.png")}))
+    return file
+
+
 def row(name: str, root: Path) -> tuple[str, list[str]]:
     """Parameters that train, and a cell a layer."""
     base = describe(name, root / name)
-    side = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["data"]["resolution"]
-    given = ["--data.root", str(one_picture(root, side)), "--model.pretrained", str(base)]
+    data = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["data"]
+    folder = str(one_picture(root, data["resolution"]))
+    given = ["--data.root", folder, "--model.pretrained", str(base)]
+    if not data["prompts"].startswith("emu://"):  # which start from pictures
+        given += ["--data.prompts", str(starting(Path(folder)))]
     trained, cells = "", list[str]()
     known: dict[str, dict[str, int]] = {}
     for layer, words in LAYERS.items():

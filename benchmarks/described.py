@@ -34,7 +34,8 @@ def describe(name: str, folder: Path) -> Path:
     pipeline_class = getattr(models, init_args["class_path"].rpartition(".")[2]).pipeline_class
     index: dict[str, Any] = {"_class_name": pipeline_class.__name__, **published.get("index", {})}
     parts = {
-        slot: PUBLISHED["parts" if slot != "scheduler" else "schedulers"][of] for slot, of in published["with"].items()
+        slot: PUBLISHED["schedulers" if slot.endswith("scheduler") else "parts"][of]
+        for slot, of in published["with"].items()
     }
     parts |= {slot: published[slot] for slot in ("unet", "transformer") if slot in published}
     if "new" in published:
@@ -78,6 +79,7 @@ FAMILIES = {
     "t5": t5,
     "qwen": tokens.qwen,
     "gemma": tokens.gemma,
+    "glm": tokens.glm,
 }
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """`emu plan` says what `emu fit` would do, and reads no weight for it."""
 
+import logging
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -68,6 +69,24 @@ def test_bytes_in_the_cache_are_those_of_the_real_encoders(described: tuple[str,
     picture = size(real.encode_images(torch.zeros(1, 3, 32, 32)))
     caption = sum(size(tensor) for tensor in real.encode_prompts(["a"]).values())
     assert Outline(CLASSES[name](str(folder), resolution=32)).cached(32, 32) == (picture, caption)
+
+
+def test_a_caption_of_the_plans_own_is_cut_in_silence(
+    tiny_folder: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """SD3's T5 reads more than its CLIPs, so that the caption that fills it is cut for them."""
+    outline = Outline(models.FlowMatching(str(tiny_folder("flow")), resolution=32))
+    libraries = [logging.getLogger(name) for name in ("diffusers", "transformers")]
+    for library in libraries:
+        library.addHandler(caplog.handler)
+    try:
+        with outline.shapes(), torch.no_grad():
+            outline.model.encode_prompts([outline.caption])
+        assert not caplog.records
+        assert all(library.isEnabledFor(logging.WARNING) for library in libraries)  # of a user's captions it is said
+    finally:
+        for library in libraries:
+            library.removeHandler(caplog.handler)
 
 
 def test_another_architecture_is_named(described: tuple[str, Path]) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.utils import logging as of_diffusers
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
+from transformers.utils import logging as of_transformers
 
 from emu import components, folders, loras, single_files
 from emu.errors import UserError, first_line
@@ -86,12 +88,20 @@ class Outline:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the warnings of how torch copies a tensor without storage, and of a schedule of a single step."""
+    """Without the warnings of how torch copies a tensor without storage and of its slower ways, of a schedule of a
+    single step, and of our own caption that a shorter tokenizer cuts."""
     said = ("Accessing the data pointer of FakeTensor", "The .grad attribute of a Tensor that is not a leaf")
+    levels = [(library, library.get_verbosity()) for library in (of_diffusers, of_transformers)]
     with warnings.catch_warnings():
-        for each in (*said, "invalid value encountered"):
+        for each in (*said, "invalid value encountered", "Mismatch dtype between input and weight"):
             warnings.filterwarnings("ignore", each)
-        yield
+        for library, _ in levels:
+            library.set_verbosity_error()
+        try:
+            yield
+        finally:
+            for library, level in levels:
+                library.set_verbosity(level)
 
 
 def networks(folder: Path) -> dict[str, nn.Module]:
