@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 import pipelines
 from architectures import make, side
@@ -25,7 +26,7 @@ from emu.module import TextToImageModule
 from emu.moments import Cost, cost
 from emu.outline import Outline, count, held, size
 from emu.plan import plan
-from emu.weightless import Shapes
+from emu.weightless import Shapes, Weightless
 from needles import make_folder
 
 CLASSES: dict[str, type[TextToImageModule]] = {
@@ -319,6 +320,18 @@ def test_a_mask_of_unknown_values_keeps_all(config: Path) -> None:
     work = Work(batch=2, size=(32, 32))
     masked, plain = (step(Outline(kind(folder)), work) for kind in (Masked, models.LatentDiffusion))
     assert masked == plain
+
+
+def test_a_mask_of_pairs_is_computed_where_it_is_of_a_text_and_not_where_it_is_of_a_picture() -> None:
+    def pairs(tokens: int) -> Tensor:
+        with Shapes(), Weightless():  # type: ignore[no-untyped-call]
+            mask = torch.ones(1, tokens, dtype=torch.bool)
+            return mask[:, None, :] * mask[:, :, None]
+
+    assert bool(pairs(512).all())
+    large = pairs(1 << 20)  # 10^12 numbers, which no machine of ours would hold
+    assert isinstance(large, FakeTensor)
+    assert large.numel() == 1 << 40
 
 
 def test_cards_that_hold_a_run_are_named(config: Path) -> None:

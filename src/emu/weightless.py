@@ -1,4 +1,4 @@
-"""Tensors without values, only shapes, except what is small or of whole numbers, which is computed.
+"""Tensors without values, only shapes, except what is small or of whole numbers and not too many, which is computed.
 
 Tokens, masks and lengths decide shapes, and a scheduler's few noise levels decide what a pipeline does next: with them,
 encoders whose shapes depend on data and whole calls of pipelines go through too. Notable: where values are not known
@@ -14,9 +14,10 @@ from torch import Tensor
 # Plain meta tensors do not do: transformers asks a mask of them for its values.
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 FEW = 4096  # numbers: a schedule of a thousand steps, and no picture
+MANY = 1 << 24  # numbers: masks of pairs of tokens, of texts and not of pictures, which Chroma makes in every block
 
 ATEN = torch.ops.aten
 
@@ -42,8 +43,11 @@ class Weightless(TorchDispatchMode):
         kwargs = kwargs or {}
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         if not any(isinstance(tensor, FakeTensor) for tensor in tensors) and (tensors or known(args, kwargs)):
-            with unset_fake_temporarily():
-                return function(*args, **kwargs)
+            with unset_fake_temporarily() as shapes:
+                if paired(tensors) <= MANY:
+                    return function(*args, **kwargs)
+                assert isinstance(shapes, Shapes)
+                args, kwargs = tree_map_only(Tensor, shapes.from_tensor, (args, kwargs))
         if function is ATEN.nonzero.default:
             return all_places(args[0].shape)
         if function is ATEN.masked_select.default:
@@ -52,6 +56,14 @@ class Weightless(TorchDispatchMode):
             with unset_fake_temporarily():
                 args = (args[0], [place for index in args[1] for place in by_place(index)])
         return function(*args, **kwargs)
+
+
+def paired(tensors: list[Tensor]) -> int:
+    """Numbers that are made of these, each with each; none where their shapes do not go together, as in a product."""
+    try:
+        return int(torch.broadcast_shapes(*(tensor.shape for tensor in tensors)).numel())
+    except RuntimeError:
+        return 0
 
 
 def known(sizes: Any, options: dict[str, Any]) -> bool:
