@@ -273,6 +273,17 @@ def test_kohyas_names_by_diffusers_own_reader_of_loras(name: str, tiny_folder: F
     held_to(adapters.merged(getattr(pipeline, model.slot)), model)
 
 
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [("latent", "down_blocks|mid_block|up_blocks"), ("latent_xl", "(in|out)put_blocks|middle_block")],
+)
+def test_kohyas_names_of_u_nets(name: str, blocks: str, tiny_folder: Folder) -> None:
+    """Its trainers call SD 1's layers as diffusers does and SDXL's as they were published, and merge no others."""
+    tensors = KohyaLoRA().tensors(trained(name, tiny_folder))
+    assert tensors
+    assert all(re.match(rf"lora_unet_({blocks})_", key) for key in tensors)
+
+
 @pytest.mark.parametrize("kind", [LoRA, ComfyUILoRA, KohyaLoRA])
 @pytest.mark.parametrize("name", ["latent", "latent_xl", *BLOCKS, "auraflow", "krea2", "ernie_image"])
 def test_what_is_written_is_read(name: str, kind: type[LoRA], tiny_folder: Folder, tmp_path: Path) -> None:

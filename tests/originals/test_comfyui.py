@@ -1,6 +1,7 @@
 """The workflow beside an exported file: what its numbers say, carried out here by hand, is the run's picture."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler, PNDMScheduler
+from diffusers import DDIMScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler, PNDMScheduler
 from torch import Tensor
 
 from architectures import make
 from emu.errors import UserError
 from emu.export import draw_plain
-from emu.formats.comfyui import ComfyUI, noise_levels, plain_text, sampler
+from emu.formats.comfyui import ComfyUI, noise_levels, plain_text, sampler, workflow
 from emu.module import TextToImageModule
+from pipelines import build
 from single_files import WHOLE
 
 Folder = Callable[[str], Path]
@@ -82,6 +84,8 @@ def test_noise_prediction_by_hand_draws_the_runs_picture(whole: Folder, tmp_path
     latents = by_hand(graph, denoise, start, levels)
     assert np.abs(pixels(model, latents).astype(int) - drawn.astype(int)).max() <= 1
     assert graph["model"]["inputs"] == {"ckpt_name": "one.safetensors"}
+    assert graph["guider"]["inputs"]["model"] == ["predicts", 0]
+    assert graph["predicts"]["inputs"] == {"model": ["model", 0], "sampling": "eps", "zsnr": False}
 
 
 @torch.no_grad()
@@ -131,8 +135,47 @@ def test_every_input_that_names_a_node_names_one(whole: Folder, tmp_path: Path) 
         assert graph.keys() - used == {"save"}
 
 
+def test_a_velocity_whose_noise_ends_without_signal(whole: Folder) -> None:
+    """ComfyUI takes SD 1 for a prediction of noise, and reads levels as digits and a point alone."""
+    pipeline = make("latent_xl", whole("sdxl-v")).pipeline
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, timestep_spacing="trailing")
+    pipeline.scheduler.set_timesteps(3)
+    graph = workflow("a.safetensors", {"prompt": "", "seed": 3, "sampler": {"width": 32, "height": 32}}, pipeline)
+    assert graph["predicts"]["inputs"] == {"model": ["model", 0], "sampling": "v_prediction", "zsnr": True}
+    levels = graph["sigmas"]["inputs"]["sigmas"].split(", ")
+    assert all(re.fullmatch(r"\d+\.\d+", level) for level in levels)
+    assert float(levels[0]) == 4518.77  # ComfyUI's own last; diffusers has infinity
+    assert len(levels) == 4
+
+
+def test_levels_are_those_that_are_gone_through() -> None:
+    heun = HeunDiscreteScheduler()
+    heun.set_timesteps(5)
+    assert len(noise_levels(heun)) == 6  # though it looks at four of them twice
+    as_published = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    ddim = DDIMScheduler(**as_published, set_alpha_to_one=False)
+    ddim.set_timesteps(5)
+    assert noise_levels(ddim)[-1] == pytest.approx(0.02917, rel=1e-3)  # of the first of its own steps
+
+
+def of_tiny(name: str) -> Graph:
+    pipeline = build(name)
+    pipeline.scheduler.set_timesteps(2, **({"mu": 1.0} if pipeline.scheduler.config.use_dynamic_shifting else {}))
+    row = {"prompt": "a boat", "seed": 3, "sampler": {"width": 32, "height": 32}}
+    return workflow("a.safetensors", row, pipeline)
+
+
+def test_texts_are_what_the_pipeline_makes_of_a_prompt() -> None:
+    """Lumina 2 is told who it is, in prompts alone; Chroma sees one token of padding."""
+    lumina, chroma = of_tiny("lumina2"), of_tiny("chroma")
+    assert lumina["positive"]["inputs"]["text"] == f"{build('lumina2').system_prompt} <Prompt Start> a boat"
+    assert lumina["negative"]["inputs"]["text"] == ""
+    assert chroma["padded"]["inputs"] == {"clip": ["encoder", 0], "min_padding": 1, "min_length": 0}
+    assert chroma["positive"]["inputs"] == {"clip": ["padded", 0], "text": "a boat"}
+
+
 def test_parentheses_are_no_weights() -> None:
-    assert plain_text("a boat (red) \\ blue") == "a boat \\(red\\) \\\\ blue"
+    assert plain_text("a boat (red) \\ blue") == "a boat \\(red\\) \\ blue"
 
 
 def test_a_sampler_that_comfyui_has_not_is_refused() -> None:
@@ -140,11 +183,18 @@ def test_a_sampler_that_comfyui_has_not_is_refused() -> None:
     euler.set_timesteps(5)
     assert len(noise_levels(euler)) == 6
     assert sampler(euler) == "euler"
-    pndm = PNDMScheduler(skip_prk_steps=True)
+    pndm = PNDMScheduler(skip_prk_steps=True, steps_offset=1)
     pndm.set_timesteps(5)
     assert len(noise_levels(pndm)) == 6
     with pytest.raises(UserError, match="no sampler like Tensor"):
         sampler(torch.zeros(1))
+
+
+def test_noise_that_comfyui_does_not_know_is_refused(whole: Folder, tmp_path: Path) -> None:
+    model = make("latent", whole("sd15"))
+    model.pipeline.scheduler = DDIMScheduler.from_config(model.pipeline.scheduler.config, beta_end=0.02)
+    with pytest.raises(UserError, match=r"Stable Diffusion's noise alone, beta_end 0.012; .* has 0.02; give"):
+        ComfyUI().check(model, tmp_path / "one.safetensors")
 
 
 def test_a_family_without_a_workflow_is_refused(tiny_folder: Folder, tmp_path: Path) -> None:

@@ -3,10 +3,9 @@
     emu export runs/sdxl my-sdxl.safetensors --format comfyui      # and my-sdxl.json, which is dropped on ComfyUI
 
 Notable: the workflow has the noise levels themselves (ManualSigmas), as the run's scheduler had them: no name of a
-schedule or of a shift has to mean the same in two programs. ComfyUI itself was not at hand when this was written.
+schedule or of a shift has to mean the same in two programs. `benchmarks/comfyui.py` holds it against ComfyUI itself.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 
 from emu import files
 from emu.errors import UserError
+from emu.formats.comfyui_families import FAMILIES, Family
 from emu.formats.single_file import SingleFile
 from emu.module import TextToImageModule
 from emu.shapes import Row
@@ -30,62 +30,16 @@ SAMPLERS = {  # a scheduler's class -> ComfyUI's sampler that takes the same ste
     "UniPCMultistepScheduler": "uni_pc",
     "PNDMScheduler": "ipndm",
 }
-
-
-@dataclass(frozen=True)
-class Family:
-    """How ComfyUI loads a family, and what it calls its guidance.
-
-    Args:
-        encoder: the `type` of its text encoders' loader; None where a checkpoint holds them.
-        encoders: their files, as ComfyUI publishes them.
-        vae: the autoencoder's file.
-        latent: the node of empty latents.
-        guidance: the run's setting that is ComfyUI's cfg.
-        over: what ComfyUI's cfg is above it: some pipelines guide by w where others do by 1 + w.
-        distilled: the run's setting that the network itself is told (FluxGuidance).
-    """
-
-    encoder: str | None = None
-    encoders: tuple[str, ...] = ()
-    vae: str = ""
-    latent: str = "EmptyLatentImage"
-    guidance: str = "guidance_scale"
-    over: float = 0
-    distilled: str | None = None
-
-
-T5, AE, SD3_LATENT = "t5xxl_fp16.safetensors", "ae.safetensors", "EmptySD3LatentImage"
-FAMILIES = {
-    "StableDiffusionPipeline": Family(),
-    "StableDiffusionXLPipeline": Family(),
-    "StableDiffusion3Pipeline": Family(latent=SD3_LATENT),
-    "FluxPipeline": Family(
-        "flux", ("clip_l.safetensors", T5), AE, SD3_LATENT, guidance="true_cfg_scale", distilled="guidance_scale"
-    ),
-    "ChromaPipeline": Family("chroma", (T5,), AE, SD3_LATENT),
-    "Flux2Pipeline": Family(
-        "flux2",
-        ("mistral_3_small_flux2_bf16.safetensors",),
-        "flux2-vae.safetensors",
-        "EmptyFlux2LatentImage",
-        guidance="true_cfg_scale",
-        distilled="guidance_scale",
-    ),
-    "Flux2KleinPipeline": Family("flux2", ("qwen_3_4b.safetensors",), "flux2-vae.safetensors", "EmptyFlux2LatentImage"),
-    "ZImagePipeline": Family("lumina2", ("qwen_3_4b.safetensors",), AE, SD3_LATENT, over=1),
-    "Lumina2Pipeline": Family("lumina2", ("gemma_2_2b_fp16.safetensors",), AE, SD3_LATENT),
-    "QwenImagePipeline": Family(
-        "qwen_image",
-        ("qwen_2.5_vl_7b.safetensors",),
-        "qwen_image_vae.safetensors",
-        SD3_LATENT,
-        guidance="true_cfg_scale",
-    ),
-    "Krea2Pipeline": Family(
-        "krea2", ("qwen3vl_4b_bf16.safetensors",), "qwen_image_vae.safetensors", SD3_LATENT, over=1
-    ),
+PREDICTIONS = {"epsilon": "eps", "v_prediction": "v_prediction", "sample": "x0"}  # what ComfyUI calls them
+BETAS = {
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "trained_betas": None,
+    "num_train_timesteps": 1000,
 }
+MOST = 4518.77
+"""The noise level that ComfyUI has where a schedule ends without any signal, and diffusers infinity or 4096."""
 
 
 class ComfyUI(SingleFile):
@@ -97,6 +51,7 @@ class ComfyUI(SingleFile):
         name = model.pipeline_class.__name__
         if name not in FAMILIES:
             raise UserError(f"--format comfyui: emu knows no workflow of a {name}; give --format single-file")
+        require_known_noise(model.pipeline.scheduler)
         super().check(model, out)
 
     def accompany(self, model: TextToImageModule, out: Path, row: Row, pipeline: Any) -> None:
@@ -116,18 +71,15 @@ def workflow(file: str, row: Row, pipeline: Any) -> Graph:
     size = int(settings["width"]), int(settings["height"])
     family = FAMILIES[kind]
     cfg = float(settings.get(family.guidance) or (1 if family.distilled else 0)) + family.over
-    graph = _loaders(file, family)
-    graph |= _texts(kind, family, row, size)
-    if family.distilled:
-        strength = float(settings.get(family.distilled, 3.5))
-        graph["guidance"] = _node("FluxGuidance", conditioning=["positive", 0], guidance=strength)
+    graph = _loaders(file, family) | _predicts(pipeline.scheduler) | _texts(kind, family, row, size)
     positive = ["guidance" if family.distilled else "positive", 0]
-    graph |= {
+    network = ["predicts" if "predicts" in graph else "model", 0]
+    return graph | {
         "latent": _node(family.latent, width=size[0], height=size[1], batch_size=1),
         "noise": _node("RandomNoise", noise_seed=int(row["seed"])),
-        "sigmas": _node("ManualSigmas", sigmas=", ".join(f"{level:.9g}" for level in noise_levels(pipeline.scheduler))),
+        "sigmas": _node("ManualSigmas", sigmas=", ".join(map(_decimal, noise_levels(pipeline.scheduler)))),
         "sampler": _node("KSamplerSelect", sampler_name=sampler(pipeline.scheduler)),
-        "guider": _node("CFGGuider", model=["model", 0], positive=positive, negative=["negative", 0], cfg=max(cfg, 1)),
+        "guider": _node("CFGGuider", model=network, positive=positive, negative=["negative", 0], cfg=max(cfg, 1)),
         "draw": _node(
             "SamplerCustomAdvanced",
             noise=["noise", 0],
@@ -139,7 +91,6 @@ def workflow(file: str, row: Row, pipeline: Any) -> Graph:
         "decode": _node("VAEDecode", samples=["draw", 0], vae=_vae(family)),
         "save": _node("SaveImage", images=["decode", 0], filename_prefix=Path(file).stem),
     }
-    return graph
 
 
 def _node(kind: str, **inputs: Any) -> dict[str, Any]:
@@ -151,11 +102,39 @@ def _loaders(file: str, family: Family) -> Graph:
         return {"model": _node("CheckpointLoaderSimple", ckpt_name=file)}
     names = {"clip_name" if len(family.encoders) == 1 else f"clip_name{i}": e for i, e in enumerate(family.encoders, 1)}
     loader = "CLIPLoader" if len(family.encoders) == 1 else "DualCLIPLoader"
-    return {
+    graph = {
         "model": _node("UNETLoader", unet_name=file, weight_dtype="default"),
         "encoder": _node(loader, **names, type=family.encoder),
         "vae": _node("VAELoader", vae_name=family.vae),
     }
+    if family.padding:
+        graph["padded"] = _node("T5TokenizerOptions", clip=["encoder", 0], min_padding=family.padding, min_length=0)
+    return graph
+
+
+def _predicts(scheduler: Any) -> Graph:
+    """What a network of Gaussian noise predicts: ComfyUI takes SD 1 for one of noise, and guesses of SD 2."""
+    kind = PREDICTIONS.get(scheduler.config.get("prediction_type"))
+    if kind is None:
+        return {}
+    zero = bool(scheduler.config.get("rescale_betas_zero_snr"))
+    return {"predicts": _node("ModelSamplingDiscrete", model=["model", 0], sampling=kind, zsnr=zero)}
+
+
+def require_known_noise(scheduler: Any) -> None:
+    """UserError where a U-Net learned at other noise than Stable Diffusion's, from which ComfyUI counts its times."""
+    config = scheduler.config
+    other = next((key for key, known in BETAS.items() if config.get(key) != known), None)
+    if config.get("prediction_type") in PREDICTIONS and other:
+        raise UserError(
+            f"--format comfyui: it knows Stable Diffusion's noise alone, {other} {BETAS[other]}; this scheduler has "
+            f"{config.get(other)}; give --format single-file"
+        )
+
+
+def _decimal(level: float) -> str:
+    """Without an exponent: ManualSigmas reads 5e-05 as 5 and -5, and leaves out what is infinite."""
+    return f"{min(level, MOST):.9f}"
 
 
 def _vae(family: Family) -> list[Any]:
@@ -163,10 +142,17 @@ def _vae(family: Family) -> list[Any]:
 
 
 def _texts(kind: str, family: Family, row: Row, size: tuple[int, int]) -> Graph:
-    clip = ["model", 1] if family.encoder is None else ["encoder", 0]
-    texts = {"positive": plain_text(row["prompt"]), "negative": plain_text(row["sampler"].get("negative_prompt") or "")}
+    clip = ["model", 1] if family.encoder is None else ["padded" if family.padding else "encoder", 0]
+    texts = {
+        "positive": plain_text(family.before + row["prompt"]),
+        "negative": plain_text(row["sampler"].get("negative_prompt") or ""),
+    }
     if kind != "StableDiffusionXLPipeline":
-        return {name: _node("CLIPTextEncode", clip=clip, text=text) for name, text in texts.items()}
+        graph = {name: _node("CLIPTextEncode", clip=clip, text=text) for name, text in texts.items()}
+        if family.distilled:
+            strength = float(row["sampler"].get(family.distilled, 3.5))
+            graph["guidance"] = _node("FluxGuidance", conditioning=["positive", 0], guidance=strength)
+        return graph
     width, height = size  # which ComfyUI would otherwise take from nowhere
     seen = {"width": width, "height": height, "crop_w": 0, "crop_h": 0, "target_width": width, "target_height": height}
     return {
@@ -176,7 +162,7 @@ def _texts(kind: str, family: Family, row: Row, size: tuple[int, int]) -> Graph:
 
 def plain_text(prompt: str) -> str:
     """A prompt in which ComfyUI finds no weights: it reads (lamp) as a lamp 1.1 times as strong."""
-    return prompt.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
+    return prompt.replace("(", "\\(").replace(")", "\\)")
 
 
 def noise_levels(scheduler: Any) -> list[float]:
@@ -184,8 +170,9 @@ def noise_levels(scheduler: Any) -> list[float]:
     levels = getattr(scheduler, "sigmas", None)
     if levels is None or len(levels) > len(scheduler.timesteps) + 1:  # counts from the training's own steps
         kept = scheduler.alphas_cumprod[scheduler.timesteps.unique().flip(0).long().cpu()]
-        levels = torch.cat([((1 - kept) / kept) ** 0.5, torch.zeros(1)])
-    return [float(level) for level in levels]
+        kept = torch.cat([kept, scheduler.final_alpha_cumprod.view(1)])  # SD 1.5 as published ends with a rest of noise
+        levels = ((1 - kept) / kept) ** 0.5
+    return [float(level) for level in torch.unique_consecutive(levels)]  # of two evaluations, as Heun's, it has two
 
 
 def sampler(scheduler: Any) -> str:

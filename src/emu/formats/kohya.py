@@ -1,8 +1,8 @@
 """The adapter alone, under the names of kohya's trainers, which ComfyUI, A1111 and Forge use.
 
 `lora_unet_LAYER.lora_down.weight` (rank, in), `.lora_up.weight` (out, rank) and `.alpha`, which is the rank here, where
-LAYER is diffusers' name of a U-Net's layer, and of a transformer's the one that it had where it was first published,
-with "_" for ".".
+LAYER, with "_" for ".", is diffusers' name of a layer of SD 1 and 2, as kohya's trainers have it, and the name that it
+had where the model was first published of SDXL's and of transformers'.
 """
 
 from pathlib import Path
@@ -25,7 +25,8 @@ class KohyaLoRA(ComfyUILoRA):
     name = "lora-kohya"
 
     def tensors(self, model: TextToImageModule) -> dict[str, Tensor]:
-        own = written.weights(model.ema) if model.slot == "unet" else written.published(model.ema)
+        of_diffusers = model.slot == "unet" and model.pipeline_class.__name__ != "StableDiffusionXLPipeline"
+        own = written.weights(model.ema) if of_diffusers else written.published(model.ema)
         return {kohya(key): one for key, one in with_alpha(own).items()}
 
     def load(self, model: TextToImageModule, out: Path) -> Any:
