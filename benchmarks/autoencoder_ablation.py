@@ -5,7 +5,8 @@
 
 An arm is `emu new`, `emu fit -c latent/autoencoder` and a look at pictures that no arm has seen: every tenth, or of a
 world of another seed. All arms have the same widths, steps and order of pictures. Killed, the same command goes on.
-LPIPS, and the Frechet distance of photographs without --embedder, are left out where their weights are not.
+OUT/reconstructions.png shows ten, as they are and as each arm gives them back. LPIPS, and the Frechet distance of
+photographs without --embedder, are left out where their weights are not.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
+from einops import rearrange
 from PIL import Image, ImageOps
 from torch import Tensor
 from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
@@ -33,6 +35,7 @@ ARMS = {"4": (4, 0), "8": (8, 0), "16": (16, 0), "16 + Fourier": (16, 2)}
 """Name -> channels of the latents, frequencies of the Fourier features."""
 NEW = Path(__file__).parents[1] / "configs" / "new"
 WORLD, UNSEEN = 0, 5  # seeds
+SHOWN = 10  # pictures
 WORLD_FEATURES = "emu.judges.world.WorldFeatures"
 
 
@@ -47,12 +50,16 @@ def main() -> None:
     parser.add_argument("--embedder", help="for the Frechet distance; of a world its judge's, else left out")
     given = parser.parse_args()
     prepare(given)
+    real = unseen(given)
+    rows = [real[:SHOWN]]
     print("| autoencoder | channels | PSNR, dB | SSIM | LPIPS | Frechet |\n|---|---|---|---|---|---|")
     for name, (channels, frequencies) in ARMS.items():
         run = given.out / name.replace(" ", "")
         train(given, run, pipeline(given, run, channels, frequencies))
-        row = " | ".join(measured(given, run))
-        print(f"| {name} | {channels} | {row} |", flush=True)
+        made = given_back(run, real)
+        print(f"| {name} | {channels} | {' | '.join(measured(made, real, given))} |", flush=True)
+        rows.append(made[:SHOWN])
+    show(rows, given.out / "reconstructions.png")
 
 
 def prepare(given: argparse.Namespace) -> None:
@@ -124,17 +131,33 @@ def train(given: argparse.Namespace, run: Path, untrained: Path) -> None:
         )
 
 
+def unseen(given: argparse.Namespace) -> Tensor:
+    """float (n,3,h,w) in [0,1], pictures that no arm has learned from."""
+    files = sorted((given.out / "unseen").glob("*.png"))
+    return torch.from_numpy(np.stack([np.asarray(Image.open(file)) for file in files])).permute(0, 3, 1, 2) / 255
+
+
 @torch.no_grad()
-def measured(given: argparse.Namespace, run: Path) -> list[str]:
-    """PSNR, SSIM, LPIPS and the Frechet distance of what the run gives back of the pictures that it has not seen."""
+def given_back(run: Path, real: Tensor) -> Tensor:
+    """What a run's autoencoder gives back of pictures, in the 256 levels that a file has."""
     model = load_model(run)
     assert isinstance(model, Autoencoder)
-    files = sorted((given.out / "unseen").glob("*.png"))
-    real = torch.from_numpy(np.stack([np.asarray(Image.open(file)) for file in files])).permute(0, 3, 1, 2) / 255
     made = torch.cat([(model.given_back(some * 2 - 1) / 2 + 0.5).clamp(0, 1) for some in real.split(64)])
-    made = (made * 255).round() / 255  # as a file has them
+    return (made * 255).round() / 255
+
+
+@torch.no_grad()
+def measured(made: Tensor, real: Tensor, given: argparse.Namespace) -> list[str]:
+    """PSNR, SSIM, LPIPS and the Frechet distance."""
     means = [f"{float(psnr(made, real).mean()):.2f}", f"{float(similarity(made, real).mean()):.3f}"]
     return [*means, perceptual(made, real), frechet(made, real, given)]
+
+
+def show(rows: list[Tensor], file: Path) -> None:
+    """The first pictures as they are, and below them what each arm gives back, twice as large."""
+    sheet = rearrange(torch.stack(rows), "arms n c h w -> (arms h) (n w) c")
+    picture = Image.fromarray((sheet * 255).round().byte().numpy())
+    picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST).save(file)
 
 
 def frechet(made: Tensor, real: Tensor, given: argparse.Namespace) -> str:
