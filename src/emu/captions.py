@@ -1,8 +1,9 @@
-"""Captions that a tokenizer cuts: what is lost is not learned, so it is counted and listed before training."""
+"""Captions and prompts that a tokenizer cuts: what is lost is not learned, or drawn, so it is listed."""
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
+from emu.data import CuratedData
 from emu.module import TextToImageModule
 
 LISTED = 5
@@ -15,19 +16,25 @@ def cut(model: TextToImageModule, captions: list[str]) -> list[str]:
     return sorted(too_long, key=lambda caption: -counts[caption])
 
 
-def describe(model: TextToImageModule, captions: list[str]) -> str:
+def describe(model: TextToImageModule, captions: list[str], *, what: str = "captions") -> str:
     """`captions: 3 of 2,000 are cut at 77 tokens` and the first of them, one a line."""
     found = cut(model, captions)
-    lines = [f"captions: {len(found):,} of {len(set(captions)):,} are cut at {model.max_tokens} tokens"]
+    lines = [f"{what}: {len(found):,} of {len(set(captions)):,} are cut at {model.max_tokens} tokens"]
     more = [f"  and {len(found) - LISTED:,} more"] if len(found) > LISTED else []
     return "\n".join([*lines, *(f"  {caption}" for caption in found[:LISTED]), *more])
 
 
+def warn(model: TextToImageModule, data: CuratedData) -> None:
+    """Warns of what is cut of a set's captions, where the loss reads them, and of the prompts of its checks."""
+    prompts = [text.words for text in data.drawn_texts() if not text.negative]
+    for what, texts in (("captions", data.captions() if model.reads_captions else []), ("prompts", prompts)):
+        if cut(model, texts):
+            rank_zero_warn(describe(model, texts, what=what))
+
+
 class CutCaptions(Callback):
-    """Says before training which captions are cut."""
+    """Says before training what is cut."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, TextToImageModule)
-        captions = trainer.datamodule.captions()  # type: ignore[attr-defined]
-        if pl_module.reads_captions and cut(pl_module, captions):
-            rank_zero_warn(describe(pl_module, captions))
+        warn(pl_module, trainer.datamodule)  # type: ignore[attr-defined]

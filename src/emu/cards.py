@@ -26,9 +26,10 @@ SMALL = 24  # GB: what a card of this size holds needs no help
 def describe(args: list[str], settings: Settings, of: Whole, held: Memory) -> str:
     """Which cards hold a run, and a line for whatever would make it smaller, counted as the run itself was."""
     short = ", ".join(f"{card} GB by {amount(held.total - card * 1e9)}" for card in CARDS if held.total > card * 1e9)
-    fitting = " and ".join(str(card) for card in holding(held.total))
+    fitting = holding(held.total)
     lines = [
-        f"cards: {f'{fitting} GB hold it' if fitting else 'none holds it'}" + f"; too small are {short}" * bool(short)
+        f"cards: {f'{fitting[0]} GB and more hold it' if fitting else 'none holds it'}"
+        + f"; too small are {short}" * bool(short)
     ]
     if held.total > SMALL * 1e9:
         rows = [(name, total) for name, total in helping(args, settings, of) if total < held.total]

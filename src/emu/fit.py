@@ -15,12 +15,12 @@ from typing import Any, Literal
 import torch
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
-from emu import documents, files, locks, runs, trust
-from emu.captions import CutCaptions
+from emu import captions, console, documents, files, locks, runs, trust
 from emu.checkpoints import Checkpoints, Durable, is_sharded, newest, step_of, verify
 from emu.data import CuratedData
 from emu.encode import encode as encode_into
@@ -82,6 +82,7 @@ class EmuCLI(LightningCLI):
     """
 
     def __init__(self, args: list[str], *, command: str, held: ExitStack | None = None) -> None:
+        console.tidy()
         self.command, self.held, self.given = command, held, args
         self.stage: Stage | None = None
         # Plain `omegaconf` resolves ${...} in each file before the command line is read, so that an override of one
@@ -97,7 +98,7 @@ class EmuCLI(LightningCLI):
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             seed_everything_default=0,
-            trainer_defaults={**TRAINER, "callbacks": [CutCaptions(), SameSet()]},
+            trainer_defaults={**TRAINER, "callbacks": [captions.CutCaptions(), SameSet()]},
             save_config_callback=RunConfig,
             save_config_kwargs={"save_to_log_dir": False},
             parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False, "prog": f"emu {command}"},
@@ -166,6 +167,9 @@ class EmuCLI(LightningCLI):
         if given.logger in (None, True):
             folder = str(given.default_root_dir)
             kwargs["logger"] = [TensorBoardLogger(folder, name="tensorboard"), CSVLogger(folder, name="csv")]
+        own = list(given.callbacks or [])
+        if given.enable_progress_bar is not False and not any(isinstance(one, ProgressBar) for one in own):
+            kwargs["callbacks"] = [*own, console.StepBar()]
         return super().instantiate_trainer(**kwargs, plugins=[*(given.plugins or []), Durable()])
 
 
@@ -227,4 +231,6 @@ def encode(args: list[str]) -> None:
     rank, world, local = (int(os.environ.get(name, default)) for name, default in runs.PROCESS.items())
     settings.model.configure_model()
     settings.model.to(torch.device("cuda", local) if torch.cuda.is_available() else "cpu")
+    settings.datamodule.setup("fit")
+    captions.warn(settings.model, settings.datamodule)
     encode_into(settings.model, settings.datamodule, settings.cache, rank=rank, world=world)

@@ -76,11 +76,18 @@ def steps(settings: Settings) -> str:
     if settings.datamodule.stream:
         stages = [f"  {stage}" for stage in stages_of(config.stages)]
         return "\n".join([f"steps: at most {most:,}, of {batch} pictures in the last stage", *stages, watched])
-    epoch = sum(-(-number // batch) for number in buckets.values())  # steps: one is of one bucket
-    return (
-        f"steps: at most {most:,} of up to {batch} pictures; each of {buckets.total():,} is seen {most / epoch:,.0f} "
-        f"times (the recipe: {RECIPE_PASSES}), {epoch:,} steps an epoch\n{watched}"
-    )
+    epoch, total = sum(-(-number // batch) for number in buckets.values()), buckets.total()
+    lines = [
+        f"steps: at most {most:,}, of up to {batch} pictures of one shape ({total / epoch:,.3g} on average, {epoch:,} "
+        "steps an epoch)",
+        f"  each of {total:,} is seen {most / epoch:,.0f} times; the recipe's {RECIPE_PASSES} would be "
+        f"--quality.max_steps {RECIPE_PASSES * epoch}",
+    ]
+    if config.quality.appeal is None:
+        lines.append(
+            "  no judge of appeal watches (quality.appeal): nothing ends the run when pictures stop getting better"
+        )
+    return "\n".join([*lines, watched])
 
 
 def memory(outline: Outline, settings: Settings, of: Whole, held: Memory) -> str:

@@ -9,8 +9,8 @@ def batch_warning(batch: int) -> str | None:
     if not _far(batch, RECIPE_BATCH):
         return None
     return (
-        f"An optimizer step sees {batch} pictures, the recipe's {RECIPE_BATCH}: set data.batch_size to a divisor of "
-        "quality.batch, or accept a different recipe."
+        f"an optimizer step sees {batch} pictures, the recipe's {RECIPE_BATCH}: set data.batch_size to a divisor of "
+        "quality.batch, or accept a different recipe"
     )
 
 
@@ -20,8 +20,8 @@ def passes_warning(steps: float, *, steps_an_epoch: int) -> str | None:
     if not _far(passes, RECIPE_PASSES):
         return None
     return (
-        f"{steps:,.0f} steps are {passes:,.1f} passes over the pictures, the recipe has {RECIPE_PASSES} at most: "
-        f"quality.max_steps {RECIPE_PASSES * steps_an_epoch} would match it."
+        f"{steps:,.0f} steps show each picture {passes:,.1f} times, the recipe {RECIPE_PASSES} times at most, which "
+        f"would be --quality.max_steps {RECIPE_PASSES * steps_an_epoch}"
     )
 
 
