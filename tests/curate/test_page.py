@@ -80,6 +80,13 @@ def test_the_story_of_one_that_left(made: tuple[Path, Footer], name: str) -> Non
     assert explain(made[0], "html-8.jpg")[-1].startswith("    failed here: not a picture")
 
 
+def test_what_could_not_be_used_is_named_with_the_reason(made: tuple[Path, Footer]) -> None:
+    text = (made[0] / "funnel.html").read_text()
+    (bad,) = re.findall(r'<dl class="bad">(.*?)</dl>', text, re.DOTALL)
+    assert re.findall("<dt>(.*?)</dt>", bad) == ["html-8.jpg"]
+    assert re.findall("<dd>(.+?)</dd>", bad)
+
+
 def test_the_story_of_one_that_stayed_and_of_its_caption(made: tuple[Path, Footer]) -> None:
     kept = [json.loads(line) for line in (made[0] / "metadata.jsonl").read_text().splitlines()]
     for asked in (kept[0]["file_name"], kept[0]["file_name"].split("/")[1], kept[0]["source"]):

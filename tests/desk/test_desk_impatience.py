@@ -243,3 +243,19 @@ def test_a_reason_is_counted_kept_and_never_cut(browser: Any, poll: Poll) -> Non
         assert rater.page.inner_text("#live") == "Pair 2 of 5."
         assert rater.complaints == []
     context.close()
+
+
+@pytest.mark.parametrize("review", [[SINGLE]], indirect=True)
+def test_who_waits_for_the_network_is_told(browser: Any, review: Review) -> None:
+    with served_review(review) as port:
+        tab = Tab(browser, port, link(review))
+        held: list[Any] = []
+        tab.page.route("**/answer", held.append)
+        tab.page.wait_for_timeout(200)
+        tab.page.keyboard.press("ArrowRight")
+        eventually(tab.page, lambda: tab.page.inner_text("#status") == "Waiting for the network\u2026")
+        tab.page.unroute("**/answer")
+        held[0].continue_()
+        eventually(tab.page, lambda: not tab.page.inner_text("#status"))
+        assert said(review) == [("keep", "", "")]
+        assert tab.complaints == []

@@ -3,6 +3,7 @@
 As there, the page's policy lets nothing load and no style but its own; what comes from a source stays text.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from emu.offline import data_url, render
 HERE = Path(__file__).parent
 SHOWN = 8  # pictures that left at a stage, and so many that stayed
 BINS = 40
+LISTED = 24  # that could not be used at a stage and have no thumbnail
 LONGEST = 160  # characters of a caption or a reason
 
 
@@ -49,11 +51,20 @@ class Histogram:
 
 def page(funnel: Funnel, fates: Fates, shards: list[Path], footer: Footer) -> str:
     """The HTML."""
-    left, stayed = examples(funnel, fates, shards)
+    of, causes = _with_thumbnails(shards)
+    left, stayed = examples(funnel, fates, of, causes)
+    bad = unusable(fates, shards, of)
     values = {
         "source": printable(footer.source),
         "stages": [
-            (one, left[number], stayed[number], histograms(funnel, fates, shards, number), footer.lines(one.stage))
+            (
+                one,
+                left[number],
+                bad[number],
+                stayed[number],
+                histograms(funnel, fates, shards, number),
+                footer.lines(one.stage),
+            )
             for number, one in enumerate(footer.stages)
         ],
         "total": len(fates.left),
@@ -65,12 +76,17 @@ def page(funnel: Funnel, fates: Fates, shards: list[Path], footer: Footer) -> st
     return render(HERE / "page.html", values, styles=(HERE / "page.css",))
 
 
-def examples(funnel: Funnel, fates: Fates, shards: list[Path]) -> tuple[list[Walls], list[list[Example]]]:
+def examples(
+    funnel: Funnel, fates: Fates, of: dict[int, Path], causes: dict[int, str]
+) -> tuple[list[Walls], list[list[Example]]]:
     """(left, stayed) of each stage, those that left by what they left for: spread over the thumbnails that there are.
 
     Of those that left for a twin, such as have one whose thumbnail is there too, if there are any.
+
+    Args:
+        of: row -> the shard that has its thumbnail.
+        causes: row -> what it left for while it was measured.
     """
-    of, causes = _with_thumbnails(shards)
     rows = np.array(list(of), dtype=np.int64)
 
     def walls(number: int) -> dict[str, list[int]]:
@@ -97,6 +113,18 @@ def examples(funnel: Funnel, fates: Fates, shards: list[Path]) -> tuple[list[Wal
 
     left = [{why: [shown(row) for row in chosen] for why, chosen in some.items()} for some in chosen_left]
     return left, [[made[row] for row in chosen] for chosen in chosen_stayed]
+
+
+def unusable(fates: Fates, shards: list[Path], of: dict[int, Path]) -> dict[int, list[tuple[str, str]]]:
+    """Stage -> (name, reason) of the first that could not be used there and cannot be shown."""
+    found = defaultdict[int, list[tuple[str, str]]](list)
+    for path in shards:
+        table = read(path, ["row", "source", "reason"]).to_pydict()
+        for row, source, reason in zip(table["row"], table["source"], table["reason"], strict=True):
+            some = found[int(fates.left[row])]
+            if fates.failed[row] and row not in of and len(some) < LISTED:
+                some.append((printable(source)[:LONGEST], printable(fates.reason(row) or reason or "")[:LONGEST]))
+    return found
 
 
 def histograms(funnel: Funnel, fates: Fates, shards: list[Path], number: int) -> list[Histogram]:

@@ -3,6 +3,7 @@
 const UNSAVED = "Not saved yet. Trying again\u2026";
 const CLOSED = "Your link is closed, or there is a newer one. Open the newest in this browser, and this page goes on: nothing is lost.";
 const UNSEEN = "A picture is not there yet. Trying again\u2026";
+const SLOW = "Waiting for the network\u2026";
 const byId = (id) => document.getElementById(id);
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -19,6 +20,18 @@ function say(text) {
 // What was said in the meantime stays.
 function unsay(...texts) {
   if (texts.includes(byId("status").textContent)) say("");
+}
+
+// What is promised; where it takes longer than a moment the page says that it waits.
+const MOMENT = 800; // ms
+async function patiently(promise) {
+  const timer = setTimeout(() => { if (!byId("status").textContent) say(SLOW); }, MOMENT);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+    unsay(SLOW);
+  }
 }
 
 // For who hears the page: what one sees at a glance.

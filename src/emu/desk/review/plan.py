@@ -15,6 +15,7 @@ RULES = {
     "most": "a picture stays where at least half of its raters keep it",
     "all": "a picture stays where all of its raters keep it",
 }
+CAPTIONED = "a picture stays once it has a caption"
 MOST_REASONS = 9  # one a digit
 LONGEST_REASON = 200  # characters
 LENGTHS = set(range(1, LONGEST_REASON + 1))
@@ -40,6 +41,11 @@ class Pass:
     keep: str = "all"
     reasons: tuple[str, ...] = ()
     tokenizers: tuple[str, ...] = ()
+
+    @property
+    def rule(self) -> str:
+        """What lets a picture stay, in plain words."""
+        return CAPTIONED if self.page == CAPTIONS else RULES[self.keep]
 
     def stays(self, keep: int, reject: int) -> bool:
         """Whether a picture stays with these votes, once all are in."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from emu import files
 from emu.curated import REVIEW
-from emu.desk.review.plan import RULES, Pass
+from emu.desk.review.plan import Pass
 from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing, waiting_words
 from emu.desk.review.study import Review
 from emu.desk.review.tables import guidelines, look_events, looks
@@ -89,7 +89,7 @@ def _pass(stands: Standing, one: Pass, rows: Rows, events: Rows) -> PassOutcome:
     return PassOutcome(
         name=one.name,
         page=one.page,
-        rule=RULES[one.keep],
+        rule=one.rule,
         entered=ends.total(),
         pictures=len({row.picture for row in rows}),
         kept=ends[True],

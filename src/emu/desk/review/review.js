@@ -97,7 +97,7 @@ async function begin() {
   answered = [];
   loaded.clear();
   const mine = visit;
-  await refill();
+  await patiently(refill());
   if (mine === visit) await next();
 }
 
@@ -182,7 +182,7 @@ async function showSheet(looks) {
   marks = looks.map((look) => begun.get(look.id) ?? { choice: look.choice ?? "keep", reason: look.reason });
   keepOnly([...sheet, ...queue]);
   screen("grid");
-  const images = await Promise.all(sheet.map((look) => load(look, "small")));
+  const images = await patiently(Promise.all(sheet.map((look) => load(look, "small"))));
   if (mine !== visit) return;
   byId("sheet").replaceChildren(...images.map((image, i) => {
     const tile = make("button", "", { type: "button", className: "tile", role: "option", tabIndex: -1 });
@@ -240,7 +240,7 @@ async function commit() {
 async function showOne(look) {
   const mine = visit;
   keepOnly([look, ...queue]);
-  const image = await load(look, "picture");
+  const image = await patiently(load(look, "picture"));
   if (mine !== visit) return;
   const captions = at.page === "captions";
   byId(captions ? "caption-stage" : "stage").replaceChildren(image);
@@ -305,7 +305,7 @@ async function answer(given) {
   const mine = visit;
   busy = true;
   const answers = given.map(({ look, choice, reason, text, ms }) => ({ id: look.id, turn: look.turn, choice, reason, text, milliseconds: Math.round(ms) }));
-  const reply = await post("/answer", { of: at.name, answers });
+  const reply = await patiently(post("/answer", { of: at.name, answers }));
   if (reply) for (const { look } of given) begun.drop(look.id);
   if (mine !== visit) return false;
   if (!reply) {

@@ -6,7 +6,7 @@ import numpy as np
 from sqlalchemy import Connection, select
 
 from emu.desk.deck import Card
-from emu.desk.review.plan import CAPTIONS, RULES
+from emu.desk.review.plan import CAPTIONS
 from emu.desk.review.raters import Desk, desks
 from emu.desk.review.standing import CAPTION, REJECT, Far, Standing, numbers, standing
 from emu.desk.review.study import Review
@@ -79,7 +79,7 @@ def _entry(stands: Standing, connection: Connection, mine: Desk) -> PassEntry:
         name=one.name,
         page=one.page,
         reasons=one.reasons,
-        rule=RULES[one.keep],
+        rule=one.rule,
         waits=stands.waits(one),
         arbiter=mine.arbiter,
         disputed=sum(1 for _ in stands.disputed(one)) if mine.arbiter else None,

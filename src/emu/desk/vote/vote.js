@@ -60,7 +60,7 @@ async function show(card) {
   byId("answers").hidden = false;
   if (byId("answers").dataset.question !== hand.question) buttons(question);
   for (const button of byId("answers").children) button.classList.remove("chosen");
-  const [a, b] = await load(card);
+  const [a, b] = await patiently(load(card));
   place("picture-a", a);
   place("picture-b", b);
   byId("pair").dataset.card = card.id;
@@ -100,10 +100,10 @@ async function choose(choice) {
   busy = true;
   for (const button of byId("answers").children) button.classList.toggle("chosen", button.dataset.choice === choice);
   const card = hand.cards[0];
-  const reply = await post("/answer", {
+  const reply = await patiently(post("/answer", {
     id: card.id, turn: card.turn, choice,
     reason: byId("reason").value, milliseconds: took(),
-  });
+  }));
   if (!reply) return refused();
   begun.drop(card.id);
   byId("reason").value = "";
