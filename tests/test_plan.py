@@ -136,7 +136,7 @@ def test_the_plan_counts_pictures_steps_and_passes(config: Path) -> None:
 
 
 def test_the_smaller_of_two_limits_holds(config: Path) -> None:
-    assert "at most 6 of" in planned(config, "--trainer.max_steps", "6", "--quality.max_steps", "10")
+    assert "at most 6, of" in planned(config, "--trainer.max_steps", "6", "--quality.max_steps", "10")
 
 
 def test_a_batch_that_does_not_divide_stays_what_the_device_takes(config: Path) -> None:

@@ -66,7 +66,7 @@ def compare(given: argparse.Namespace) -> None:
             against=Against(given.training, reference, attributes, embedder),
             paths=given.paths,
         )
-    print(table)
+    print(f"{table}\n{given.out}: the pictures, for any browser")
 
 
 def judge(given: str, *, flag: str) -> "Judge":
