@@ -128,6 +128,9 @@ def test_mistakes_that_need_no_model(refused: Answer, argv: list[str], said: str
 def test_the_short_help_lists_every_flag_of_our_classes(capsys: pytest.CaptureFixture[str]) -> None:
     import inspect
 
+    from emu import TextToImageModule
+    from emu.adapters import Adapter
+    from emu.checkpoints import Checkpoints
     from emu.data import CuratedData
     from emu.data.options import Options
     from emu.quality import QualityTuning
@@ -140,6 +143,9 @@ def test_the_short_help_lists_every_flag_of_our_classes(capsys: pytest.CaptureFi
         "data options": Options,
         "quality": QualityTuning,
         "quality rule": StopRule,
+        "model": TextToImageModule,
+        "model.adapter": Adapter,
+        "checkpoint": Checkpoints,
     }.items():
         for name, parameter in inspect.signature(owner).parameters.items():
             assert f"--{section.split()[0]}.{name} " in text or parameter.kind is parameter.VAR_KEYWORD

@@ -27,7 +27,7 @@ class Architecture(PipelineModule, ABC):
     Args:
         pretrained: as in `PipelineModule`, like all that is not named here.
         resolution: side in pixels of the pictures that `sample` draws; None for the pipeline's own.
-        sampler: keyword arguments of the pipeline's call over those in `sampler_defaults`.
+        sampler: keyword arguments of the pipeline's call over those in `sampler_defaults`, such as guidance_scale.
     """
 
     reads_captions: ClassVar[bool] = True

@@ -123,19 +123,22 @@ def configured(command: str, args: list[str]) -> None:
 
 def help_text(command: str) -> str:
     """The short help: the flags of our own classes with their defaults, read from their signatures and docstrings."""
-    taken = signatures.sections()
+    taken = {**signatures.sections(), "model": signatures.any_model()}
     lines = [
         f"usage: emu {command} -c FILE [--KEY VALUE ...]",
         "",
         CONFIGURED[command],
         "",
-        "  -c FILE  a config, or the name of a bundled one such as latent/tiny",
+        f"  emu {command} -c latent/sdxl --data.root my/needles",
+        "",
+        "  -c FILE  a config, or the name of a bundled one such as latent/tiny; a later one is laid over an earlier",
     ]
-    for section in ("data", "quality"):
+    for section in ("data", "quality", "model", "checkpoint"):
         lines += ["", *(line for name, one in taken[section].items() for line in flag_help(f"{section}.{name}", one))]
     lines += [
         "",
-        "  --model.init_args.NAME, --trainer.NAME, --checkpoint.NAME  the model's own, and Lightning's",
+        "  --model.NAME      what a class of model has beside these: see --print_config",
+        "  --trainer.NAME    Lightning's Trainer: devices, precision, default_root_dir (the run folder) and more",
         "  --ckpt_path FILE  continue from a checkpoint; without it, from the newest in the run folder",
         "  --resume never    refuse a run folder that holds a run",
         "  --trust MODULE    run a class of your own that a config names, or another package's; asked for once",
@@ -146,5 +149,5 @@ def help_text(command: str) -> str:
 
 def flag_help(key: str, parameter: signatures.Parameter) -> Iterator[str]:
     """`  --data.batch_size 8`, and below it what the flag does."""
-    yield f"  --{key} {parameter.default or '(needed)'}"
+    yield f"  --{key} {parameter.default or '(needed)'}".replace("'", "")
     yield from textwrap.wrap(parameter.about, 100, initial_indent=" " * 6, subsequent_indent=" " * 6)

@@ -32,7 +32,7 @@ class TextToImageModule(RemembersTexts):
 
     Args:
         pretrained: as in `RemembersTexts`, like all that is not named here.
-        optimizer: parameters -> optimizer.
+        optimizer: of what trains: in a config the class_path of a torch optimizer and its init_args, such as lr.
         warmup_steps: optimizer steps over which the learning rate rises from 0, to stay constant then.
         ema_decay: of the averaged weights, reached by way of (1 + n) / (10 + n) at step n; 0 for no average.
         average_on: where the average lies; in the host's memory it takes none of the GPU's, the optimizer's step waits

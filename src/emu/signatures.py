@@ -45,8 +45,18 @@ def model(class_path: str) -> Signature | None:
     return constructor([*own, *(PACKAGE / "models").glob("*.py")], name) or None
 
 
+def any_model() -> Signature:
+    """What every model takes, by name, an adapter's own fields too."""
+    adapter = fields(PACKAGE / "adapters.py", "Adapter")
+    taken = (model("emu.TextToImageModule") or {}) | {f"adapter.{name}": one for name, one in adapter.items()}
+    return dict(sorted(taken.items()))
+
+
 def constructor(files: list[Path], name: str) -> Signature:
-    """The parameters of class `name`, looked for in `files`; through **kwargs those of its bases there too."""
+    """The parameters of class `name`, looked for in `files`; through **kwargs those of its bases there too.
+
+    What is said to be "as in" a base is described as there.
+    """
     classes = {name: node for file in files for name, node in classes_in(file).items()}
     if name not in classes:
         return {}
@@ -56,7 +66,8 @@ def constructor(files: list[Path], name: str) -> Signature:
     if not inits or inits[0].args.kwarg:
         for base in node.bases:
             found |= constructor(files, ast.unparse(base))
-    return found | (_described(node, parameters(inits[0].args)) if inits else {})
+    own = _described(node, parameters(inits[0].args)) if inits else {}
+    return found | {name: one for name, one in own.items() if not (name in found and one.about.startswith("as in "))}
 
 
 def fields(file: Path, name: str) -> Signature:

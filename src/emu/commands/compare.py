@@ -34,11 +34,13 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     )
     parser.add_argument("--cache", metavar="FOLDER", type=Path, help="keeps scores for later calls (~/.cache/emu)")
     parser.add_argument("--reference", metavar="FOLDER", type=Path, help="pictures to compare both sides with, as sets")
-    parser.add_argument("--embedder", metavar=EMBEDDER, help="tells similar pictures apart, for --reference and guards")
+    parser.add_argument("--embedder", metavar=EMBEDDER, help="pictures as vectors, for --reference and guards")
     parser.add_argument(
         "--training", metavar="ROOT", help="the curated set, to find copies of (what the run was tuned on)"
     )
-    attributes = "reads in pictures what the prompt file's columns of its names ask for, such as "
+    attributes = (
+        "reads kind, colour and the like in pictures, where the prompt file has columns of these names, such as "
+    )
     attributes += "emu.judges.world.WorldFaithfulness"
     parser.add_argument("--attributes", metavar=named.FORM, help=attributes)
     add_paths(parser)

@@ -11,7 +11,7 @@ STAGE = "MODEL[,NAME=VALUE]"
 def add_paths(parser: argparse.ArgumentParser) -> None:
     """The flag of what writes files that are handed on."""
     parser.add_argument(
-        "--paths", action="store_true", help="keep absolute paths in what is written, not their last part"
+        "--paths", action="store_true", help="write whole paths into what is made, not the last part alone"
     )
 
 

@@ -31,7 +31,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
         type=float,
         default=0.2,
         metavar="SHARE",
-        help="share of the ranking given to the pictures that the head is least sure of (default 0.2)",
+        help="share of the ranking given to the pictures that it is least sure of (default 0.2)",
     )
 
 
