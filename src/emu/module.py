@@ -44,6 +44,7 @@ class TextToImageModule(RemembersTexts):
     """
 
     trainer: Any  # Lightning sets some of its attributes where no type checker sees them
+    _loss: Tensor  # of the optimizer step under way, the mean over all devices
 
     def __init__(
         self,

@@ -133,7 +133,7 @@ class Flow:
         """What a step found goes into the row; whether the picture stays."""
         if isinstance(found, Left):
             one.leave(found)
-            if found.step:
+            if found.step:  # else it could not be decoded: nothing of it can be shown
                 self.leave(one)
             return False
         one.row |= found

@@ -69,7 +69,7 @@ def warn_of_passes(trainer: L.Trainer) -> None:
 
 
 def recount(checkpoint: Saved, *, then: int, now: int) -> None:
-    """Count a checkpoint's batches as this run does, `now` an optimizer step where there were `then`."""
+    """Count a checkpoint's batches as this run does: it has `now` of them an optimizer step, the run before `then`."""
     progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
     current = progress["current"]
     if progress["is_last_batch"] and current["completed"] == current["ready"]:
