@@ -1,6 +1,6 @@
 """What a stage of the funnel is: a subclass measures one picture; a Selection also looks at all pictures at once.
 
-A stage only measures. Who leaves is said by the config, as limits on what was measured (`funnel.Step`); a Selection
+A stage only measures. Who leaves is said by the config, as limits on what was measured (`config.Step`); a Selection
 says it itself, from the small table of scores, after every picture has been looked at.
 """
 
