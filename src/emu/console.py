@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from diffusers.utils import logging as of_diffusers
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 
@@ -20,7 +21,7 @@ PACE = {True: 0.1, False: 30.0}  # seconds from line to line, on a terminal and 
 
 def tidy() -> None:
     """Leave out what libraries log of things that emu says itself, and print emu's warnings without lines of code."""
-    for handler in logging.getLogger("diffusers").handlers:
+    for handler in of_diffusers.get_logger("diffusers").handlers:  # which it makes with its first logger
         handler.addFilter(worth_saying)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(worth_saying)
     if warnings.formatwarning is not in_a_line:

@@ -250,7 +250,7 @@ def test_who_waits_for_the_network_is_told(browser: Any, review: Review) -> None
     with served_review(review) as port:
         tab = Tab(browser, port, link(review))
         held: list[Any] = []
-        tab.page.route("**/answer", held.append)
+        tab.page.route("**/answer", lambda route: held.append(route))
         tab.page.wait_for_timeout(200)
         tab.page.keyboard.press("ArrowRight")
         eventually(tab.page, lambda: tab.page.inner_text("#status") == "Waiting for the network\u2026")
