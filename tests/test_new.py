@@ -150,6 +150,11 @@ def test_components_are_taken_from_a_pipeline(config: Config, tmp_path: Path) ->
         ({"text_encoder": {"layers": 2}}, "components.text_encoder.layers: no such setting"),
         ({"tokenizer": {"words": 2}}, "components.tokenizer.words: no such setting; there are max_length, vocab_size"),
         ({"unet": {"norm_num_groups": 7}}, "components.unet: UNet2DConditionModel"),
+        ({"text_encoder": {"num_attention_heads": 7}}, "components.text_encoder: CLIPTextModel: ValueError"),
+        ({"unet": {"attention_head_dim": 0}}, "components.unet: UNet2DConditionModel: ZeroDivisionError"),
+        ({"unet": {"sample_size": "16"}, "resolution": 0}, "resolution 0: give the side of a picture in pixels"),
+        ({"unet": 3}, "components.unet 3: give its config, a folder or a hub name"),
+        ({"vae": False}, "components.vae False: give its config, a folder or a hub name"),
         ({"scheduler": {"_class_name": "NoScheduler"}}, "components.scheduler._class_name NoScheduler"),
         ({"vae": "no/such/vae"}, "components.vae no/such/vae"),
         ({"vae": None}, "components.vae"),
@@ -170,6 +175,13 @@ def test_a_folder_that_is_there_is_not_written_over(config: Config, tmp_path: Pa
 def test_without_captions_nothing_learns_to_read(config: Config) -> None:
     with pytest.raises(Exception, match="--captions"):
         new(config(), None, captions=[])
+
+
+def test_captions_without_a_word_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "captions.txt").write_text("...\n!\n")
+    with pytest.raises(SystemExit):
+        main(["new", "-c", "new/pixel-tiny", "--captions", str(tmp_path / "captions.txt")])
+    assert "holds no caption with a word" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -230,6 +230,24 @@ def test_a_stage_that_restarts_lower_is_refused(path: Path, unbroken: Path, caps
         ([{"steps": 1, "quality.max_steps": 64}], [], "a stage says quality.max_steps as steps"),
         ([{"steps": 1, "data.resolution": 64}], ["--data.resolution", "32"], "--data.resolution: the stages of"),
         ([{"steps": 1}], ["--quality.max_steps", "32"], "--quality.max_steps: the stages of"),
+        ([{"steps": True}], [], "stage 1 lasts True steps"),
+        ([{"steps": 1, "data.resolution": "high"}], [], "stage 1 has data.resolution high; give a side in pixels"),
+        ([{"steps": 1, "data.resolution": 1024}, {"steps": 1}], [], "stage 2 restarts at data.resolution 512"),
+        ([{"steps": 1}, {"steps": 1, "data.resolution": 256}], [], "stage 2 restarts at data.resolution 256, lower"),
+        ([{"steps": 1}, {"steps": 1, "data.resolution": 1020}], [], "stages: stage 2: data.resolution 1020: not a mul"),
+        ([{"steps": 1}, {"steps": 1, "data.batch_size": "many"}], [], "--data.batch_size: Expected a int"),
+        ([{"steps": 1}, {"steps": 1, "data.root": "nowhere/*.tar"}], [], "stage 2: data.root nowhere/*.tar: no shard"),
+        ([{"steps": 1, "data.seed": 4}], [], "data.seed is one for the whole run"),
+        ([{"steps": 1, "model.pretrained": "other"}], [], "model.pretrained is one for the whole run"),
+        ([{"steps": 1, "model.noise_offset": 0.1}], [], "stage 1: model.noise_offset is not how the config spells it"),
+        ([{"steps": 1, "model.init_args.optimizer.init_args": {"lr": 1}}], [], "init_args is a mapping; set what"),
+        ([{"steps": 1, LR: 1}], ["--model.optimizer.init_args.lr", "2"], f"--{LR}: the stages of"),
+        (
+            [{"steps": 1, "data.root": "there"}],
+            ["--data.held_out", "1"],
+            "stage 1: data.root: another one holds out others (data.held_out)",
+        ),
+        ([], ["--stages", '[{"steps": 1, "data.resolutoin": 64}]'], "--stages: stages: unknown key data.resolutoin"),
         ({"steps": 1}, [], "unknown key stages.steps"),
         ([1], [], "stages is a list of mappings"),
     ],
@@ -244,6 +262,49 @@ def test_stages_that_are_none_are_said_in_one_line(
         main(argv(other, "refused", *args))
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("emu: ")]
     assert said in line
+
+
+def test_what_no_batch_can_be_made_of_ends_the_run_before_anything_is_drawn(
+    path: Path, tmp_path: Path, tiny_folder: Folder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lanes that cannot be dealt, and shapes that the model does not take, of a later stage too."""
+    latent = ["--model.pretrained", str(tiny_folder("latent")), "--model.class_path", "emu.models.LatentDiffusion"]
+    odd = [*latent, "--data.aspect_ratios", "true", "--data.bucket_step", "2", "--quality.max_steps", "1"]
+    for name, args, said in (
+        ("lanes", ["--data.lanes", "3", "--data.num_workers", "2"], "data.lanes 3: not a multiple of 1 devices times"),
+        ("shapes", ["--stages=[]", *odd, "--data.resolution", "32"], "multiples of 4 pixels"),
+        ("later", [*latent, '--stages=[{"steps": 1}, {"steps": 1, "data.resolution": 514}]'], "4 pixels, not 514x514"),
+    ):
+        document = {key: value for key, value in yaml.safe_load(path.read_text()).items() if key != "stages"}
+        other = tmp_path / f"{name}.yaml"
+        other.write_text(yaml.safe_dump(document))
+        with pytest.raises(SystemExit):
+            main(argv(other, name, *args))
+        assert said in capsys.readouterr().err
+        assert not runs.checkpoints(tmp_path / name)
+        assert not list((tmp_path / name).glob("step-*/*.png"))
+
+
+def test_null_and_lists_are_settings_too() -> None:
+    (stage,) = stages_of([{"steps": 1, "a.b": None, "c.d": [0.9, 0.95], "e.f": "text", "g.h": True}])
+    assert stage.flags == ["--a.b=null", "--c.d=[0.9, 0.95]", "--e.f=text", "--g.h=true", "--quality.max_steps=1"]
+
+
+def test_from_a_stream_to_a_set_and_back_a_run_begins_with_the_first_picture(path: Path, unbroken: Path) -> None:
+    """As quality-tuning goes on by --ckpt_path from what was pre-trained."""
+    as_set = ["--stages=[]", "--data.stream", "false", "--data.lanes", "16", "--data.shuffle", "1024"]
+    plain = yaml.safe_load(path.read_text())
+    del plain["stages"]
+    other = path.parent / "plain.yaml"
+    other.write_text(yaml.safe_dump(plain))
+    sized = ["--data.resolution", "32", "--data.batch_size", "4"]
+    for name, args, before, steps in (("a-set", as_set, unbroken, 12), ("a-stream", ["--data.lanes", "4"], None, 15)):
+        source = runs.checkpoint(before or path.parent / "a-set", steps - 6 if before else 12)
+        main(argv(other, name, *args, *sized, "--ckpt_path", str(source), "--quality.max_steps", str(steps)))
+        rows = diary(path.parent / name)
+        assert rows[-1]["step"] == steps
+        seen = [picture for row in rows for picture in row["names"]]
+        assert len(set(seen)) == min(24, len(seen))
 
 
 def test_a_run_is_in_the_stage_of_its_next_step() -> None:

@@ -238,7 +238,7 @@ class Architecture(PipelineModule, ABC):
         if min(height, width) < multiple or height % multiple or width % multiple:
             raise UserError(
                 f"data.resolution: {type(self).__name__} takes sides that are multiples of {multiple} pixels, "
-                f"not {height}x{width}"
+                f"not {height}x{width}" + " (data.bucket_step)" * (height != width)
             )
 
 

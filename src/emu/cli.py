@@ -55,6 +55,8 @@ def mendable(error: Exception) -> str | None:
         case "OutOfMemoryError":
             first = str(error).partition(". ")[0]
             return f"{first}; lower data.batch_size or --batch-size (emu plan says what a run takes)"
+        case "RuntimeError" if too_much := re.search(r"DefaultCPUAllocator: .* allocate (\d+) bytes", str(error)):
+            return f"no memory for {int(too_much[1]):,} bytes; lower data.resolution or data.batch_size"
     return None
 
 

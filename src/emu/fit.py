@@ -21,16 +21,18 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_info
 
 from emu import captions, console, documents, files, locks, runs, trust
+from emu.ahead import look_ahead
 from emu.checkpoints import Checkpoints, Durable, is_sharded, newest, step_of, verify
 from emu.data import CuratedData
+from emu.data.buckets import Bucket
 from emu.encode import encode as encode_into
 from emu.errors import UserError, printable
 from emu.module import TextToImageModule
 from emu.quality import QualityTuning
-from emu.resume import OF_STEP_0, changed, changes, finished, rule_of
+from emu.resume import changed, changes, finished, rule_of
 from emu.same_set import SameSet
 from emu.shapes import Config
-from emu.stages import Setting, Stage, require_no_lower, stage_at, stages_of
+from emu.stages import OF_STEP_0, SIZE, Setting, Stage, require_no_lower, stage_at, stages_of
 
 # What our classes rely on: "before" pictures at step 0, checks counted in steps, ranks dealt to by CuratedData.
 TRAINER = {
@@ -85,6 +87,7 @@ class EmuCLI(LightningCLI):
         console.tidy()
         self.command, self.held, self.given = command, held, args
         self.stage: Stage | None = None
+        self.ahead: set[Bucket] = set()
         # Plain `omegaconf` resolves ${...} in each file before the command line is read, so that an override of one
         # number leaves what refers to it at the old value, silently; `omegaconf+` resolves after.
         set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
@@ -143,10 +146,12 @@ class EmuCLI(LightningCLI):
 
     def _enter(self, checkpoint: Path | None) -> None:
         """Set what the stage says in which a run goes on from a checkpoint. UserError: it would restart lower."""
-        if not (stages := stages_of(self.config.stages)):
+        if not (stages := stages_of(self.config.stages, resolution=self.config.data.resolution)):
             return
         self.stage = stage_at(step_of(checkpoint) if checkpoint else 0, stages)
-        self.config = self.parser.parse_args([*self.given, *self.stage.flags])
+        left = stages[self.stage.number - 1 :]
+        self.config, *later = (self.parser.parse_args([*self.given, *stage.flags]) for stage in left)
+        self.ahead = look_ahead(left, [self.config, *later])
         then = runs.read_config(runs.run_of(checkpoint)) if checkpoint else None
         if then:
             require_no_lower(self.stage.number, then["data"].get("resolution"), self.config.data.resolution)
@@ -162,6 +167,10 @@ class EmuCLI(LightningCLI):
                 f"--trainer.default_root_dir {run}: its run began with {difference}; give that, or name another folder"
             )
 
+    def instantiate_classes(self) -> None:
+        super().instantiate_classes()
+        self.datamodule.ahead = self.ahead
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         given: Namespace = self.config_init["trainer"]
         if given.logger in (None, True):
@@ -176,7 +185,7 @@ class EmuCLI(LightningCLI):
 def require_step_0(checkpoint: Path, now: Config) -> None:
     """Say what is another from a checkpoint on. UserError: what the run's checks are held against would be, too."""
     for key, before, after in changes(runs.run_of(checkpoint), now):
-        if key.startswith(OF_STEP_0):
+        if key.startswith((*OF_STEP_0, SIZE)):
             raise UserError(f"--ckpt_path {checkpoint}: its run began with {key} {before}, not {after}; give that")
         rank_zero_info(f"--ckpt_path {checkpoint}: {key} is {after} from there on, {before} before")
 
@@ -208,8 +217,9 @@ class Settings(EmuCLI):
 
     def before_instantiate_classes(self) -> None:
         # The cache is what `emu encode` fills and what `emu plan` does not need: the data is read as it is.
-        if stages := stages_of(self.config.stages):  # the last one takes the most
-            self.config = self.parser.parse_args([*self.given, *stages[-1].flags])
+        if stages := stages_of(self.config.stages, resolution=self.config.data.resolution):
+            configs = [self.parser.parse_args([*self.given, *stage.flags]) for stage in stages]
+            self.ahead, self.config = look_ahead(stages, configs), configs[-1]  # the last one takes the most
         self.cache: str | None = self.config.data.cache
         self.config.data.cache = None
 
@@ -221,6 +231,7 @@ class Settings(EmuCLI):
         self.config_init = self.parser.instantiate(wanted)
         self.datamodule = self.config_init.data
         self.model = self.config_init.model
+        self.datamodule.ahead = self.ahead
 
 
 def encode(args: list[str]) -> None:

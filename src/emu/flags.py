@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emu import signatures, trust
-from emu.documents import read_mapping
+from emu.documents import parse, read_mapping
 from emu.errors import UserError, closest
 from emu.shapes import Config
 from emu.stages import require_keys
@@ -36,11 +36,13 @@ def check(args: list[str]) -> list[str]:
     for path, document in configs.items():
         for key in keys(document):
             require(key, known, message=f"{path}: unknown key {key}")
-        if "stages" in document:
-            for key in require_keys(document["stages"], path=path, flags=[key for key, _ in flags]):
-                require(key, known, message=f"{path}: stages: unknown key {key}")
     for key, _ in flags:
         require(key, known, message=f"unknown flag --{key}", prefix="--")
+    staged = [(path, document["stages"]) for path, document in configs.items() if "stages" in document]
+    staged += [("--stages", parse(value, where="--stages")) for key, value in flags if key == "stages"]
+    for path, stages in staged:
+        for key in require_keys(stages, path=path, flags=[key for key, _ in flags]):
+            require(key, known, message=f"{path}: stages: unknown key {key}")
     return [f"--{key}" if key in WITHOUT_VALUE and not value else f"--{key}={value}" for key, value in flags]
 
 

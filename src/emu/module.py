@@ -94,6 +94,8 @@ class TextToImageModule(RemembersTexts):
                 f"data.cache: made by other encoders ({cached}, this model's are {self.fingerprint()}); "
                 "run `emu encode` with this config"
             )
+        for height, width in getattr(self.trainer.datamodule, "sizes", ()):
+            self.check_size(height, width)
         require_drawable(self, getattr(self.trainer.datamodule, "prompt_rows", ()), where="data.prompts")
         if self.weights_dtype == "bfloat16":
             if self.trainer.precision != "bf16-mixed" and not self._is_sharded:

@@ -40,7 +40,7 @@ def plan(args: list[str]) -> str:
     data: CuratedData = settings.datamodule
     data.setup("fit")
     outline = Outline(settings.model)
-    for height, width in data.shapes:
+    for height, width in data.sizes:
         settings.model.check_size(height, width)
     of = whole(outline, settings)
     held = share(of, settings.config, among=shards(settings.config))

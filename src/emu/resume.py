@@ -34,21 +34,6 @@ MAY_CHANGE = (
     "data.image_column",  # how the set is found; what is in it is held up by itself
     "data.text_column",
 )
-# What every check is held against was drawn and judged with these, and moments are one kind of optimizer's.
-OF_STEP_0 = (
-    "model.class_path",
-    "model.init_args.pretrained",
-    "model.init_args.config",
-    "model.init_args.vae",
-    "model.init_args.sampler",
-    "model.init_args.optimizer.class_path",
-    "data.prompts",
-    "data.num_prompts",
-    "data.resolution",
-    "data.seed",
-    "quality.appeal",
-    "quality.faithfulness",
-)
 PLACES = (  # one place has many spellings
     "data.root",
     "data.prompts",

@@ -2,9 +2,11 @@
 
 import io
 import tarfile
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,12 @@ from emu.data import CuratedData
 from emu.data.buckets import assign, list_buckets
 from emu.data.fitting import fit, fit_quickly
 from emu.data.pictures import decode
+from emu.data.sources.roots import find
 from emu.data.streams.loader import Streaming
 from emu.data.streams.order import Place, arranged, share_at, shares
 from emu.data.streams.reading import Reading
 from emu.data.streams.setting_up import stream_of
-from emu.data.streams.shards import Spool
+from emu.data.streams.shards import Spool, addresses, file_name
 from emu.data.streams.stream import Stream
 from emu.errors import UserError
 from sets import picture, write_tar
@@ -288,6 +291,13 @@ def test_a_caption_column_that_is_not_there_ends_in_one_line(tmp_path: Path, wor
         ("nowhere/{0..9}.tar", {"lanes": 6, "num_workers": 4}, "data.lanes 6: .*; give 8"),
         ("nowhere/{0..9}.tar", {"cache": "there"}, "data.cache: a stream takes none"),
         ("nowhere/{0..9}.tar", {"num_pictures": 3}, "data.num_pictures: a stream takes none"),
+        ("nowhere/{0..9}.tar", {"max_bad": 3}, "data.max_bad: a stream takes none"),
+        ("nowhere/{0..9}.tar", {"max_failed": -0.1}, "data.max_failed -0.1: give a share between 0 and 1"),
+        ("nowhere/{0..9}.tar", {"bucket_step": 0}, "data.bucket_step 0: give 1 or more"),
+        ("nowhere/{0..9}.tar", {"max_pixels": 0}, "data.max_pixels 0: give 1 or more"),
+        ("nowhere/{0..9}.tar", {"num_workers": -1}, "data.num_workers -1: give 0 or more"),
+        ("http://127.0.0.1:9/*.tar", {}, r"data.root http://127.0.0.1:9/\*.tar: its shards cannot be listed"),
+        ("memory://nobody-was-here", {}, "no shard there"),
     ],
 )
 def test_what_cannot_be_a_stream_is_said(root: str, options: dict[str, Any], said: str) -> None:
@@ -328,6 +338,98 @@ def test_a_fetch_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
     assert Spool(tmp_path).fetch("memory://once/0.tar").read_bytes() == b"content"
     with pytest.raises(UserError, match="memory://once/1.tar: cannot be fetched"):
         Spool(tmp_path).fetch("memory://once/1.tar")
+
+
+@pytest.mark.parametrize(("key", "value"), [("lanes", 7), ("shuffle", 7), ("max_failed", 0.5)])
+def test_what_is_for_streams_alone_is_refused_of_a_set(tmp_path: Path, key: str, value: float) -> None:
+    with pytest.raises(UserError, match=f"data.{key}: for streams alone"):
+        CuratedData(str(tmp_path), **{key: value})
+
+
+def test_a_shard_that_is_listed_twice_is_read_once(root: str) -> None:
+    folder = Path(root).parent
+    assert streamed(f"{folder}/{{000,001,00*}}.tar").stream.shards == streamed(root).stream.shards
+
+
+def test_brackets_in_a_folders_name_are_its_own(tmp_path: Path) -> None:
+    wanted = tars(tmp_path / "my shards [v1]", 6, 6)
+    folder = Path(wanted).parent
+    for pattern in (wanted, f"{folder}/*.tar", f"{folder}/00?.tar"):
+        assert len(streamed(pattern).stream.shards) == 2
+        assert len(find(pattern)) == 2
+
+
+def test_an_address_may_be_a_folder_and_end_in_a_question(root: str) -> None:
+    folder = Path(root).parent
+    assert streamed(f"file://{folder}").stream.shards == streamed(f"file://{folder}/*.tar").stream.shards
+    asked = "https://host/b/{0..1}.tar?download=true"
+    assert addresses(asked) == [f"https://host/b/{i}.tar?download=true" for i in range(2)]
+    assert file_name(addresses(asked)[1]) == "1.tar"
+
+
+def test_pictures_smaller_than_their_shape_are_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three shapes one is 24 x 12, of which no side reaches 32."""
+    monkeypatch.setattr("emu.data.streams.small.ENOUGH", 20)
+    root = tars(tmp_path, 6, 6)
+    names(iter(streamed(root, resolution=8, bucket_step=8)), 20)
+    assert "enlarged" not in caplog.text
+    names(iter(streamed(root, resolution=32, bucket_step=32)), 30)
+    assert caplog.text.count("of the first 20 pictures 20 are smaller than their shape and are enlarged") == 1
+
+
+def test_pictures_of_the_same_name_in_another_folder_are_not_held_out(tmp_path: Path) -> None:
+    for folder in ("en", "fr"):
+        tars(tmp_path / folder, 6, 6)
+    root = f"{tmp_path}/{{en,fr}}/*.tar"
+    found = Counter(name for batch in names(iter(streamed(root, held_out=3)), 40) for name in batch)
+    assert {f"000.tar:0-{i}.png" for i in range(6)} <= set(found)
+    assert streamed(root).identity != streamed(f"{tmp_path}/{{fr,en}}/*.tar").identity
+
+
+def test_what_fails_is_named_by_its_address_and_once(tmp_path: Path) -> None:
+    write_tar(tmp_path / "empty.tar", {})
+    (tmp_path / "none.tar").write_bytes(b"no tar at all " * 100)
+    for name, said in (("empty", "holds no picture"), ("none", "cannot be read as a tar")):
+        with pytest.raises(UserError, match=f": file://{tmp_path}/{name}.tar: {said}"):
+            next(iter(streamed(f"file://{tmp_path}/{name}.tar")))
+    write_tar(tmp_path / "long.tar", {"a.png": picture(0), "a.txt": "x" * 30_000, "b.png": picture(1), "b.txt": "b"})
+    with pytest.raises(UserError) as error:
+        names(iter(streamed(f"{tmp_path}/long.tar")), 40)
+    assert str(error.value).count("30,000 characters") == 1
+
+
+def test_a_server_that_starts_again_is_waited_for(root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It dies after the first shards were fetched, and comes back while the third trial is waited for."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(Path(root).parent))
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *args: None)
+    waited: list[float] = []
+
+    def begin(port: int = 0) -> ThreadingHTTPServer:
+        server = ThreadingHTTPServer(("127.0.0.1", port), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return server
+
+    def end(server: ThreadingHTTPServer) -> None:
+        server.shutdown()
+        server.server_close()
+
+    server = begin()
+    address = f"http://127.0.0.1:{server.server_port}/000.tar"
+    assert Spool(tmp_path).fetch(address).stat().st_size
+    end(server)
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            again.append(begin(server.server_port))
+
+    again: list[ThreadingHTTPServer] = []
+    monkeypatch.setattr("emu.data.streams.shards.time.sleep", sleep)
+    assert Spool(tmp_path).fetch(address).stat().st_size
+    assert waited == [1, 2, 4]
+    end(again[0])
 
 
 def test_a_stream_holds_one_window_however_long_it_is(tmp_path: Path) -> None:

@@ -35,10 +35,12 @@ def read_captions(source: str) -> list[str]:
     from emu.data import load_prompts
     from emu.data.sources import Entry, read_source
     from emu.errors import UserError
+    from emu.parts.text_encoder import words_of
 
     if Path(source).suffix in (".txt", ".tsv", ".jsonl"):
-        return [row["prompt"] for row in load_prompts(source)]
-    captions = [text for entry in read_source(source) if isinstance(entry, Entry) for text in entry.texts]
-    if not captions:
-        raise UserError(f"--captions {source}: holds no caption")
+        captions = [row["prompt"] for row in load_prompts(source)]
+    else:
+        captions = [text for entry in read_source(source) if isinstance(entry, Entry) for text in entry.texts]
+    if not any(map(words_of, captions)):
+        raise UserError(f"--captions {source}: holds no caption with a word")
     return captions

@@ -26,6 +26,7 @@ from emu.data.prompts import load_prompts, prompt_batches
 from emu.data.sources import read_source
 from emu.data.split import parted
 from emu.data.streams import Stream, Streaming
+from emu.data.streams.loader import require_dealt
 from emu.data.streams.setting_up import stream_of
 from emu.data.streams.shards import Spool
 from emu.data.survey import Faults, Picture, Survey, some, survey
@@ -57,6 +58,7 @@ class CuratedData(L.LightningDataModule):
         self.prompt_rows: list[Row] = []
         self.seen = Survey()
         self.stream: Stream | None = None
+        self.ahead: set[Bucket] = set()  # shapes that later stages of the run will ask for
         self._spool: Spool
 
     @property
@@ -77,6 +79,7 @@ class CuratedData(L.LightningDataModule):
         if options.prompts is not None:
             self.prompt_rows = load_prompts(options.prompts, limit=options.num_prompts, seed=options.seed)
         if options.stream:
+            require_dealt(options.lanes, workers=options.num_workers, world=self._world)
             self._spool = Spool.of_this_process()
             self.stream, self.held_out_pictures = stream_of(self.root, options, self._spool)
             rank_zero_info(self.describe())
@@ -97,6 +100,11 @@ class CuratedData(L.LightningDataModule):
         if self.stream:
             return set(self.options.buckets)
         return {picture.bucket for picture in self.train_pictures + self.held_out_pictures}
+
+    @property
+    def sizes(self) -> set[Bucket]:
+        """All shapes that the model will be given, in later stages too; after `setup`."""
+        return self.shapes | self.ahead
 
     def captions(self) -> list[str]:
         """Every caption, training first, then held-out; after `setup`."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypedDict
 
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import DataLoader, Dataset
 
 from emu.batch import Pictures
@@ -93,6 +93,9 @@ class Training:
 
     def load_state_dict(self, state: State) -> None:
         """Go on there; where the plan is another by now, at the start of that epoch, with a warning."""
+        if "epoch" not in state:  # of a run on a stream
+            rank_zero_info("the set begins its epoch 1: the checkpoint is of a run on a stream")
+            return
         self.epoch, self.batch = state["epoch"], state["step"] * self.accumulate
         changed = [name for name, value in self.identity.items() if state["identity"].get(name) != value]
         if changed and self.batch:

@@ -27,8 +27,8 @@ class Options:
         text_column: column of the captions, or a field of it as in caption.en; by default as above. Of a list of
             captions, one is drawn at each visit.
         caption_lines: each line of a .txt or .caption file is a caption of its own.
-        max_bad: bad pictures to skip before the run is refused. A file that fails only when it is decoded counts too:
-            it is named, and a grey picture of weight 0 takes its place.
+        max_bad: bad pictures of a set to skip before the run is refused. A file that fails only when it is decoded
+            counts too: it is named, and a grey picture of weight 0 takes its place.
         max_pixels: larger pictures are bad, and are not decoded.
         stream: read shards as they come, here or in any storage that fsspec knows, however many there are; see
             docs/pretraining.md. The next three are a stream's.
@@ -68,11 +68,15 @@ class Options:
             for key in keys:
                 if getattr(self, key) < least:
                     raise UserError(f"data.{key} {getattr(self, key)}: give {least} or more")
-        if not 0 <= self.caption_dropout <= 1:
-            raise UserError(f"data.caption_dropout {self.caption_dropout}: give a share between 0 and 1")
-        for key in ("cache", "num_pictures") if self.stream else ():
+        for key in SHARES:
+            if not 0 <= getattr(self, key) <= 1:
+                raise UserError(f"data.{key} {getattr(self, key)}: give a share between 0 and 1")
+        for key in OF_SETS if self.stream else ():
             if getattr(self, key):
                 raise UserError(f"data.{key}: a stream takes none; leave it out, or data.stream")
+        for key in () if self.stream else OF_STREAMS:
+            if getattr(self, key) != getattr(Options, key):
+                raise UserError(f"data.{key}: for streams alone; leave it out, or set data.stream to true")
         if self.aspect_ratios and self.resolution % self.bucket_step:
             raise UserError(
                 f"data.resolution {self.resolution}: not a multiple of data.bucket_step {self.bucket_step}; "
@@ -85,5 +89,8 @@ class Options:
         return list_buckets(self.resolution, step=self.bucket_step if self.aspect_ratios else self.resolution)
 
 
-POSITIVE = ("resolution", "batch_size", "sample_batch_size", "lanes", "shuffle")
-NATURAL = ("held_out", "num_pictures", "num_prompts", "seed")
+POSITIVE = ("resolution", "batch_size", "sample_batch_size", "bucket_step", "max_pixels", "lanes", "shuffle")
+NATURAL = ("held_out", "num_pictures", "num_prompts", "max_bad", "num_workers", "seed")
+SHARES = ("caption_dropout", "max_failed")
+OF_SETS = ("cache", "num_pictures", "max_bad")  # what a stream would not heed
+OF_STREAMS = ("lanes", "shuffle", "max_failed")

@@ -87,13 +87,17 @@ def untrained(name: str, given: ComponentConfig, kinds: tuple[Any, ...], tokeniz
     """A network or scheduler as its config says; a text encoder takes what it reads from its tokenizer."""
     given = dict(given)
     kind = _class(name, given.pop(CLASS, None), kinds)
-    if issubclass(kind, PreTrainedModel):
-        return kind(_text_config(name, given, kind, tokenizer))
-    _refuse_unknown(name, given, set(inspect.signature(kind.__init__).parameters) - {"self"})
+    if not issubclass(kind, PreTrainedModel):
+        _refuse_unknown(name, given, set(inspect.signature(kind.__init__).parameters) - {"self"})
     try:
+        if issubclass(kind, PreTrainedModel):
+            return kind(_text_config(name, given, kind, tokenizer))
         return kind(**given)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"components.{name}: {kind.__name__}: {' '.join(str(error).split())}") from error
+    except UserError:
+        raise
+    except Exception as error:  # each class finds out in another way that its settings do not fit
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise UserError(f"components.{name}: {kind.__name__}: {said}") from error
 
 
 def _class(name: str, class_name: str | None, kinds: tuple[Any, ...]) -> Any:

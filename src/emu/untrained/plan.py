@@ -42,7 +42,7 @@ def read(path: Path) -> Plan:
     if absent := [key for key in KEYS if key not in document]:
         raise UserError(f"{path}: no key {absent[0]}; it has {', '.join(KEYS)}")
     resolution, components = document["resolution"], document["components"]
-    if not isinstance(resolution, int) or resolution < 1:
+    if type(resolution) is not int or resolution < 1:
         raise UserError(f"{path}: resolution {resolution}: give the side of a picture in pixels")
     if not isinstance(components, dict):
         raise UserError(f"{path}: components: give a mapping from the pipeline's components to their configs")
@@ -55,6 +55,9 @@ def read(path: Path) -> Plan:
     needed = [name for name in _components(architecture) if components.get(name) is None]
     if absent := [name for name in needed if name not in _optional(architecture)]:
         raise UserError(f"{path}: components.{absent[0]} is missing; {_name(architecture)} needs it")
+    for name in _components(architecture):
+        if not isinstance(components.get(name), str | dict | None):
+            raise UserError(f"{path}: components.{name} {components[name]}: give its config, a folder or a hub name")
     return Plan(architecture, resolution, {**dict.fromkeys(needed), **components}, types)
 
 

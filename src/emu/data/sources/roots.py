@@ -1,6 +1,7 @@
 """What `data.root` names: folders and files, spelled out where it is a pattern."""
 
 import glob
+import os
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -21,16 +22,27 @@ def find(root: str) -> list[Path]:
         raise UserError(f"data.root {root}: stands for more than {MOST:,} names")
     found: list[Path] = []
     for name in names or [root]:
-        matching = [Path(name)] if Path(name).exists() else sorted(map(Path, glob.glob(name, recursive=True)))
-        if not matching:
+        there = list(map(Path, matching(name)))
+        if not there:
             where = "" if name == root else f" ({name})"
             if "://" in root:
                 raise UserError(f"data.root {root}: an address; download it, or read its shards by --data.stream true")
             raise UserError(
                 f"data.root {root}: no such folder or file{where}; a dataset of the hub is hf://datasets/OWNER/NAME"
             )
-        found += matching
+        found += there
     return list(dict.fromkeys(found))
+
+
+def matching(name: str) -> list[str]:
+    """The files and folders here that a name or pattern stands for, in order.
+
+    Brackets are taken for the folder's own where nothing matches them as a pattern: `photos [2023]/*.tar`.
+    """
+    if os.path.exists(name):
+        return [name]
+    found = glob.glob(name, recursive=True) or glob.glob(name.replace("[", "[[]"), recursive=True)
+    return sorted(found)
 
 
 def spelled_out(pattern: str) -> Iterator[str]:

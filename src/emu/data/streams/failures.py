@@ -31,7 +31,7 @@ class Failures:
     def add(self, read: int, pictures: Sequence[str], lost: Mapping[str, str]) -> None:
         """UserError where more has failed now than the limit allows."""
         self.read, self.pictures = self.read + read, self.pictures + len(pictures)
-        self.last = [*self.last, *pictures][-5:]
+        self.last = list(dict.fromkeys([*self.last, *pictures]))[-5:]
         self.lost.update(lost)
         allowed = f"data.max_failed allows {self.limit:g} of them"
         if self.pictures > self.limit * max(LEAST, self.read):

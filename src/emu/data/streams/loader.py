@@ -15,10 +15,21 @@ from emu.data.loader import in_words
 from emu.data.streams.lane import Handed, Lane
 from emu.data.streams.order import Place
 from emu.data.streams.shards import Spool
+from emu.data.streams.small import Small
 from emu.data.streams.stream import Stream
 from emu.errors import UserError
 
 log = logging.getLogger(__name__)
+
+
+def require_dealt(lanes: int, *, workers: int, world: int) -> None:
+    """UserError where lanes cannot be dealt to so many devices and their worker processes alike."""
+    readers = world * max(1, workers)
+    if lanes % readers:
+        raise UserError(
+            f"data.lanes {lanes}: not a multiple of {world} devices times data.num_workers {max(1, workers)}; "
+            f"give {-(-lanes // readers) * readers}"
+        )
 
 
 class State(TypedDict):
@@ -74,12 +85,6 @@ class Streaming:
         world: int,
         steps: int,
     ) -> None:
-        readers = world * max(1, num_workers)
-        if stream.lanes % readers:
-            raise UserError(
-                f"data.lanes {stream.lanes}: not a multiple of {world} devices times data.num_workers "
-                f"{max(1, num_workers)}; give {-(-stream.lanes // readers) * readers}"
-            )
         self.stream, self.spool, self.num_workers = stream, spool, num_workers
         self.accumulate, self.rank, self.world = accumulate, rank, world
         self.steps = steps
@@ -87,7 +92,7 @@ class Streaming:
         self.batch = 0  # handed out on this device
         self.places = [Place(lane) for lane in range(stream.lanes)]
         self.whole = list(self.places)  # behind the newest optimizer step that is whole
-        self.failures = stream.failures()
+        self.failures, self.small = stream.failures(), Small(stream.root)
 
     def __len__(self) -> int:
         return self.steps * self.accumulate if self.steps >= 0 else sys.maxsize
@@ -107,7 +112,7 @@ class Streaming:
             self.whole = list(self.places)
         news = handed.news
         self.failures.add(news.read, news.failed, news.lost)
-        if line := self.failures.news():
+        for line in filter(None, (self.failures.news(), self.small.add(handed.batch["size"]))):
             log.warning(line)
         return handed.batch
 
@@ -129,6 +134,9 @@ class Streaming:
 
     def load_state_dict(self, state: State) -> None:
         """Go on there; where what the order depends on is another by now, with a pass of its own, and say so."""
+        if "places" not in state:  # of a run on a set
+            rank_zero_info("the stream begins its pass 1: the checkpoint is of a run on a set")
+            return
         changed = [name for name, value in self.identity.items() if state["identity"].get(name) != value]
         if not changed:
             self.batch = state["step"] * self.accumulate

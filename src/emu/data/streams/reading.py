@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from emu.errors import UserError
 
 PATIENCE = 20  # passes without one picture: where there are fewer than lanes, a lane may come away empty for some time
 NONE: Mapping[str, str] = {}
+NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class Reading:
     def __init__(self, stream: Stream, place: Place, spool: Spool) -> None:
         self.stream, self.place, self.spool = stream, Place(place.part, place.record), spool
         self.failures, self.news = stream.failures(), News()
-        self.ahead = ThreadPoolExecutor(1) if any(map(is_remote, stream.shards)) else None
+        self.looks_ahead = any(map(is_remote, stream.shards))
         self.fetching: dict[int, Future[Path]] = {}
         self.files: list[Path] = []  # the one that is being read, and before it those of which a window has pictures
         self.pictures = self._pictures()
@@ -69,27 +70,31 @@ class Reading:
     def _part(self) -> Iterator[Picture]:
         """What is left of the part at which the lane stands; a shard that cannot be read is lost from there on."""
         share, begin = self._share(self.place.part), self.place.record
+        address = self.stream.shards[share.shard]
+        held_out = NOTHING if share.shard else self.stream.held_out
+        path = Path(address)
         try:
-            self.files.append(self._fetched(self.place.part))
-            items = (item for item in read_shard(self.files[-1], self.stream.wanted) if not isinstance(item, Dropped))
+            path = self._fetched(self.place.part)
+            self.files.append(path)
+            items = (item for item in read_shard(path, self.stream.wanted) if not isinstance(item, Dropped))
             number = -1
             for number, item in enumerate(items):
                 record, other = divmod(number - share.number, share.of)
                 if other or record < begin:
                     continue
                 self.place = self.place._replace(record=record + 1)
-                yield from self._looked_at(item)
-            lost = "" if number >= 0 else f"{self.files[-1]}: holds no picture"
+                yield from self._looked_at(item, held_out)
+            lost = "" if number >= 0 else f"{address}: holds no picture"
         except UserError as error:
-            lost = str(error)
+            lost = str(error).replace(str(path), address)
         if lost:
-            self.tell(0, lost={self.stream.shards[share.shard]: lost})
+            self.tell(0, lost={address: lost})
 
-    def _looked_at(self, item: Entry | Fault) -> Iterator[Picture]:
+    def _looked_at(self, item: Entry | Fault, held_out: frozenset[str]) -> Iterator[Picture]:
         """The picture, where it can be used and is not held out."""
         if isinstance(item, Fault):
             self.tell(1, [item.message])
-        elif item.name not in self.stream.held_out:
+        elif item.name not in held_out:
             try:
                 picture = looked_at(item, self.stream, sized=len(self.stream.buckets) > 1)
             except (BadPicture, OSError) as reason:
@@ -100,12 +105,12 @@ class Reading:
 
     def _fetched(self, part: int) -> Path:
         """The shard of a part; the next one is fetched meanwhile, where shards lie elsewhere."""
-        if self.ahead is None:
+        if not self.looks_ahead:
             return self.spool.fetch(self.stream.shards[self._share(part).shard])
         for each in (part, part + self.stream.lanes):
             if each not in self.fetching:
                 address = self.stream.shards[self._share(each).shard]
-                self.fetching[each] = self.ahead.submit(self.spool.fetch, address)
+                self.fetching[each] = self.spool.begin(address)
         return self.fetching.pop(part).result()
 
     def _share(self, part: int) -> Share:

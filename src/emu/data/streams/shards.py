@@ -1,31 +1,36 @@
 """Where the shards of a stream lie, and one of them as a file on this machine while it is read."""
 
 import atexit
-import glob
+import logging
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from emu.data.sources.entry import Item, Wanted
 from emu.data.sources.folder import notes_downloads
 from emu.data.sources.kinds import suffix
-from emu.data.sources.roots import MOST, spelled_out
+from emu.data.sources.roots import MOST, matching, spelled_out
 from emu.data.sources.tars import read_tar
 from emu.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+log = logging.getLogger(__name__)
+
 NAME = "emu-stream-"  # of a folder of shards, with the process that it is of
 KINDS = ("tar", "parquet")
-TRIES = 3  # to fetch a shard
+WAITS = (1, 2, 4, 8, 16, 32, 64)  # seconds between trials to fetch a shard: a server that starts again is back by then
 WILD = frozenset("*?[")
+ADDRESSED = ("http://", "https://")  # where what follows a ? is a question, and no pattern
 
 
 def addresses(root: str) -> list[str]:
@@ -37,13 +42,19 @@ def addresses(root: str) -> list[str]:
     names = list(islice(spelled_out(root), MOST + 1))
     if len(names) > MOST:
         raise UserError(f"data.root {root}: stands for more than {MOST:,} names")
-    found = [address for name in names for address in _matching(name, root)]
+    found = list(dict.fromkeys(address for name in names for address in _matching(name, root)))
     if not found:
         raise UserError(f"data.root {root}: no shard there (.tar or .parquet)")
     for address in found:
-        if suffix(address) not in KINDS:
+        if suffix(file_name(address)) not in KINDS:
             raise UserError(f"data.root {root}: {address} is no shard of a stream; give .tar or .parquet files")
     return found
+
+
+def file_name(address: str) -> str:
+    """`https://host/b/0.tar?download=true` -> `0.tar`."""
+    name = address.partition("?")[0] if address.startswith(ADDRESSED) else address
+    return name.rpartition("/")[2]
 
 
 def is_remote(address: str) -> bool:
@@ -53,15 +64,26 @@ def is_remote(address: str) -> bool:
 
 def _matching(name: str, root: str) -> list[str]:
     if is_remote(name):
-        storage, path = _storage(name, root)
-        if not WILD.intersection(path):
-            return [name]
-        return sorted(str(storage.unstrip_protocol(each)) for each in storage.glob(path))
+        return _matching_there(name, root)
     name = os.path.expanduser(name)
     if os.path.isdir(name):
         files = sorted(path for path in Path(name).iterdir() if suffix(path.name) in KINDS)
         return [str(path) for path in files if path.suffix != ".parquet" or not notes_downloads(path)]
-    return sorted(glob.glob(name, recursive=True)) if WILD.intersection(name) else [name]
+    return matching(name) if WILD.intersection(name) else [name]
+
+
+def _matching_there(name: str, root: str) -> list[str]:
+    """As `_matching`, of an address: a file, a pattern, or a folder, whose shards are looked up."""
+    storage, path = _storage(name, root)
+    asked = path.partition("?")[0] if name.startswith(ADDRESSED) else path
+    pattern = path if WILD.intersection(asked) else f"{path.rstrip('/')}/*"
+    if pattern != path and suffix(file_name(name)) in KINDS:
+        return [name]
+    try:
+        found = sorted(str(storage.unstrip_protocol(each)) for each in storage.glob(pattern))
+    except Exception as error:  # of each storage another kind
+        raise UserError(f"data.root {root}: its shards cannot be listed ({first_line(error)})") from None
+    return found if pattern == path else [each for each in found if suffix(file_name(each)) in KINDS]
 
 
 def _storage(address: str, root: str) -> tuple["AbstractFileSystem", str]:
@@ -108,17 +130,33 @@ class Spool:
             return Path(address)
         storage, path = _storage(address, address)
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        target = folder / address.rpartition("/")[2]
-        for trial in range(1, TRIES + 1):
+        target = folder / file_name(address)
+        for wait in (*WAITS, None):
             try:
                 storage.get_file(path, str(target))
                 break
             except Exception as error:  # of each storage another kind
-                if trial == TRIES or isinstance(error, FileNotFoundError):
+                why = "no such file" if isinstance(error, FileNotFoundError) else first_line(error)
+                if wait is None or isinstance(error, FileNotFoundError | PermissionError):
                     shutil.rmtree(folder)
-                    raise UserError(f"{address}: cannot be fetched ({first_line(error)})") from None
-                time.sleep(trial)
+                    raise UserError(f"{address}: cannot be fetched ({why})") from None
+                if wait == WAITS[0]:
+                    log.warning(f"{address}: cannot be fetched ({why}); trying again for {sum(WAITS)} seconds")
+                time.sleep(wait)
         return target
+
+    def begin(self, address: str) -> Future[Path]:
+        """As `fetch`, in a thread that no process waits for at its end."""
+        fetched: Future[Path] = Future()
+
+        def work() -> None:
+            try:
+                fetched.set_result(self.fetch(address))
+            except Exception as error:
+                fetched.set_exception(error)
+
+        Thread(target=work, daemon=True).start()
+        return fetched
 
     def drop(self, path: Path) -> None:
         """No longer needed."""

@@ -1,5 +1,6 @@
 """What a stream is: its shards, and all that its order depends on."""
 
+import os
 import zlib
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ class Stream:
         caption_dropout: share of captions replaced by "".
         max_pixels: larger pictures are bad.
         max_failed: share of pictures and of shards that may fail.
-        held_out: names of the pictures that are not trained on.
+        held_out: names of the first shard's pictures that are not trained on.
     """
 
     root: str
@@ -49,7 +50,9 @@ class Stream:
     @property
     def identity(self) -> dict[str, int]:
         """What its order depends on, in words that follow "another"."""
-        names = [address.rpartition("/")[2] for address in self.shards]  # wherever they lie
+        folders = [address.split("/")[:-1] for address in self.shards]
+        shared = len(os.path.commonprefix(folders))  # wherever that lies
+        names = ["/".join(address.split("/")[shared:]) for address in self.shards]
         return {
             "shards": zlib.crc32(repr(names).encode()),
             "held-out pictures": zlib.crc32(repr(sorted(self.held_out)).encode()),
