@@ -169,7 +169,7 @@ class EmuCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         super().instantiate_classes()
-        self.datamodule.ahead = self.ahead
+        self.datamodule.ahead, self.datamodule.captioned = self.ahead, self.model.reads_captions
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         given: Namespace = self.config_init["trainer"]
@@ -231,7 +231,7 @@ class Settings(EmuCLI):
         self.config_init = self.parser.instantiate(wanted)
         self.datamodule = self.config_init.data
         self.model = self.config_init.model
-        self.datamodule.ahead = self.ahead
+        self.datamodule.ahead, self.datamodule.captioned = self.ahead, self.model.reads_captions
 
 
 def encode(args: list[str]) -> None:

@@ -22,15 +22,16 @@ from emu.data import CuratedData
 from emu.data.buckets import assign, list_buckets
 from emu.data.fitting import fit, fit_quickly
 from emu.data.pictures import decode
+from emu.data.sources import Entry
 from emu.data.sources.roots import find
 from emu.data.streams.loader import Streaming
 from emu.data.streams.order import Place, arranged, share_at, shares
 from emu.data.streams.reading import Reading
 from emu.data.streams.setting_up import stream_of
-from emu.data.streams.shards import Spool, addresses, file_name
+from emu.data.streams.shards import Spool, addresses, file_name, read_shard
 from emu.data.streams.stream import Stream
 from emu.errors import UserError
-from sets import picture, write_tar
+from sets import picture, write_table, write_tar
 from tarred import tables, tars
 
 Numbers = st.integers(1, 40)
@@ -269,6 +270,22 @@ def test_broken_pictures_are_counted_under_the_limit(tmp_path: Path) -> None:
     assert weights.min() in (0, 1)
     with pytest.raises(UserError, match=r"pictures read cannot be used, data.max_failed allows 0 of them: 0.tar:"):
         names(iter(streamed(str(tmp_path), max_failed=0)), 40)
+
+
+def test_where_no_captions_are_read_none_need_be_there(tmp_path: Path) -> None:
+    """Of tars and of parquet, as a stream and as a set; what captions there are is kept."""
+    write_tar(tmp_path / "tars" / "0.tar", {"a.png": picture(0), "b.png": picture(1), "b.txt": "two"})
+    write_table(tmp_path / "tables" / "0.parquet", [{"image": {"bytes": picture(i)}} for i in range(2)])
+    for root, wanted in (("tars/0.tar", {"", "two"}), ("tables/0.parquet", {""})):
+        for stream in (True, False):
+            data = CuratedData(str(tmp_path / root), stream=stream, resolution=16, bucket_step=8, caption_dropout=0)
+            data.captioned = False
+            data.setup("fit")
+            if data.stream:
+                found = {item.text for item in read_shard(tmp_path / root, data.stream.wanted) if type(item) is Entry}
+            else:
+                found = {picture.entry.text for picture in data.train_pictures}
+            assert found == wanted
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -11,7 +11,7 @@ from transformers import ResNetConfig, ResNetModel
 
 import pipelines
 import reconstructions
-from emu import runs
+from emu import flags, runs
 from emu.cli import main
 from emu.draws import seeded
 from emu.errors import UserError
@@ -20,6 +20,7 @@ from emu.models.reconstruction import pixel_error, psnr, similarity
 from emu.parts.discriminator import Discriminator, balance, deceive, hinge
 from emu.parts.fourier import FourierAutoencoderKL, features
 from emu.parts.perceptual import Perceptual
+from emu.plan import plan
 from emu.tuned import read_quality
 
 
@@ -48,6 +49,19 @@ def test_it_learns_and_says_how_well_it_reconstructs(run: Path) -> None:
     metrics = next((run / "csv").rglob("metrics.csv")).read_text()
     assert "psnr" in metrics.splitlines()[0]
     assert "ssim" in metrics.splitlines()[0]
+
+
+def test_pictures_need_no_captions(root: Path, tmp_path: Path) -> None:
+    """Though a model that reads captions refuses such."""
+    for picture in (root / "needles").glob("*.png"):
+        (tmp_path / picture.name).write_bytes(picture.read_bytes())
+    given = ["-c", "latent/autoencoder", f"--data.root={tmp_path}", f"--model.init_args.pretrained={root / 'pipeline'}"]
+    args = [*given, "--data.resolution=32", "--data.held_out=8", "--trainer.accelerator=cpu"]
+    said = plan(flags.check(args))
+    assert "24 of 24 used, 8 held out" in said
+    assert "captions from nowhere (24)" in said
+    with pytest.raises(UserError, match="no caption beside it"):
+        plan(flags.check([*args, "--model.class_path=emu.models.LatentDiffusion"]))
 
 
 def test_a_run_that_goes_on_is_the_run_without_a_break(run: Path, root: Path, tmp_path: Path) -> None:

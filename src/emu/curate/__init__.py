@@ -155,8 +155,13 @@ def _sum(sums: Iterable[str]) -> str:
 def _source(funnel: Funnel, source: str) -> Iterator[Item]:
     """All that it holds, in an order that is the same at every start; pictures are to be opened in that order."""
     data = funnel.data
-    columns = {"image_column": data.image_column, "text_column": data.text_column}
-    return read_source(source, **columns, lines=data.caption_lines, sequential=True)
+    return read_source(
+        source,
+        image_column=data.image_column,
+        text_column=data.text_column,
+        lines=data.caption_lines,
+        sequential=True,
+    )
 
 
 def _leave_as_it_was(out: Path, existed: bool) -> None:

@@ -58,6 +58,7 @@ class CuratedData(L.LightningDataModule):
         self.prompt_rows: list[Row] = []
         self.seen = Survey()
         self.stream: Stream | None = None
+        self.captioned = True  # whether a picture without a caption is a bad one
         self.ahead: set[Bucket] = set()  # shapes that later stages of the run will ask for
         self._spool: Spool
 
@@ -81,7 +82,7 @@ class CuratedData(L.LightningDataModule):
         if options.stream:
             require_dealt(options.lanes, workers=options.num_workers, world=self._world)
             self._spool = Spool.of_this_process()
-            self.stream, self.held_out_pictures = stream_of(self.root, options, self._spool)
+            self.stream, self.held_out_pictures = stream_of(self.root, options, self._spool, captioned=self.captioned)
             rank_zero_info(self.describe())
             return
         self.seen = self._survey()
@@ -193,7 +194,11 @@ class CuratedData(L.LightningDataModule):
         """Of every picture. UserError: none can be used, or too much is bad."""
         options = self.options
         found = read_source(
-            self.root, image_column=options.image_column, text_column=options.text_column, lines=options.caption_lines
+            self.root,
+            image_column=options.image_column,
+            text_column=options.text_column,
+            lines=options.caption_lines,
+            captioned=self.captioned,
         )
         seen = survey(found, options.buckets, max_pixels=options.max_pixels)
         if message := self.faults.add(seen.faults):

@@ -106,6 +106,7 @@ def _class(name: str, class_name: str | None, kinds: tuple[Any, ...]) -> Any:
         if not isinstance(kind, type) or not issubclass(kind, (ConfigMixin, PreTrainedModel)):
             raise UserError(f"components.{name}: say which by {CLASS}, such as {CLASS}: DDIMScheduler")
         return kind
+    class_name = str(class_name)  # whatever stands there
     libraries = {"diffusers": diffusers, "transformers": transformers}
     kind = next((found for one in libraries.values() if (found := getattr(one, class_name, None))), None)
     if "." in class_name:

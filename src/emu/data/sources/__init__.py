@@ -22,13 +22,14 @@ def read_source(
     text_column: str | None = None,
     lines: bool = False,
     sequential: bool = False,
+    captioned: bool = True,
 ) -> Iterator[Item]:
     """All that `root` holds, in an order that is the same at every start.
 
     `root` is a folder, a tar, a table (parquet, jsonl, csv, tsv), a picture, a pattern of these (`{000..127}.tar`,
     `*.jpg`), `emu://NAME` or `hf://datasets/owner/name`; the rest as `Wanted` has it. UserError: none of these.
     """
-    wanted = Wanted(image_column, text_column, lines, sequential)
+    wanted = Wanted(image_column, text_column, lines, sequential, captioned)
     if root.startswith(HUB):
         return read_hub(root, wanted)
     paths = find(root)

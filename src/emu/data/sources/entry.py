@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from emu.data.pictures import Opener
 from emu.shapes import Row
 
+NOWHERE = "nowhere"  # has the empty caption of a picture without one come from
 LONGEST_CAPTION = 20_000  # characters; the longest that any text encoder here reads has some 2,000
 
 
@@ -51,12 +52,14 @@ class Wanted:
         image_column, text_column: columns, or fields of a tar's samples; None for the first of the usual names.
         lines: whether each line of a file of text is a caption of its own.
         sequential: whether pictures are opened once and in order, so that no table need be laid out for random access.
+        captioned: whether a picture without a caption is a fault; otherwise its caption is empty.
     """
 
     image_column: str | None = None
     text_column: str | None = None
     lines: bool = False
     sequential: bool = False
+    captioned: bool = True
 
 
 def entry_or_fault(

@@ -12,7 +12,7 @@ from typing import Any
 
 from emu.data.pictures import Opener
 from emu.data.sources.columns import TEXTS, captions, cell_of, listed, named, texts_of
-from emu.data.sources.entry import Dropped, Fault, Item, Wanted, entry_or_fault
+from emu.data.sources.entry import NOWHERE, Dropped, Fault, Item, Wanted, entry_or_fault
 from emu.data.sources.kinds import COMPANIONS, NOTES, PICTURES, UNREAD, hidden, suffix
 from emu.shapes import Row
 
@@ -138,6 +138,8 @@ class Members:
             return (self.place.subject,), columns, "the folder's name"
         if empty:
             return ("",), columns, "an empty file"
+        if not self.wanted.captioned:
+            return ("",), columns, NOWHERE
         raise ValueError(f"{beside[0]} has no caption; {listed(columns)}" if beside else NONE)
 
     def _object(self, row: Any) -> tuple[tuple[str, ...], Row]:

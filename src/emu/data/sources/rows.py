@@ -10,7 +10,7 @@ from emu.curated import UPSAMPLED_FROM
 from emu.data.pictures import Opener
 from emu.data.sources.below import below
 from emu.data.sources.columns import NAMES, STORED, TEXTS, captions, listed, named
-from emu.data.sources.entry import Dropped, Fault, Item, Wanted, entry_or_fault
+from emu.data.sources.entry import NOWHERE, Dropped, Fault, Item, Wanted, entry_or_fault
 from emu.data.sources.lines import read_lines
 from emu.data.sources.openers import File, Remote
 from emu.errors import UserError
@@ -48,7 +48,7 @@ class Rows:
         if picture is None:
             asked = self.wanted.image_column or f"of pictures ({', '.join(self.usual)})"
             raise UserError(f"{where}: no column {asked}; {listed(columns)} (data.image_column)")
-        if not (text.partition(".")[0] in columns if text else named(columns, TEXTS)):
+        if not (text.partition(".")[0] in columns if text else named(columns, TEXTS) or not self.wanted.captioned):
             asked = text or f"of captions ({', '.join(TEXTS)})"
             raise UserError(f"{where}: no column {asked}; {listed(columns)} (data.text_column)")
         return picture
@@ -71,11 +71,14 @@ class Rows:
         name = where if stored else str(cell) if isinstance(opener, Remote) else f"{self.title}{cell}"
         try:
             text_column, texts = captions(row, self.wanted.text_column)
+            origin = f"column {text_column}"
         except ValueError as error:
-            return Fault(f"{name}: {error}")
+            if self.wanted.captioned:
+                return Fault(f"{name}: {error}")
+            text_column, texts, origin = "", ("",), NOWHERE
         used = {text_column} if stored or isinstance(opener, Remote) else {text_column, column}
         left = {key: value for key, value in row.items() if key not in used}
-        return entry_or_fault(name, texts, opener, left, caption_from=f"column {text_column}")
+        return entry_or_fault(name, texts, opener, left, caption_from=origin)
 
     def _opener(self, name: str) -> Opener:
         return Remote(name) if _is_address(name) else File(below(self.folder, name))

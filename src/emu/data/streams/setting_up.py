@@ -14,13 +14,13 @@ from emu.data.survey import Picture
 from emu.errors import UserError
 
 
-def stream_of(root: str, options: Options, spool: Spool) -> tuple[Stream, list[Picture]]:
+def stream_of(root: str, options: Options, spool: Spool, *, captioned: bool = True) -> tuple[Stream, list[Picture]]:
     """The stream and what is held out: the first pictures of its first shard. UserError: no shards, or too few."""
     shards = addresses(root)
     stream = Stream(
         root=root,
         shards=tuple(shards),
-        wanted=Wanted(options.image_column, options.text_column, options.caption_lines, sequential=True),
+        wanted=Wanted(options.image_column, options.text_column, options.caption_lines, True, captioned),
         buckets=tuple(options.buckets),
         batch_size=options.batch_size,
         lanes=options.lanes,
