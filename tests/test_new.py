@@ -154,6 +154,8 @@ def test_components_are_taken_from_a_pipeline(config: Config, tmp_path: Path) ->
         ({"unet": {"_class_name": 3}}, "components.unet._class_name 3: no component of diffusers or transformers"),
         ({"unet": {"attention_head_dim": 0}}, "components.unet: UNet2DConditionModel: ZeroDivisionError"),
         ({"unet": {"sample_size": "16"}, "resolution": 0}, "resolution 0: give the side of a picture in pixels"),
+        ({"tokenizer": {"max_length": 1}}, "components.tokenizer.max_length 1: give 3 or more tokens"),
+        ({"unet": {"layers_per_block": -1}}, "components: do not fit each other: A"),
         ({"unet": 3}, "components.unet 3: give its config, a folder or a hub name"),
         ({"vae": False}, "components.vae False: give its config, a folder or a hub name"),
         ({"scheduler": {"_class_name": "NoScheduler"}}, "components.scheduler._class_name NoScheduler"),
@@ -171,6 +173,16 @@ def test_what_does_not_fit_is_refused(refused: Callable[..., str], changes: dict
 def test_a_folder_that_is_there_is_not_written_over(config: Config, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="exists already"):
         new(config(), tmp_path, captions=pipelines.CAPTIONS)
+
+
+def test_a_place_that_cannot_be_written_to_is_said_before_anything_learns(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emu.untrained.build.teach", lambda *args, **kwargs: pytest.fail("too late"))
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match="file"):
+        new(config(), tmp_path / "file" / "out", captions=pipelines.CAPTIONS)
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_without_captions_nothing_learns_to_read(config: Config) -> None:

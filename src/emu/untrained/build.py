@@ -36,11 +36,11 @@ def new(config: Path, out: Path | None, *, captions: list[str], seed: int = 0, l
     report = outline(plan, tokenizers)
     if out is None:
         return report
-    torch.manual_seed(seed)
-    rest = plan.components.keys() - tokenizers.keys()
-    parts = tokenizers | {name: component(plan, name, tokenizers) for name in sorted(rest)}
-    lines = [teach(plan, name, parts, captions, steps=learn_steps) for name in small_encoders(plan)]
-    with folders.replacing(out) as target:
+    with folders.replacing(out) as target:  # a place that cannot be written to is said before minutes of learning
+        torch.manual_seed(seed)
+        rest = plan.components.keys() - tokenizers.keys()
+        parts = tokenizers | {name: component(plan, name, tokenizers) for name in sorted(rest)}
+        lines = [teach(plan, name, parts, captions, steps=learn_steps) for name in small_encoders(plan)]
         plan.architecture.pipeline_class(**parts).save_pretrained(target)
     return "\n".join([report, *lines])
 

@@ -20,6 +20,7 @@ from emu.shapes import ComponentConfig
 CLASS = "_class_name"  # as in diffusers' own configs: of another class than the pipeline's constructor names
 PRETRAINED = "pretrained"  # what is loaded, where settings of ours stand beside it
 Given = str | ComponentConfig
+SHORTEST = 3  # tokens of a prompt: a word between its marks
 FROM_TOKENIZER = ("vocab_size", "max_position_embeddings", "bos_token_id", "eos_token_id", "pad_token_id")
 
 
@@ -73,6 +74,8 @@ def learned_tokenizer(name: str, given: ComponentConfig, kinds: tuple[Any, ...],
     if not captions:
         raise UserError(f"components.{name}: is learned from captions; name some with --captions")
     settings = {**given}
+    if int(settings.get("max_length", SHORTEST)) < SHORTEST:
+        raise UserError(f"components.{name}.max_length {settings['max_length']}: give {SHORTEST} or more tokens")
     kinds = (_class(name, settings.pop(CLASS), kinds),) if CLASS in settings else kinds
     if CLIPTokenizer in kinds:
         _refuse_unknown(name, settings, {"vocab_size", "max_length"})

@@ -61,7 +61,8 @@ def measure(model: TextToImageModule, networks: dict[str, nn.Module], resolution
         _, step = _counted(lambda: model.loss(x, cond))
         _, decode = _counted(lambda: _decoded(model.pipeline, x))
     except Exception as error:  # wherever in a library two shapes meet that do not fit
-        raise UserError(f"components: do not fit each other: {' '.join(str(error).split())[:300]}") from error
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UserError(f"components: do not fit each other: {said}") from error
     guided = float(model.sampler.get("guidance_scale", 0)) > 1
     return Sizes(
         parameters={name: count(network) for name, network in networks.items()},
