@@ -15,7 +15,8 @@ def blocks(network: nn.Module) -> Iterator[nn.Module]:
     """Every block with parameters, in the order of the network's own modules."""
     for child in network.children():
         if isinstance(child, nn.ModuleList):
-            yield from (member for member in child if any(True for _ in member.parameters()))
+            # A middle without attention has a list of None, as that of aMUSEd's tokenizer.
+            yield from (member for member in child if member is not None and any(True for _ in member.parameters()))
         else:
             yield from blocks(child)
 

@@ -60,6 +60,8 @@ class TextToImageModule(RemembersTexts):
         **kwargs: Any,
     ) -> None:
         super().__init__(pretrained, **kwargs)
+        if not 0 <= ema_decay < 1:
+            raise UserError(f"model.ema_decay {ema_decay}: give 0 or more, and less than 1")
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.ema_decay = ema_decay

@@ -3,6 +3,7 @@
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from transformers import ResNetConfig, ResNetModel
 import pipelines
 import reconstructions
 from emu import flags, runs
+from emu.adapters import Adapter
 from emu.cli import main
 from emu.draws import seeded
 from emu.errors import UserError
@@ -90,6 +92,34 @@ def test_it_is_exported_as_the_pipeline_it_came_from(run: Path, root: Path, tmp_
     model.sampler["num_inference_steps"] = 1
     drawn = model.sample(model.encode_prompts(["a red boat"]), model.encode_prompts([""]), [0], height=32, width=32)
     assert drawn.shape == (1, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"adapter": Adapter()}, "model.adapter: Autoencoder trains whole layers alone"),
+        ({"critic_width": 6}, "model.critic_width 6: give a multiple of 4"),
+        ({"critic_width": 0}, "model.critic_width 0: give a multiple of 4"),
+        ({"adversarial_weight": -1.0}, "model.adversarial_weight -1.0: give 0 or more"),
+        ({"adversarial_start": -1}, "model.adversarial_start -1: give 0 or more"),
+        ({"kl_weight": -1.0}, "model.kl_weight -1.0: give 0 or more"),
+        ({"ema_decay": 1.5}, "model.ema_decay 1.5: give 0 or more, and less than 1"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_would_end_or_spoil_a_run_later_is_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Autoencoder("nowhere", **given)
+
+
+def test_in_mixed_precision_the_scale_of_latents_follows_too(root: Path) -> None:
+    model = Autoencoder(str(root / "pipeline"))
+    model.configure_model()
+    before = float(model.latent_square)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        model.reconstruct(torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1)
+    assert model.latent_square.dtype == torch.float32
+    assert float(model.latent_square) != before
 
 
 def test_latents_of_what_it_saves_have_unit_variance(root: Path, tmp_path: Path) -> None:

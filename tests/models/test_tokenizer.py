@@ -94,6 +94,20 @@ def test_a_picture_s_loss_is_its_own(root: Path) -> None:
         torch.testing.assert_close(model.loss(images, {})[1:2], model.loss(images[1:2], {}))
 
 
+def test_gradient_checkpointing_changes_no_loss(root: Path) -> None:
+    """Its middle holds None where others have attention; an adapter's blocks and FSDP's are found in the same way."""
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    costs = []
+    for recomputed in (False, True):
+        model = Tokenizer(str(root / "pipeline"), gradient_checkpointing=recomputed, decoder_only=True)
+        model.configure_model()
+        made, _ = model.reconstruct(images)
+        made.square().mean().backward()
+        costs.append((made.detach(), model.backbone.decoder.conv_out.weight.grad))
+    for one, other in zip(*costs, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_what_it_gives_back_is_what_the_pipeline_decodes(root: Path) -> None:
     model = Tokenizer(str(root / "pipeline"))
     model.configure_model()

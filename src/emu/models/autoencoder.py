@@ -9,7 +9,7 @@ from torch import Tensor
 
 from emu.draws import draw_posterior
 from emu.models.latent import LatentDiffusion, LatentDiffusionXL
-from emu.models.reconstruction import Reconstruction
+from emu.models.reconstruction import Reconstruction, require_least
 
 MEMORY = 0.99  # of the latents' variance from step to step
 
@@ -28,7 +28,7 @@ class Autoencoder(Reconstruction, LatentDiffusion):
 
     def __init__(self, pretrained: str, *, kl_weight: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(pretrained, noise_offset=0.0, min_snr_gamma=None, **kwargs)
-        self.kl_weight = kl_weight
+        self.kl_weight = require_least("kl_weight", kl_weight)
         self.register_buffer("latent_square", torch.ones(()))
 
     def configure_model(self) -> None:
@@ -56,6 +56,7 @@ class Autoencoder(Reconstruction, LatentDiffusion):
     @torch.no_grad()
     def _remember(self, latents: Tensor) -> None:
         if not self.decoder_only:
+            latents = latents.float()  # in mixed precision they are not
             self.latent_square.lerp_((latents - latents.mean()).square().mean(), 1 - MEMORY)
 
     def on_validation_start(self) -> None:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure as ssim
 
 from emu.batch import Cond, Pictures, Prompts, Validated
+from emu.errors import UserError
 from emu.module import TextToImageModule
 from emu.parts.discriminator import Discriminator, balance, deceive, hinge
 from emu.parts.perceptual import Perceptual
@@ -50,9 +51,14 @@ class Reconstruction(TextToImageModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(pretrained, **kwargs)
+        if self.adapter is not None:
+            raise UserError(f"model.adapter: {type(self).__name__} trains whole layers alone; leave it out")
+        if critic_width < 4 or critic_width % 4:
+            raise UserError(f"model.critic_width {critic_width}: give a multiple of 4")
         self.decoder_only = decoder_only
-        self.perceptual, self.perceptual_weight = perceptual, perceptual_weight
-        self.adversarial_weight, self.adversarial_start = adversarial_weight, adversarial_start
+        self.perceptual, self.perceptual_weight = perceptual, require_least("perceptual_weight", perceptual_weight)
+        self.adversarial_weight = require_least("adversarial_weight", adversarial_weight)
+        self.adversarial_start = require_least("adversarial_start", adversarial_start)
         if adversarial_weight:
             self.critic = Discriminator(critic_width)
         self._seen: Perceptual | None = None
@@ -139,6 +145,13 @@ class Reconstruction(TextToImageModule):
             for name, value in zip(("psnr", "ssim"), total[:2] / total[2], strict=True):
                 self.log(name, value, sync_dist=True)
             rank_zero_info(f"reconstructions: PSNR {total[0] / total[2]:.2f} dB, SSIM {total[1] / total[2]:.3f}")
+
+
+def require_least(name: str, value: float) -> float:
+    """A weight or a step of the model's arguments. UserError: it is below 0."""
+    if value < 0:
+        raise UserError(f"model.{name} {value}: give 0 or more")
+    return value
 
 
 def pixel_error(made: Tensor, real: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from emu.batch import Pictures, Prompts, Validated
 from emu.models.muse import Muse
-from emu.models.reconstruction import Reconstruction
+from emu.models.reconstruction import Reconstruction, require_least
 from emu.parts.codebook import Codebook
 
 
@@ -30,7 +30,7 @@ class Tokenizer(Reconstruction, Muse):
 
     def __init__(self, pretrained: str, *, commitment: float = 0.25, **kwargs: Any) -> None:
         super().__init__(pretrained, **kwargs)
-        self.commitment = commitment
+        self.commitment = require_least("commitment", commitment)
         self._used: list[Tensor] = []  # of each held-out batch: how often each code occurs
 
     def configure_model(self) -> None:
