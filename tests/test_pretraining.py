@@ -234,7 +234,11 @@ def test_a_stage_that_restarts_lower_is_refused(path: Path, unbroken: Path, caps
         ([{"steps": 1, "data.resolution": "high"}], [], "stage 1 has data.resolution high; give a side in pixels"),
         ([{"steps": 1, "data.resolution": 1024}, {"steps": 1}], [], "stage 2 restarts at data.resolution 512"),
         ([{"steps": 1}, {"steps": 1, "data.resolution": 256}], [], "stage 2 restarts at data.resolution 256, lower"),
-        ([{"steps": 1}, {"steps": 1, "data.resolution": 1020}], [], "stages: stage 2: data.resolution 1020: not a mul"),
+        (
+            [{"steps": 1}, {"steps": 1, "data.resolution": 1020, "data.aspect_ratios": True}],
+            [],
+            "stages: stage 2: data.resolution 1020: not a multiple of data.bucket_step 8",
+        ),
         ([{"steps": 1}, {"steps": 1, "data.batch_size": "many"}], [], "--data.batch_size: Expected a int"),
         ([{"steps": 1}, {"steps": 1, "data.root": "nowhere/*.tar"}], [], "stage 2: data.root nowhere/*.tar: no shard"),
         ([{"steps": 1, "data.seed": 4}], [], "data.seed is one for the whole run"),
