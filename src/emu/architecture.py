@@ -36,8 +36,8 @@ class Architecture(PipelineModule, ABC):
     """Keyword arguments of the pipeline's call."""
     starts_from_picture: ClassVar[bool] = False
     """Whether it makes pictures of pictures: `cond` of `sample` then holds "image", float (b,3,h,w) in [-1,1]."""
-    factor: int = 1
-    """Sides of what it draws over those of the picture that it starts from."""
+    beside: ClassVar[int] = 0
+    """Channels that its network takes beside what it draws: those of the picture that it starts from."""
     draws_alone: ClassVar[bool] = False
     """Whether the pipeline's call takes one picture at a time."""
 
@@ -159,21 +159,25 @@ class Architecture(PipelineModule, ABC):
         taken = self.call_parameters()
         return {name: side for name, side in (("height", height), ("width", width)) if side and name in taken}
 
-    def enlarged(
-        self, low: int, narrow: int, *, height: int | None = None, width: int | None = None
-    ) -> tuple[int, int]:
-        """Height and width of what it draws of a picture of low x narrow pixels. UserError: it does not fit."""
-        sides, multiple = (self.factor * low, self.factor * narrow), max(1, self.size_multiple // self.factor)
-        if low % multiple or narrow % multiple:
-            raise UserError(
-                f"{type(self).__name__} starts from pictures whose sides are multiples of {multiple} pixels, not "
-                f"{low}x{narrow}"
-            )
-        if (height or sides[0], width or sides[1]) != sides:
-            raise UserError(
-                f"{type(self).__name__} makes {sides[0]}x{sides[1]} pixels of a picture of {low}x{narrow}, not "
-                f"{height or sides[0]}x{width or sides[1]}; leave width and height out"
-            )
+    @property
+    def factor(self) -> int:
+        """Sides of what it draws over those of the picture that it starts from."""
+        return 1
+
+    @property
+    def start_side(self) -> int:
+        """Side in pixels of a picture to start from where nobody brings one, as its own proofs do."""
+        return (self.resolution or 256) // self.factor
+
+    def enlarged(self, h: int, w: int, *, height: int | None = None, width: int | None = None) -> tuple[int, int]:
+        """Height and width of what it draws of a picture of h x w pixels. UserError: that, or the size asked for."""
+        sides, multiple = (self.factor * h, self.factor * w), max(1, self.size_multiple // self.factor)
+        kind, asked = type(self).__name__, (height or self.factor * h, width or self.factor * w)
+        if h % multiple or w % multiple:
+            raise UserError(f"{kind} starts from pictures whose sides are multiples of {multiple} pixels, not {h}x{w}")
+        if asked != sides:
+            made = f"{sides[0]}x{sides[1]} pixels of a picture of {h}x{w}"
+            raise UserError(f"{kind} makes {made}, not {asked[0]}x{asked[1]}; leave width and height out")
         return sides
 
     def prompt_arguments(self, cond: Cond, negative: Cond) -> Arguments:

@@ -31,9 +31,6 @@ from emu.shapes import Arguments, Config, Row
 LIMIT = 2.0
 """Mean difference in 8-bit levels that two kernels may make of one picture; another picture is tens away."""
 
-LARGE = 256
-"""Side in pixels of the picture that proves a model of no resolution, where it starts from one."""
-
 DRAWN_NOW: Row = {"prompt": "a picture", "seed": 0}
 
 Pixels = NDArray[np.uint8]
@@ -104,7 +101,7 @@ def of_the_run(checkpoint: Path, model: TextToImageModule) -> Reference | None:
 def of_the_model(model: TextToImageModule, device: torch.device, row: Row) -> Reference:
     """A picture that is drawn now."""
     if model.starts_from_picture and starts.COLUMN not in row:
-        side = (model.resolution or LARGE) // model.factor
+        side = model.start_side
         row = {**row, starts.COLUMN: Image.effect_mandelbrot((side, side), (-2, -1.5, 1, 1.5), 50)}
     model.to(device)
     settings = {**row["sampler"]}

@@ -13,13 +13,17 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
 from torch.nn import functional as F
 
-from architectures import PROMPTS, SEEDS, START, encoded, images, make
+import pipelines
+from architectures import PROMPTS, SEEDS, START, encoded, images, loader, make, prompt_batch, trainer, training_batch
 from emu import draws, starts
 from emu.data.prompts import load_prompts, prompt_batches
 from emu.errors import UserError
+from emu.models import PixelUpscaling, load_model
 from emu.models.upscaling import cropped
 from emu.settings import draw, require_drawable
+from emu.untrained import new
 
+UNTRAINED = Path(__file__).parents[2] / "configs" / "new" / "upscaling-tiny.yaml"
 Folder = Callable[[str], Path]
 
 
@@ -149,3 +153,32 @@ def test_pictures_of_several_sizes_are_drawn_one_by_one(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "large.png")
     with pytest.raises(UserError, match="of 2 sizes"):
         starts.of_rows([{"image": str(START)}, {"image": str(tmp_path / "large.png")}])
+
+
+def test_from_nothing_it_learns_of_crops_goes_on_to_the_bit_and_is_written(tmp_path: Path) -> None:
+    new(UNTRAINED, tmp_path / "base", captions=pipelines.CAPTIONS * 9, learn_steps=2)
+    batch = training_batch("latent")  # of 32 pixels
+    settings: dict[str, Any] = {"crop": 16, "resolution": 32, "sampler": {"num_inference_steps": 2}, "warmup_steps": 0}
+
+    def fit(steps: int, checkpoint: Path | None = None) -> PixelUpscaling:
+        model = PixelUpscaling(str(tmp_path / "base"), optimizer=lambda p: torch.optim.AdamW(p, lr=3e-3), **settings)
+        run = trainer(tmp_path, max_steps=steps, limit_val_batches=0)
+        run.fit(model, loader(batch), loader(prompt_batch()), ckpt_path=checkpoint)
+        run.save_checkpoint(tmp_path / f"{steps}.ckpt")
+        return model
+
+    def error(model: PixelUpscaling) -> float:
+        cond = model.encode_prompts(batch["text"])
+        with torch.no_grad(), draws.seeded([1, 2, 3], model.device), draws.at_times(batch["time"]):
+            return float(model.loss(batch["image"], cond).mean())
+
+    fit(10)
+    learned, again = fit(20), fit(20, tmp_path / "10.ckpt")
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in learned.state_dict().items())
+    untrained = PixelUpscaling(str(tmp_path / "base"), **settings)
+    untrained.configure_model()
+    assert error(learned) < 0.9 * error(untrained)
+    learned.save_pipeline(tmp_path / "out")
+    written: Any = load_model(tmp_path / "out")
+    cond = {**written.encode_prompts(["a red boat"]), "image": torch.zeros(1, 3, 8, 8)}
+    assert written.sample(cond, written.negative_prompt(), [0]).shape == (1, 3, 32, 32)

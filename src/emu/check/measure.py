@@ -84,7 +84,8 @@ def first_picture(model: TextToImageModule) -> Pixels:
     """Of the first caption and seed 0, or made of the first picture; what is not finite is black."""
     cond = model.encode(captions()[:1])
     if model.starts_from_picture:
-        cond["image"] = starts.tensor([scenes()[0].render()]).to(model.device)
+        small = scenes()[0].render().resize((model.start_side,) * 2)
+        cond["image"] = starts.tensor([small]).to(model.device)
     drawn = model.sample(cond, model.negative_prompt(), [0])[0].nan_to_num()
     pixels: Pixels = (drawn * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
     return pixels

@@ -19,8 +19,6 @@ class LatentDiffusion(GaussianDiffusion):
     """A U-Net on the latents of an autoencoder."""
 
     pipeline_class: ClassVar[type[Any]] = StableDiffusionPipeline
-    beside: ClassVar[int] = 0
-    """Channels that its network takes beside the latents, in a subclass that starts from a picture."""
     sampler_defaults = {"num_inference_steps": 50, "guidance_scale": 7.5}
 
     def encode_images(self, images: Tensor) -> Tensor:  # pixels -> mean and log-variance, (b,2c,h/f,w/f)

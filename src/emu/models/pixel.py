@@ -20,8 +20,6 @@ class PixelDiffusion(GaussianDiffusion):
     """
 
     pipeline_class: ClassVar[type[Any]] = IFPipeline
-    channels: ClassVar[int] = 3
-    """That its U-Net takes: a picture's, and in a subclass those of what it starts from."""
     # clean_caption would rewrite prompts where two more packages are installed, and only there.
     sampler_defaults = {"num_inference_steps": 100, "guidance_scale": 7.0, "clean_caption": False}
     max_tokens = 77  # IF's own: T5 would take more
@@ -33,10 +31,10 @@ class PixelDiffusion(GaussianDiffusion):
         return pipeline
 
     def untrainable(self, pipeline: Any) -> str | None:
-        channels = pipeline.unet.config.in_channels
-        if channels != self.channels:
+        channels, given = pipeline.unet.config.in_channels, 3 + self.beside
+        if channels != given:
             return (
-                f"its U-Net takes {channels} channels, and {type(self).__name__} gives it {self.channels}: it is of "
+                f"its U-Net takes {channels} channels, and {type(self).__name__} gives it {given}: it is of "
                 "another stage, or fills in or edits pictures"
             )
         return super().untrainable(pipeline)

@@ -5,12 +5,11 @@ network is told how much. Notable: while it learns the small picture is the trai
 data of its own; to draw it needs pictures, which prompts then come with, and what it draws is `factor` times as large.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from diffusers import IFSuperResolutionPipeline, StableDiffusionUpscalePipeline
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from emu.batch import Cond
@@ -32,8 +31,7 @@ class Upscaling(GaussianDiffusion):
     """
 
     starts_from_picture = True
-    grain = 1
-    """Side in pixels of what one place of `encode_images` stands for."""
+    beside = 3
 
     def __init__(self, pretrained: str, *, crop: int | None = None, **kwargs: Any) -> None:
         super().__init__(pretrained, **kwargs)
@@ -68,6 +66,17 @@ class Upscaling(GaussianDiffusion):
         raise NotImplementedError
 
     @property
+    def grain(self) -> int:
+        """Side in pixels of what one place of `encode_images` stands for."""
+        return 1
+
+    @property
+    def start_side(self) -> int:
+        """As the parent's; of a model of no resolution by what its network was made for."""
+        made_for = (self.pipeline.unet.config.sample_size or 64) * self.grain
+        return int(self.resolution or made_for) // self.factor
+
+    @property
     def levels(self) -> int:
         """How many levels of that noise there are."""
         return int(self.noising.config.num_train_timesteps)
@@ -82,12 +91,16 @@ class PixelUpscaling(Upscaling, PixelDiffusion):
     """
 
     pipeline_class = IFSuperResolutionPipeline
-    channels = 6
     sampler_defaults = {"num_inference_steps": 50, "guidance_scale": 4.0, "noise_level": 250, "clean_caption": False}
 
     def __init__(self, pretrained: str, *, factor: int = 4, **kwargs: Any) -> None:
         super().__init__(pretrained, **kwargs)
-        self.factor = factor
+        self._factor = factor
+
+    @property
+    def factor(self) -> int:
+        """As it was given."""
+        return self._factor
 
     @property
     def noising(self) -> Any:
@@ -106,13 +119,17 @@ class LatentUpscaling(Upscaling, LatentDiffusion):
     """Stable Diffusion's x4 upscaler, which IF has for a stage III: latents beside the small picture itself."""
 
     pipeline_class = StableDiffusionUpscalePipeline
-    beside = 3
     sampler_defaults = {"num_inference_steps": 75, "guidance_scale": 9.0, "noise_level": 20}
 
-    def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
-        pipeline = super().build_pipeline(networks)
-        self.factor = self.grain = int(pipeline.vae_scale_factor)  # one latent a pixel of the small picture
-        return pipeline
+    @property
+    def factor(self) -> int:
+        """The autoencoder's: a latent for each pixel of the small picture."""
+        return int(self.pipeline.vae_scale_factor)
+
+    @property
+    def grain(self) -> int:
+        """That of a latent."""
+        return self.factor
 
     def encode_images(self, images: Tensor) -> Tensor:  # pixels -> mean, log-variance, small: (b,2c+3,h/f,w/f)
         return torch.cat([super().encode_images(images), made_small(images, self.factor)], dim=1)

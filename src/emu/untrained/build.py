@@ -73,13 +73,13 @@ def outline(plan: Plan, tokenizers: dict[str, Any]) -> str:
     """The table of sizes. Raises UserError where two parts do not fit."""
     parts: dict[str, Any] = dict(tokenizers)
     for name in plan.components.keys() - tokenizers.keys():
-        if name == "scheduler":  # it computes with the values of its tensors
+        if name.endswith("scheduler"):  # it computes with the values of its tensors
             parts[name] = component(plan, name, tokenizers)
     with FakeTensorMode(allow_non_fake_inputs=True):
         for name in plan.components.keys() - parts.keys():
             parts[name] = component(plan, name, tokenizers, weights=False)
     model = plan.architecture("untrained", resolution=plan.resolution)
-    joints.check(parts, model.slot)
+    joints.check(parts, model.slot, beside=model.beside)
     model.pipeline = plan.architecture.pipeline_class(**parts)
     model.backbone = model.ema = parts[model.slot]
     networks = {name: parts[name] for name in plan.components if isinstance(parts[name], nn.Module)}

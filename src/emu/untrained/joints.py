@@ -32,9 +32,12 @@ class Joint:
             raise UserError(f"components.{self.left} is {self.a:,}, {relation} {self.right}, which is {self.b:,}")
 
 
-def check(parts: Parts, slot: str) -> None:
-    """Raises UserError at the first joint that does not hold; `slot` is the component that trains."""
-    for joint in (*texts(parts), *backbone(parts, slot)):
+def check(parts: Parts, slot: str, *, beside: int = 0) -> None:
+    """Raises UserError at the first joint that does not hold.
+
+    slot: the component that trains; beside: the channels that it takes of a picture that it starts from.
+    """
+    for joint in (*texts(parts), *backbone(parts, slot, beside)):
         joint.check()
 
 
@@ -58,22 +61,25 @@ def encoders(parts: Parts) -> list[tuple[str, Any]]:
     return [(n, part.config) for n, part in parts.items() if n.startswith("text_encoder") and part is not None]
 
 
-def backbone(parts: Parts, slot: str) -> Iterator[Joint]:
+def backbone(parts: Parts, slot: str, beside: int) -> Iterator[Joint]:
     """What encoders give, the network that trains reads."""
     network: Any = parts[slot]
-    for kind, joints in BACKBONES.items():
+    if isinstance(network, UNet2DConditionModel):
+        yield from _unet(parts, network.config, slot, beside)
+    for kind, joints in TRANSFORMERS.items():
         if isinstance(network, kind):
             yield from joints(parts, network.config, slot)
 
 
-def _unet(parts: Parts, config: Any, slot: str) -> Iterator[Joint]:
+def _unet(parts: Parts, config: Any, slot: str, beside: int) -> Iterator[Joint]:
+    drawn, name = config.in_channels - beside, f"{slot}.in_channels" + f" - {beside}" * bool(beside)
     if vae := parts.get("vae"):
-        yield Joint("vae.latent_channels", vae.config.latent_channels, f"{slot}.in_channels", config.in_channels)
-        yield Joint(f"{slot}.out_channels", config.out_channels, f"{slot}.in_channels", config.in_channels)
+        yield Joint("vae.latent_channels", vae.config.latent_channels, name, drawn)
+        yield Joint(f"{slot}.out_channels", config.out_channels, name, drawn)
     else:
         # a second half, where there is one, is the variance
-        shown = config.out_channels if config.out_channels != 2 * config.in_channels else config.in_channels
-        yield Joint(f"{slot}.out_channels", shown, f"{slot}.in_channels", config.in_channels)
+        shown = config.out_channels if config.out_channels != 2 * drawn else drawn
+        yield Joint(f"{slot}.out_channels", shown, name, drawn)
     reads = "encoder_hid_dim" if config.encoder_hid_dim else "cross_attention_dim"
     names = [name for name, _ in encoders(parts)]
     together = sum(text.hidden_size for _, text in encoders(parts))
@@ -102,8 +108,7 @@ def _sd3(parts: Parts, config: Any, slot: str) -> Iterator[Joint]:
         yield Joint("text_encoder_3.hidden_size", width, f"{slot}.joint_attention_dim", config.joint_attention_dim)
 
 
-BACKBONES: dict[type[Any], Callable[[Parts, Any, str], Iterator[Joint]]] = {
-    UNet2DConditionModel: _unet,
+TRANSFORMERS: dict[type[Any], Callable[[Parts, Any, str], Iterator[Joint]]] = {
     UVit2DModel: _uvit,
     SD3Transformer2DModel: _sd3,
 }
