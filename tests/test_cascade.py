@@ -164,6 +164,11 @@ def test_files_of_others_are_left_alone(stages: list[Stage], prompts: Path, tmp_
     with pytest.raises(UserError, match="did not draw"):
         draw(stages, Plan.read(prompts), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["holiday.png"]
+    row = {"file": "00000.png", "prompt": PROMPTS[0], "seed": 7, "index": 0, "sampler": {}}
+    runs.write_samples(tmp_path / "step-000000", [row])  # as `emu fit` writes it
+    with pytest.raises(UserError, match="step-000000: holds pictures that a run drew; name another folder"):
+        draw(stages, Plan.read(prompts), tmp_path / "step-000000")
+    assert runs.read_samples(tmp_path / "step-000000") == [row]
 
 
 def test_a_run_made_larger_is_a_run_to_compare(stages: list[Stage], tmp_path: Path) -> None:

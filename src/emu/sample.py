@@ -162,8 +162,11 @@ def claim(out: Path, rows: list[Row]) -> set[str]:
 
 
 def require_ours(out: Path) -> None:
-    """UserError where the folder holds what no call drew."""
-    if not out.exists() or any((folder / runs.SAMPLES).exists() for folder in (out, out / PLANNED)):
+    """UserError where the folder holds what no call drew, as the steps of a run do."""
+    recorded = [folder for folder in (out, out / PLANNED) if (folder / runs.SAMPLES).exists()]
+    if any("model" not in row for folder in recorded for row in runs.read_samples(folder)):
+        raise UserError(f"{out}: holds pictures that a run drew; name another folder")
+    if recorded or not out.exists():
         return
     if any(one.name not in (PLANNED, locks.NAME) and not STAGE.fullmatch(one.name) for one in out.iterdir()):
         raise UserError(f"{out}: holds files that `emu sample` did not draw; name another folder")
