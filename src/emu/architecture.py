@@ -156,8 +156,7 @@ class Architecture(PipelineModule, ABC):
 
     def size_arguments(self, height: int | None, width: int | None) -> Arguments:
         """What the pipeline's call is given for a size; nothing where None, or where its picture says it."""
-        taken = self.call_parameters()
-        return {name: side for name, side in (("height", height), ("width", width)) if side and name in taken}
+        return {name: side for name, side in (("height", height), ("width", width)) if side}
 
     @property
     def factor(self) -> int:

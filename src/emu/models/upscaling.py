@@ -149,6 +149,10 @@ class LatentUpscaling(Upscaling, LatentDiffusion):
         """The last channels."""
         return x[:, -self.beside :]
 
+    def size_arguments(self, height: int | None, width: int | None) -> Arguments:
+        """None: the pipeline's call takes no size."""
+        return {}
+
     def prompt_arguments(self, cond: Cond, negative: Cond) -> Arguments:
         # In [0,1]: this pipeline guesses a tensor's range from its least number, and says that it will not for long.
         return super().prompt_arguments(cond, negative) | {"image": cond["image"] / 2 + 0.5}
