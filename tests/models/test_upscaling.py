@@ -161,7 +161,7 @@ def test_from_nothing_it_learns_of_crops_goes_on_to_the_bit_and_is_written(tmp_p
     settings: dict[str, Any] = {"crop": 16, "resolution": 32, "sampler": {"num_inference_steps": 2}, "warmup_steps": 0}
 
     def fit(steps: int, checkpoint: Path | None = None) -> PixelUpscaling:
-        model = PixelUpscaling(str(tmp_path / "base"), optimizer=lambda p: torch.optim.AdamW(p, lr=1e-2), **settings)
+        model = PixelUpscaling(str(tmp_path / "base"), optimizer=lambda p: torch.optim.AdamW(p, lr=3e-3), **settings)
         run = trainer(tmp_path, max_steps=steps, limit_val_batches=0)
         run.fit(model, loader(batch), loader(prompt_batch()), ckpt_path=checkpoint)
         run.save_checkpoint(tmp_path / f"{steps}.ckpt")
@@ -172,12 +172,12 @@ def test_from_nothing_it_learns_of_crops_goes_on_to_the_bit_and_is_written(tmp_p
         with torch.no_grad(), draws.seeded([1, 2, 3], model.device), draws.at_times(batch["time"]):
             return float(model.loss(batch["image"], cond).mean())
 
-    fit(6)
-    learned, again = fit(12), fit(12, tmp_path / "6.ckpt")
+    fit(10)
+    learned, again = fit(20), fit(20, tmp_path / "10.ckpt")
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in learned.state_dict().items())
     untrained = PixelUpscaling(str(tmp_path / "base"), **settings)
     untrained.configure_model()
-    assert error(learned) < 0.9 * error(untrained)
+    assert error(learned) < 0.95 * error(untrained)
     learned.save_pipeline(tmp_path / "out")
     written: Any = load_model(tmp_path / "out")
     cond = {**written.encode_prompts(["a red boat"]), "image": torch.zeros(1, 3, 8, 8)}
