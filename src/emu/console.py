@@ -3,6 +3,7 @@
 import logging
 import sys
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import lightning as L
 from diffusers.utils import logging as of_diffusers
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 PACKAGE = Path(__file__).parent
 SPOKEN = (
@@ -26,6 +28,11 @@ def tidy() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(worth_saying)
     if warnings.formatwarning is not in_a_line:
         warnings.formatwarning = in_a_line
+
+
+def above_bars() -> AbstractContextManager[None]:
+    """On a terminal, what a run says is written above its bars, not behind them."""
+    return logging_redirect_tqdm([logging.getLogger("lightning.pytorch")]) if sys.stdout.isatty() else nullcontext()
 
 
 def worth_saying(record: logging.LogRecord) -> bool:

@@ -207,6 +207,7 @@ def run_stage(command: str, args: list[str]) -> bool:
             rank_zero_info(f"{cli.config.trainer.default_root_dir}: {cli.finished}")
             return False
         action = cli.trainer.fit if command == "fit" else cli.trainer.validate
+        held.enter_context(console.above_bars())
         action(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
         stage = cli.stage
         return stage is not None and stage.number < stage.of and cli.trainer.global_step == stage.ends
