@@ -5,6 +5,7 @@
     python scripts/make_bases.py --go-on latent pack    the shipped base is trained further
     python scripts/make_bases.py --subjects pixel pack    ... on pictures with more to see (scripts/subjects.py)
     python scripts/make_bases.py --subjects --anew muse pack    from nothing, on these
+    python scripts/make_bases.py --subjects vq pack    the decoder of the shipped tokens alone; vae: of the latents
 
 Each stage writes into --work and can be run again; `pack` lays the float16 pipelines and the judges into src/emu/demo.
 Nothing a judge learned from is ever shown to a model: the haystack is World(0), the judges' renderings are of World(2)
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from decoders import sharpen
 from diffusers import DiffusionPipeline
 from images import batches, degraded, to_tensor
 from pretraining import pretrain, progress
@@ -29,7 +31,7 @@ from small_tokens import train_tokens
 from subjects import SHARES, scene, where
 from torch import Tensor
 from torch.nn import functional as F
-from untrained import ARCHITECTURES, teach_readers, untrained_autoencoder
+from untrained import ARCHITECTURES, plan, teach_readers, untrained_autoencoder
 
 from emu.check import check
 from emu.check.reference import SHIPPED
@@ -70,14 +72,25 @@ def stage_vq(work: Path) -> None:
     train_tokens(work, pictures(work, 0, PICTURES), steps=6000)
 
 
-def stage_subjects(name: str, work: Path, minutes: float, *, anew: bool, number: int = 20_000) -> None:
-    """On from the base that ships, or from nothing, by pictures and a loss in which the subject counts for more."""
+def subjects(name: str, number: int = 20_000) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Pictures with more to see, uint8 (2 number,64,64,3), where their subjects are, (2 number,16,16), and captions."""
     scenes = [scene(i, SHARES[name]) for i in range(number)]
     images, places = (np.stack([of(one) for one in scenes]) for of in (lambda s: np.asarray(s.render()), where))
     images, places = (np.concatenate([of, of[:, :, ::-1]]) for of in (images, places))  # and their mirror images
-    captions = 2 * [one.caption for one in scenes]
+    return images, places, 2 * [one.caption for one in scenes]
+
+
+def stage_subjects(name: str, work: Path, minutes: float, *, anew: bool) -> None:
+    """On from the base that ships, or from nothing, by pictures and a loss in which the subject counts for more."""
+    images, places, captions = subjects(name)
     rng, start = np.random.default_rng(0), None if anew else f"emu://bases/{name}"
     pretrain(name, work, images, captions, rng=rng, minutes=minutes, caption_dropout=0.1, start=start, where=places)
+
+
+def stage_decoder(name: str, work: Path, minutes: float) -> None:
+    """The decoder of the base that ships, on such pictures."""
+    images, places, _ = subjects(name)
+    sharpen(name, work, images, places, side=plan(name).resolution, minutes=minutes)
 
 
 def stage_backbone(name: str, work: Path, steps: int, minutes: float, *, go_on: bool) -> None:
@@ -153,6 +166,7 @@ def stage_pack(work: Path) -> None:
     print(f"bases: {size / 1e6:.1f} MB")
 
 
+DECODERS = {"vae": "latent", "vq": "muse"}
 STAGES: dict[str, Callable[[Path], None]] = {
     "text": stage_text,
     "judges": stage_judges,
@@ -166,7 +180,7 @@ def main() -> None:
     parser.add_argument("stages", nargs="*", default=[*STAGES, *ARCHITECTURES, "pack"])
     parser.add_argument("--work", type=Path, default=Path("runs/bases"))
     parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--minutes", type=float, default=60, help="at most, a backbone")
+    parser.add_argument("--minutes", type=float, default=60, help="at most, a backbone or a decoder")
     parser.add_argument("--go-on", action="store_true", help="backbones begin with those that ship, not with nothing")
     parser.add_argument("--subjects", action="store_true", help="as --go-on, and the subject counts for more")
     parser.add_argument("--anew", action="store_true", help="with --subjects: from nothing")
@@ -178,6 +192,8 @@ def main() -> None:
     for stage in options.stages:
         if stage in ARCHITECTURES and options.subjects:
             stage_subjects(stage, options.work, options.minutes, anew=options.anew)
+        elif stage in DECODERS and options.subjects:
+            stage_decoder(DECODERS[stage], options.work, options.minutes)
         elif stage in ARCHITECTURES:
             stage_backbone(stage, options.work, options.steps, options.minutes, go_on=options.go_on)
         else:

@@ -1,0 +1,87 @@
+"""The bases' decoders, trained further while what they read stays: the same latents and tokens, drawn sharper.
+
+The backbone need not learn anything anew. As in the last stage of pre-training (scripts/subjects.py), the subject
+counts for more than the sky.
+"""
+
+import math
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from images import to_tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from emu import averaging
+from emu.models import load_model
+
+RATE, BATCH = 2.5e-3, {"vae": 16, "vqvae": 32}
+EMPHASIS = 3.0  # of pixels that show the subject, against 1
+
+
+def sharpen(name: str, work: Path, images: np.ndarray, where: np.ndarray, *, side: int, minutes: float) -> None:
+    """WORK/NAME: the shipped pipeline, its decoder's average after `minutes` of `images`, uint8 (n,h,w,3).
+
+    Args:
+        where: bool (n,16,16), the cells in which subjects are.
+    """
+    module = load_model(f"emu://bases/{name}")
+    part = "vqvae" if hasattr(module.pipeline, "vqvae") else "vae"
+    network: Any = getattr(module.pipeline, part)
+    decoder = nn.ModuleList([network.post_quant_conv, network.decoder]).requires_grad_(True).train()
+    average = averaging.twin(decoder)
+    optimizer = torch.optim.AdamW(decoder.parameters(), lr=RATE, betas=(0.9, 0.98))
+    rng, begun, total = np.random.default_rng(0), time.time(), 0.0
+    for step in count(1):
+        done = min(1.0, (time.time() - begun) / 60 / minutes)
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * min(1, step / 50) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
+        pick = rng.integers(len(images), size=BATCH[part])
+        real = F.interpolate(to_tensor(images[pick]), size=(side, side), mode="area")
+        shown = F.interpolate(torch.from_numpy(where[pick]).float()[:, None], size=(side, side))
+        made = network.decoder(network.post_quant_conv(read(network, real)))
+        loss = error(made * 2 - 1 if part == "vqvae" else made, real, 1 + (EMPHASIS - 1) * shown)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+        optimizer.step()
+        averaging.update(average, decoder, decay=averaging.decay_at(step, 0.998))
+        total += float(loss.detach())
+        if step % 100 == 0:
+            print(f"{name} decoder {step}: {total / 100:.4f}  {time.time() - begun:.0f} s", flush=True)
+            total = 0.0
+        if done == 1:
+            break
+    decoder.load_state_dict(average.state_dict())
+    module.save_pipeline(work / name)
+
+
+@torch.no_grad()
+def read(network: Any, images: Tensor) -> Tensor:
+    """What the decoder is given of pictures in [-1,1]: a draw of their latents, or the codes of their tokens."""
+    if hasattr(network, "quantize"):
+        codes: Tensor = network.quantize(network.encode(images / 2 + 0.5).latents)[0]
+        return codes
+    drawn: Tensor = network.encode(images).latent_dist.sample()
+    return drawn
+
+
+def error(made: Tensor, real: Tensor, weight: Tensor) -> Tensor:
+    """`emu.models.reconstruction.pixel_error`, each place counting as `weight`, (b,1,h,w), says."""
+    difference, total = made - real, mean(made - real, weight)
+    for _ in range(3):
+        for axis in (2, 3):
+            edges = difference.diff(dim=axis)
+            total = total + 0.5 * mean(edges, weight.narrow(axis, 0, edges.shape[axis]))
+        difference, weight = F.avg_pool2d(difference, 2), F.avg_pool2d(weight, 2)
+    return total
+
+
+def mean(difference: Tensor, weight: Tensor) -> Tensor:
+    """Of absolute values, over all of a picture, then over pictures."""
+    each = (difference.abs().mean(dim=1, keepdim=True) * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
+    return each.mean()
