@@ -6,7 +6,8 @@ Each family's network at the widths by which ComfyUI knows it, with few layers a
 autoencoder and tiny text encoders, is written as --format single-file, before and after an adapter is merged into it,
 and the adapter as lora, lora-comfyui and lora-kohya. A second process, `comfyui_side.py`, loads them by ComfyUI's own
 code and predicts the clean latents of the same noise and text. Told are the differences, as fractions of how far the
-adapter moves the prediction: 0 is the same, 1 is an adapter that was not read.
+adapter moves the prediction: 0 is the same, 1 is an adapter that was not read. Notable: ComfyUI counts Chroma's
+modulations by its published depth, so that with few layers it predicts otherwise than diffusers, whatever the file.
 """
 
 import argparse
@@ -200,9 +201,9 @@ def sd15(comfyui: Path) -> Any:
 @torch.no_grad()
 def write_workflows(place: Path, comfyui: Path) -> None:
     """A workflow of each family, and of SD 1.5 a file and a picture too."""
-    for name in dict.fromkeys(family.tiny for family in FAMILIES.values() if family.tiny != "auraflow"):
+    for name in ["latent_xl", *dict.fromkeys(one.tiny for one in FAMILIES.values() if one.tiny != "auraflow")]:
         pipeline = build(name)
-        shift = {"mu": 1.0} if pipeline.scheduler.config.use_dynamic_shifting else {}
+        shift = {"mu": 1.0} if pipeline.scheduler.config.get("use_dynamic_shifting") else {}
         pipeline.scheduler.set_timesteps(4, **shift)
         row = {"prompt": "a red boat", "seed": 3, "sampler": {"width": 64, "height": 64}}
         (place / f"{name}.json").write_text(json.dumps(workflow("a.safetensors", row, pipeline)))

@@ -73,8 +73,11 @@ def workflows(place: Path, said: Said) -> dict[str, Any]:
         valid, error, outputs, wrong = asyncio.run(execution.validate_prompt("1", graph, None))
         found[path.stem] = "valid" if valid else [error, wrong]
         if valid and path.with_suffix(".npy").exists():
-            executor = execution.PromptExecutor(Server(), execution.CacheType.CLASSIC, {"lru": 0, "ram": 0})
+            kept = {"lru": 0, "ram": 0, "ram_inactive": 0}
+            executor = execution.PromptExecutor(Server(), execution.CacheType.CLASSIC, kept)
             executor.execute(graph, "1", {}, outputs)
+            if not executor.success:
+                raise SystemExit(str(executor.status_messages[-1]))
             drawn = np.asarray(Image.open(next(place.glob(f"{path.stem}*.png")))).astype(int)
             apart = np.abs(drawn - np.load(path.with_suffix(".npy")))
             found[path.stem] = f"{apart.mean():.3f} levels apart, at most {apart.max()}, of {drawn.std():.0f}"
