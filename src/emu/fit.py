@@ -218,11 +218,13 @@ class Settings(EmuCLI):
 
     def before_instantiate_classes(self) -> None:
         # The cache is what `emu encode` fills and what `emu plan` does not need: the data is read as it is.
-        if stages := stages_of(self.config.stages, resolution=self.config.data.resolution):
-            configs = [self.parser.parse_args([*self.given, *stage.flags]) for stage in stages]
-            self.ahead, self.config = look_ahead(stages, configs), configs[-1]  # the last one takes the most
         self.cache: str | None = self.config.data.cache
-        self.config.data.cache = None
+        stages = stages_of(self.config.stages, resolution=self.config.data.resolution)
+        configs = [self.parser.parse_args([*self.given, *stage.flags]) for stage in stages]
+        for config in (self.config, *configs):
+            config.data.cache = None
+        if stages:
+            self.ahead, self.config = look_ahead(stages, configs), configs[-1]  # the last one takes the most
 
     def instantiate_classes(self) -> None:
         # No callback, logger, strategy or judge is built, whatever the config names.
