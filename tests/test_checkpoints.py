@@ -14,11 +14,12 @@ from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 
-from emu import files, runs, tuned
+from emu import files, module, runs, tuned
 from emu.checkpoints import Checkpoints, Durable, newest, sums_of
 from emu.checkpoints.saving import _io as durable
 from emu.checkpoints.sums import Summed
@@ -292,6 +293,27 @@ def test_a_signal_to_any_of_two_processes_ends_both_and_loses_nothing(
     assert "the same command goes on from there" in (path.parent / f"{name}.log.0").read_text()
     assert ranks(2, main, argv(path, name, *given), log=path.parent / f"{name}.log") == [0, 0]
     assert runs.complete_steps(run) == [0, 2, 4, 6, 8, 10, 12]
+
+
+def drawing_for_long(argv: list[str], begun: Path) -> None:
+    """`emu ARGV` whose first batch of pictures takes a minute."""
+
+    def slow(*args: Any, **kwargs: Any) -> None:
+        begun.touch()
+        time.sleep(60)
+
+    with patch.object(module, "draw", slow):
+        main(argv)
+
+
+def test_a_signal_is_obeyed_in_the_middle_of_a_picture(path: Path) -> None:
+    begun, log = path.parent / "begun", path.parent / "drawing.log"
+    [process] = start(1, drawing_for_long, argv(path, "drawing"), begun, log=log)
+    kill_when(begun.exists, process, signal.SIGTERM)
+    process.join(30)
+    assert process.exitcode == 143, Path(f"{log}.0").read_text()
+    assert "the same command goes on from there" in Path(f"{log}.0").read_text()
+    assert ranks(1, main, argv(path, "drawing"), log=log) == [0]
 
 
 def test_a_rank_that_dies_ends_the_others(path: Path) -> None:

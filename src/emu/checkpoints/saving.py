@@ -24,7 +24,8 @@ class Checkpoints(L.Callback):
     """Saves what a run goes on from, and ends it in order where a scheduler asks for it.
 
     SIGTERM or SIGUSR1, to one process or to all, is agreed on by all: they save at the end of the step and leave with
-    exit code 143. During a check, whose step is saved already, they leave at once.
+    exit code 143. During a check, whose step is saved already, they leave at once: one process even in the middle of a
+    picture, several with the batch that they draw.
 
     Args:
         every: optimizer steps from save to save; those that are checked are saved before they are checked.
@@ -40,6 +41,7 @@ class Checkpoints(L.Callback):
             raise UserError(f"checkpoint.keep {keep}, checkpoint.every {every}: give 1 or more")
         self.every, self.minutes, self.keep, self.blocking = every, minutes, keep, blocking
         self._asked = False
+        self._alone: L.Trainer | None = None  # while nobody else has to agree and nothing is to be saved
         self._saved, self._when = 0, time.monotonic()
         self._step = 0
         self._place: int | None = None
@@ -77,8 +79,16 @@ class Checkpoints(L.Callback):
         if asked:
             self._leave(trainer)
 
+    def on_validation_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
+        """From here on one process may leave at any moment."""
+        if trainer.state.fn == "fit" and trainer.world_size == 1:
+            self._alone = trainer
+            if self._asked:
+                self._leave(trainer)
+
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """Leave a check at once where that is asked for."""
+        self._alone = None
         if trainer.state.fn == "fit" and self._agreed(trainer, self._asked)[0]:
             self._leave(trainer)
 
@@ -91,6 +101,7 @@ class Checkpoints(L.Callback):
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Listen no more."""
+        self._alone = None
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
@@ -136,8 +147,11 @@ class Checkpoints(L.Callback):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self._asked = True
+        if self._alone is not None:  # a batch of large pictures takes minutes, and a scheduler waits for less
+            self._leave(self._alone)
 
     def _leave(self, trainer: L.Trainer) -> None:
+        self._alone = None
         _io(trainer).wait()
         rank_zero_info(f"asked to stop: saved at step {self._saved}; the same command goes on from there")
         raise SystemExit(STOPPED)
