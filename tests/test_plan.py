@@ -78,16 +78,19 @@ def test_a_caption_of_the_plans_own_is_cut_in_silence(
     """SD3's T5 reads more than its CLIPs, so that the caption that fills it is cut for them."""
     outline = Outline(models.FlowMatching(str(tiny_folder("flow")), resolution=32))
     libraries = [logging.getLogger(name) for name in ("diffusers", "transformers")]
+    levels = [library.level for library in libraries]
     for library in libraries:
         library.addHandler(caplog.handler)
+        library.setLevel(logging.WARNING)
     try:
         with outline.shapes(), torch.no_grad():
             outline.model.encode_prompts([outline.caption])
         assert not caplog.records
         assert all(library.isEnabledFor(logging.WARNING) for library in libraries)  # of a user's captions it is said
     finally:
-        for library in libraries:
+        for library, level in zip(libraries, levels, strict=True):
             library.removeHandler(caplog.handler)
+            library.setLevel(level)
 
 
 def test_another_architecture_is_named(described: tuple[str, Path]) -> None:

@@ -39,12 +39,16 @@ def assert_draws_the_same(model: TextToImageModule, written_as: SingleFile, fold
     written_as.check(model, folder / "tuned.safetensors")
     written_as.write(model, folder / "tuned.safetensors", {"emu.step": "1"})
     row = {"prompt": "a red boat at noon", "seed": 3, "sampler": model.sampler}
-    one, other = (
-        draw_plain(kind.load(model, path), row, model, torch.device("cpu"))
-        for kind, path in ((plain, folder / "tuned"), (written_as, folder / "tuned.safetensors"))
-    )
+    loaded = [
+        kind.load(model, path) for kind, path in ((plain, folder / "tuned"), (written_as, folder / "tuned.safetensors"))
+    ]
+    weights, same = (getattr(pipeline, model.slot).state_dict() for pipeline in loaded)
+    assert weights.keys() == same.keys()
+    assert all(torch.equal(weight, same[key]) for key, weight in weights.items())
+    one, other = (draw_plain(pipeline, row, model, torch.device("cpu")).astype(int) for pipeline in loaded)
     assert one.max() > one.min()
-    assert (one == other).all()
+    # Equal weights at other addresses in memory: a processor's kernels may round otherwise, and a pixel with them.
+    assert abs(one - other).max() <= 1
 
 
 @pytest.mark.parametrize("name", list(WHOLE))
