@@ -116,6 +116,7 @@ def check(run: Path, pairs: int, kills: int) -> None:
     assert set(Counter(row[1:3] for row in rows).values()) == {3}
 
 
+@pytest.mark.slow
 def test_three_raters_and_kills(tmp_path: Path) -> None:
     check(tmp_path / "run", pairs=8, kills=2)
 

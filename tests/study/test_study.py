@@ -57,6 +57,7 @@ def made(run: Path) -> dict[str, int]:
     return {str(path.relative_to(run)): path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_killed_in_its_second_arm_the_same_command_goes_on(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text(STUDY)
     out = tmp_path / "out"
