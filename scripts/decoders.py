@@ -8,18 +8,19 @@ import math
 import time
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from images import to_tensor
-from torch import Tensor, nn
+from pretraining import descend
+from torch import Tensor
 from torch.nn import functional as F
 
 from emu import averaging
-from emu.models import load_model
+from emu.models import Autoencoder, Tokenizer
 
-RATE, BATCH = 2.5e-3, {"vae": 16, "vqvae": 32}
+MODULES = {"latent": Autoencoder, "muse": Tokenizer}
+RATE, BATCH = 2.5e-3, 32
 EMPHASIS = 3.0  # of pixels that show the subject, against 1
 
 
@@ -29,45 +30,28 @@ def sharpen(name: str, work: Path, images: np.ndarray, where: np.ndarray, *, sid
     Args:
         where: bool (n,16,16), the cells in which subjects are.
     """
-    module = load_model(f"emu://bases/{name}")
-    part = "vqvae" if hasattr(module.pipeline, "vqvae") else "vae"
-    network: Any = getattr(module.pipeline, part)
-    decoder = nn.ModuleList([network.post_quant_conv, network.decoder]).requires_grad_(True).train()
-    average = averaging.twin(decoder)
-    optimizer = torch.optim.AdamW(decoder.parameters(), lr=RATE, betas=(0.9, 0.98))
+    module = MODULES[name](f"emu://bases/{name}", decoder_only=True, adversarial_weight=0, resolution=side)
+    module.configure_model()
+    optimizer = torch.optim.AdamW(module.trained_parameters(), lr=RATE, betas=(0.9, 0.98))
     rng, begun, total = np.random.default_rng(0), time.time(), 0.0
     for step in count(1):
         done = min(1.0, (time.time() - begun) / 60 / minutes)
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1, step / 50) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
-        pick = rng.integers(len(images), size=BATCH[part])
+        pick = rng.integers(len(images), size=BATCH)
         real = F.interpolate(to_tensor(images[pick]), size=(side, side), mode="area")
         shown = F.interpolate(torch.from_numpy(where[pick]).float()[:, None], size=(side, side))
-        made = network.decoder(network.post_quant_conv(read(network, real)))
-        loss = error(made * 2 - 1 if part == "vqvae" else made, real, 1 + (EMPHASIS - 1) * shown)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-        optimizer.step()
-        averaging.update(average, decoder, decay=averaging.decay_at(step, 0.998))
+        made, _ = module.reconstruct(real)
+        loss = error(made, real, 1 + (EMPHASIS - 1) * shown)
+        descend(module.backbone, optimizer, loss)
+        averaging.update(module.ema, module.backbone, decay=averaging.decay_at(step, 0.998))
         total += float(loss.detach())
         if step % 100 == 0:
             print(f"{name} decoder {step}: {total / 100:.4f}  {time.time() - begun:.0f} s", flush=True)
             total = 0.0
         if done == 1:
             break
-    decoder.load_state_dict(average.state_dict())
     module.save_pipeline(work / name)
-
-
-@torch.no_grad()
-def read(network: Any, images: Tensor) -> Tensor:
-    """What the decoder is given of pictures in [-1,1]: a draw of their latents, or the codes of their tokens."""
-    if hasattr(network, "quantize"):
-        codes: Tensor = network.quantize(network.encode(images / 2 + 0.5).latents)[0]
-        return codes
-    drawn: Tensor = network.encode(images).latent_dist.sample()
-    return drawn
 
 
 def error(made: Tensor, real: Tensor, weight: Tensor) -> Tensor:
