@@ -41,9 +41,10 @@ def load_model(
 
     Raises UserError where there is none, or where it does not fit.
     """
-    model = find_model(path, architecture=architecture, config=config, vae=vae)
     if is_of_a_run(path):
+        _require_its_own(path, architecture=architecture, config=config, vae=vae)
         return load_checkpoint(find_checkpoint(Path(path)), loras=loras)
+    model = find_model(path, architecture=architecture, config=config, vae=vae)
     with _merging(model, loras):
         model.configure_model()
     return model.eval()
@@ -54,12 +55,16 @@ def find_model(
 ) -> TextToImageModule:
     """As `load_model`, and no weights are read yet; of a run its model as it began."""
     if is_of_a_run(path):
-        for flag, value in {"--architecture": architecture, "--config": config, "--vae": vae}.items():
-            if value is not None:
-                raise UserError(f"{flag} {value}: the config of {path} names its own; leave it out")
+        _require_its_own(path, architecture=architecture, config=config, vae=vae)
         return from_config(read_config(runs.run_of(find_checkpoint(Path(path)))))
     given: Arguments = {key: value for key, value in {"config": config, "vae": vae}.items() if value is not None}
     return _typed(architecture)(str(path), **given) if architecture else _of_folder(str(path), given)
+
+
+def _require_its_own(path: str | Path, **given: str | None) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise UserError(f"--{name} {value}: the config of {path} names its own; leave it out")
 
 
 def is_of_a_run(path: str | Path) -> bool:

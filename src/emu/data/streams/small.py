@@ -17,10 +17,11 @@ class Small:
 
     def add(self, size: Tensor) -> str | None:
         """Count those of a batch, by its `size` int64 (b,6); a line for the log once enough were seen, if any is."""
-        before = self.handed
+        if self.handed >= ENOUGH:
+            return None
         self.handed += len(size)
         self.enlarged += int((size[:, :2] < size[:, 4:]).any(dim=1).sum())
-        if not self.enlarged or not before < ENOUGH <= self.handed:
+        if not self.enlarged or self.handed < ENOUGH:
             return None
         return (
             f"data.root {self.root}: of the first {self.handed:,} pictures {self.enlarged:,} are smaller than their "
