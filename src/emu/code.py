@@ -5,7 +5,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-OURS = ("emu.pipeline", "emu.architecture", "emu.texts", "emu.module")  # of which every architecture is made
+# Of which every architecture is made.
+OURS = ("emu.pipeline", "emu.sizes", "emu.architecture", "emu.texts", "emu.module")
 PLAIN = (str, int, float, bool, type(None), list, tuple, dict)
 
 

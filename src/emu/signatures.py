@@ -41,7 +41,7 @@ def model(class_path: str) -> Signature | None:
     module, _, name = class_path.rpartition(".")
     if module and module.partition(".")[0] != "emu":
         return None
-    own = [PACKAGE / f"{each}.py" for each in ("module", "texts", "architecture", "pipeline")]
+    own = [PACKAGE / f"{each}.py" for each in ("module", "texts", "architecture", "sizes", "pipeline")]
     return constructor([*own, *(PACKAGE / "models").glob("*.py")], name) or None
 
 
