@@ -65,10 +65,10 @@ def draw(model: TextToImageModule, run: Path, step: int) -> None:
     runs.write_samples(folder, rows)
 
 
-def train(name: str, folder: Path, run: Path) -> TextToImageModule:
+def train(name: str, folder: Path, run: Path, **sampler: float) -> TextToImageModule:
     """A run of one step, with its pictures."""
     settings = config(name, folder)
-    model = make(name, folder, sampler=settings["model"]["init_args"]["sampler"])
+    model = make(name, folder, sampler=settings["model"]["init_args"]["sampler"] | sampler)
     settings["model"]["init_args"]["sampler"] = model.sampler
     fitted = trainer(run, max_steps=1, limit_val_batches=0)
     fitted.fit(model, loader(training_batch(name)), loader(prompt_batch()))
@@ -99,6 +99,14 @@ def test_an_export_draws_the_runs_picture(
     assert type(folder).__name__ == CLASSES[name].__name__
     assert (folder.sampler, folder.resolution) == (model.sampler, side(name))
     torch.testing.assert_close(folder.ema.state_dict(), model.ema.state_dict(), rtol=0, atol=0)
+
+
+def test_a_run_with_rising_guidance_is_proved_by_what_plain_diffusers_can_draw(
+    tiny_folder: Folder, tmp_path: Path
+) -> None:
+    model = train("muse", tiny_folder("muse"), tmp_path / "run", guidance_scale_start=1.0)
+    assert export(tmp_path / "run", tmp_path / "out") <= 1
+    assert load_model(tmp_path / "out").sampler == model.sampler
 
 
 def test_a_picture_that_is_not_the_runs_is_an_error(latent_run: Path, tmp_path: Path) -> None:

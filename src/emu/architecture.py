@@ -33,6 +33,8 @@ class Architecture(Sized, ABC):
     """Whether `loss` takes what `encode_prompts` makes of a picture's caption."""
     sampler_defaults: ClassVar[Mapping[str, int | float | bool | str]] = {}
     """Keyword arguments of the pipeline's call."""
+    beyond_plain: ClassVar[frozenset[str]] = frozenset()
+    """Settings of `sampler` that the plain pipeline does not have; an export is proved without them."""
     draws_alone: ClassVar[bool] = False
     """Whether the pipeline's call takes one picture at a time."""
 
@@ -157,7 +159,12 @@ class Architecture(Sized, ABC):
     def plain_arguments(self, prompt: str) -> Arguments:
         """The pipeline's arguments by which its user draws `prompt` as `sample` does, but for seed and size."""
         negative = {"negative_prompt": ""} if "negative_prompt" in self.call_parameters() else {}
-        return {"prompt": prompt, **negative, **self.sampler}
+        return {"prompt": prompt, **negative, **self.plain_sampler(self.sampler)}
+
+    @classmethod
+    def plain_sampler(cls, sampler: Sampler) -> Sampler:
+        """Of these settings what the plain pipeline has."""
+        return {name: value for name, value in sampler.items() if name not in cls.beyond_plain}
 
     @classmethod
     def call_parameters(cls) -> Mapping[str, inspect.Parameter]:

@@ -65,6 +65,10 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     with autocast(trainer.get("precision"), device):
         wanted = None if computed_apart(trainer) else of_the_run(checkpoint, model)
         wanted = wanted or of_the_model(model, device, DRAWN_NOW | {"sampler": model.sampler})
+        if model.beyond_plain & wanted.row["sampler"].keys():
+            model.sampler = model.plain_sampler(model.sampler)
+            plain = model.plain_sampler(wanted.row["sampler"])
+            wanted = of_the_model(model, device, {**wanted.row, "sampler": plain})
         if written_as.dtype is not None:
             wanted = of_the_model(rounded(model, written_as.dtype), device, wanted.row)
         pipeline = written_as.load(model, out)

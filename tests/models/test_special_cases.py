@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -51,6 +51,25 @@ def test_our_decoder_draws_what_theirs_draws(tiny_folder: Folder, settings: dict
             prompt, height=32, width=32, generator=torch.manual_seed(seed), output_type="pt", **model.sampler
         )
         torch.testing.assert_close(ours, drawn.images, rtol=0, atol=1e-5)
+
+
+def test_guidance_rises_from_where_it_starts(tiny_folder: Folder) -> None:
+    steps = {"num_inference_steps": 5, "guidance_scale": 4.0}
+    model: Any = make("muse", tiny_folder("muse"), sampler={**steps, "guidance_scale_start": 0})
+    seen: list[int] = []
+    model.pipeline.transformer.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+
+    def drawn(**settings: float) -> torch.Tensor:
+        model.sampler = {**steps, **settings}
+        return cast(torch.Tensor, model.sample(model.encode_prompts(PROMPTS), model.encode_prompts([""]), SEEDS))
+
+    rising = drawn(guidance_scale_start=0)
+    n = len(PROMPTS)
+    assert seen == [n, n, 2 * n, 2 * n, 2 * n]  # 0, 1, 2, 3, 4: up to 1 the prompt alone
+    steady = drawn()
+    assert not torch.equal(rising, steady)
+    assert torch.equal(drawn(guidance_scale_start=4.0), steady)
+    assert torch.equal(drawn(guidance_scale_start=9.0), steady)  # never above the scale itself, a line's own may be low
 
 
 def test_noise_offset_is_no_argument_of_the_masked_one(tiny_folder: Folder) -> None:

@@ -43,6 +43,7 @@ class Muse(TextToImageModule):
     pipeline_class = AmusedPipeline
     slot = "transformer"
     sampler_defaults = {"num_inference_steps": 12, "guidance_scale": 10.0}
+    beyond_plain = frozenset({"guidance_scale_start"})
 
     def encode_images(self, images: Tensor) -> Tensor:  # pixels -> tokens, int64 (b,h/f,w/f)
         vqvae = self.pipeline.vqvae
@@ -76,7 +77,7 @@ class Muse(TextToImageModule):
         height: int | None = None,
         width: int | None = None,
     ) -> Tensor:
-        """As in the contract; all tokens start masked, and the surest stay at each step (arXiv 2301.00704, 2.7)."""
+        """As in the contract; all tokens start masked, and the surest stay at each step (arXiv 2301.00704, 2.8)."""
         side = self.resolution or self.pipeline.transformer.config.sample_size * self.token_size
         height, width = int(height or side), int(width or side)
         micro = torch.tensor([[width, height, 0, 0, AESTHETIC_SCORE]], device=self.device)
@@ -86,20 +87,27 @@ class Muse(TextToImageModule):
         draws = generators(seeds)
         temperature = self.sampler.get("temperature", (2, 0))
         scheduler.set_timesteps(self.sampler["num_inference_steps"], temperature, self.device)
-        network, scale = self.pipeline.transformer, float(self.sampler["guidance_scale"])
-        both = {key: torch.cat([negative[key].expand_as(cond[key]), cond[key]]) for key in negative if scale > 1}
-        for t in scheduler.timesteps:
-            logits = self._guided(tokens, both, micro, scale) if both else self._logits(network, tokens, cond, micro)
+        both = {key: torch.cat([negative[key].expand_as(cond[key]), cond[key]]) for key in negative}
+        for t, scale in zip(scheduler.timesteps, self._guidance(), strict=True):
+            logits = self._guided(tokens, both, micro, scale)
             rows = zip(logits[:, None], tokens[:, None], draws, strict=True)  # a draw for each picture by itself
             tokens = torch.cat([scheduler.step(row, t, now, generator=draw).prev_sample for row, now, draw in rows])
         return self._decode(tokens)
 
     def plain_arguments(self, prompt: str) -> Arguments:
-        return {"prompt": prompt, **self.sampler}
+        return {"prompt": prompt, **self.plain_sampler(self.sampler)}
+
+    def _guidance(self) -> list[float]:
+        """The scale of each step: rising evenly from `guidance_scale_start`, where given (arXiv 2301.00704, 2.7)."""
+        last = float(self.sampler["guidance_scale"])
+        first = min(last, float(self.sampler.get("guidance_scale_start", last)))
+        return torch.linspace(first, last, int(self.sampler["num_inference_steps"])).tolist()
 
     def _guided(self, tokens: Tensor, both: Cond, micro: Tensor, scale: float) -> Tensor:
-        logits = self._logits(self.pipeline.transformer, torch.cat([tokens] * 2), both, micro)
-        without, with_text = logits.chunk(2)
+        network = self.pipeline.transformer
+        if scale <= 1:
+            return self._logits(network, tokens, {key: both[key][len(tokens) :] for key in both}, micro)
+        without, with_text = self._logits(network, torch.cat([tokens] * 2), both, micro).chunk(2)
         return without + scale * (with_text - without)
 
     def _logits(self, network: torch.nn.Module, tokens: Tensor, cond: Cond, micro: Tensor) -> Tensor:
@@ -123,4 +131,4 @@ class Muse(TextToImageModule):
         return self.token_size * (2 if self.pipeline.transformer.config.downsample else 1)
 
     def sampler_names(self) -> set[str]:
-        return {"num_inference_steps", "guidance_scale", "temperature"}
+        return {"num_inference_steps", "guidance_scale", "temperature", *self.beyond_plain}
