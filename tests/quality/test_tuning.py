@@ -13,6 +13,7 @@ from PIL import Image
 from emu import runs
 from emu.errors import UserError
 from emu.guards import Drift
+from emu.judges.image_reward import ImageReward
 from emu.quality import QualityTuning
 from lamp import Brightness, Lamp, LampData
 
@@ -139,6 +140,16 @@ def test_resume_with_another_judge_is_refused(tmp_path: Path) -> None:
     tune(tmp_path, appeal=Brightness(), max_steps=2)
     with pytest.raises(UserError, match=r"quality\.appeal: not the judge that scored step 0; start a new run folder"):
         tune(tmp_path, appeal=Brightness(sign=-1), max_steps=4, ckpt_path=tmp_path / "best.ckpt")
+
+
+def test_a_judge_that_is_not_there_is_known_before_the_model_is_loaded(tmp_path: Path) -> None:
+    class Heavy(Lamp):
+        def configure_model(self) -> None:
+            raise AssertionError("loaded for nothing")
+
+    judge = ImageReward(str(tmp_path / "ImageReward.pt"))
+    with pytest.raises(UserError, match=r"ImageReward\.pt: no such file; name ImageReward\.pt"):
+        tune(tmp_path, model=Heavy(), appeal=judge)
 
 
 def test_min_steps_puts_off_every_stop_but_max_steps(tmp_path: Path) -> None:

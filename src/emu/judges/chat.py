@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from emu.errors import UserError
 from emu.judges.pretrained import Pretrained
@@ -39,6 +39,11 @@ class ChatModel:
         """Token ids (n,) -> their text, without markers."""
         text: str = self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
         return text
+
+    def require(self) -> None:
+        """UserError where it is not there, or no question can be put to it; weights are not looked at."""
+        self.files.read(AutoConfig)
+        _ = self.processor
 
     @cached_property
     def model(self) -> Any:

@@ -18,6 +18,7 @@ from emu.judges.clip import Clip, CosineJudge
 from emu.judges.judge import Card
 from emu.judges.weights import WeightsFile, loaded
 
+WANTED = "a checkpoint of HPS v2"
 BASE = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 
 # open_clip's name -> transformers' name, for all that is not in a block.
@@ -78,7 +79,7 @@ class OpenClip(Clip):
     @cached_property
     def model(self) -> Any:
         path = self.checkpoint.path
-        held = self.checkpoint.read(wanted="a checkpoint of HPS v2")
+        held = self.checkpoint.read(wanted=WANTED)
         if not isinstance(held, dict) or not isinstance(held.get("state_dict"), dict):
             raise UserError(f"{path}: no state_dict in it; name HPS_v2_compressed.pt or HPS_v2.1_compressed.pt")
         config = self.prepares.read(AutoConfig)
@@ -90,7 +91,8 @@ class OpenClip(Clip):
         return self.checkpoint.sha256
 
     def require(self) -> None:
-        """UserError where there is no model that it was tuned from; the file is read with the first picture."""
+        """UserError where there is no file, or no model that it was tuned from; it is read with the first picture."""
+        self.checkpoint.require(wanted=WANTED)
         self.prepares.read(AutoConfig)
 
 

@@ -22,6 +22,7 @@ from emu.judges.preprocessing import Preprocessing
 from emu.judges.pretrained import Pretrained
 from emu.judges.weights import WeightsFile, loaded
 
+WANTED = "ImageReward.pt"
 TOKENS = 35  # the longest prompt that it learned from
 HEAD_WIDTH = 64  # of each attention head, in both of BLIP's encoders
 MEAN, STD = 0.16717362830052426, 1.0333394966054072  # of its raw rewards: the published package's own
@@ -79,6 +80,10 @@ class ImageReward(Judge):
             rewards.append((head(read[:, 0])[0, 0] - MEAN) / STD)
         return torch.stack(rewards)
 
+    def require(self) -> None:
+        self.file.require(wanted=WANTED)
+        _ = self.tokenizer
+
     def describe(self) -> Card:
         return {
             "model": self.file.path.name,
@@ -101,7 +106,7 @@ class ImageReward(Judge):
     @cached_property
     def parts(self) -> tuple[Any, Any, nn.Module]:
         """Sight, reading and head, in float32. UserError: any other file."""
-        path, held = self.file.path, self.file.read(wanted="ImageReward.pt")
+        path, held = self.file.path, self.file.read(wanted=WANTED)
         try:
             sight, reading, layers = (_under(prefix, held) for prefix in PREFIXES)
             configs = vision_config(sight), text_config(reading)

@@ -42,6 +42,9 @@ class VqaScore(Judge):
             chances.append(model(**inputs).logits[0, -1].float().softmax(0)[self.yes])
         return torch.stack(chances)
 
+    def require(self) -> None:
+        self.chat.require()
+
     def describe(self) -> Card:
         kind = type(self.chat.processor.image_processor).__name__
         return {

@@ -40,6 +40,11 @@ class WeightsFile:
         require_sha256(self.sha256, self.expected, of=str(self.path))
         return held
 
+    def require(self, *, wanted: str) -> None:
+        """UserError, which says what is `wanted`, where there is no such file; it is not read."""
+        if not self.path.is_file():
+            raise UserError(f"{self.path}: no such file; name {wanted}")
+
     @cached_property
     def sha256(self) -> str:
         """Of the file's bytes."""

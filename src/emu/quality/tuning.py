@@ -71,6 +71,8 @@ class QualityTuning(L.Callback):
         """Take over sanity check, accumulation, interval and step limit, so that configs need not repeat them."""
         if stage != "fit":
             return
+        for judge in self.judges.values():  # before the model is loaded, and minutes before the judge is asked
+            judge.require()
         max_steps = take_over(trainer, batch=self.batch, max_steps=self.rule.max_steps)
         self._accumulate = trainer.accumulate_grad_batches
         self.rule = dataclasses.replace(self.rule, max_steps=max_steps)
