@@ -32,7 +32,7 @@ def measured(row: dict[str, Any]) -> dict[str, Any]:
     small = np.asarray(image.reduce(max(1, min(image.size) // 256)), dtype=float)
     luma, near = small @ LUMA / 255, [grey(one) for one in windows(image)]
     across, down = small[..., 0] - small[..., 1], small[..., :2].mean(-1) - small[..., 2]
-    brightest = small.max(-1)[len(small) // 3 :]
+    below = small[len(small) // 3 :]
     return found | {
         "width": width,
         "height": height,
@@ -42,7 +42,7 @@ def measured(row: dict[str, Any]) -> dict[str, Any]:
         "noise": noise(near),
         "blocks": min(blocks(near), blocks([one.T for one in near])),
         "dark": float((luma < 0.02).mean()),
-        "clipped": float((brightest >= 250).mean() * (luma.mean() / 0.5) ** 2),
+        "clipped": float((below >= 250).mean() * (luma.mean() / 0.5) ** 2),
         "contrast": float(luma.std()),
         "colour": float(np.hypot(across.std(), down.std()) + 0.3 * np.hypot(across.mean(), down.mean())),
         "phash": str(imagehash.phash(image)),

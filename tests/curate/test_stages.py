@@ -257,6 +257,15 @@ def test_a_white_sky_and_lamps_at_night_are_not_over_exposed() -> None:
     assert max(technical(sky)["clipped"], technical(night)["clipped"]) < 0.05 < 0.3 < technical(washed)["clipped"]
 
 
+def test_a_vivid_colour_is_not_blown_out() -> None:
+    """One of three values of yellow is lost, where all of white are."""
+    yellow, white = (scene().copy() for _ in range(2))
+    box = (100, 200, 500, 500)
+    yellow.paste((255, 220, 40), box)
+    white.paste("white", box)
+    assert 0 < technical(yellow)["clipped"] < 0.4 * technical(white)["clipped"]
+
+
 LAMPS = ["#dc3c3c", "#288c28", "#4664f0", "#966432", "#9646be", "#00828c", "#e63c8c", "#6e6e6e"]
 
 

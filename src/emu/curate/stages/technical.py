@@ -28,7 +28,7 @@ class Technical(Stage):
     blur: the width of the sharper edges in per cent of the short side, seen at about 512 pixels; what lies out of focus
     on purpose does not count. noise: standard deviation in 8-bit levels where the picture is calm. blocks: by how many
     levels a grid of 8 x 8 pixels stands out, wherever the grid lies. dark: share of black pixels. clipped: share of
-    pixels, in the lower two thirds, that are as bright as can be, weighed by how bright the whole is. contrast:
+    values, in the lower two thirds, that are as bright as can be, weighed by how bright the whole is. contrast:
     standard deviation of luma. colour: Hasler and Suesstrunk's colourfulness, about 0 to 100, 0 for black and white.
     """
 
@@ -112,12 +112,13 @@ def tiles(plane: NDArray[np.unsignedinteger[Any]], height: int, width: int) -> P
 
 
 def clipped(planes: Levels, luma: Plane) -> float:
-    """Share of pixels of which a channel is at its end, below the upper third, where a white sky may be; times the
+    """Share of values, three a pixel, that are at their end below the upper third, where a white sky may be; times the
     square of how bright the whole is (1 for middle grey): lamps at night are as bright as can be, and nothing is wrong.
+
+    Values and not pixels: of a yellow flower one or two are at their end, and its petals are still seen.
     """
-    brightest = np.maximum(np.maximum(planes[0], planes[1]), planes[2])
-    below = brightest[len(brightest) // 3 :]
-    return float((below >= 250).mean()) * (float(luma.mean()) / 0.5) ** 2
+    below = planes[:, planes.shape[1] // 3 :]
+    return np.count_nonzero(below >= 250) / below.size * (float(luma.mean()) / 0.5) ** 2
 
 
 def colour(planes: Levels) -> float:
