@@ -11,16 +11,22 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageFilter
 from real_faults import opened, stored
 from real_pictures import pictures
 
-from emu.curate.stages.detail import is_scaled_up, spectrum
+from emu.curate.stages import detail
+from emu.curate.stages.detail import is_scaled_up
 
 SCALE = Image.Resampling
 KERNELS = (SCALE.BILINEAR, SCALE.BICUBIC, SCALE.LANCZOS, SCALE.NEAREST)
 TIMES = (0.5, 0.7, 1.1, 1.25, 1.5, 2)
 MOST = 1_500_000  # pixels of an original: larger ones are halved, which costs less and changes nothing
+
+
+def spectrum(image: Image.Image) -> bytes:
+    return detail.spectrum(np.asarray(image.convert("L")))
 
 
 def main() -> None:

@@ -92,6 +92,39 @@ def test_an_original_stays_and_not_its_recompressed_copy(
         assert stay(measured(jpeg(image, quality)), original) == [1]
 
 
+@pytest.mark.parametrize("quality", [75, 60, 45])
+def test_the_step_that_a_jpeg_rounded_to_is_read_from_its_pixels_in_any_later_file(
+    quality: int, photographs: list[Image.Image]
+) -> None:
+    for image in photographs:
+        once = Image.open(io.BytesIO(jpeg(image, quality)))
+        table = once.quantization[0]
+        step = np.median([table[1], table[8], table[9], table[2], table[16]])
+        later = jpeg(once.convert("RGB"), 92), stored(once.convert("RGB"), "PNG")
+        assert [measured(one)["coarseness"] for one in (jpeg(image, quality), *later)] == pytest.approx([step] * 3, abs=1)
+        assert measured(stored(image, "PNG"))["coarseness"] <= 2
+
+
+@pytest.mark.parametrize("change", ["as it is", "signed", "as PNG"])
+def test_who_was_saved_again_better_does_not_win(change: str, photographs: list[Image.Image]) -> None:
+    for image in photographs:
+        original = jpeg(image, 75)
+        again = Image.open(io.BytesIO(original)).convert("RGB")
+        if change == "signed":
+            ImageDraw.Draw(again).text((620, 420), "Jane", "white", ImageFont.load_default(14), anchor="rs")
+        content = stored(again, "PNG") if change == "as PNG" else jpeg(again, 92)
+        assert is_kept(measured(original), measured(content))
+
+
+def test_of_a_soft_picture_the_original_stays_though_compression_left_fewer_blocks_in_its_copy() -> None:
+    """Nearly nothing varies, and what did is rounded away: no step is left to see, nor blocks."""
+    rng = np.random.default_rng(0)
+    soft = Image.fromarray(rng.integers(120, 136, (9, 12, 3), dtype=np.uint8)).resize((768, 576), SCALE.BICUBIC)
+    rows = [measured(jpeg(soft, quality)) for quality in (90, 45)]
+    assert is_kept(*rows)
+    assert is_kept(rows[0] | {"blocks": 0.3}, rows[1])
+
+
 def test_an_original_stays_and_not_what_was_framed_and_is_cut(
     photographs: list[Image.Image], originals: list[Row]
 ) -> None:

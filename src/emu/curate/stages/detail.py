@@ -1,11 +1,12 @@
-"""How fine the detail of a picture is, whatever its pixels: the spectrum of its lines, held against a copy's."""
+"""How much a picture holds, whatever its pixels: the spectrum of its lines, and how coarsely a JPEG rounded it."""
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from emu.curate.picture import Picture
 from emu.curate.stage import Row, Stage
+from emu.curate.stages.coarseness import coarseness
+from emu.curate.stages.technical import windows
 
 LINES = 96  # rows, and as many columns, spread evenly: in a copy of any size they lie where they lie here
 LOWEST = 32  # cycles over the short side, where the first band begins
@@ -20,19 +21,22 @@ Lines = NDArray[np.float32]  # (LINES,n) in 8-bit levels
 
 
 class Detail(Stage):
-    """A picture's spectrum, 256 bytes, by which `Duplicates` tells which of two copies holds more."""
+    """By what `Duplicates` tells which of two copies holds more: a picture's spectrum, 256 bytes, and the step in 8-bit
+    levels, 1 to 64, that a JPEG rounded it to, itself or one that it was made of.
+    """
 
     name = "detail"
-    columns = {"detail": "binary"}
+    columns = {"detail": "binary", "coarseness": "float64"}
     side = 0
 
     def measure(self, picture: Picture) -> Row:
-        return {"detail": spectrum(picture.image)}
+        luma = np.asarray(picture.image.convert("L"))
+        near = [luma[top:bottom, left:right] for left, top, right, bottom in windows(picture.image.size)]
+        return {"detail": spectrum(luma), "coarseness": coarseness(near)}
 
 
-def spectrum(image: Image.Image) -> bytes:
-    """The power of an RGB picture's rows and columns in sixteenths of an octave of cycles over its short side."""
-    luma = np.asarray(image.convert("L"))
+def spectrum(luma: NDArray[np.uint8]) -> bytes:
+    """The power of rows and columns (h,w) in sixteenths of an octave of cycles over the short side."""
     places = (np.arange(LINES) + 0.5) / LINES
     total, count, short = np.zeros(BANDS), np.zeros(BANDS), min(luma.shape)
     for lines in (luma[(places * len(luma)).astype(int)], luma[:, (places * luma.shape[1]).astype(int)].T):
