@@ -143,7 +143,8 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} CPU cores, Python {platform.python_version()}")
     source, out = haystack(given.work / f"hay-{given.pictures}", given.pictures), given.work / "truth"
-    subprocess.run([sys.executable, "-m", "emu", "curate", "-c", lenient(given.work), str(source), str(out)], check=True)
+    config = lenient(given.work)
+    subprocess.run([sys.executable, "-m", "emu", "curate", "-c", config, str(source), str(out)], check=True)
     rows = pq.read_table(out / "manifest.parquet").to_pylist()
     for row in rows:
         row |= json.loads(row["source_columns"] or "{}")

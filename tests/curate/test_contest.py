@@ -100,8 +100,8 @@ def test_the_step_that_a_jpeg_rounded_to_is_read_from_its_pixels_in_any_later_fi
         once = Image.open(io.BytesIO(jpeg(image, quality)))
         table = once.quantization[0]
         step = np.median([table[1], table[8], table[9], table[2], table[16]])
-        later = jpeg(once.convert("RGB"), 92), stored(once.convert("RGB"), "PNG")
-        assert [measured(one)["coarseness"] for one in (jpeg(image, quality), *later)] == pytest.approx([step] * 3, abs=1)
+        files = jpeg(image, quality), jpeg(once.convert("RGB"), 92), stored(once.convert("RGB"), "PNG")
+        assert [measured(one)["coarseness"] for one in files] == pytest.approx([step] * 3, abs=1)
         assert measured(stored(image, "PNG"))["coarseness"] <= 2
 
 
