@@ -62,6 +62,7 @@ FLOW: dict[str, type[models.FlowMatching]] = {
 OF_PICTURES: dict[str, type[TextToImageModule]] = {
     "upscaling": models.PixelUpscaling,
     "latent_upscaling": models.LatentUpscaling,
+    "muse_upscaling": models.MuseUpscaling,
 }
 OF_EMU: dict[str, type[TextToImageModule]] = {"joined": models.LatentDiffusionXL}
 """Made of parts of emu's own: the paper's latent model."""
@@ -86,7 +87,7 @@ def left_out(name: str) -> dict[str, None]:
 
 
 def side(name: str) -> int:
-    return 16 if name in ("pixel", "upscaling", "latent_upscaling") else 32
+    return 16 if name == "pixel" or name in OF_PICTURES else 32
 
 
 def images(name: str, *, seed: int = 0) -> Tensor:

@@ -204,6 +204,16 @@ def upscaling() -> IFSuperResolutionPipeline:
     )
 
 
+def token_autoencoder(levels: int = 2) -> VQModel:
+    """Tokens of 2x2 pixels, or of twice the side with each further level."""
+    return VQModel(
+        block_out_channels=(8, *(16,) * (levels - 1)), norm_num_groups=8, num_vq_embeddings=CODES, latent_channels=8,
+        vq_embed_dim=8,
+        down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels,
+        lookup_from_codebook=True, mid_block_add_attention=False,
+    )  # fmt: skip
+
+
 def muse() -> AmusedPipeline:
     transformer = UVit2DModel(
         hidden_size=WIDTH, cond_embed_dim=WIDTH, encoder_hidden_size=WIDTH, micro_cond_encode_dim=8,
@@ -212,13 +222,8 @@ def muse() -> AmusedPipeline:
         sample_size=8, downsample=True, upsample=True, use_bias=False,
         hidden_dropout=0.0, attention_dropout=0.0,
     )  # fmt: skip
-    vqvae = VQModel(
-        block_out_channels=(8, 16), norm_num_groups=8, num_vq_embeddings=CODES, latent_channels=8, vq_embed_dim=8,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-        lookup_from_codebook=True, mid_block_add_attention=False,
-    )  # fmt: skip
     return AmusedPipeline(
-        vqvae=vqvae,
+        vqvae=token_autoencoder(),
         tokenizer=tokenizer(),
         text_encoder=clip(CLIPTextModelWithProjection),
         transformer=transformer,
@@ -278,7 +283,11 @@ def build(name: str) -> DiffusionPipeline:
         import flow_pipelines  # both take parts from here; this file alone can be loaded from anywhere
         import upscalers
 
-        others = {"own_sana": flow_pipelines.sana, "latent_upscaling": upscalers.published}
+        others = {
+            "own_sana": flow_pipelines.sana,
+            "latent_upscaling": upscalers.published,
+            "muse_upscaling": upscalers.token_upscaler,
+        }
         builder = {**flow_pipelines.BUILDERS, **others}[name]
     with torch.random.fork_rng([]):
         torch.manual_seed(0)

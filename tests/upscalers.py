@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from diffusers import (
+    AmusedScheduler,
     AutoencoderKL,
     DDIMScheduler,
     DDPMScheduler,
@@ -17,8 +18,10 @@ from diffusers import (
     StableDiffusionUpscalePipeline,
     UNet2DConditionModel,
 )
+from transformers import CLIPTextModelWithProjection
 
-from pipelines import WIDTH, autoencoder, clip, tokenizer
+from emu.parts.token_upscaler import TokenUpscaler2DModel, TokenUpscalingPipeline
+from pipelines import CODES, WIDTH, autoencoder, clip, token_autoencoder, tokenizer
 
 
 def upscaler(levels: int = 2) -> StableDiffusionUpscalePipeline:
@@ -43,6 +46,22 @@ def upscaler(levels: int = 2) -> StableDiffusionUpscalePipeline:
 def published() -> StableDiffusionUpscalePipeline:
     """Sides four times as long, as the published one makes them."""
     return upscaler(3)
+
+
+def token_upscaler() -> TokenUpscalingPipeline:
+    """Muse's second stage: 4 x 4 tokens above each of the small picture's."""
+    return TokenUpscalingPipeline(
+        vqvae=token_autoencoder(),
+        low_vqvae=token_autoencoder(),
+        tokenizer=tokenizer(),
+        text_encoder=clip(CLIPTextModelWithProjection),
+        transformer=TokenUpscaler2DModel(
+            codebook_size=CODES, low_codebook_size=CODES, hidden_size=WIDTH, encoder_hidden_size=WIDTH,
+            num_hidden_layers=2, num_low_layers=1, num_attention_heads=2, sample_size=8,
+        ),
+        scheduler=AmusedScheduler(mask_token_id=CODES),
+        factor=4,
+    )  # fmt: skip
 
 
 def latent_upscaler() -> StableDiffusionLatentUpscalePipeline:

@@ -7,6 +7,7 @@ import yaml
 
 from emu.card.licences import hub_name
 from emu.card.markdown import code
+from emu.formats import in_diffusers
 from emu.module import TextToImageModule
 
 NAME = "README.md"
@@ -27,10 +28,13 @@ def text(model: TextToImageModule, folder: Path, *, step: int, of_pictures: Sequ
         "tags": ["emu", "quality-tuning"],
     }
     learned_from = ", ".join(map(code, of_pictures)) or "not known, for it has none"
+    kind = f"`{model.pipeline_class.__name__}` of diffusers"
+    if not in_diffusers(model.pipeline_class):
+        kind = f"`{model.pipeline_class.__module__}.{model.pipeline_class.__name__}`, which `from_pretrained` loads"
     drawn = ", ".join(f"{name} {value}" for name, value in model.sampler.items())
     return (
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n# {folder.resolve().name}\n\n"
-        f"A `{model.pipeline_class.__name__}` of diffusers: `{base}`, quality-tuned with emu, after optimizer step "
+        f"A {kind}: `{base}`, quality-tuned with emu, after optimizer step "
         f"{step:,}.\n\n"
         f"Licence of the base, as the config of the run says: {licence}. What was tuned stays under it.\n\n"
         f"Licences of the pictures that it learned from, as the card of their set says: {learned_from}.\n\n"

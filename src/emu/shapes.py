@@ -51,6 +51,7 @@ class ShippedStage(TypedDict):
     """A stage in the stages.json of an exported cascade; `emu.shipping.draw` says what each is for."""
 
     folder: str
+    pipeline: NotRequired[str | None]
     arguments: Arguments
     left_out: Arguments
     factor: int

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import diffusers
 import torch
 from diffusers import DiffusionPipeline
 
@@ -63,12 +64,21 @@ class Format(ABC):
         """
 
 
+def in_diffusers(pipeline_class: type[Any]) -> bool:
+    """Whether diffusers loads such a pipeline by itself, under the name of its class."""
+    return hasattr(diffusers, pipeline_class.__name__)
+
+
 def plain(model: TextToImageModule, folder: Path) -> Any:
-    """A folder's pipeline of the model's kind by diffusers alone, without what would blacken a picture or mark it."""
+    """A folder's pipeline as its user loads it, without what would blacken a picture or mark it.
+
+    By diffusers alone; where that has no such pipeline by the class that the model is drawn with.
+    """
     left_out = components.left_out(model.pipeline_class, folders.read_index(folder))
     # Without a dtype transformers 5 leaves half-precision text encoders as they are, beside a U-Net in float32.
     stand_ins = model.stand_ins()
     given = {**left_out, **dict.fromkeys(stand_ins)}
-    pipeline: Any = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, **given)
+    loader = DiffusionPipeline if in_diffusers(model.pipeline_class) else model.pipeline_class
+    pipeline: Any = loader.from_pretrained(folder, dtype=torch.float32, **given)
     pipeline.register_modules(**stand_ins)
     return pipeline

@@ -12,6 +12,7 @@ from .loading import load_model
 from .longcat_image import LongCatImage
 from .lumina2 import Lumina2
 from .muse import Muse
+from .muse_upscaling import MuseUpscaling
 from .ovis_image import OvisImage
 from .pixart import PixArtSigma
 from .pixel import PixelDiffusion
@@ -42,6 +43,7 @@ __all__ = [
     "LongCatImage",
     "Lumina2",
     "Muse",
+    "MuseUpscaling",
     "OvisImage",
     "PRX",
     "PRXPixel",

@@ -15,6 +15,7 @@ from emu.architecture import generators
 from emu.batch import Cond
 from emu.module import TextToImageModule
 from emu.objectives import masked_token_loss
+from emu.parts import masked
 from emu.shapes import Arguments
 
 AESTHETIC_SCORE = 6  # the pipeline's default for the score that aMUSEd is conditioned on
@@ -46,11 +47,7 @@ class Muse(TextToImageModule):
     beyond_plain = frozenset({"guidance_scale_start"})
 
     def encode_images(self, images: Tensor) -> Tensor:  # pixels -> tokens, int64 (b,h/f,w/f)
-        vqvae = self.pipeline.vqvae
-        latents = vqvae.encode(images / 2 + 0.5).latents  # this autoencoder takes [0,1]
-        _, _, (_, _, tokens) = vqvae.quantize(latents)
-        grid: Tensor = tokens.view(len(images), *latents.shape[2:])
-        return grid
+        return masked.tokens_of(self.pipeline.vqvae, images)
 
     def encode_prompts(self, prompts: list[str]) -> Cond:
         tokenizer = self.pipeline.tokenizer
@@ -77,31 +74,28 @@ class Muse(TextToImageModule):
         height: int | None = None,
         width: int | None = None,
     ) -> Tensor:
-        """As in the contract; all tokens start masked, and the surest stay at each step (arXiv 2301.00704, 2.8)."""
+        """As in the contract, by `masked.fill_in`."""
         side = self.resolution or self.pipeline.transformer.config.sample_size * self.token_size
         height, width = int(height or side), int(width or side)
         micro = torch.tensor([[width, height, 0, 0, AESTHETIC_SCORE]], device=self.device)
-        scheduler = self.pipeline.scheduler
-        shape = (len(seeds), height // self.token_size, width // self.token_size)
-        tokens = torch.full(shape, scheduler.config.mask_token_id, device=self.device)
-        draws = generators(seeds)
-        temperature = self.sampler.get("temperature", (2, 0))
-        scheduler.set_timesteps(self.sampler["num_inference_steps"], temperature, self.device)
         both = {key: torch.cat([negative[key].expand_as(cond[key]), cond[key]]) for key in negative}
-        for t, scale in zip(scheduler.timesteps, self._guidance(), strict=True):
-            logits = self._guided(tokens, both, micro, scale)
-            rows = zip(logits[:, None], tokens[:, None], draws, strict=True)  # a draw for each picture by itself
-            tokens = torch.cat([scheduler.step(row, t, now, generator=draw).prev_sample for row, now, draw in rows])
-        return self._decode(tokens)
+        tokens = masked.fill_in(
+            lambda tokens, scale: self._guided(tokens, both, micro, scale),
+            (len(seeds), height // self.token_size, width // self.token_size),
+            scheduler=self.pipeline.scheduler,
+            scales=self._scales(),
+            generators=generators(seeds),
+            temperature=self.sampler.get("temperature", (2, 0)),
+            device=self.device,
+        )
+        return masked.pixels(self.pipeline.vqvae, tokens)
 
     def plain_arguments(self, prompt: str) -> Arguments:
         return {"prompt": prompt, **self.plain_sampler(self.sampler)}
 
-    def _guidance(self) -> list[float]:
-        """The scale of each step: rising evenly from `guidance_scale_start`, where given (arXiv 2301.00704, 2.7)."""
-        last = float(self.sampler["guidance_scale"])
-        first = min(last, float(self.sampler.get("guidance_scale_start", last)))
-        return torch.linspace(first, last, int(self.sampler["num_inference_steps"])).tolist()
+    def _scales(self) -> list[float]:
+        steps, last = int(self.sampler["num_inference_steps"]), float(self.sampler["guidance_scale"])
+        return masked.scales(steps, last, float(self.sampler.get("guidance_scale_start", last)))
 
     def _guided(self, tokens: Tensor, both: Cond, micro: Tensor, scale: float) -> Tensor:
         network = self.pipeline.transformer
@@ -115,16 +109,10 @@ class Muse(TextToImageModule):
         logits: Tensor = network(tokens, text, pooled, micro.to(text.dtype).expand(len(tokens), -1))
         return logits
 
-    def _decode(self, tokens: Tensor) -> Tensor:  # tokens -> pixels in [0,1]
-        vqvae = self.pipeline.vqvae
-        shape = (*tokens.shape, vqvae.config.latent_channels)
-        images: Tensor = vqvae.decode(tokens, force_not_quantize=True, shape=shape).sample
-        return images.float().clamp(0, 1)
-
     @property
     def token_size(self) -> int:
         """Side in pixels of what one token stands for."""
-        return int(2 ** (len(self.pipeline.vqvae.config.block_out_channels) - 1))
+        return masked.token_size(self.pipeline.vqvae)
 
     @property
     def size_multiple(self) -> int:

@@ -19,6 +19,7 @@ from emu import cascade, components, files, folders, readme, runs
 from emu.card.markdown import code
 from emu.errors import UserError
 from emu.export import Reference, difference, export
+from emu.formats import in_diffusers
 from emu.models.loading import is_of_a_run
 from emu.module import TextToImageModule
 from emu.sample import Plan, Stage
@@ -73,8 +74,10 @@ def _write(stage: Stage, folder: Path) -> Shipped:
 def _entry(model: TextToImageModule, folder: Path) -> ShippedStage:
     given = {name: value for name, value in model.plain_arguments(PROMPT).items() if name != "prompt"}
     start = {} if model.starts_from_picture else model.size_arguments(model.resolution, model.resolution)
+    kind = model.pipeline_class
     return {
         "folder": folder.name,
+        "pipeline": None if in_diffusers(kind) else f"{kind.__module__}.{kind.__qualname__}",
         "arguments": {**given, **start},
         "left_out": components.left_out(model.pipeline_class, folders.read_index(folder)),
         "factor": model.factor,

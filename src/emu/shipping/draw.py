@@ -5,6 +5,7 @@ python draw.py "a red boat at noon" picture.png --seed 7 --dtype float16
 
 import argparse
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,21 @@ def draw(prompt: str, *, seed: int = 0, dtype: str = "float32", folder: Path = H
             arguments |= {"height": stage["factor"] * picture.height, "width": stage["factor"] * picture.width}
         # No stage is to start from a picture that is blackened or stamped.
         left_out = stage["left_out"] if bare or number < len(stages) else {}
-        pipeline: Any = DiffusionPipeline.from_pretrained(folder / stage["folder"], **left_out)
+        pipeline: Any = pipeline_class(stage.get("pipeline")).from_pretrained(folder / stage["folder"], **left_out)
         pipeline.to("cuda" if torch.cuda.is_available() else "cpu", getattr(torch, dtype))
         generator = torch.Generator().manual_seed(seed)  # the CPU's: a seed means the same on every device
         picture = pipeline(prompt, generator=generator, **arguments).images[0]
         del pipeline  # one stage at a time is in memory
     drawn: Image.Image = picture
     return drawn
+
+
+def pipeline_class(path: str | None) -> Any:
+    """The class that loads a stage: diffusers' own, or that of a package that has to be installed beside it."""
+    if path is None:
+        return DiffusionPipeline
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from diffusers import SD3Transformer2DModel, UNet2DConditionModel, UVit2DModel
 
 from emu.errors import UserError
+from emu.parts.token_upscaler import TokenUpscaler2DModel
 
 Parts = dict[str, Any]
 
@@ -97,6 +98,17 @@ def _uvit(parts: Parts, config: Any, slot: str) -> Iterator[Joint]:
     yield Joint("text_encoder.projection_dim", text.projection_dim, f"{slot}.cond_embed_dim", pooled)
 
 
+def _token_upscaler(parts: Parts, config: Any, slot: str) -> Iterator[Joint]:
+    for name, setting in (("vqvae", "codebook_size"), ("low_vqvae", "low_codebook_size")):
+        yield Joint(
+            f"{name}.num_vq_embeddings", parts[name].config.num_vq_embeddings, f"{slot}.{setting}", config[setting]
+        )
+    mask = parts["scheduler"].config.mask_token_id
+    yield Joint("scheduler.mask_token_id", mask, f"{slot}.codebook_size", config.codebook_size)
+    width = parts["text_encoder"].config.hidden_size
+    yield Joint("text_encoder.hidden_size", width, f"{slot}.encoder_hidden_size", config.encoder_hidden_size)
+
+
 def _sd3(parts: Parts, config: Any, slot: str) -> Iterator[Joint]:
     latents = parts["vae"].config.latent_channels
     yield Joint("vae.latent_channels", latents, f"{slot}.in_channels", config.in_channels)
@@ -110,5 +122,6 @@ def _sd3(parts: Parts, config: Any, slot: str) -> Iterator[Joint]:
 
 TRANSFORMERS: dict[type[Any], Callable[[Parts, Any, str], Iterator[Joint]]] = {
     UVit2DModel: _uvit,
+    TokenUpscaler2DModel: _token_upscaler,
     SD3Transformer2DModel: _sd3,
 }

@@ -85,7 +85,8 @@ def _decoded(pipeline: Any, x: Tensor) -> Any:
     if (vae := getattr(pipeline, "vae", None)) is not None:
         return vae.decode(torch.zeros(1, vae.config.latent_channels, *x.shape[2:]))
     if (vq := getattr(pipeline, "vqvae", None)) is not None:
-        return vq.decode(x, force_not_quantize=True, shape=(*x.shape, vq.config.latent_channels))
+        tokens = x[:, 0] if x.dim() > 3 else x  # the small picture's stand behind
+        return vq.decode(tokens, force_not_quantize=True, shape=(*tokens.shape, vq.config.latent_channels))
     return x
 
 
