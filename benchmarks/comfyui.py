@@ -31,6 +31,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
 
+import comfyui_unets  # noqa: E402
+from comfyui_unets import UNETS  # noqa: E402
+
 from architectures import CLASSES  # noqa: E402
 from emu import adapters  # noqa: E402
 from emu.adapters import Adapter  # noqa: E402
@@ -165,7 +168,13 @@ def write(family: Family, place: Path) -> None:
     def clean(model: Any) -> Tensor:
         return noisy - sigma * model.velocity(noisy, sigma, mine)
 
-    model = module(family, place / "base", adapter=Adapter(rank=4, alpha=8))  # which changes nothing yet
+    model = module(family, place / "base", adapter=Adapter(rank=4, alpha=8))
+    predicted = write_formats(model, place, clean)
+    torch.save({"noisy": noisy, "sigma": sigma, "text": theirs, **predicted}, place / "predicted.pt")
+
+
+def write_formats(model: TextToImageModule, place: Path, clean: Callable[[Any], Tensor]) -> dict[str, Any]:
+    """The files of a model with an adapter that changes nothing yet, and what it predicts before and after it does."""
     SingleFile().write(model, place / "base.safetensors", {})
     predicted = {"base": clean(model)}
     for network in (model.backbone, model.ema):
@@ -176,7 +185,7 @@ def write(family: Family, place: Path) -> None:
     SingleFile().write(model, place / "tuned.safetensors", {})
     for name, kind in LORAS.items():
         kind().write(model, place / f"{name}.safetensors", {})
-    torch.save({"noisy": noisy, "sigma": sigma, "text": theirs, **predicted}, place / "predicted.pt")
+    return predicted
 
 
 def sd15(comfyui: Path) -> Any:
@@ -222,27 +231,31 @@ def write_workflows(place: Path, comfyui: Path) -> None:
 
 def line(name: str, found: dict[str, dict[str, Any]]) -> str:
     """One family's, of the table."""
-    cells = [
-        f"{len(one['warnings'])} keys not read" if one["warnings"] else f"{one['apart']:.0e}" for one in found.values()
-    ]
+    cells = []
+    for one in found.values():
+        cells.append(f"{one['apart']:.0e}")
+        if said := one["warnings"]:
+            cells[-1] += f", {len(said)} warnings: {said[0]:.60}"
     return f"| {name} | {found['base']['model']} | {' | '.join(cells)} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("comfyui", type=Path)
-    parser.add_argument("families", nargs="*", metavar="FAMILY", help=", ".join([*FAMILIES, WORKFLOWS]))
+    parser.add_argument("families", nargs="*", metavar="FAMILY", help=", ".join([*FAMILIES, *UNETS, WORKFLOWS]))
     parser.add_argument("--python", default=sys.executable, help="the one that ComfyUI runs with")
-    parser.add_argument("--folder", type=Path, default=None, help="for up to 7 GB; a temporary folder")
-    given = parser.parse_args()
-    print("| family | taken for | file | with the adapter merged | lora | lora-comfyui | lora-kohya |")
-    print("|---|---|---|---|---|---|---|")
+    parser.add_argument("--folder", type=Path, default=None, help="for up to 14 GB; a temporary folder")
+    given = parser.parse_intermixed_args()  # families stand behind options too
+    columns = ["taken for", "file", "with the adapter merged", *LORAS, "a trainer's", "its texts"]
+    print(f"| family | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 1)}")
     side = Path(__file__).with_name("comfyui_side.py")
-    for name in given.families or [*FAMILIES, WORKFLOWS]:
+    for name in given.families or [*FAMILIES, *UNETS, WORKFLOWS]:
         place = Path(tempfile.mkdtemp(dir=given.folder))
         try:
             if name == WORKFLOWS:
                 write_workflows(place, given.comfyui)
+            elif name in UNETS:
+                comfyui_unets.write(name, place, given.comfyui, drawn=drawn, write_formats=write_formats)
             else:
                 write(FAMILIES[name], place)
             done = subprocess.run([given.python, side, given.comfyui, place], capture_output=True, text=True)

@@ -89,9 +89,8 @@ def main() -> None:
     sys.path.insert(0, sys.argv[1])
     from comfy.cli_args import args
 
-    args.cpu = True
-    import comfy.sd
-    import comfy.utils
+    args.cpu = args.fp32_text_enc = True
+    import comfy.sd  # noqa: F401  (before its log is listened to)
 
     said = Said()
     logging.getLogger().handlers = [said]
@@ -99,24 +98,52 @@ def main() -> None:
         print(json.dumps(workflows(place, said)))
         return
     given = torch.load(place / "predicted.pt")
-    moved = (given["tuned"] - given["base"]).abs().max()
     found: dict[str, Any] = {}
 
     def told(name: str, patcher: Any, wanted: str) -> None:
+        moved = (given["tuned" if wanted == "base" else wanted] - given["base"]).abs().max()
         found[name] = {
             "model": f"{type(patcher.model).__name__} {patcher.model.model_type.name}",
             "apart": float((clean(patcher, given) - given[wanted]).abs().max() / moved),
             "warnings": said.taken(),
         }
 
-    base = comfy.sd.load_diffusion_model(str(place / "base.safetensors"))
+    base, encoders = loaded(place / "base.safetensors", given)
     told("base", base, "base")
-    told("tuned", comfy.sd.load_diffusion_model(str(place / "tuned.safetensors")), "tuned")
+    told("tuned", loaded(place / "tuned.safetensors", given)[0], "tuned")
     for name in LORAS:
-        state, header = comfy.utils.load_torch_file(str(place / f"{name}.safetensors"), return_metadata=True)
-        patched, _ = comfy.sd.load_lora_for_models(base, None, state, 1.0, 0.0, lora_metadata=header)
-        told(name, patched, "tuned")
+        told(name, with_lora(base, None, place / f"{name}.safetensors")[0], "tuned")
+    if encoders is not None:
+        patched, read = with_lora(base, encoders, place / "trainer.safetensors")
+        told("trainer", patched, "trainer")
+        found["texts"] = {"apart": texts_apart(read, given), "warnings": said.taken()}
     print(json.dumps(found))
+
+
+def loaded(path: Path, given: dict[str, Any]) -> tuple[Any, Any]:
+    """ComfyUI's network and, of a file that has them, its text encoders."""
+    import comfy.sd
+
+    if "prompt" not in given:
+        return comfy.sd.load_diffusion_model(str(path)), None
+    return tuple(comfy.sd.load_checkpoint_guess_config(str(path), output_vae=False)[:2])
+
+
+def with_lora(network: Any, encoders: Any, path: Path) -> tuple[Any, Any]:
+    """Both with a LoRA file on them, as ComfyUI's node for LoRAs has it."""
+    import comfy.sd
+    import comfy.utils
+
+    state, header = comfy.utils.load_torch_file(str(path), return_metadata=True)
+    patched: tuple[Any, Any] = comfy.sd.load_lora_for_models(network, encoders, state, 1.0, 1.0, lora_metadata=header)
+    return patched
+
+
+def texts_apart(encoders: Any, given: dict[str, Any]) -> float:
+    """How far ComfyUI's encoding of the prompt is from emu's, over how far the file moved that."""
+    encoded = encoders.encode_from_tokens(encoders.tokenize(given["prompt"]))
+    moved = (given["encoded"] - given["text_before"]).abs().max()
+    return float((encoded - given["encoded"]).abs().max() / moved)
 
 
 if __name__ == "__main__":

@@ -131,29 +131,36 @@ def merged_weight(layer: Any) -> Tensor:
 
 
 @torch.no_grad()
-def merged_rows(layer: Any) -> Iterator[Tensor]:
-    """The same without DoRA, some rows at a time, (n,) each and only until the next are asked for."""
+def merged_rows(layer: Any, room: Tensor) -> Iterator[Tensor]:
+    """The same without DoRA, some rows at a time, (n,) each and only until the next are asked for.
+
+    They lie in `room` where it is large enough: memory that is asked for anew costs as much as the sum.
+    """
     weight = layer.get_base_layer().weight.detach()
     down, up = (matrices["default"].weight.detach() for matrices in (layer.lora_A, layer.lora_B))
     rows = max(1, tensor_files.PART // weight.shape[1])
-    room = down.new_empty(rows, weight.shape[1])  # memory that is asked for anew costs as much as the sum
+    if weight.shape[1] > len(room):
+        room = room.new_empty(weight.shape[1])
     for some, updates in zip(weight.split(rows), up.split(rows), strict=True):
-        out = room[: len(some)]
+        out = room[: some.numel()].view(some.shape)
         torch.addmm(some.to(room), updates, down, alpha=layer.scaling["default"], out=out)
         yield out.to(weight).view(-1)
 
 
 def tensors(network: nn.Module) -> dict[str, Stored]:
     """The network's tensors without adapters; a layer that has one is updated by it as its weight is read."""
-    held = {name: tensor_files.of(weight) for name, weight in network.state_dict().items()}
-    for name, layer in layers(network):
-        for key in [key for key in held if key.startswith(f"{name}.")]:
-            tensor, plain = held.pop(key), key.replace(".base_layer.", ".")
-            if plain != key:
-                held[plain] = _updated(layer, tensor) if key.endswith(".weight") else tensor
-    return held
+    adapted, room = dict(layers(network)), torch.empty(tensor_files.PART)
+    found: dict[str, Stored] = {}
+    for name, tensor in network.state_dict().items():
+        layer, inside, end = name.rpartition(".base_layer.")
+        if inside and layer in adapted:
+            whole = tensor_files.of(tensor)
+            found[f"{layer}.{end}"] = _updated(adapted[layer], whole, room) if end == "weight" else whole
+        elif name.partition(".lora_")[0] not in adapted:
+            found[name] = tensor_files.of(tensor)
+    return found
 
 
-def _updated(layer: Any, weight: Stored) -> Stored:
-    blocks = None if layer.use_dora["default"] else lambda: merged_rows(layer)
+def _updated(layer: Any, weight: Stored, room: Tensor) -> Stored:
+    blocks = None if layer.use_dora["default"] else lambda: merged_rows(layer, room)
     return replace(weight, read=lambda: merged_weight(layer), blocks=blocks)
