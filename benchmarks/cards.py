@@ -1,10 +1,11 @@
 """Which cards hold which config: the planned memory of each, as it stands and with what makes it smaller.
 
-    OMP_NUM_THREADS=1 python benchmarks/cards.py [latent/sdxl ...]
+    OMP_NUM_THREADS=1 python benchmarks/cards.py [latent/sdxl ...] [--on-16gb]
 
 Planned is by `emu.memory`, of the networks of described.yaml at their published sizes, pictures of the config's
 resolution, captions that fill all tokens, and drawing at checks; nothing is read from a cache. A cell has GB and, in
-brackets, the smallest card that holds them.
+brackets, the smallest card that holds them. With --on-16gb the columns are those of an adapter on a base in 4 bits,
+without a cache and with one.
 """
 
 import argparse
@@ -28,6 +29,10 @@ LAYERS = {
     "-c adapters/lora": ["-c", "adapters/lora"],
     "-c adapters/lora -c cards/24gb": ["-c", "adapters/lora", "-c", "cards/24gb"],
 }
+ON_16GB = {
+    "-c cards/16gb-lora": ["-c", "cards/16gb-lora"],
+    "-c cards/16gb-lora --data.cache CACHE": ["-c", "cards/16gb-lora", "--data.cache", "cache"],
+}
 
 
 def one_picture(root: Path, side: int) -> Path:
@@ -47,7 +52,7 @@ def starting(folder: Path) -> Path:
     return file
 
 
-def row(name: str, root: Path) -> tuple[str, list[str]]:
+def row(name: str, root: Path, layers: dict[str, list[str]]) -> tuple[str, list[str]]:
     """Parameters that train, and a cell a layer."""
     base = describe(name, root / name)
     data = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())["data"]
@@ -57,7 +62,7 @@ def row(name: str, root: Path) -> tuple[str, list[str]]:
         given += ["--data.prompts", str(starting(Path(folder)))]
     trained, cells = "", list[str]()
     known: dict[str, dict[str, int]] = {}
-    for layer, words in LAYERS.items():
+    for layer, words in layers.items():
         settings = Settings(flags.check(["-c", name, *words, *given]), command="plan")
         settings.datamodule.setup("fit")
         outline = Outline(settings.model)
@@ -74,12 +79,14 @@ def row(name: str, root: Path) -> tuple[str, list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=NAMES)
+    parser.add_argument("--on-16gb", action="store_true")
     given = parser.parse_args()
-    print(f"| config | trains | {' | '.join(LAYERS)} |\n|---|---|{'---|' * len(LAYERS)}")
+    layers = ON_16GB if given.on_16gb else LAYERS
+    print(f"| config | trains | {' | '.join(layers)} |\n|---|---|{'---|' * len(layers)}")
     with tempfile.TemporaryDirectory() as root:
         for name in given.names:
             try:
-                trained, cells = row(name, Path(root))
+                trained, cells = row(name, Path(root), layers)
             except Exception as error:  # one config must not keep the others from being counted
                 trained, cells = "", [f"{type(error).__name__}: {first_line(error)}"]
             print(f"| {name} | {trained} | {' | '.join(cells)} |", flush=True)

@@ -56,6 +56,7 @@ SETTINGS = {
         "-c", "adapters/lora", "--trainer.precision", "bf16-mixed", "--model.gradient_checkpointing", "true",
     ],
     "cards/24gb": ["-c", "cards/24gb", "--data.batch_size", "1"],
+    "cards/16gb-lora": ["-c", "cards/16gb-lora"],
 }  # fmt: skip
 
 

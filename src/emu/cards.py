@@ -59,5 +59,5 @@ def helping(args: list[str], settings: Settings, of: Whole) -> Iterator[tuple[st
             )
         except UserError:  # as of an adapter for a network without linear layers, or of a card config that asks more
             continue
-    for number in DEVICES:
+    for number in DEVICES if settings.model.base_dtype is None else ():
         yield f"-c multi-gpu/fsdp2, {number} devices", share(of, settings.config, among=number).total

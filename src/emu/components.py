@@ -64,8 +64,13 @@ def left_out(pipeline_class: type[Any], index: Mapping[str, Any]) -> dict[str, A
     return absent | {name: None for name in UNUSED if name in known} | {k: v for k, v in flags.items() if k in known}
 
 
-def load_networks(folder: Path, index: Mapping[str, Any], dtypes: Mapping[str, torch.dtype]) -> dict[str, nn.Module]:
-    """Component -> network, of those in `dtypes`; UserError where a file of any is missing, torn or another's."""
+def load_networks(
+    folder: Path, index: Mapping[str, Any], dtypes: Mapping[str, torch.dtype | None]
+) -> dict[str, nn.Module]:
+    """Component -> network, of those in `dtypes`, None for the files' own.
+
+    UserError where a file of any is missing, torn or another's.
+    """
     for name, kind in used(index).items():
         check(folder / name, kind)
     kinds = networks(index)
@@ -102,10 +107,11 @@ def is_encoder(kind: type[Any]) -> bool:
     return issubclass(kind, transformers.PreTrainedModel)
 
 
-def load_network(folder: Path, kind: type[Any], *, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """The network of a component's folder, whichever variant of its weights lies there."""
+def load_network(folder: Path, kind: type[Any], *, dtype: torch.dtype | None = torch.float32) -> nn.Module:
+    """The network of a component's folder, whichever variant of its weights lies there; they may stay in the file."""
     of_transformers = is_encoder(kind)
     variant = find_weights(folder, "model" if of_transformers else None)
+    dtype = dtype or stored_dtype(folder)
     telling = {"ignore_mismatched_sizes": True} if of_transformers else {}  # it would say only that there are some
     try:
         network, found = kind.from_pretrained(
@@ -188,6 +194,16 @@ def weight_files(folder: Path) -> list[Path]:
         if index.is_file():
             return [folder / shard for shard in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
     raise AssertionError(f"find_weights found {variant} in {folder}")
+
+
+def stored_dtype(folder: Path) -> torch.dtype:
+    """What the first of a component's weights is stored in; bfloat16 where its file would have to be read for that."""
+    file = weight_files(folder)[0]
+    if file.suffix != ".safetensors":
+        return torch.bfloat16
+    with safe_open(file, "pt") as held:
+        kind = held.get_slice(next(iter(held.keys()))).get_dtype()
+    return {"F32": torch.float32, "F16": torch.float16}.get(kind, torch.bfloat16)
 
 
 def only_variant(folder: Path) -> str | None:

@@ -23,7 +23,7 @@ from emu.errors import UserError
 from emu.formats import Format
 from emu.formats.folder import PipelineFolder
 from emu.formats.header import card_of, story
-from emu.models.loading import describe, find_checkpoint, load_checkpoint, read_checkpoint, read_config
+from emu.models.loading import BASE, describe, find_checkpoint, load_checkpoint, read_checkpoint, read_config
 from emu.module import TextToImageModule
 from emu.settings import draw
 from emu.shapes import Arguments, Config, Row
@@ -51,7 +51,7 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     """
     written_as = written_as or PipelineFolder()
     checkpoint = find_checkpoint(checkpoint_or_run)
-    config, model = read_config(runs.run_of(checkpoint)), load_checkpoint(checkpoint)
+    config, model = read_config(runs.run_of(checkpoint)), load_checkpoint(checkpoint, original=True)
     written_as.check(model, out)
     step = int(read_checkpoint(checkpoint)["global_step"])
     written_as.write(model, out, story(runs.run_of(checkpoint), step, model))
@@ -61,9 +61,8 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
             out / readme.NAME, readme.text(model, out, step=step, of_pictures=stated_licences(card_of(config))).encode()
         )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = config.get("trainer", {})
-    with autocast(trainer.get("precision"), device):
-        wanted = None if computed_apart(trainer) else of_the_run(checkpoint, model)
+    with autocast(config.get("trainer", {}).get("precision"), device):
+        wanted = None if computed_apart(config) else of_the_run(checkpoint, model)
         wanted = wanted or of_the_model(model, device, DRAWN_NOW | {"sampler": model.sampler})
         if model.beyond_plain & wanted.row["sampler"].keys():
             model.sampler = model.plain_sampler(model.sampler)
@@ -164,13 +163,14 @@ def sides(model: TextToImageModule, pipeline: Any, start: Mapping[str, Image.Ima
     return model.size_arguments(height, width)
 
 
-def computed_apart(trainer: Config) -> bool:
-    """Whether a run of these Trainer settings drew with weights in bfloat16 (`emu.sharding`), which is not done here.
+def computed_apart(config: Config) -> bool:
+    """Whether a run drew with weights in bfloat16 (`emu.sharding`) or in 4 bits (`emu.nf4`), which is not done here.
 
     A last bit decides which token a masked model draws, so its pictures then differ by more than rounding.
     """
-    strategy = trainer.get("strategy")
-    return isinstance(strategy, dict) and (strategy.get("init_args") or {}).get("compute_dtype") == "bfloat16"
+    strategy = config.get("trainer", {}).get("strategy")
+    halves = isinstance(strategy, dict) and (strategy.get("init_args") or {}).get("compute_dtype") == "bfloat16"
+    return halves or (config["model"].get("init_args") or {}).get(BASE) is not None
 
 
 def autocast(precision: object, device: torch.device) -> AbstractContextManager[Any]:

@@ -13,7 +13,7 @@ from emu.errors import UserError, first_line
 from emu.fit import Settings
 from emu.footprint import Work
 from emu.outline import Outline, held, size
-from emu.sharding import FSDP2
+from emu.sharding import FSDP2, require_shardable
 
 STEP, DRAWING, ENCODING, UPDATE = "a step", "drawing", "encoding", "the optimizer"
 AVERAGE, SAVING = "the average", "a checkpoint that is written in the background"
@@ -86,6 +86,8 @@ def whole(outline: Outline, settings: Settings, *, known: Mapping[str, int] | No
     `known`: kinds of work that take the same as in a run that was gone through before.
     """
     model = outline.model
+    if shards(settings.config) > 1:
+        require_shardable(model.backbone)
     trained, weights = list(model.trained_parameters()), held(model.backbone)
     average = held(model.backbone, model.ema) - weights
     optimizer = moments.cost(model.optimizer, trained, on_gpu=settings.config.trainer.accelerator != "cpu")

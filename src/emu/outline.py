@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from transformers.utils import logging as of_transformers
 
-from emu import components, folders, loras, single_files
+from emu import components, folders, loras, nf4, single_files
 from emu.errors import UserError, first_line
 from emu.loras.file import LoRAFile
 from emu.module import TextToImageModule
@@ -50,7 +50,7 @@ class Outline:
         with quiet(), self.fakes, Weightless():  # type: ignore[no-untyped-call]
             yield
 
-    def _networks(self, folder: Path, index: Any, dtypes: Mapping[str, torch.dtype]) -> dict[str, nn.Module]:
+    def _networks(self, folder: Path, index: Any, dtypes: Mapping[str, torch.dtype | None]) -> dict[str, nn.Module]:
         with self.fakes:
             return networks(folder)
 
@@ -122,8 +122,9 @@ def networks(folder: Path) -> dict[str, nn.Module]:
 
 
 def count(network: nn.Module) -> int:
-    """Parameters of a network."""
-    return sum(parameter.numel() for parameter in network.parameters())
+    """Parameters of a network; of those in 4 bits a byte has two, and their scales are none."""
+    packed = sum(layer.codes.numel() - layer.scales.numel() for layer in nf4.layers(network))
+    return packed + sum(parameter.numel() for parameter in network.parameters())
 
 
 def held(*networks: nn.Module) -> int:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
-from emu import adapters, averaging, components, folders, loras, single_files, tensor_files
+from emu import adapters, averaging, components, folders, loras, nf4, single_files, tensor_files
 from emu.adapters import Adapter
 from emu.checkpoints.state import Saved
 from emu.errors import UserError, first_line
@@ -25,7 +25,7 @@ from emu.starting import started
 MERGED = "merged_loras"  # a key of checkpoints
 
 Precision = Literal["float32", "bfloat16"]
-Loader = Callable[[Path, Mapping[str, Any], Mapping[str, torch.dtype]], Mapping[str, nn.Module]]
+Loader = Callable[[Path, Mapping[str, Any], Mapping[str, torch.dtype | None]], Mapping[str, nn.Module]]
 """Loads networks as `components.load_networks` does; `emu.outline` has one that reads no weights."""
 
 
@@ -41,7 +41,9 @@ class PipelineModule(L.LightningModule):
         loras: LoRA, LoHa or LoKr files of any trainer, FILE or FILE:STRENGTH, merged into the network before it trains.
         weights_dtype: of the network that trains or stands beside an adapter. The average and an adapter are kept in
             float32 whichever it is, and so are autoencoders, which are small.
-        encoders_dtype: of the text encoders.
+        base_dtype: of the linear layers of the network beside an adapter, where they differ: nf4 keeps them in 4 bits,
+            in training and drawing alike. An export merges the adapter into the weights as they were.
+        encoders_dtype: of the text encoders; nf4 for 4 bits in their linear layers, and bfloat16 for the rest.
     """
 
     pipeline_class: ClassVar[type[Any]]
@@ -72,20 +74,22 @@ class PipelineModule(L.LightningModule):
         adapter: Adapter | None = None,
         loras: list[str] | None = None,
         weights_dtype: Precision = "float32",
-        encoders_dtype: Precision = "float32",
+        base_dtype: Literal["nf4"] | None = None,
+        encoders_dtype: Precision | Literal["nf4"] = "float32",
     ) -> None:
         super().__init__()
         self.pretrained, self.config, self.vae = pretrained, config, vae
         self.licence = licence
         self.adapter = adapter
         self.loras = loras or []
-        self.weights_dtype, self.encoders_dtype = weights_dtype, encoders_dtype
+        self.weights_dtype, self.base_dtype, self.encoders_dtype = weights_dtype, base_dtype, encoders_dtype
         self.load_networks: Loader = components.load_networks
 
     def configure_model(self) -> None:
         """Load the pipeline, once; called by Lightning, or by hand outside of it."""
         if "backbone" in self._modules:
             return
+        self._check_4_bits()
         files = [LoRAFile(given) for given in self.loras]
         if files:
             loras.check(files, single_files.describing(self.pretrained, self.config), slot=self.slot)
@@ -95,11 +99,14 @@ class PipelineModule(L.LightningModule):
             loras.merge(files, self.pipeline, slot=self.slot, encoders=False)
         self.pipeline.set_progress_bar_config(disable=True)
         for name, part in self.networks().items():
-            hold_in(self.dtype_of(name, type(part)), part)
+            dtype = self.dtype_of(name, type(part))
+            if self._in_4_bits(name, type(part)):
+                nf4.pack(part, dtype)
+            hold_in(dtype, part)
         self.on_load()
         for part in self.frozen_parts():
             part.requires_grad_(False).eval()
-        self.backbone = getattr(self.pipeline, self.slot).requires_grad_(True).train()
+        self.backbone = getattr(self.pipeline, self.slot).requires_grad_(self.adapter is None).train()
         if self.adapter is not None:
             adapters.attach(self.backbone, self.adapter)
             adapters.leave_frozen_out(self)
@@ -147,8 +154,8 @@ class PipelineModule(L.LightningModule):
         """The folder's DiffusionPipeline; UserError where it is missing, damaged or of another kind."""
         self.check_class(single_files.describing(self.pretrained, self.config))
         index = folders.read_index(self.folder)
-        dtypes = {
-            name: self.dtype_of(name, kind)
+        dtypes = {  # what is packed stays in its files till then
+            name: None if self._in_4_bits(name, kind) else self.dtype_of(name, kind)
             for name, kind in components.networks(index).items()
             if self.reads_texts or not components.is_encoder(kind)
         }
@@ -157,8 +164,25 @@ class PipelineModule(L.LightningModule):
     def dtype_of(self, name: str, kind: type[Any]) -> torch.dtype:
         """What the weights of a component of this class are held in."""
         encoders = self.encoders_dtype if components.is_encoder(kind) else "float32"
-        dtype: torch.dtype = getattr(torch, self.weights_dtype if name == self.slot else encoders)
+        said = self.weights_dtype if name == self.slot else encoders
+        dtype: torch.dtype = torch.bfloat16 if said == nf4.KIND else getattr(torch, said)
         return dtype
+
+    def _check_4_bits(self) -> None:
+        """UserError where something is to be in 4 bits that trains, or what packs it is not installed."""
+        if self.base_dtype is not None and self.adapter is None:
+            raise UserError(
+                f"model.base_dtype {self.base_dtype}: weights in 4 bits take no steps; train an adapter beside them "
+                "(-c adapters/lora)"
+            )
+        for argument in ("base_dtype", "encoders_dtype"):
+            if getattr(self, argument) == nf4.KIND:
+                nf4.require(by=f"model.{argument} {nf4.KIND}")
+
+    def _in_4_bits(self, name: str, kind: type[Any]) -> bool:
+        """Whether the linear layers of a component of this class are."""
+        dtype = self.base_dtype if name == self.slot else self.encoders_dtype if components.is_encoder(kind) else None
+        return dtype == nf4.KIND
 
     def check_class(self, folder: Path) -> None:
         """Raise UserError where the folder holds another pipeline than this architecture's."""
@@ -273,7 +297,8 @@ class PipelineModule(L.LightningModule):
 
 
 def hold_in(dtype: torch.dtype, network: nn.Module) -> None:
-    """Bring the weights to `dtype`, whatever a class of a user's loaded them in; quantised ones stay as they are."""
-    for weight in network.parameters():
+    """Bring the weights to `dtype`, whatever they were loaded in; those in 4 bits stay as they are."""
+    halves = (buffer for buffer in network.buffers() if buffer.dtype in (torch.bfloat16, torch.float16))
+    for weight in (*network.parameters(), *halves):
         if weight.is_floating_point():
             weight.data = weight.data.to(dtype)

@@ -80,6 +80,8 @@ class Stage:
         )
         drawer.sampler = {**drawer.sampler, **self.sampler}
         drawer.check_sampler()
+        if drawer.base_dtype is not None and locks.first_process():
+            tqdm.write(f"{self.model}: drawn on its base in {drawer.base_dtype}, as in training; an export is not")
         return drawer
 
     @property

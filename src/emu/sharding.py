@@ -22,6 +22,7 @@ from torch.distributed.checkpoint import state_dict as shards
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
+from emu import nf4
 from emu.blocks import blocks
 from emu.checkpoints import Durable, gathered, sharded, verify
 from emu.checkpoints.state import Checkpoint, Saved
@@ -76,6 +77,7 @@ class FSDP2(ModelParallelStrategy):
     def setup(self, trainer: L.Trainer) -> None:
         """Shard, then as Lightning's: the optimizer is made of what is sharded."""
         networks = dict(self._networks())
+        require_shardable(networks["backbone"])
         for name, network in networks.items():
             if isinstance(network, FSDPModule):  # of an earlier fit or validation with the same model
                 continue
@@ -144,6 +146,15 @@ class FSDP2(ModelParallelStrategy):
             yield
         finally:
             backbone.set_requires_gradient_sync(True)
+
+
+def require_shardable(network: nn.Module) -> None:
+    """UserError where it has weights in 4 bits, whose bytes FSDP2 would take for numbers."""
+    if any(nf4.layers(network)):
+        raise UserError(
+            "model.base_dtype nf4: FSDP2 shards no weights in 4 bits; leave it out, or let each device hold them all "
+            "(-c multi-gpu/ddp)"
+        )
 
 
 def mesh(device: str, *, copies: int, shard: int) -> DeviceMesh:

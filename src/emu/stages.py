@@ -25,6 +25,7 @@ OF_STEP_0 = (
     "model.init_args.pretrained",
     "model.init_args.config",
     "model.init_args.vae",
+    "model.init_args.base_dtype",
     "model.init_args.sampler",
     "model.init_args.optimizer.class_path",
     "data.prompts",

@@ -18,7 +18,9 @@ from emu.records import fault
 from emu.shapes import Arguments, Config
 
 OPTIMIZER = "optimizer"  # the one argument of a model that names a class, and no picture needs it
-TRAINING = {OPTIMIZER, "weights_dtype", "encoders_dtype", "average_on"}  # what is drawn or exported is in float32
+TRAINING = {OPTIMIZER, "weights_dtype", "encoders_dtype", "average_on"}
+"""No picture needs these: what is drawn or exported is in float32, but for the linear layers of a base in 4 bits."""
+BASE = "base_dtype"
 
 
 def load_model(
@@ -118,7 +120,7 @@ def _architecture_of(pipeline: str, *, where: str) -> str:
 def describe(config: Config, model: TextToImageModule) -> shapes.ModelConfig:
     """What `load_model` reads in an exported folder: the run's class, and how it draws."""
     section = config["model"]
-    apart = TRAINING | {"pretrained", "config", "vae", "adapter", "loras"}  # what was trained lies there, merged
+    apart = TRAINING | {BASE, "pretrained", "config", "vae", "adapter", "loras"}  # what was trained lies there, merged
     given = {key: value for key, value in (section.get("init_args") or {}).items() if key not in apart}
     return {"class_path": section["class_path"], "init_args": given | {"resolution": model.resolution}}
 
@@ -138,15 +140,27 @@ def _is_checkpoint(path: Path) -> bool:
     return (path.is_file() and path.suffix != ".safetensors") or is_sharded(path)
 
 
-def load_checkpoint(path: Path, *, loras: Sequence[str] = ()) -> TextToImageModule:
-    """The model that `config.yaml` beside the checkpoint describes, with the checkpoint's weights; `loras` on top."""
+def load_checkpoint(path: Path, *, loras: Sequence[str] = (), original: bool = False) -> TextToImageModule:
+    """The model that `config.yaml` beside the checkpoint describes, with the checkpoint's weights; `loras` on top.
+
+    original: an adapter's base as it was published, though the run rounded it or had it in 4 bits.
+    """
     verify(path)
     model = from_config(read_config(runs.run_of(path)))
+    if original:
+        model.base_dtype = None
+    elif model.base_dtype is not None and loras:
+        raise UserError(
+            f"{path}: its base is in {model.base_dtype}, which takes in no LoRA; export the run and draw with both"
+        )
     with _merging(model, loras):
         model.configure_model()
         checkpoint = read_checkpoint(path)
         model.on_load_checkpoint({**checkpoint})
-        model.load_state_dict(checkpoint["state_dict"])
+        state = checkpoint["state_dict"]
+        if original and model.adapter is not None:
+            state = {**state, **{key: own for key, own in model.named_buffers() if key in state}}
+        model.load_state_dict(state)
     return model.eval()
 
 
