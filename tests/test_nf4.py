@@ -201,6 +201,7 @@ def test_pictures_of_a_run_are_drawn_on_the_base_that_it_trained_on(
     assert codes
     assert all(torch.equal(one, codes[key]) for key, one in packed_of(model).items())
     assert packed_of(model).keys() == codes.keys()
+    assert all(any(nf4.layers(part)) for part in model.frozen_parts() if is_encoder(type(part)))
     (tmp_path / "prompts.txt").write_text("a red boat\n")
     main(["sample", str(run), str(tmp_path / "prompts.txt"), str(tmp_path / "out")])
     said = capsys.readouterr()

@@ -23,8 +23,9 @@ from emu.errors import UserError
 from emu.formats import Format
 from emu.formats.folder import PipelineFolder
 from emu.formats.header import card_of, story
-from emu.models.loading import BASE, describe, find_checkpoint, load_checkpoint, read_checkpoint, read_config
+from emu.models.loading import describe, find_checkpoint, load_checkpoint, read_checkpoint, read_config
 from emu.module import TextToImageModule
+from emu.nf4 import KIND
 from emu.settings import draw
 from emu.shapes import Arguments, Config, Row
 
@@ -170,7 +171,8 @@ def computed_apart(config: Config) -> bool:
     """
     strategy = config.get("trainer", {}).get("strategy")
     halves = isinstance(strategy, dict) and (strategy.get("init_args") or {}).get("compute_dtype") == "bfloat16"
-    return halves or (config["model"].get("init_args") or {}).get(BASE) is not None
+    given = config["model"].get("init_args") or {}
+    return halves or KIND in (given.get("base_dtype"), given.get("encoders_dtype"))
 
 
 def autocast(precision: object, device: torch.device) -> AbstractContextManager[Any]:

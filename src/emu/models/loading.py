@@ -14,13 +14,13 @@ from emu.checkpoints.state import Checkpoint
 from emu.errors import UserError
 from emu.loras.file import LoRAFile
 from emu.module import TextToImageModule
+from emu.nf4 import KIND
 from emu.records import fault
 from emu.shapes import Arguments, Config
 
 OPTIMIZER = "optimizer"  # the one argument of a model that names a class, and no picture needs it
 TRAINING = {OPTIMIZER, "weights_dtype", "encoders_dtype", "average_on"}
-"""No picture needs these: what is drawn or exported is in float32, but for the linear layers of a base in 4 bits."""
-BASE = "base_dtype"
+"""No picture needs these: what is drawn or exported is in float32. What a run had in 4 bits is drawn so, and said."""
 
 
 def load_model(
@@ -120,7 +120,14 @@ def _architecture_of(pipeline: str, *, where: str) -> str:
 def describe(config: Config, model: TextToImageModule) -> shapes.ModelConfig:
     """What `load_model` reads in an exported folder: the run's class, and how it draws."""
     section = config["model"]
-    apart = TRAINING | {BASE, "pretrained", "config", "vae", "adapter", "loras"}  # what was trained lies there, merged
+    apart = TRAINING | {
+        "base_dtype",
+        "pretrained",
+        "config",
+        "vae",
+        "adapter",
+        "loras",
+    }  # what was trained lies there, merged
     given = {key: value for key, value in (section.get("init_args") or {}).items() if key not in apart}
     return {"class_path": section["class_path"], "init_args": given | {"resolution": model.resolution}}
 
@@ -143,10 +150,12 @@ def _is_checkpoint(path: Path) -> bool:
 def load_checkpoint(path: Path, *, loras: Sequence[str] = (), original: bool = False) -> TextToImageModule:
     """The model that `config.yaml` beside the checkpoint describes, with the checkpoint's weights; `loras` on top.
 
-    original: an adapter's base as it was published, though the run rounded it or had it in 4 bits.
+    original: what is frozen as it was published, though the run rounded it or had it in 4 bits.
     """
     verify(path)
     model = from_config(read_config(runs.run_of(path)))
+    if original or loras:
+        model.encoders_dtype = "float32"
     if original:
         model.base_dtype = None
     elif model.base_dtype is not None and loras:
@@ -192,7 +201,9 @@ def from_config(config: Config, *, origin: str = runs.CONFIG) -> TextToImageModu
     model = config["model"]
     trust.require(model["class_path"], where=f"{origin}:")
     trust.restrict()
-    given = {name: value for name, value in (model.get("init_args") or {}).items() if name not in TRAINING}
+    given = {
+        name: value for name, value in (model.get("init_args") or {}).items() if name not in TRAINING or value == KIND
+    }
     if given.get("resolution") is None:  # `emu fit` links it to the data's, and does not save it twice
         given["resolution"] = (config.get("data") or {}).get("resolution")
     parser = ArgumentParser(exit_on_error=False)
