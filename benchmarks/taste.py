@@ -131,7 +131,7 @@ def table(pool: Pool, *, repeats: int) -> None:
 def lenient(work: Path) -> str:
     """`curate/world` that leaves to people who lacks one of the five qualities."""
     config, world = work / "lenient.yaml", Path(__file__).parents[1] / "configs" / "curate" / "world.yaml"
-    config.write_text(world.read_text().replace("{appeal: 0.82}", "{appeal: 0.75}"))
+    config.write_text(world.read_text().replace("{appeal: 0.81}", "{appeal: 0.75}"))
     return str(config)
 
 

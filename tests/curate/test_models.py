@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,18 @@ def test_words_are_counted_and_a_plain_picture_has_none() -> None:
     assert found["words"] >= 3
     assert 0.02 < found["text_area"] < 0.4
     assert stage.measure(picture(Image.new("RGB", (640, 480), "teal"))) == {"words": 0, "text_area": 0.0, "repeats": 0}
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [((1500, 1200), (736, 920)), ((920, 736), (736, 920)), ((90, 80), (80, 90))]
+)
+def test_a_detector_is_shown_no_more_than_it_needs(size: tuple[int, int], shown: tuple[int, int]) -> None:
+    """Its memory and its time grow with every pixel."""
+    seen: list[tuple[int, ...]] = []
+    stage = Overlaid()
+    stage.engine = lambda pixels: seen.append(pixels.shape) or SimpleNamespace(boxes=None)
+    stage.measure(picture(Image.new("RGB", size)))
+    assert seen == [(*shown, 3)]
 
 
 def test_a_plain_picture_is_not_offensive() -> None:

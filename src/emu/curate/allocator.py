@@ -6,6 +6,7 @@ import sys
 TRIM, MMAP, ARENAS = -1, -3, -8  # glibc's M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX
 FREE = 64 << 20  # bytes of free memory at the end of the heap that are kept
 LARGEST = 32 << 20  # bytes: larger buffers are the system's as before, and glibc's own limit
+LAYER = 4 << 20  # bytes: less than most that the layers of a network hold while they look at a picture
 
 
 def keep_memory() -> bool:
@@ -17,9 +18,13 @@ def keep_memory() -> bool:
     return _set((TRIM, FREE), (MMAP, LARGEST))
 
 
-def one_heap() -> bool:
-    """For a process whose threads take turns: they share what memory they have, where each would keep its own."""
-    return _set((ARENAS, 1))
+def hand_back() -> bool:
+    """For a process of models, whose threads take turns: they share what memory they have, where each would keep its
+    own; and what a layer held goes back to the system at once, where it would lie in pieces between smaller things.
+
+    It costs a quarter of an OCR's time, and saves an eighth of the process at its largest.
+    """
+    return _set((ARENAS, 1), (MMAP, LAYER))
 
 
 def _set(*settings: tuple[int, int]) -> bool:

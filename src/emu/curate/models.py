@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from emu.curate.allocator import one_heap
+from emu.curate.allocator import hand_back
 from emu.curate.config import Funnel
 from emu.curate.picture import Picture
 from emu.curate.stage import Row, Stage
@@ -121,7 +121,7 @@ def asking(funnel: Funnel, address: Address) -> None:
 
 def serve(work: Work, address: Address, threads: int, parent: Connection) -> None:
     """The process: until its parent is gone. Tells it once that it listens."""
-    one_heap()
+    hand_back()
     with suppress(FileNotFoundError):
         os.unlink(address.path)  # of the one before, which died
     listener = Listener(address.path, backlog=WAITING, authkey=address.key)

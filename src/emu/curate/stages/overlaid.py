@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from emu.curate.picture import Picture
 from emu.curate.stage import Row, Stage
@@ -26,7 +27,8 @@ class Overlaid(Stage):
 
     Args:
         confidence: lines that are read with less do not count.
-        side: larger pictures are scaled down to it.
+        side: the short side in pixels that larger pictures are scaled down to: by default the least that the detector
+            takes as it is, whose memory and time grow with every pixel. 0 for none.
     """
 
     name = "overlaid"
@@ -34,7 +36,7 @@ class Overlaid(Stage):
     packages = {"rapidocr": "ocr", "onnxruntime": "ocr"}
     shared = True
 
-    def __init__(self, confidence: float = 0.7, side: int = 640) -> None:
+    def __init__(self, confidence: float = 0.7, side: int = 736) -> None:
         self.confidence, self.side = confidence, side
 
     @cached_property
@@ -48,7 +50,7 @@ class Overlaid(Stage):
         return RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": threads})
 
     def measure(self, picture: Picture) -> Row:
-        pixels = np.asarray(picture.small(self.side or 0))
+        pixels = np.asarray(within(picture.small(self.side or 0), self.side or 0))
         found = self.engine(np.ascontiguousarray(pixels[..., ::-1]))  # it takes blue first
         if found.boxes is None:
             return {"words": 0, "text_area": 0.0, "repeats": 0}
@@ -58,6 +60,15 @@ class Overlaid(Stage):
         area = sum(polygon(boxes[i]) for i in words) if sum(words.values()) > 1 else 0.0
         share = min(1.0, area / (pixels.shape[0] * pixels.shape[1]))
         return {"words": sum(words.values()), "text_area": share, "repeats": repeats([found.txts[i] for i in read])}
+
+
+def within(image: Image.Image, side: int) -> Image.Image:
+    """The picture, its short side no longer than `side`; 0 for as it is."""
+    short = min(image.size)
+    if not side or short <= side:
+        return image
+    width, height = (round(length * side / short) for length in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def level(corners: "np.typing.NDArray[np.float64]") -> bool:
