@@ -332,3 +332,20 @@ def test_nothing_of_a_border_is_left_in_a_jpeg(colour: str, quality: int) -> Non
     assert 28 <= top <= 37
     assert 595 <= right <= 604
     assert 475 <= bottom <= 484
+
+
+def test_all_pixels_of_a_large_picture_are_averaged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is smaller still is made of the smaller one: each time costs as much as all measures together."""
+    sizes: list[tuple[int, int]] = []
+    reduce = Image.Image.reduce
+
+    def counted(image: Image.Image, *arguments: Any, **more: Any) -> Image.Image:
+        sizes.append(image.size)
+        return reduce(image, *arguments, **more)
+
+    monkeypatch.setattr(Image.Image, "reduce", counted)
+    large = picture(texture((2100, 1700)))
+    Technical().measure(large)
+    Duplicates().measure(large)
+    assert sizes.count((2100, 1700)) == 1
+    assert [min(large.small(side).size) // side for side in (512, 256, 144, 128)] == [1, 1, 1, 1]

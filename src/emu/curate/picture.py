@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 THUMBNAIL = 144  # pixels
 REMOVED = 6  # thumbnails of a shard and limit
 STAYING = 96  # of a shard: some leave later, where all pictures are looked at, or are what others leave for
+MIDDLE = 512  # pixels: smaller ones are made of the one with sides of at least so many, which is made once
 LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)  # ITU-R BT.709, on the stored values
 
 
@@ -66,8 +67,14 @@ class Picture:
         self.kept, self.embeddings = {}, {}
 
     def small(self, side: int) -> Image.Image:
-        """The picture, its sides divided by a whole number where they stay at least `side` long; 0 for all of it."""
-        return self.kept[side] if side in self.kept else reduced(self.image, side)
+        """The picture, its sides divided by whole numbers where they stay at least `side` long; 0 for all of it."""
+        if side in self.kept:
+            return self.kept[side]
+        if not 0 < side < MIDDLE or min(self.image.size) < 2 * MIDDLE:
+            return reduced(self.image, side)
+        if MIDDLE not in self.kept:
+            self.kept[MIDDLE] = reduced(self.image, MIDDLE)
+        return reduced(self.kept[MIDDLE], side)
 
     def shrink(self, sides: Set[int]) -> int:
         """Keep no more than what `small` gives at these sides, as long as the picture waits; returns the bytes held."""
