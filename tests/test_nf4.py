@@ -1,6 +1,8 @@
 """A base in 4 bits beside an adapter: what is kept, what trains, what is drawn, what is written, what is refused."""
 
+import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,20 @@ def layer(*, bias: bool = True) -> tuple[nn.Linear, nf4.NF4Linear]:
     torch.manual_seed(0)
     plain = nn.Linear(96, 40, bias=bias)
     return plain, nf4.NF4Linear(plain, torch.float32)
+
+
+def test_its_operators_are_there_though_a_start_leaves_the_package_until_it_is_asked() -> None:
+    code = """
+        import sys, torch
+        from emu.starting import starting
+        with starting():
+            import bitsandbytes, emu.nf4
+            print("bitsandbytes.functional" in sys.modules)
+            emu.nf4.require(by="a test")
+            print(torch.ops.bitsandbytes.quantize_4bit.default)
+    """
+    said = subprocess.check_output([sys.executable, "-c", textwrap.dedent(code)], text=True)
+    assert said.split() == ["False", "bitsandbytes.quantize_4bit.default"]
 
 
 def test_a_layer_takes_four_and_a_half_bits_a_weight_and_is_near() -> None:

@@ -31,7 +31,7 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 def require(*, by: str) -> None:
     """Let torch know bitsandbytes' operations. UserError: it is not installed, and `by` asks for it."""
     try:
-        import_module("bitsandbytes")
+        _ = import_module("bitsandbytes").functional  # it runs when something of it is asked for (emu/starting.py)
     except ImportError as error:
         raise UserError(f"{by}: takes bitsandbytes, which is not installed; pip install bitsandbytes") from error
 
