@@ -52,7 +52,7 @@ def losses(model: TextToImageModule) -> list[Tensor]:
     return found
 
 
-@pytest.mark.parametrize("name", ["latent", "flow", "muse"])
+@pytest.mark.parametrize("name", [pytest.param("latent", marks=pytest.mark.slow), "flow", "muse"])
 def test_at_most_two_graphs_a_block_over_all_sizes(name: str, tiny_folder: Folder) -> None:
     wanted = losses(make(name, tiny_folder(name)))
     model = make(name, tiny_folder(name), compile_blocks=True)

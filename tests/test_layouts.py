@@ -114,7 +114,11 @@ def same(run: Path, alone: Path, pretrained: Path) -> None:
         (1, ["--data.batch_size", "4", "--model.init_args.gradient_checkpointing", "true"]),
         (2, [*DDP, "--data.batch_size", "3"]),
         (2, [*FLOAT32, "--data.batch_size", "6"]),
-        (3, [*FLOAT32, "--data.batch_size", "2", "--model.init_args.gradient_checkpointing", "true"]),
+        pytest.param(
+            3,
+            [*FLOAT32, "--data.batch_size", "2", "--model.init_args.gradient_checkpointing", "true"],
+            marks=pytest.mark.slow,  # each alone is among the quick ones
+        ),
     ],
     ids=["one accumulating and recomputing", "two copies, accumulating", "two shards", "three shards, all of it"],
 )
