@@ -2,10 +2,12 @@
 
     OMP_NUM_THREADS=1 python benchmarks/lora.py latent --batch 16
     OMP_NUM_THREADS=1 python benchmarks/lora.py unet --batch 2 --blocks 4
+    OMP_NUM_THREADS=1 python benchmarks/lora.py unet --width 320 --batch 1 --apart     # 860 M weights: 20 GB
 
 A step is what `emu fit` on a cache does: loss, backward, clipping, AdamW, the average. Times are seconds of one core in
-one process, blocks of steps in turn; memory is the growth of a process of its own at its peak, files that are mapped
-into it apart.
+one process, blocks of steps in turn, or with --apart each block in a process of its own: both models at once are more
+than a machine of 24 GB holds. Memory is the growth of a process of its own at its peak, files that are mapped into it
+apart.
 """
 
 import argparse
@@ -79,11 +81,12 @@ class Steps:
         averaging.update(self.model.ema, self.model.backbone, decay=0.999)
 
 
-def peak(given: argparse.Namespace, kind: str, pretrained: str) -> float:
-    """MB that a process of its own takes for two steps."""
+def of_its_own(given: argparse.Namespace, kind: str, pretrained: str) -> tuple[float, float]:
+    """MB that a process of its own takes for a step and a block of steps, and seconds for one of the block."""
     sizes = [given.model, "--batch", str(given.batch), "--side", str(given.side), "--rank", str(given.rank)]
     words = [sys.executable, __file__, *sizes, "--alone", kind, "--pretrained", pretrained]
-    return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-1])
+    megabytes, seconds = subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-2:]
+    return float(megabytes), float(seconds)
 
 
 def alone(given: argparse.Namespace) -> None:
@@ -92,9 +95,9 @@ def alone(given: argparse.Namespace) -> None:
     threading.Thread(target=watched, args=(most,), daemon=True).start()
     steps = Steps(given.pretrained, given.alone, given.batch, given.side, given.rank)
     most[0] = 0  # to load is not to train
-    for _ in range(2):
-        steps.step()
-    print((most[0] - before) / 1e6)
+    steps.step()
+    seconds = timed(steps)
+    print((most[0] - before) / 1e6, seconds)
 
 
 def timed(steps: Steps) -> float:
@@ -102,6 +105,18 @@ def timed(steps: Steps) -> float:
     for _ in range(BLOCK):
         steps.step()
     return (time.process_time() - begun) / BLOCK
+
+
+def in_turn(given: argparse.Namespace, pretrained: str) -> dict[str, list[float]]:
+    """Seconds of a step of each kind, a block after the other in this process."""
+    pair = {kind: Steps(pretrained, kind, given.batch, given.side, given.rank) for kind in KINDS[:2]}
+    for steps in pair.values():
+        steps.step()  # warms up
+    seconds: dict[str, list[float]] = {kind: [] for kind in pair}
+    for _ in range(given.blocks):
+        for kind, steps in pair.items():
+            seconds[kind].append(timed(steps))
+    return seconds
 
 
 def main() -> None:
@@ -112,6 +127,7 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--width", type=int, default=WIDTH, help="of the U-Net's first blocks; 320 is 860 M weights")
     parser.add_argument("--blocks", type=int, default=6)
+    parser.add_argument("--apart", action="store_true", help="each block in a process of its own")
     parser.add_argument("--alone", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--pretrained", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -121,15 +137,14 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         pretrained = prepared(given.model, Path(folder), given.width)
-        peaks = {kind: peak(given, kind, pretrained) for kind in KINDS}
-        pair = {kind: Steps(pretrained, kind, given.batch, given.side, given.rank) for kind in KINDS[:2]}
-        for steps in pair.values():
-            steps.step()  # warms up
-        seconds: dict[str, list[float]] = {kind: [] for kind in pair}
-        for _ in range(given.blocks):
-            for kind, steps in pair.items():
-                seconds[kind].append(timed(steps))
-    weights = sum(weight.numel() for weight in pair["full"].parameters)
+        if given.apart:
+            both = [{kind: of_its_own(given, kind, pretrained) for kind in KINDS[:2]} for _ in range(given.blocks)]
+            peaks = {kind: max(one[kind][0] for one in both) for kind in KINDS[:2]}
+            seconds = {kind: [one[kind][1] for one in both] for kind in KINDS[:2]}
+        else:
+            peaks = {kind: of_its_own(given, kind, pretrained)[0] for kind in KINDS}
+            seconds = in_turn(given, pretrained)
+        weights = sum(path.stat().st_size for path in (folders.locate(pretrained) / "unet").glob("*.safetensors")) / 4
     print(
         f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}; {given.model}, ", end=""
     )

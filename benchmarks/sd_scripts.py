@@ -32,7 +32,9 @@ SHAPE |= {"num_heads": 24, "depth": 1, "depth_single_blocks": 1, "axes_dim": [16
 def transformer(path: Path) -> State:
     """The network's tensors of a single file."""
     state = load_file(path)
-    return {name.removeprefix(PREFIX): one for name, one in state.items() if "text_encoders." not in name}
+    if any(name.startswith(PREFIX) for name in state):
+        return {name.removeprefix(PREFIX): one for name, one in state.items() if name.startswith(PREFIX)}
+    return state
 
 
 def flux(place: Path) -> tuple[Any, Any]:
