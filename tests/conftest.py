@@ -25,6 +25,7 @@ NOT_TO_BE_HAD = (
     "not beside this checkout",
     "disks may not be mounted",
     "open_clip",
+    "torchvision",
 )
 
 

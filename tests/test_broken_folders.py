@@ -5,9 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from transformers.utils import DummyObject
 
 from broken_folders import BROKEN, SOUND
+from emu import components
 from emu.cli import main
+from emu.errors import UserError
 
 Folder = Callable[[str], Path]
 
@@ -49,6 +52,17 @@ def test_what_only_looks_broken_is_drawn_from(what: str, folder: Path, tmp_path:
     SOUND[what](folder)
     assert run(folder, tmp_path) == 0
     assert (tmp_path / "out" / "00000.png").is_file()
+
+
+class Processor(metaclass=DummyObject):
+    """As transformers has PixtralProcessor where torchvision is not installed."""
+
+    _backends = ["detectron2"]
+
+
+def test_a_package_that_a_component_needs_is_named(folder: Path) -> None:
+    with pytest.raises(UserError, match="tokenizer: Processor requires the detectron2 library, which is not installed"):
+        components.check(folder / "tokenizer", Processor)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,11 @@ def check(folder: Path, kind: type[Any] | None) -> None:
     """Raise UserError where a component is not there, or lacks its description or its vocabulary."""
     if not folder.is_dir():
         raise UserError(f"{folder}: not there, and the folder's model_index.json names it; {AGAIN}")
-    files = dict(getattr(kind, "vocab_files_names", {}))
+    try:
+        files = dict(getattr(kind, "vocab_files_names", {}))
+    except ImportError as error:  # in place of a class that needs a package transformers has one that says so
+        lacking = str(error).strip().partition(" but ")[0]
+        raise UserError(f"{folder}: {lacking}, which is not installed; pip install it") from None
     whole = files.pop("tokenizer_file", None)
     needed = list(files.values())  # without one of them a tokenizer would cut words otherwise, and not say so
     if whole and (folder / whole).is_file():
