@@ -116,7 +116,8 @@ class Runner:
 
     def _start(self, job: Job, slot: int, lock: int) -> "subprocess.Popen[bytes]":
         threads = str(max(1, (os.cpu_count() or 1) // self.at_once))
-        environment = {"OMP_NUM_THREADS": threads, **os.environ, "TRANSFORMERS_VERBOSITY": "error"}
+        given = os.environ.get("OMP_NUM_THREADS") or threads  # set and empty it stands for all cores
+        environment = {**os.environ, "OMP_NUM_THREADS": given, "TRANSFORMERS_VERBOSITY": "error"}
         if self.devices > 1:
             environment["CUDA_VISIBLE_DEVICES"] = str(slot % self.devices)
         argv = [sys.executable, "-m", "emu", job.command, *job.args]
