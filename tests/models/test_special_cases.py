@@ -164,6 +164,7 @@ def test_defaults_are_the_pipelines_own() -> None:
         "upscaling": 50,
         "latent_upscaling": 75,
         "muse": 12,
+        "muse_upscaling": 8,
         "flow": 28,
         "pixart": 20,
         "own_sana": 20,

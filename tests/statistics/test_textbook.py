@@ -141,3 +141,10 @@ def test_wilsons_interval_is_where_a_test_of_the_share_would_not_reject_it(n: in
     z = float(stats.norm.ppf((1 + level) / 2))
     for end in wilson(share * n, n, level=level):
         assert abs(share - end) == pytest.approx(z * math.sqrt(end * (1 - end) / n), abs=1e-7)
+
+
+def test_a_share_lies_in_its_own_interval() -> None:
+    for n in range(1, 400):
+        for count in (0, 1, n // 2, n - 1, n):
+            low, high = wilson(count, n)
+            assert 0 <= low <= count / n <= high <= 1

@@ -158,7 +158,8 @@ def wilson(count: float, n: float, *, level: float = 0.95) -> Interval:
     middle = share + z**2 / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
     scale = 1 + z**2 / n
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    low, high = (middle - half) / scale, (middle + half) / scale
+    return max(0.0, min(share, low)), min(1.0, max(share, high))  # at 0 and 1 rounding would leave the share outside
 
 
 def _independent(values: NDArray[np.generic], prompts: Prompts) -> float:
