@@ -21,6 +21,7 @@ from emu.judges.world import WorldFaithfulness
 from emu.models import Muse, load_model
 from emu.models.muse import AESTHETIC_SCORE
 from emu.models.reconstruction import psnr
+from emu.parts import masked
 from emu.world import KINDS, QUALITIES, Scene, World
 
 SIDE, FIRST = 32, 100_000  # pixels; a place in the haystack beyond what the bases learned from
@@ -56,12 +57,12 @@ def main() -> None:
             print(f"{share:.0%} hidden, nats a token:", ", ".join(f"{nats:.3f} by {what}" for what, nats in by.items()))
         blind = alike(model, tokens)
         print(f"all hidden: {len(blind)} of {tokens[0].numel()} places are alike to another before attention: {blind}")
-        given = model._decode(tokens)
+        given = masked.pixels(model.pipeline.vqvae, tokens)
         used = len(tokens.unique())
         print(f"true: kinds {kinds(scenes, true):.1f} %; {tokens[0].numel()} tokens of {used} codes used")
         print(f"through the tokens: {kinds(scenes, given):.1f} %, PSNR {psnr(given, true).mean():.1f} dB")
         for share in SHARES:
-            again = model._decode(redrawn(model, tokens, scenes, share))
+            again = masked.pixels(model.pipeline.vqvae, redrawn(model, tokens, scenes, share))
             print(f"{share:.0%} of them drawn again: {kinds(scenes, again):.1f} %")
 
 

@@ -52,6 +52,13 @@ def test_interval_is_wilsons() -> None:
     assert win_rate([0] * 50, [1] * 35 + [-1] * 15, tie=0).ci95 == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_rate_lies_in_its_own_interval() -> None:
+    for n in range(1, 200):
+        for won in {0, 1, n // 2, n}:
+            rate = win_rate([0] * n, [1] * won + [-1] * (n - won), tie=0)
+            assert 0 <= rate.ci95[0] <= rate.win <= rate.ci95[1] <= 100
+
+
 @pytest.mark.parametrize(("win", "lose"), [(0.05, 0.07), (0.4, 0.1), (0.02, 0.02)])
 @pytest.mark.parametrize("n", [40, 240])
 def test_net_interval_covers_the_truth(n: int, win: float, lose: float) -> None:

@@ -1,12 +1,9 @@
 """Statistics against numbers that others have published, and against their own definitions."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from emu.statistics import (
     by_prompt,
@@ -17,7 +14,6 @@ from emu.statistics import (
     sign_test,
     simultaneous_level,
     smallest_rate,
-    wilson,
 )
 from emu.statistics.power import power
 from emu.statistics.rates import effective_number
@@ -125,26 +121,3 @@ def test_effective_number_lies_between_prompts_and_draws() -> None:
 def test_a_bootstrap_of_nothing_is_refused(above: list[float], below: list[float]) -> None:
     with pytest.raises(ValueError, match="at least two prompts"):
         ratio_interval(above, below)
-
-
-def test_wilsons_interval_of_published_examples() -> None:
-    # Newcombe 1998, Stat. Med. 17(8), table I, method 3.
-    for count, n, interval in [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611))]:
-        assert wilson(count, n) == pytest.approx(interval, abs=5e-5)
-    assert wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=5e-5)
-    assert wilson(5, 5)[1] == 1
-    assert wilson(0, 0) == (0, 1)
-
-
-@given(st.integers(1, 500), st.floats(0, 1), st.floats(0.5, 0.999))
-def test_wilsons_interval_is_where_a_test_of_the_share_would_not_reject_it(n: int, share: float, level: float) -> None:
-    z = float(stats.norm.ppf((1 + level) / 2))
-    for end in wilson(share * n, n, level=level):
-        assert abs(share - end) == pytest.approx(z * math.sqrt(end * (1 - end) / n), abs=1e-7)
-
-
-def test_a_share_lies_in_its_own_interval() -> None:
-    for n in range(1, 400):
-        for count in (0, 1, n // 2, n - 1, n):
-            low, high = wilson(count, n)
-            assert 0 <= low <= count / n <= high <= 1

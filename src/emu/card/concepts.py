@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from emu import named
 from emu.card.blocks import Block, Cell, Quoted, Section, Table, count, counted, share
@@ -17,7 +18,7 @@ from emu.curate.folder import Curated
 from emu.curate.manifest import groups
 from emu.curate.stage import Value
 from emu.curate.stages.judged import Judged
-from emu.statistics import simultaneous_level, wilson
+from emu.statistics import simultaneous_level
 
 FEWEST = 5  # expected pictures: with fewer, a share says nothing
 SHOWN = 40  # concepts in a table
@@ -54,7 +55,7 @@ def section(curated: Curated) -> Section:
 
 def verdict(before: int, came: int, after: int, stayed: int, *, level: float) -> tuple[str, str]:
     """(interval of the share after, what that says of the share before), in words."""
-    low, high = wilson(after, stayed, level=level)
+    low, high = proportion_confint(after, stayed, alpha=1 - level, method="wilson")
     expected, interval = stayed * before / came, f"{100 * low:.1f} to {100 * high:.1f} %"
     if expected < FEWEST:
         return interval, FEW

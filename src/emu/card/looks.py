@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from statsmodels.stats.proportion import proportion_confint
 
 from emu.card.blocks import Block, Cell, Section, Table, count, share
 from emu.curate.picture import reduced
 from emu.curate.stages.technical import WHOLE, colour, planar
 from emu.data.pictures import BadPicture, decode, read_size
 from emu.data.sources.openers import File
-from emu.statistics import wilson
 
 MAX_PIXELS = 100_000_000
 SAMPLE = 1000  # pictures that are decoded
@@ -77,7 +77,7 @@ def _table(head: str, counts: Counter[str], names: list[str], *, exact: bool) ->
     for name in names:
         row: list[Cell] = [name, f"{counts[name]:,}", share(counts[name], total)]
         if not exact and total:
-            low, high = wilson(counts[name], total)
+            low, high = proportion_confint(counts[name], total, method="wilson")
             row += [f"{100 * low:.1f} to {100 * high:.1f} %"]
         rows.append(row)
     heads = [head, "Pictures", "Share", *([] if exact else ["Interval"])]

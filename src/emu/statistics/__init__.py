@@ -12,7 +12,6 @@ from emu.statistics.rates import (
     net_rate,
     outcomes,
     rates,
-    wilson,
     win_rate,
 )
 from emu.statistics.significance import SignTest, corrected, sign_test, simultaneous_level
@@ -36,6 +35,5 @@ __all__ = [
     "sign_test",
     "simultaneous_level",
     "smallest_rate",
-    "wilson",
     "win_rate",
 ]

@@ -82,10 +82,9 @@ def win_rate(before: Sequence[float], after: Sequence[float], *, tie: float, pro
     """Win, tie and lose in percent of pairs, with Wilson's score interval of `win` at their effective number."""
     signs = outcomes(before, after, tie=tie)
     win, lose = (100 * float((signs == sign).mean()) for sign in (1, -1))
-    n = _independent(signs > 0, prompts)
-    low, high = wilson(win / 100 * n, n)
+    ci95 = _wilson(win / 100, _independent(signs > 0, prompts))
     tied = 100 * int((signs == 0).sum()) / signs.size
-    return WinRate(n=signs.size, win=win, tie=tied, lose=lose, ci95=(100 * low, 100 * high))
+    return WinRate(n=signs.size, win=win, tie=tied, lose=lose, ci95=ci95)
 
 
 def net_rate(before: Sequence[float], after: Sequence[float], *, tie: float, prompts: Prompts = None) -> NetRate:
@@ -147,20 +146,12 @@ def effective_number(values: ArrayLike, prompts: Sequence[Hashable]) -> float:
     return float(min(len(numbers), max(1.0, numbers.var() / variance)))
 
 
-def wilson(count: float, n: float, *, level: float = 0.95) -> Interval:
-    """The interval of a share that `count` of `n` draws estimate, inside of [0, 1]; neither need be whole.
-
-    Wilson 1927, JASA 22(158): the shares from which count / n is no further than `level` allows; all of them at n = 0.
-    """
-    if n == 0:
-        return 0.0, 1.0
-    share, z = count / n, float(stats.norm.ppf((1 + level) / 2))
-    middle = share + z**2 / (2 * n)
-    half = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
-    scale = 1 + z**2 / n
-    low, high = (middle - half) / scale, (middle + half) / scale
-    return max(0.0, min(share, low)), min(1.0, max(share, high))  # at 0 and 1 rounding would leave the share outside
-
-
 def _independent(values: NDArray[np.generic], prompts: Prompts) -> float:
     return float(values.size) if prompts is None else effective_number(values, prompts)
+
+
+def _wilson(share: float, n: float) -> Interval:
+    from statsmodels.stats.proportion import proportion_confint  # brings pandas: no run should wait for it at its start
+
+    low, high = proportion_confint(share * n, n, method="wilson")
+    return 100 * min(share, float(low)), 100 * max(share, float(high))  # at 0 and 1 rounding leaves the share outside

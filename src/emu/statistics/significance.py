@@ -35,12 +35,11 @@ def corrected(p_values: Sequence[float]) -> list[float]:
 
     Holm 1979, Scand. J. Statist. 6(2); it needs no independence, which categories that share prompts do not have.
     """
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p)
-    left = np.arange(len(p), 0, -1)  # how many are not smaller than each
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(np.maximum.accumulate(left * p[order]), 1)
-    return [float(each) for each in adjusted]
+    if not p_values:
+        return []
+    from statsmodels.stats.multitest import multipletests  # brings pandas: no run should wait for it at its start
+
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
 def simultaneous_level(questions: int, *, level: float = 0.95) -> float:
