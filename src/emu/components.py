@@ -4,8 +4,6 @@ Notable: libraries draw what their files lack at random and say so in a warning 
 """
 
 import inspect
-import json
-import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -14,19 +12,17 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from emu import weight_files
 from emu.errors import UserError, first_line
+from emu.weight_files import AGAIN
 
 UNUSED = ("safety_checker", "watermarker", "feature_extractor", "image_encoder", "pe", "pe_tokenizer")
 """Neither tuning nor drawing from text uses these: they are not loaded, and an export copies their files.
 
 The last two rewrite prompts (ERNIE-Image).
 """
-
-AGAIN = "download or copy the folder again"
-POINTER = b"version https://git-lfs"
 
 
 def used(index: Mapping[str, Any]) -> dict[str, type[Any] | None]:
@@ -114,8 +110,8 @@ def is_encoder(kind: type[Any]) -> bool:
 def load_network(folder: Path, kind: type[Any], *, dtype: torch.dtype | None = torch.float32) -> nn.Module:
     """The network of a component's folder, whichever variant of its weights lies there; they may stay in the file."""
     of_transformers = is_encoder(kind)
-    variant = find_weights(folder, "model" if of_transformers else None)
-    dtype = dtype or stored_dtype(folder)
+    variant = weight_files.find_weights(folder, "model" if of_transformers else None)
+    dtype = dtype or weight_files.stored_dtype(folder)
     telling = {"ignore_mismatched_sizes": True} if of_transformers else {}  # it would say only that there are some
     try:
         network, found = kind.from_pretrained(
@@ -153,100 +149,3 @@ def outline(folder: Path, kind: type[Any]) -> dict[str, torch.Size]:
         network = from_config(folder, kind)
     tied = getattr(network, "_tied_weights_keys", None) or ()
     return {name: weight.shape for name, weight in network.state_dict().items() if name not in tied}
-
-
-def weights_name(kind: type[Any]) -> str:
-    """The file of a component's weights, in its folder."""
-    return f"{'model' if issubclass(kind, transformers.PreTrainedModel) else 'diffusion_pytorch_model'}.safetensors"
-
-
-def find_weights(folder: Path, stem: str | None) -> str | None:
-    """The variant of the weights to load, None for the plain ones; UserError where there are none, or torn ones.
-
-    stem: "model" for transformers' names of files, None for diffusers'.
-    """
-    safe, pickled = ("model", "pytorch_model") if stem else ("diffusion_pytorch_model",) * 2
-    kinds = ((safe, "safetensors"), (pickled, "bin"))
-    for name, end in kinds:
-        if _whole(folder, f"{name}.{end}", f"{name}.{end}.index.json"):
-            return None
-    variants = {
-        found[1] or found[2]
-        for name, end in kinds
-        for path in folder.glob(f"{name}.*")
-        if (found := re.fullmatch(rf"{name}\.(?:([^.]+)\.{end}|{end}\.index\.([^.]+)\.json)", path.name))
-        and "-of-" not in path.name
-    }
-    for variant in sorted(variants, key=lambda one: (one not in ("fp16", "bf16"), one)):
-        for name, end in kinds:
-            if _whole(folder, f"{name}.{variant}.{end}", f"{name}.{end}.index.{variant}.json"):
-                return variant
-    others = ", ".join(sorted(path.name for path in folder.iterdir() if path.name != "config.json")[:3])
-    raise UserError(f"{folder}: no {safe}.safetensors nor {pickled}.bin{f', only {others}' * bool(others)}; {AGAIN}")
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The files that a component's weights lie in, of whichever variant; UserError where one is missing or torn."""
-    of_transformers = not any(folder.glob("diffusion_pytorch_model*"))
-    variant = find_weights(folder, "model" if of_transformers else None)
-    names = ("model", "pytorch_model") if of_transformers else ("diffusion_pytorch_model",) * 2
-    middle = f".{variant}" if variant else ""
-    for name, end in zip(names, ("safetensors", "bin"), strict=True):
-        index = folder / f"{name}.{end}.index{middle}.json"
-        if (file := folder / f"{name}{middle}.{end}").is_file():
-            return [file]
-        if index.is_file():
-            return [folder / shard for shard in sorted(set(json.loads(index.read_text())["weight_map"].values()))]
-    raise AssertionError(f"find_weights found {variant} in {folder}")
-
-
-def stored_dtype(folder: Path) -> torch.dtype:
-    """What the first of a component's weights is stored in; bfloat16 where its file would have to be read for that."""
-    file = weight_files(folder)[0]
-    if file.suffix != ".safetensors":
-        return torch.bfloat16
-    with safe_open(file, "pt") as held:
-        kind = held.get_slice(next(iter(held.keys()))).get_dtype()
-    return {"F32": torch.float32, "F16": torch.float16}.get(kind, torch.bfloat16)
-
-
-def only_variant(folder: Path) -> str | None:
-    """The variant that a component's weights are there as; None where they have the plain names, or are none."""
-    for stem in ("model", None):
-        try:
-            return find_weights(folder, stem)
-        except UserError:  # of the other library, of a tokenizer or scheduler, or a damaged one that nothing uses
-            continue
-    return None
-
-
-def _whole(folder: Path, file: str, index: str) -> bool:
-    """Whether weights are there as one file or as shards; UserError where they are not all there."""
-    if (folder / file).is_file():
-        check_file(folder / file)
-        return True
-    if not (folder / index).is_file():
-        return False
-    try:
-        shards = set(json.loads((folder / index).read_text())["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder / index}: not an index of weights ({first_line(error)}); {AGAIN}") from error
-    for shard in sorted(shards):
-        if not (folder / shard).is_file():
-            raise UserError(f"{folder / shard}: no such file, and {index} names it; {AGAIN}")
-        check_file(folder / shard)
-    return True
-
-
-def check_file(path: Path) -> None:
-    """Raise UserError where a file of weights is cut off, or only stands for one."""
-    with path.open("rb") as file:
-        if file.read(len(POINTER)) == POINTER:
-            raise UserError(f"{path}: stands for a file that git-lfs has not fetched; run `git lfs pull` in the folder")
-    if path.suffix != ".safetensors":
-        return
-    try:
-        with safe_open(path, "pt"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: damaged or cut off ({first_line(error)}); {AGAIN}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from diffusers import DiffusionPipeline
 from huggingface_hub import snapshot_download
 
-from emu import components, files, shapes
+from emu import components, files, shapes, weight_files
 from emu.bundled import resolve
 from emu.errors import UserError, first_line
 from emu.records import read_json
@@ -140,7 +140,7 @@ def copy(base: Path, target: Path, *, trained: str) -> None:
 
 def name_plainly(component: Path) -> None:
     """Take the variant's name out of a component's files of weights, where it has them as one variant alone."""
-    variant = components.only_variant(component)
+    variant = weight_files.only_variant(component)
     if variant is None:
         return
     for path in component.glob(f"*.{variant}*"):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from transformers.utils import logging as of_transformers
 
-from emu import components, folders, loras, nf4, single_files
+from emu import components, folders, loras, nf4, single_files, weight_files
 from emu.errors import UserError, first_line
 from emu.loras.file import LoRAFile
 from emu.module import TextToImageModule
@@ -116,7 +116,7 @@ def networks(folder: Path) -> dict[str, nn.Module]:
         except Exception as error:  # whatever a library makes of a damaged config
             raise UserError(
                 f"{folder / name}: no {kind.__name__} can be made of its config.json "
-                f"({first_line(error)}); {components.AGAIN}"
+                f"({first_line(error)}); {weight_files.AGAIN}"
             ) from error
     return found
 

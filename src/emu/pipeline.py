@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
-from emu import adapters, averaging, components, folders, loras, nf4, single_files, tensor_files
+from emu import adapters, averaging, components, folders, loras, nf4, single_files, tensor_files, weight_files
 from emu.adapters import Adapter
 from emu.checkpoints.state import Saved
 from emu.errors import UserError, first_line
@@ -207,7 +207,7 @@ class PipelineModule(L.LightningModule):
         except Exception as error:  # whatever diffusers makes of a damaged folder
             raise UserError(
                 f"model.pretrained {self.pretrained}: no {self.pipeline_class.__name__} can be made of it "
-                f"({first_line(error)}); {components.AGAIN}"
+                f"({first_line(error)}); {weight_files.AGAIN}"
             ) from error
         pipeline.register_modules(**stand_ins)
         return pipeline
@@ -292,7 +292,7 @@ class PipelineModule(L.LightningModule):
     def write_changed(self, folder: Path) -> None:
         """Write into a copy of the base what differs from it: the averaged weights; in a subclass what it changed."""
         # One file, as most are published: old libraries know no other. Written so, no more than one tensor is copied.
-        name = components.weights_name(type(self.ema))
+        name = weight_files.weights_name(type(self.ema))
         tensor_files.write(folder / self.slot / name, adapters.tensors(self.ema), {"format": "pt"})
 
 

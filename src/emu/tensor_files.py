@@ -21,7 +21,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from emu import components, files
+from emu import files, weight_files
 from emu.errors import UserError
 
 DTYPES = {
@@ -64,7 +64,7 @@ class Span:
             while place < self.stop:
                 sent = os.sendfile(out.fileno(), file.fileno(), place, self.stop - place)
                 if not sent:
-                    raise UserError(f"{self.path}: was cut off while it was read; {components.AGAIN}")
+                    raise UserError(f"{self.path}: was cut off while it was read; {weight_files.AGAIN}")
                 place += sent
 
 
@@ -130,7 +130,7 @@ def of(tensor: Tensor) -> Stored:
 
 def of_file(path: Path) -> dict[str, Stored]:
     """A file's tensors by name, a .safetensors or torch's own; UserError where it is cut off."""
-    components.check_file(path)
+    weight_files.check_file(path)
     if path.suffix != ".safetensors":
         state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         return {name: of(tensor) for name, tensor in state.items()}
@@ -165,7 +165,7 @@ def joined(pieces: Sequence[Stored]) -> Stored:
 
 def of_component(folder: Path) -> dict[str, Stored]:
     """The tensors of a pipeline's component, from all of its shards; UserError where one is missing or cut off."""
-    return {name: tensor for path in components.weight_files(folder) for name, tensor in of_file(path).items()}
+    return {name: tensor for path in weight_files.paths_of(folder) for name, tensor in of_file(path).items()}
 
 
 def write(path: Path, tensors: Mapping[str, Stored], about: Mapping[str, str]) -> None:

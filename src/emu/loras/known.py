@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from emu import components, folders
+from emu import components, folders, weight_files
 from emu.errors import UserError
 from emu.loras.names import Spellings
 from emu.originals import Piece, layout
@@ -38,7 +38,7 @@ def of_folder(name: str, folder: Path) -> Component | None:
         tensors = components.outline(folder / name, kind)
     except Exception:  # whatever a library makes of a damaged description, which is said when it is loaded
         return None
-    config = read_json(folder / name / "config.json", ComponentConfig, remedy=components.AGAIN)
+    config = read_json(folder / name / "config.json", ComponentConfig, remedy=weight_files.AGAIN)
     return _component(name, tensors, kind.__name__, config)
 
 

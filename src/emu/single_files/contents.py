@@ -11,7 +11,7 @@ import torch
 from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint, fetch_diffusers_config
 from torch import Tensor
 
-from emu import components, folders, originals, tensor_files
+from emu import components, folders, originals, tensor_files, weight_files
 from emu.errors import UserError, first_line
 from emu.records import read_json
 from emu.shapes import ComponentConfig
@@ -80,7 +80,7 @@ def parts(held: Mapping[str, Stored], folder: Path) -> dict[str, Part]:
     for name, kind in components.used(index).items():
         if kind is None or not components.is_network(kind):
             continue
-        config = read_json(folder / name / "config.json", ComponentConfig, remedy=components.AGAIN)
+        config = read_json(folder / name / "config.json", ComponentConfig, remedy=weight_files.AGAIN)
         if kind.__name__ in originals.CONVERTED:
             own = _inside(held, "first_stage_model.", "vae.") if name == "vae" else _drawing(held)
             names = components.outline(folder / name, kind).keys()
@@ -93,7 +93,7 @@ def parts(held: Mapping[str, Stored], folder: Path) -> dict[str, Part]:
 def autoencoder(held: Mapping[str, Stored], folder: Path) -> Part:
     """The part of a file that is an autoencoder alone, or that holds one, as a pipeline folder describes it."""
     kind = components.used(folders.read_index(folder))["vae"]
-    config = read_json(folder / "vae" / "config.json", ComponentConfig, remedy=components.AGAIN)
+    config = read_json(folder / "vae" / "config.json", ComponentConfig, remedy=weight_files.AGAIN)
     own = _inside(held, "first_stage_model.", "vae.") or held
     names = components.outline(folder / "vae", kind).keys() if kind else ()
     return Part(own, partial(_network, kind.__name__ if kind else "", config, names))

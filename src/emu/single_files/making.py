@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from emu import components, files, folders, originals, tensor_files
+from emu import components, files, folders, originals, tensor_files, weight_files
 from emu.errors import UserError
 from emu.records import read_json
 from emu.shapes import ComponentConfig
@@ -129,14 +129,14 @@ def _rest(file: Path, found: set[str], config: str, description: Path) -> dict[s
         raise UserError(f"{file}: holds no network of a {folders.read_index(description)['_class_name']} ({config})")
     whole = folders.describing(config, also=missing) if missing else description
     for name in missing:
-        if components.only_variant(whole / name) is None and not _plain_weights(whole / name):
+        if weight_files.only_variant(whole / name) is None and not _plain_weights(whole / name):
             raise UserError(f"{file}: has no {name}, nor has {config}; give model.config, a pipeline folder with one")
     return {name: whole / name for name in missing}
 
 
 def _plain_weights(folder: Path) -> bool:
     try:
-        return bool(components.weight_files(folder))
+        return bool(weight_files.paths_of(folder))
     except UserError:
         return False
 
@@ -215,7 +215,7 @@ def _link(target: Path, base: Path, index: ComponentConfig) -> None:
 
 def _require_latents(folder: Path, own: Path) -> str:
     """The class of an autoencoder in a folder. UserError: its latents have other channels than the model's own."""
-    given, known = (read_json(one / "config.json", ComponentConfig, remedy=components.AGAIN) for one in (folder, own))
+    given, known = (read_json(one / "config.json", ComponentConfig, remedy=weight_files.AGAIN) for one in (folder, own))
     if given.get("latent_channels") != known.get("latent_channels"):
         raise UserError(
             f"model.vae {folder}: latents of {given.get('latent_channels')} channels, and the model's have "
