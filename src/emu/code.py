@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 # Of which every architecture is made.
-OURS = ("emu.pipeline", "emu.sizes", "emu.architecture", "emu.texts", "emu.module")
+OURS = ("emu.loaded_pipeline", "emu.pipeline", "emu.sizes", "emu.architecture", "emu.texts", "emu.module")
 PLAIN = (str, int, float, bool, type(None), list, tuple, dict)
 
 

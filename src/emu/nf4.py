@@ -33,7 +33,9 @@ def require(*, by: str) -> None:
     try:
         _ = import_module("bitsandbytes").functional  # it runs when something of it is asked for (emu/starting.py)
     except ImportError as error:
-        raise UserError(f"{by}: takes bitsandbytes, which is not installed; pip install bitsandbytes") from error
+        raise UserError(
+            f"{by}: takes bitsandbytes, which is not installed; pip install 'emu-quality-tuning[nf4]'"
+        ) from error
 
 
 class NF4Linear(nn.Linear):

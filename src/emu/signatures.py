@@ -41,7 +41,8 @@ def model(class_path: str) -> Signature | None:
     module, _, name = class_path.rpartition(".")
     if module and module.partition(".")[0] != "emu":
         return None
-    own = [PACKAGE / f"{each}.py" for each in ("module", "texts", "architecture", "sizes", "pipeline")]
+    chain = ("module", "texts", "architecture", "sizes", "pipeline", "loaded_pipeline")  # each is made of the next
+    own = [PACKAGE / f"{each}.py" for each in chain]
     return constructor([*own, *(PACKAGE / "models").glob("*.py")], name) or None
 
 

@@ -38,7 +38,7 @@ def load_model(
             run folder for its best one.
         architecture: a pipeline folder's class, as "my_models.Mine"; None for the one that exported it or, where no
             run did, the one of `emu.models` for its kind of pipeline.
-        config, vae: as in `emu.pipeline.PipelineModule`; a run has its own.
+        config, vae: as in `emu.loaded_pipeline.LoadedPipeline`; a run has its own.
         loras: files of LoRAs, FILE or FILE:STRENGTH, merged into all that they are for; on a checkpoint too.
 
     Raises UserError where there is none, or where it does not fit.
@@ -120,14 +120,8 @@ def _architecture_of(pipeline: str, *, where: str) -> str:
 def describe(config: Config, model: TextToImageModule) -> shapes.ModelConfig:
     """What `load_model` reads in an exported folder: the run's class, and how it draws."""
     section = config["model"]
-    apart = TRAINING | {
-        "base_dtype",
-        "pretrained",
-        "config",
-        "vae",
-        "adapter",
-        "loras",
-    }  # what was trained lies there, merged
+    # What was trained lies there, merged into the weights as they were.
+    apart = TRAINING | {"base_dtype", "pretrained", "config", "vae", "adapter", "loras"}
     given = {key: value for key, value in (section.get("init_args") or {}).items() if key not in apart}
     return {"class_path": section["class_path"], "init_args": given | {"resolution": model.resolution}}
 

@@ -57,6 +57,12 @@ class MuseUpscaling(TextToImageModule):
         return int(self.pipeline.config.factor)
 
     @property
+    def start_side(self) -> int:
+        """As the parent's; of a model of no resolution by what its network was made for."""
+        made_for = self.pipeline.transformer.config.sample_size * masked.token_size(self.pipeline.vqvae)
+        return int(self.resolution or made_for) // self.factor
+
+    @property
     def size_multiple(self) -> int:
         return self.factor * masked.token_size(self.pipeline.low_vqvae)
 

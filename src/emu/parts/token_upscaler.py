@@ -21,16 +21,12 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.embeddings import get_2d_sincos_pos_embed_from_grid
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from emu.parts import masked
 
-__all__ = [
-    "ModelMixin",
-    "TokenUpscaler2DModel",
-    "TokenUpscalingPipeline",
-]  # diffusers loads a class by a base that its file names
+# diffusers loads a class by a base that its file names.
+__all__ = ["ModelMixin", "TokenUpscaler2DModel", "TokenUpscalingPipeline"]
 
 
 class TokenUpscaler2DModel(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers gives its classes no types
@@ -104,7 +100,7 @@ class TokenUpscaler2DModel(ModelMixin, ConfigMixin):  # type: ignore[misc]  # di
     def _through(self, block: nn.Module, hidden: Tensor, context: Tensor | None) -> Tensor:
         again = self.gradient_checkpointing and torch.is_grad_enabled()
         through: Tensor = (
-            checkpoint(block, hidden, None, context, use_reentrant=False) if again else block(hidden, None, context)
+            self._gradient_checkpointing_func(block, hidden, None, context) if again else block(hidden, None, context)
         )
         return through
 
