@@ -39,10 +39,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    good = (True,) * len(QUALITIES)
-    scenes = [replace(World(0).haystack(FIRST + i), good=good) for i in range(options.scenes)]
-    drawn = np.stack([np.asarray(scene.render()) for scene in scenes])
-    true = F.interpolate(torch.from_numpy(drawn).permute(0, 3, 1, 2) / 255, size=(SIDE, SIDE), mode="area")
+    scenes = good_scenes(options.scenes)
+    true = rendered(scenes, SIDE)
     model = load_model(options.model)
     assert isinstance(model, Muse)
     with torch.no_grad():
@@ -64,6 +62,18 @@ def main() -> None:
         for share in SHARES:
             again = masked.pixels(model.pipeline.vqvae, redrawn(model, tokens, scenes, share))
             print(f"{share:.0%} of them drawn again: {kinds(scenes, again):.1f} %")
+
+
+def good_scenes(count: int) -> list[Scene]:
+    """Of the haystack, beyond what the bases learned from, and made good."""
+    good = (True,) * len(QUALITIES)
+    return [replace(World(0).haystack(FIRST + i), good=good) for i in range(count)]
+
+
+def rendered(scenes: list[Scene], side: int) -> Tensor:
+    """float (b,3,side,side) in [0,1]"""
+    drawn = torch.from_numpy(np.stack([np.asarray(scene.render()) for scene in scenes])).permute(0, 3, 1, 2) / 255
+    return F.interpolate(drawn, size=(side, side), mode="area")
 
 
 def kinds(scenes: list[Scene], images: Tensor) -> float:

@@ -1,5 +1,6 @@
 """The benchmarks that the docs name can be started: what they import is there."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,15 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 IMPORT = "import sys; sys.path.insert(0, sys.argv[1]); [__import__(name) for name in sys.argv[2:]]"
+
+
+@pytest.mark.parametrize("name", ["muse_tokens", "reconstructions"])
+def test_what_comes_back_of_true_pictures_is_measured(name: str) -> None:
+    done = subprocess.run([sys.executable, BENCHMARKS / f"{name}.py", "--scenes", "4"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    decibels = re.search(r"PSNR ([\d.]+) dB", done.stdout)
+    assert decibels is not None
+    assert 20 < float(decibels[1]) < 40
 
 
 def test_every_benchmark_finds_what_it_imports() -> None:
