@@ -120,6 +120,25 @@ def test_a_sampler_takes_nothing_that_is_not_its_own(tiny_folder: Folder) -> Non
         make("latent", tiny_folder("latent"), sampler={"output_type": "pil"})
 
 
+@pytest.mark.parametrize("name", ["latent", "muse", "flow", "muse_upscaling"])
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [({"guidance_scale": "high"}, "guidance_scale high: give a number"),
+     ({"num_inference_steps": 0}, "num_inference_steps 0: give 1 or more"),
+     ({"num_inference_steps": "many"}, "num_inference_steps many: give a number")],
+)  # fmt: skip
+def test_settings_that_are_numbers_are_given_as_such(
+    name: str, setting: dict[str, Any], said: str, tiny_folder: Folder
+) -> None:
+    with pytest.raises(UserError, match=rf"model\.sampler\.{said}"):
+        make(name, tiny_folder(name), sampler=setting)
+
+
+def test_where_guidance_rises_from_is_a_number(tiny_folder: Folder) -> None:
+    with pytest.raises(UserError, match=r"model\.sampler\.guidance_scale_start low: give a number"):
+        make("muse", tiny_folder("muse"), sampler={"guidance_scale_start": "low"})
+
+
 def test_guidance_goes_by_the_name_that_the_pipeline_has(tiny_folder: Folder) -> None:
     class Distilled(LatentDiffusion):
         def sampler_names(self) -> set[str]:

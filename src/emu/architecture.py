@@ -196,10 +196,20 @@ class Architecture(Sized, ABC):
         return set(self.call_parameters()) - OURS
 
     def check_sampler(self) -> None:
-        """Raise UserError where `sampler` has a setting that the model does not know."""
-        for name in self.sampler:
+        """Raise UserError where `sampler` has a setting that the model does not know, or no number for one that is."""
+        for name, value in self.sampler.items():
             if name not in self.sampler_names():
                 raise UserError(f"model.sampler.{name}: {type(self).__name__} has no such setting")
+            if self._is_number(name) and type(value) not in (int, float):
+                raise UserError(f"model.sampler.{name} {value}: give a number")
+            if name == "num_inference_steps" and isinstance(value, int | float) and value < 1:
+                raise UserError(f"model.sampler.{name} {value}: give 1 or more")
+
+    def _is_number(self, name: str) -> bool:
+        """Whether a setting of `sampler` is one, by its default."""
+        taken = self.call_parameters()
+        default = self.sampler_defaults.get(name, taken[name].default if name in taken else None)
+        return type(default) in (int, float) or name in self.beyond_plain
 
 
 def in_float32(cond: Cond) -> Cond:
