@@ -13,12 +13,13 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from emu.bars import paced
+
 PACKAGE = Path(__file__).parent
 SPOKEN = (
     "input was truncated because",  # diffusers, for each caption at each visit: `emu.captions` counts them once
     "Tip: For seamless cloud",  # lightning, of another logger
 )
-PACE = {True: 0.1, False: 30.0}  # seconds from line to line, on a terminal and in a log
 
 
 def tidy() -> None:
@@ -91,9 +92,3 @@ class StepBar(TQDMProgressBar):
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         """What a model of one's own logs with `prog_bar`; not the number that Lightning gives to a folder of logs."""
         return dict(trainer.progress_bar_metrics)
-
-
-def paced(bar: Tqdm) -> Tqdm:
-    """As often as someone looks."""
-    bar.mininterval = PACE[sys.stdout.isatty()]
-    return bar

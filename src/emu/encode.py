@@ -15,9 +15,9 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from emu import locks
+from emu.bars import Bar
 from emu.batch import Text
 from emu.cache import Cache
 from emu.data import CuratedData
@@ -89,10 +89,10 @@ def fill(cache: Cache, model: Encoder, data: CuratedData, *, rank: int, world: i
 
     mine = share(pictures)
     images = Decoded([pictures[key] for key in mine], max_pixels=data.options.max_pixels)
-    bar = tqdm(_encode_pictures(model, mine, images, data.faults), "pictures", len(mine), disable=rank > 0)
+    bar = Bar(_encode_pictures(model, mine, images, data.faults), "pictures", len(mine), disable=rank > 0)
     _store(bar, cache, flush_seconds=flush_seconds)
     mine = share(prompts)
-    bar = tqdm(_encode_prompts(model, mine, [prompts[key] for key in mine]), "texts", len(mine), disable=rank > 0)
+    bar = Bar(_encode_prompts(model, mine, [prompts[key] for key in mine]), "texts", len(mine), disable=rank > 0)
     _store(bar, cache, flush_seconds=flush_seconds)
 
 
@@ -101,7 +101,7 @@ def _encode_pictures(model: Encoder, keys: list[str], images: Decoded, faults: F
     for i, key in enumerate(keys):
         item = images[Draw(i)]
         if message := faults.add([item["fault"]] if item["fault"] else []):
-            tqdm.write(message)
+            Bar.write(message)
         x = model.encode_images(item["image"][None].to(model.device))
         require_finite(x, [item["name"]], "the encoder made")
         yield key, {"x": x[0], "sound": torch.tensor(not item["fault"])}

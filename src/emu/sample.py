@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from emu import locks, runs
+from emu.bars import Bar
 from emu.batch import Prompts, Sampler
 from emu.data.prompts import load_prompts, prompt_batches, sample_row
 from emu.drawn import black, to_pixels
@@ -81,7 +81,7 @@ class Stage:
         drawer.sampler = {**drawer.sampler, **self.sampler}
         drawer.check_sampler()
         if drawer.base_dtype is not None and locks.first_process():
-            tqdm.write(f"{self.model}: drawn on its base in {drawer.base_dtype}, as in training; an export is not")
+            Bar.write(f"{self.model}: drawn on its base in {drawer.base_dtype}, as in training; an export is not")
         return drawer
 
     @property
@@ -186,12 +186,12 @@ def draw_missing(
     wanted = [(files, batch) for files, batch in named if missing & set(files)]
     if wanted:
         model.to(torch.device("cuda", local) if torch.cuda.is_available() else "cpu")
-    with tqdm(total=sum(len(files) for files, _ in wanted), unit="picture", disable=local > 0 or not wanted) as bar:
+    with Bar(total=sum(len(files) for files, _ in wanted), unit="picture", disable=local > 0 or not wanted) as bar:
         for files, batch in wanted:
             pixels = to_pixels(draw(model, batch), batch["prompt"])
             for file, dark in zip(files, black(pixels), strict=True):
                 if dark and file in missing:
-                    tqdm.write(f"warning: {out / file} is black all over, and counts in no comparison")
+                    Bar.write(f"warning: {out / file} is black all over, and counts in no comparison")
             for file, picture in zip(files, pixels.permute(0, 2, 3, 1).cpu().numpy(), strict=True):
                 if file in missing:
                     runs.save_picture(out / file, picture)

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable
 from threading import Event, Thread
 
-from tqdm import tqdm
-
+from emu.bars import Bar
 from emu.errors import UserError
 
 
@@ -16,7 +15,7 @@ class Progress:
     """
 
     def __init__(self, source: Callable[[], Iterable[object]]) -> None:
-        self.bar = tqdm(desc="measured", unit=" pictures", mininterval=1)
+        self.bar = Bar(desc="measured", unit=" pictures")
         self.over = Event()
         self.counting = Thread(target=self._count, args=(source,), daemon=True)
         self.counting.start()

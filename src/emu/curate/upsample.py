@@ -12,10 +12,10 @@ from pathlib import Path
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from tqdm import tqdm
 
 from emu import files, locks
 from emu.aligned import aligned
+from emu.bars import Bar
 from emu.curate import ledger
 from emu.curate.folder import read_curated
 from emu.curate.upsamplers import LARGEST, Upsampler
@@ -54,7 +54,7 @@ def upsample(folder: Path, size: int, by: Upsampler | None = None) -> list[Small
     with locks.alone(folder, "emu curate", name=ledger.LOCK):
         curated = read_curated(folder)
         concepts = list(curated.concepts().values())
-        watched = tqdm(curated.rows, desc="upsampling", unit=" pictures", mininterval=1, disable=by is None)
+        watched = Bar(curated.rows, desc="upsampling", unit=" pictures", disable=by is None)
         rows = [_upsampled(folder, row, size, by) if by else row for row in watched]
         marked = [{**row, "upsample": _factor(folder, row["file_name"], size)} for row in rows]
         ledger.write_durably(folder / METADATA, "".join(json.dumps(row) + "\n" for row in marked))

@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from emu import files
+from emu.bars import Bar
 from emu.errors import UserError
 from emu.records import read_json
 from emu.tuned import read_quality
@@ -145,7 +144,7 @@ class Runner:
     def _show(self, futures: dict[str, "Future[int]"], *, done: int, total: int) -> None:
         """A bar over all runs, with the last words of one that is running, until all have ended."""
         pause = 0.5 if sys.stderr.isatty() else 30
-        with tqdm(total=total, initial=done, unit="run") as bar:
+        with Bar(total=total, initial=done, unit="run") as bar:
             while True:
                 ended, going = wait(futures.values(), timeout=pause)
                 bar.update(done + len(ended) - bar.n)

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from emu import files
+from emu.bars import Bar
 from emu.errors import UserError
 from emu.records import read_lines
 from emu.world import World, named
@@ -50,7 +49,7 @@ def draw_set(folder: Path, amount: Mapping[str, int]) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    scenes = tqdm(_scenes(amount), desc=folder.name, unit="picture", total=sum(amount.values()))
+    scenes = Bar(_scenes(amount), desc=folder.name, unit="picture", total=sum(amount.values()))
     for i, scene in enumerate(scenes):
         scene.render().save(folder / f"{i:05d}.png")
         rows.append({"file_name": f"{i:05d}.png", "text": scene.caption})

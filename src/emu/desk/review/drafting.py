@@ -7,8 +7,8 @@ shown to the model, since a caption may hold instructions.
 import torch
 from PIL import Image
 from sqlalchemy import delete, insert, select
-from tqdm import tqdm
 
+from emu.bars import Bar
 from emu.desk.review.standing import standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts
@@ -45,7 +45,7 @@ def draft(review: Review, name: str) -> int:
     if not waiting:
         return 0
     drafter, written = Drafter(name), 0
-    for key in tqdm(waiting, desc="drafts", unit="picture"):
+    for key in Bar(waiting, desc="drafts", unit="picture"):
         picture = decoded(review.folder, review.pictures[key], least=SIDE)
         picture.thumbnail((SIDE, SIDE))
         text = drafter.caption(picture)

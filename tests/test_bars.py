@@ -1,0 +1,61 @@
+"""Bars of progress: in a log they are lines, few of them, the last one whole."""
+
+import io
+
+import pytest
+from tqdm import tqdm
+
+from emu import bars
+from emu.bars import Bar, paced
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def through(file: io.StringIO, number: int = 5000) -> str:
+    for _ in Bar(range(number), desc="pictures", file=file):
+        pass
+    return file.getvalue()
+
+
+def test_a_log_gets_a_line_at_the_start_and_one_at_the_end() -> None:
+    first, last = through(io.StringIO()).splitlines()
+    assert "0/5000" in first
+    assert "5000/5000" in last
+
+
+def test_a_log_gets_a_line_each_time_that_its_pace_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(bars.PACE, False, 0.0)
+    written = through(io.StringIO(), number=4)
+    assert [f"{i}/4" in line for i, line in enumerate(written.splitlines())] == [True] * 5
+    assert "\r" not in written
+
+
+def test_a_terminal_gets_one_line_that_is_written_again() -> None:
+    written = through(Terminal())
+    assert written.count("\n") == 1
+    assert "\r" in written
+
+
+def test_a_message_between_them_is_a_line_of_its_own() -> None:
+    file = io.StringIO()
+    with Bar(total=2, file=file) as bar:
+        Bar.write("warning: black all over", file=file)
+        bar.update(2)
+    assert "warning: black all over" in file.getvalue().splitlines()
+
+
+def test_a_bar_of_another_library_becomes_lines_too() -> None:
+    file = io.StringIO()
+    with paced(tqdm(total=2, file=file)) as bar:
+        bar.update(2)
+    assert "2/2" in [line for line in file.getvalue().splitlines() if line][-1]
+
+
+def test_one_that_is_not_to_be_seen_writes_nothing() -> None:
+    file = io.StringIO()
+    with paced(Bar(total=2, file=file, disable=True)) as bar:
+        bar.update(2)
+    assert not file.getvalue()
