@@ -3,10 +3,13 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
+
+import uvicorn
 
 from emu import runs
 from emu.cli import main
@@ -58,6 +61,17 @@ def test_links_are_made_listed_and_closed(run: Path, said: Say) -> None:
     ]  # fmt: skip
     assert "closed" in said(run, "--revoke", "Ada")
     assert said(run, "--raters").startswith("Ada: 0 appeal, 0 faithfulness (link closed)")
+
+
+def test_a_link_leads_to_where_the_page_was_opened_last(run: Path, said: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: [one.close() for one in sockets])
+    assert said(run, "--invite", "Ada").startswith("http://127.0.0.1:8765/join/")
+    page = urlsplit(said(run, "--port", "0", "--no-browser").split()[-1])
+    assert page.port not in (0, 8765)
+    assert said(run, "--invite", "Ada").startswith(f"http://127.0.0.1:{page.port}/join/")
+    assert said(run, "--invite", "Ada", "--port", "9").startswith("http://127.0.0.1:9/join/")
+    said(run, "--port", "0", "--no-browser", "--url", "https://vote.example.org")
+    assert said(run, "--invite", "Ada").startswith("https://vote.example.org/join/")
 
 
 def test_other_machines_need_links(run: Path, refused: Say, said: Say) -> None:

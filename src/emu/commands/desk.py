@@ -12,6 +12,8 @@ from emu.errors import UserError, printable
 if TYPE_CHECKING:
     from emu.desk.pages import DeskPage
 
+HOST = "127.0.0.1"
+
 
 def add_flags(parser: Parser, *, port: int, answers: str) -> "argparse._MutuallyExclusiveGroup":
     """Where the page is served, and what to do instead of opening it; returns the group of the latter."""
@@ -19,13 +21,12 @@ def add_flags(parser: Parser, *, port: int, answers: str) -> "argparse._Mutually
     do.add_argument("--invite", metavar="NAME", help="print a new link for a rater; an earlier one stops working")
     do.add_argument("--revoke", metavar="NAME", help=f"close a rater's link; the {answers} stay")
     do.add_argument("--raters", action="store_true", help="list the raters and how far each has come")
-    page = parser.add_argument_group("the page")
-    page.add_argument(
-        "--host", default="127.0.0.1", help="where to listen (127.0.0.1); elsewhere only with invited raters"
-    )
-    page.add_argument("--port", type=int, default=port, help=f"port ({port}; 0 takes a free one)")
+    page = parser.add_argument_group("the page; without these --invite makes a link to where it was opened last")
+    page.add_argument("--host", help=f"where to listen ({HOST}); elsewhere only with invited raters")
+    page.add_argument("--port", type=int, help=f"port ({port}; 0 takes a free one)")
     page.add_argument("--url", help="what raters type where a proxy stands in front, such as https://rate.example.org")
     page.add_argument("--no-browser", action="store_true", help="print the link and open nothing")
+    parser.set_defaults(own_port=port)
     return do
 
 
@@ -50,13 +51,17 @@ def open_page(
     from emu.desk import raters, serving
     from emu.desk.pages import app
 
-    where = serving.address(given.host, given.port, given.url)
+    host, port = HOST if given.host is None else given.host, given.own_port if given.port is None else given.port
+    where = serving.address(host, port, given.url)
     if given.revoke is not None:
         raters.revoke(page.database, given.revoke)
         print(f"{printable(given.revoke)}: the link is closed; the answers stay")
     elif given.invite is not None:
+        if given.host is given.port is given.url is None:
+            where = serving.remembered(page.database) or where
         print(where.link((invite or page.invite)(given.invite)))
     else:
         listening, where = serving.listen(where, invited=raters.invited(page.database))
+        serving.remember(where, page.database)
         print(serving.door(page, where, browser=not given.no_browser, beside=beside), flush=True)
         serving.server(app(page, hosts=where.names, secure=where.secure)).run(sockets=[listening])

@@ -39,6 +39,14 @@ sessions = sa.Table(
     sa.Column("rater", sa.ForeignKey("raters.id"), nullable=False),
 )  # fmt: skip
 
+# The one row of where the page was opened last: links made beside it lead there.
+doors = sa.Table(
+    "doors", metadata,
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("port", sa.Integer, nullable=False),
+    sa.Column("proxy", sa.Text, nullable=False),
+)  # fmt: skip
+
 
 class Database:
     """A study's tables behind two doors: `reading()` and `writing()`, each one transaction.

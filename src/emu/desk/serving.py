@@ -13,8 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvicorn
+from sqlalchemy import delete, insert, select
 from starlette.types import ASGIApp
 
+from emu.desk.database import Database, doors
 from emu.desk.pages import DeskPage
 from emu.errors import UserError
 
@@ -96,6 +98,20 @@ def listen(where: Address, *, invited: Sequence[str]) -> tuple[socket.socket, Ad
     except (OSError, OverflowError) as error:
         raise UserError(f"--host {where.host} --port {where.port}: {error}; choose another") from error
     return listening, Address(where.host, listening.getsockname()[1], where.proxy)
+
+
+def remember(where: Address, database: Database) -> None:
+    """Keep where the page is, for links that are made while it runs or afterwards."""
+    with database.writing() as connection:
+        connection.execute(delete(doors))
+        connection.execute(insert(doors).values(host=where.host, port=where.port, proxy=where.proxy))
+
+
+def remembered(database: Database) -> Address | None:
+    """Where the page was opened last; None before it was."""
+    with database.reading() as connection:
+        row = connection.execute(select(doors.c.host, doors.c.port, doors.c.proxy)).first()
+    return None if row is None else Address(*row)
 
 
 def server(app: ASGIApp) -> uvicorn.Server:
