@@ -54,8 +54,8 @@ def layer(*, bias: bool = True) -> tuple[nn.Linear, nf4.NF4Linear]:
 def test_its_operators_are_there_though_a_start_leaves_the_package_until_it_is_asked() -> None:
     code = """
         import sys, torch
-        from emu.starting import starting
-        with starting():
+        from emu.starting import waiting
+        with waiting():
             import bitsandbytes, emu.nf4
             print("bitsandbytes.functional" in sys.modules)
             emu.nf4.require(by="a test")

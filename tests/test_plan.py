@@ -1,5 +1,6 @@
 """`emu plan` says what `emu fit` would do, and reads no weight for it."""
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from PIL import Image
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
@@ -157,6 +159,18 @@ def test_cut_captions_are_counted_and_listed(config: Path) -> None:
 def test_a_size_the_model_cannot_take_is_refused(config: Path) -> None:
     with pytest.raises(UserError, match=r"data\.resolution"):
         planned(config, "--data.resolution", "33", "--data.aspect_ratios", "false")
+
+
+def test_prompts_that_a_model_cannot_start_from_are_refused(
+    config: Path, tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    stage = ["--model", "emu.models.PixelUpscaling", "--model.pretrained", str(tiny_folder("upscaling"))]
+    with pytest.raises(UserError, match="prompt 1, 'a red boat': the model starts from a picture"):
+        planned(config, *stage)
+    Image.new("RGB", (16, 16)).save(tmp_path / "small.png")
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text(json.dumps({"prompt": "a red boat", "image": str(tmp_path / "small.png")}))
+    assert "1 pictures each" in planned(config, *stage, "--data.prompts", str(prompts))
 
 
 def parts(text: str) -> dict[str, float]:
@@ -351,6 +365,8 @@ def test_what_would_help_is_counted(config: Path, monkeypatch: pytest.MonkeyPatc
         assert words in text
     adapter = parts(planned(config, "--trainer.accelerator", "auto", "-c", "adapters/lora"))["all"]
     assert re.search(rf"-c adapters/lora +{adapter:.1f} MB", text)
+    packed = parts(planned(config, "--trainer.accelerator", "auto", "-c", "cards/16gb-lora"))["all"]
+    assert re.search(rf"-c cards/16gb-lora +{packed:.1f} MB", text)
 
 
 @pytest.mark.parametrize("recomputes", [False, True])

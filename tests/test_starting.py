@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from emu.starting import started, starting
+from emu.starting import started, starting, waiting
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_a_package_runs_once_something_of_it_is_asked_for(package: Path) -> None:
-    with starting():
+    with waiting():
         patient = importlib.import_module("patient")
     assert importlib.util.find_spec("patient") is patient.__spec__
     assert patient.__file__ == str(package / "__init__.py")
@@ -81,7 +81,7 @@ def test_a_package_runs_once_something_of_it_is_asked_for(package: Path) -> None
 
 
 def test_a_package_runs_before_its_submodules(package: Path) -> None:
-    with starting():
+    with waiting():
         importlib.import_module("patient")
     (package / "__init__.py").write_text("first = True\n")
     inner = importlib.import_module("patient.inner")
@@ -91,7 +91,7 @@ def test_a_package_runs_before_its_submodules(package: Path) -> None:
 
 def test_a_package_that_fails_says_so_whenever_it_is_asked(package: Path) -> None:
     (package / "__init__.py").write_text("raise OSError('no library')\n")
-    with starting():
+    with waiting():
         patient = importlib.import_module("patient")
     for _ in range(2):
         with pytest.raises(OSError, match="no library"):
@@ -100,7 +100,7 @@ def test_a_package_that_fails_says_so_whenever_it_is_asked(package: Path) -> Non
 
 def test_several_threads_run_a_package_once(package: Path) -> None:
     (package / "__init__.py").write_text("import time\ntime.sleep(0.1)\nanswer = object()\n")
-    with starting():
+    with waiting():
         patient = importlib.import_module("patient")
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: patient.answer, range(4)))

@@ -17,10 +17,11 @@ HELP = {
     "-c cards/24gb": (["-c", "cards/24gb"], False),
     "-c adapters/lora": (["-c", "adapters/lora"], True),
     "-c adapters/lora -c cards/24gb": (["-c", "adapters/lora", "-c", "cards/24gb"], False),
+    "-c cards/16gb-lora": (["-c", "cards/16gb-lora"], False),
 }
 """What is said -> its words, and whether encoding and drawing take the same as without them."""
 DEVICES = (2, 4, 8)
-SMALL = 24  # GB: what a card of this size holds needs no help
+SMALL = 16  # GB: what a card of this size holds needs no help
 
 
 def describe(args: list[str], settings: Settings, of: Whole, held: Memory) -> str:

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from emu import commands, flags, signatures, trust
 from emu.errors import UserError, closest, of_the_system, printable
-from emu.starting import starting
+from emu.starting import starting, waiting
 
 CONFIGURED = {
     "fit": "quality-tune a model",
@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None) -> None:
     """Runs one command; what the user can mend ends in one line on stderr and exit code 2."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it warns of torchvision, which nothing here needs
     try:
-        run(trust.take(sys.argv[1:] if argv is None else argv))
+        with waiting():
+            run(trust.take(sys.argv[1:] if argv is None else argv))
     except UserError as error:
         fail(str(error))
     except KeyboardInterrupt:

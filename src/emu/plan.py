@@ -28,6 +28,7 @@ from emu.memory import (
 from emu.outline import Outline, count
 from emu.quality.recipe import RECIPE_PASSES
 from emu.resume import rule_of
+from emu.settings import require_drawable
 from emu.stages import stages_of
 
 PNG = 1.5  # bytes a pixel, about, of a photograph
@@ -42,6 +43,7 @@ def plan(args: list[str]) -> str:
     outline = Outline(settings.model)
     for height, width in data.sizes:
         settings.model.check_size(height, width)
+    require_drawable(settings.model, data.prompt_rows, where="data.prompts")
     of = whole(outline, settings)
     held = share(of, settings.config, among=shards(settings.config))
     paragraphs = [

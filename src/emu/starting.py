@@ -2,7 +2,8 @@
 
 A search for garbage would go through every object of torch and diffusers again and again, and find nothing. What has
 been imported stays until the process ends, so that later searches leave it out, too. diffusers and transformers each
-read the list of what is installed, and diffusers imports `bitsandbytes`, and by it torch's compiler, wherever it is.
+read the list of what is installed, and diffusers imports `bitsandbytes`, and by it torch's compiler, wherever it is:
+that waits in every command.
 """
 
 import functools
@@ -20,18 +21,16 @@ LATER = "bitsandbytes"  # imported once something of it is asked for: a network 
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """Inside, no garbage is looked for until `started` is called, what is installed is read once, and `LATER` waits."""
+    """Inside, no garbage is looked for until `started` is called, and what is installed is read once."""
     from importlib import metadata  # 20 ms, which `emu --help` has no need of
 
-    finder, read = Finder(), metadata.packages_distributions
+    read = metadata.packages_distributions
     vars(metadata)["packages_distributions"] = functools.cache(read)
-    sys.meta_path.insert(0, finder)
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
-        sys.meta_path.remove(finder)
         vars(metadata)["packages_distributions"] = read
 
 
@@ -42,6 +41,17 @@ def started() -> None:
     if not gc.get_freeze_count():  # of a second command of one process the first one's garbage is not to stay
         gc.freeze()
     gc.enable()
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Inside, `LATER` is imported and does not run until something of it is asked for."""
+    finder = Finder()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 class Later(ModuleType):

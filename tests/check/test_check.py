@@ -289,8 +289,9 @@ def test_numbers_that_are_not_finite_fail(tmp_path: Path) -> None:
 # ---- the command
 
 
-def test_exit_codes_and_a_model_that_was_never_trained(tiny_folder: Folder, capsys: Any) -> None:
-    folder = str(copy_of("latent", tiny_folder, Path("mine")))
+@pytest.mark.parametrize("name", ["latent", "muse"])
+def test_exit_codes_and_a_model_that_was_never_trained(name: str, tiny_folder: Folder, capsys: Any) -> None:
+    folder = str(copy_of(name, tiny_folder, Path("mine")))
     with pytest.raises(SystemExit) as left:
         main(["check", folder])
     assert left.value.code == 1

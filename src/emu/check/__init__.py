@@ -64,7 +64,7 @@ def first(now: Measured, picture: Pixels, place: Path, *, anyway: bool) -> Check
     """Where nothing is stored of a model yet: the laws alone; stored if they hold, or `anyway`."""
     rows = laws(now)
     lines = [headline(now), "", *table(rows), "", *failures(rows)]
-    if fault := unlawful(rows):
+    if fault := unlawful(now, rows):
         lines.append(f"likely: {fault}")
     if fault and not anyway:
         lines.append("nothing is stored; --anew stores a model as it is, such as one that was never trained")
@@ -87,7 +87,7 @@ def again(now: Measured, picture: Pixels, place: Path) -> Checked:
     sound = not any(row.fails for row in rows)
     if not sound:
         lines += [f"changed: {change}" for change in changed_settings(now, stored)]
-        lines.append(f"likely: {likely(now, stored, against) or unlawful(lawful)}")
+        lines.append(f"likely: {likely(now, stored, against) or unlawful(now, lawful)}")
     beside = reference.own_place(now.model).with_suffix(".now.png")
     reference.save_beside(beside, before, picture)
     lines.append(f"{beside}: the first picture, stored and now")

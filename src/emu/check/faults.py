@@ -80,12 +80,12 @@ def changed_settings(now: Measured, stored: Measured) -> list[str]:
     ]
 
 
-def unlawful(rows: list[Row]) -> str | None:
+def unlawful(now: Measured, rows: list[Row]) -> str | None:
     """What is likely where laws are broken and nothing is stored; None where none is."""
     failed = [row.what for row in rows if row.fails]
     if not failed:
         return None
-    if TURNED in failed:
+    if TURNED in failed and np.mean(now.losses["turned"]) < np.mean(now.losses["zero"]):
         return f"{SIGN}, or the type of its prediction is another"
     if failed == [SHUFFLED]:
         return "captions tell it nothing: the text encoder or the tokenizer is not its own, or it was never trained"
@@ -95,4 +95,4 @@ def unlawful(rows: list[Row]) -> str | None:
             f"at {' and '.join(worse)} times alone it is worse than no answer: the time runs the other way, the shift "
             "or schedule is another, or the latents have another scale"
         )
-    return "it is worse than no answer at all times: never trained, or weights or latents of another kind"
+    return "it is worse than no answer at all times: never trained, or weights, latents or predictions of another kind"

@@ -22,10 +22,12 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
 def new(given: argparse.Namespace) -> None:
     """Prints the sizes; writes the folder where one is named."""
     from emu.flags import find_config
+
+    config = find_config(given.config)
     from emu.untrained import new
 
     captions = read_captions(given.captions) if given.captions else []
-    print(new(find_config(given.config), given.out, captions=captions, seed=given.seed))
+    print(new(config, given.out, captions=captions, seed=given.seed))
     if given.out:
         print(f"{given.out}: untrained; emu fit takes it as --model.init_args.pretrained")
 
