@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning as L
@@ -9,7 +10,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from architectures import make
 from emu import console
+from emu.adapters import Adapter
 
 
 class Line(L.LightningModule):
@@ -47,6 +50,20 @@ def test_the_bar_counts_optimizer_steps_of_those_allowed(said: str) -> None:
 
 def test_a_log_is_not_filled(said: str) -> None:
     assert said.count("\r") < 10  # a line a step would be 90
+
+
+def test_one_line_says_what_trains(tiny_folder: Callable[[str], Path]) -> None:
+    whole = make("latent", tiny_folder("latent"))
+    whole.configure_model()
+    number = sum(weight.numel() for weight in whole.backbone.parameters())
+    assert console.trained(whole) == f"LatentDiffusion: the {number:,} parameters of its unet train"
+    next(whole.backbone.parameters()).requires_grad_(False)
+    assert f"of the {number:,} parameters of its unet train" in console.trained(whole)
+    adapted = make("latent", tiny_folder("latent"), adapter=Adapter(rank=2))
+    adapted.configure_model()
+    few = sum(weight.numel() for weight in adapted.backbone.parameters() if weight.requires_grad)
+    assert few < number / 5
+    assert console.trained(adapted) == f"LatentDiffusion: an adapter of {few:,} parameters trains beside its unet"
 
 
 def test_what_libraries_repeat_is_left_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """What a run says on the terminal: steps of how many, warnings a line each, and nothing that says nothing."""
 
 import logging
+import math
 import sys
 import warnings
 from contextlib import AbstractContextManager, nullcontext
@@ -11,15 +12,19 @@ import lightning as L
 from diffusers.utils import logging as of_diffusers
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
+from lightning.pytorch.utilities import rank_zero_info
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from emu.bars import paced
+from emu.bars import Bar
+from emu.data.loader import Fixed, HeldOut
+from emu.pipeline import PipelineModule
 
 PACKAGE = Path(__file__).parent
 SPOKEN = (
     "input was truncated because",  # diffusers, for each caption at each visit: `emu.captions` counts them once
     "Tip: For seamless cloud",  # lightning, of another logger
 )
+SHOWN = {HeldOut: "held-out loss", Fixed: "pictures"}
 
 
 def tidy() -> None:
@@ -54,6 +59,10 @@ def in_a_line(
     return _as_before(message, category, filename, lineno, line)
 
 
+class RunBar(Bar, Tqdm):
+    """Lightning's, whose figures keep their width, written as emu writes bars."""
+
+
 class StepBar(TQDMProgressBar):
     """Optimizer steps of those allowed, where Lightning counts batches of an epoch, and epochs to no end.
 
@@ -64,17 +73,29 @@ class StepBar(TQDMProgressBar):
     train_description = "step"
     validation_description = "check"
 
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say what trains."""
+        if isinstance(pl_module, PipelineModule):
+            rank_zero_info(trained(pl_module))
+
     def init_sanity_tqdm(self) -> Tqdm:
-        return paced(super().init_sanity_tqdm())
+        return self._bar(self.sanity_check_description, leave=False)
 
     def init_validation_tqdm(self) -> Tqdm:
-        return paced(super().init_validation_tqdm())
+        alone = self.trainer.state.fn == "validate"
+        return self._bar(self.validation_description, leave=alone, position=int(not alone))
 
     def init_train_tqdm(self) -> Tqdm:
-        bar = paced(super().init_train_tqdm())
-        bar.reset(self.trainer.max_steps)
-        bar.initial = bar.n = self.trainer.global_step
-        return bar
+        steps = self.trainer.max_steps
+        return self._bar(self.train_description, total=steps, initial=self.trainer.global_step, smoothing=0)
+
+    def _bar(self, description: str, **named: Any) -> Tqdm:
+        named = {
+            "dynamic_ncols": True,
+            "bar_format": self.BAR_FORMAT,
+            "delay": 1e-3,
+        } | named  # what it counts comes later
+        return RunBar(desc=description, disable=self.is_disabled, file=sys.stdout, **named)
 
     def on_train_epoch_start(self, *_: Any) -> None:
         """The bar goes on: it is the run's."""
@@ -86,9 +107,34 @@ class StepBar(TQDMProgressBar):
         self.train_progress_bar.set_postfix(self.get_metrics(trainer, pl_module), refresh=False)
         self.train_progress_bar.update(trainer.global_step - self.train_progress_bar.n)
 
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        if self.has_dataloader_changed(dataloader_idx):
+            now = self.sanity_check_description if trainer.sanity_checking else self.validation_description
+            loaders = trainer.val_dataloaders
+            loader = loaders[dataloader_idx] if isinstance(loaders, list) else loaders
+            shown = SHOWN.get(type(loader), f"DataLoader {dataloader_idx}")  # of data that is not emu's
+            total = self.total_val_batches_current_dataloader
+            self.val_progress_bar.set_description(f"{now}, {shown}", refresh=False)
+            self.val_progress_bar.reset(total if math.isfinite(total) else None)
+
     def on_validation_batch_end(self, *given: Any) -> None:
         self.val_progress_bar.update()
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         """What a model of one's own logs with `prog_bar`; not the number that Lightning gives to a folder of logs."""
         return dict(trainer.progress_bar_metrics)
+
+
+def trained(module: PipelineModule) -> str:
+    """A line on what trains, and how large it is."""
+    of, weights = f"its {module.slot}", list(module.backbone.parameters())
+    number = sum(weight.numel() for weight in weights if weight.requires_grad)
+    if module.adapter is not None:
+        what = f"an adapter of {number:,} parameters trains beside {of}"
+    elif all(weight.requires_grad for weight in weights):
+        what = f"the {number:,} parameters of {of} train"
+    else:
+        what = f"{number:,} of the {sum(weight.numel() for weight in weights):,} parameters of {of} train"
+    return f"{type(module).__name__}: {what}"

@@ -43,13 +43,13 @@ TRAINER = {
     "log_every_n_steps": 10,
     "default_root_dir": "runs/emu",
     "enable_checkpointing": False,  # of Lightning's own kind, which may tear
+    "enable_model_summary": False,  # of Lightning's own kind: 0 FLOPs, and an average that does not train
 }
 # Lightning's warnings of what is so by design.
 QUIET = (
     "Checkpoint directory .* exists and is not empty",  # a run lives in one folder
     "The dirpath has changed from",  # a run's folder may be moved
     "The number of training batches .* is smaller than the logging interval",  # a set is small, an epoch short
-    "Precision bf16-mixed is not supported by the model summary",  # it counts sizes, which `emu plan` says
     "`isinstance.treespec, LeafSpec.` is deprecated",  # its own, against newer torch
 )
 
