@@ -52,7 +52,8 @@ def background(scene: "Scene", rng: np.random.Generator, size: int) -> Pixels:
     rows = np.concatenate(
         [_ramp(*SKY[scene.time], horizon), _ramp(*GROUND[scene.place], large - horizon) * floats(TINT[scene.time])]
     )
-    canvas = Image.fromarray((np.repeat(rows[:, None], large, 1).clip(0, 1) * 255).astype(np.uint8))
+    column = Image.fromarray((rows[:, None].clip(0, 1) * 255).astype(np.uint8))
+    canvas = column.resize((large, large), Image.Resampling.NEAREST)
     pen = ImageDraw.Draw(canvas)
     _heavens(pen, scene.time, rng, large)
     _skyline(pen, scene, rng, large, horizon)
@@ -110,28 +111,31 @@ def _skyline(pen: ImageDraw.ImageDraw, scene: "Scene", rng: np.random.Generator,
 
 
 def _mountains(on: Layer) -> None:
+    rock, snow = on.ink(104, 112, 138), on.ink(244, 246, 252)
     for x, h in zip(on.xs[::2], on.tall[::2] * 0.42, strict=True):
-        on.pen.polygon((x - h, on.y, x, on.y - h, x + h, on.y), fill=on.ink(104, 112, 138))
-        snow = (x - h * 0.3, on.y - h * 0.7, x, on.y - h, x + h * 0.3, on.y - h * 0.7)
-        on.pen.polygon(snow, fill=on.ink(244, 246, 252))
+        on.pen.polygon((x - h, on.y, x, on.y - h, x + h, on.y), fill=rock)
+        on.pen.polygon((x - h * 0.3, on.y - h * 0.7, x, on.y - h, x + h * 0.3, on.y - h * 0.7), fill=snow)
 
 
 def _city(on: Layer) -> None:
+    wall = on.ink(92, 96, 122)
     for x, h in zip(on.xs, on.tall * 0.36, strict=True):
-        on.pen.rectangle((x - on.side * 0.06, on.y - h, x + on.side * 0.06, on.y), fill=on.ink(92, 96, 122))
+        on.pen.rectangle((x - on.side * 0.06, on.y - h, x + on.side * 0.06, on.y), fill=wall)
         for row in range(int(h // (on.side * 0.06))):
             on.pen.rectangle((x - 5, on.y - h + 4 + row * 8, x - 2, on.y - h + 7 + row * 8), fill=on.lit)
 
 
 def _forest(on: Layer) -> None:
+    leaf = on.ink(40, 92, 62)
     for x, h in zip(on.xs, on.tall * 0.36, strict=True):
-        on.pen.polygon((x - h * 0.36, on.y, x, on.y - h, x + h * 0.36, on.y), fill=on.ink(40, 92, 62))
+        on.pen.polygon((x - h * 0.36, on.y, x, on.y - h, x + h * 0.36, on.y), fill=leaf)
 
 
 def _hills(*rgb: int) -> "Callable[[Layer], None]":
     def draw(on: Layer) -> None:
+        hill = on.ink(*rgb)
         for x, h in zip(on.xs[::3], on.tall[::3] * 0.3, strict=True):
-            on.pen.ellipse((x - h * 2, on.y - h * 0.55, x + h * 2, on.y + h * 0.55), fill=on.ink(*rgb))
+            on.pen.ellipse((x - h * 2, on.y - h * 0.55, x + h * 2, on.y + h * 0.55), fill=hill)
 
     return draw
 
@@ -144,9 +148,10 @@ def _beach(on: Layer) -> None:
 def _lake(on: Layer) -> None:
     if on.near:
         on.pen.rectangle((0, on.y - on.side * 0.05, on.side, on.y), fill=on.ink(74, 120, 84))
+        glint = on.ink(206, 234, 240)
         for y in np.linspace(on.y + 6, on.side - 6, 5):
             x = on.side * on.rng.random()
-            on.pen.line((x, y, x + on.side * 0.22, y), fill=on.ink(206, 234, 240), width=2)
+            on.pen.line((x, y, x + on.side * 0.22, y), fill=glint, width=2)
 
 
 STANDS = {
