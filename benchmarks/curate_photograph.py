@@ -3,8 +3,8 @@
     python benchmarks/curate_photograph.py [--write]
 
 It learns from pictures that install from Debian and PyPI: the half with even numbers of what `curate_real.py` takes,
-and others of the same packages and of games and themes. It is held against the half with odd numbers. With --write it
-becomes the package's.
+and others of the same packages and of games and themes, each in its colours and in grey: black and white is no
+drawing. It is held against the half with odd numbers. With --write it becomes the package's.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from sklearn.model_selection import KFold
 from emu.curate.stages.photograph import HEAD
 from emu.judges.efficient_net import EfficientNetLite
 from emu.judges.head import Head, write_head
-from emu.taste.logistic import fit
+from emu.taste.logistic import Logistic, fit
 
 PHOTOGRAPHS = {"gcompris-qt-data": "rcc/categorization__*"}
 OTHERS = {"openclipart-png": ("**/*.png", 150), "wesnoth-1.16-data": ("**/portraits/**/*.*", 120),
@@ -46,15 +46,17 @@ def main() -> None:
     real = pictures(cache)
     kinds = np.array([one.kind for one in real])
     number = np.array([np.count_nonzero(kinds[:i] == kind) for i, kind in enumerate(kinds)])
-    x, y, even = seen(eye, [one.path for one in real], given.work), kinds == "photograph", number % 2 == 0
+    y, even = kinds == "photograph", number % 2 == 0
     more = list(others(cache, {one.path for one in real}))
-    x_more, y_more = seen(eye, [path for path, _ in more], given.work), np.array([photo for _, photo in more])
-    learned = np.concatenate([x[even], x_more]), np.concatenate([y[even], y_more])
-    found = fit(*learned, np.arange(len(learned[0])))
-    rate = np.zeros(len(x))
-    rate[~even] = found.log_odds(x[~even])
-    rate[even] = held_out(*learned)[: even.sum()]
-    for line in table(1 / (1 + np.exp(-rate)), kinds, even):
+    paths = [one.path for one, mine in zip(real, even, strict=True) if mine] + [path for path, _ in more]
+    labels = np.concatenate([y[even], [photo for _, photo in more]])
+    both = np.stack([seen(eye, paths, given.work, grey=grey) for grey in (False, True)])
+    found = learned(both, labels, np.arange(len(labels)))
+    rates = np.zeros((2, len(real)))
+    rates[:, even] = held_out(both, labels)[:, : even.sum()]
+    odd = [one.path for one, mine in zip(real, even, strict=True) if not mine]
+    rates[:, ~even] = [found.log_odds(seen(eye, odd, given.work, grey=grey)) for grey in (False, True)]
+    for line in table(1 / (1 + np.exp(-rates)), kinds, even):
         print(line)
     if given.write:
         write_head(HEAD, Head(found.weight, found.bias, {
@@ -83,16 +85,17 @@ def fits(path: Path, taken: set[Path]) -> bool:
         return min(image.size) >= SHORTEST and image.width * image.height <= LARGEST
 
 
-def seen(eye: EfficientNetLite, paths: list[Path], work: Path) -> Matrix:
+def seen(eye: EfficientNetLite, paths: list[Path], work: Path, *, grey: bool) -> Matrix:
     """(n,1568), by the file's name, so that a second run is short."""
-    cache = work / f"seen-{eye.fingerprint}.npz"
+    cache, kind = work / f"seen-{eye.fingerprint}.npz", " in grey" if grey else ""
     known = dict(np.load(cache)) if cache.exists() else {}
     for path in paths:
-        name = str(path.relative_to(work))
+        name = f"{path.relative_to(work)}{kind}"
         if name not in known:
-            known[name] = eye.see(shrunk(opened(path)))
+            small = shrunk(opened(path))
+            known[name] = eye.see(small.convert("L").convert("RGB") if grey else small)
     np.savez(cache, **known)
-    return np.array([known[str(path.relative_to(work))] for path in paths], dtype=float)
+    return np.array([known[f"{path.relative_to(work)}{kind}"] for path in paths], dtype=float)
 
 
 def shrunk(image: Image.Image) -> Image.Image:
@@ -103,22 +106,30 @@ def shrunk(image: Image.Image) -> Image.Image:
     return reduced(image, SIDE)
 
 
-def held_out(x: Matrix, y: NDArray[np.bool_]) -> Matrix:
-    """(n,) log odds of each by a head that did not see it."""
-    rate = np.zeros(len(x))
-    for rest, some in KFold(5, shuffle=True, random_state=0).split(x):
-        rate[some] = fit(x[rest], y[rest], np.arange(len(rest))).log_odds(x[some])
-    return rate
+def learned(both: Matrix, y: NDArray[np.bool_], some: NDArray[np.int64]) -> Logistic:
+    """From some pictures of (2,n,1568), in colour and in grey; a picture's two are never apart in its own folds."""
+    x = both[:, some].reshape(-1, both.shape[-1])
+    return fit(x, np.tile(y[some], 2), np.tile(some, 2))
 
 
-def table(rate: Matrix, kinds: NDArray[np.str_], even: NDArray[np.bool_]) -> Iterator[str]:
-    hard = np.isin(kinds, ["art", "render", "wallpaper"])
-    yield "| limit | half | photographs lost | renderings and wallpapers kept | other kept |\n" + "|---" * 5 + "|"
+def held_out(both: Matrix, y: NDArray[np.bool_]) -> Matrix:
+    """(2,n) log odds of each by a head that saw neither of its two."""
+    rates = np.zeros(both.shape[:2])
+    for rest, some in KFold(5, shuffle=True, random_state=0).split(y):
+        found = learned(both, y, rest)
+        rates[:, some] = [found.log_odds(x[some]) for x in both]
+    return rates
+
+
+def table(rates: Matrix, kinds: NDArray[np.str_], even: NDArray[np.bool_]) -> Iterator[str]:
+    hard, photo = np.isin(kinds, ["art", "render", "wallpaper"]), kinds == "photograph"
+    yield "| limit | half | photographs lost | in grey | renderings and wallpapers kept | other kept |"
+    yield "|---" * 6 + "|"
     for limit in LIMITS:
         for name, half in (("even, held out", even), ("odd", ~even)):
-            photos, others = half & (kinds == "photograph"), half & (kinds != "photograph") & ~hard
-            lost, kept = np.count_nonzero(rate[photos] < limit), rate >= limit
-            yield (f"| {limit} | {name} | {lost} of {photos.sum()}, {share(lost, photos.sum())} "
+            (lost, grey), kept = (rates < limit)[:, half & photo].sum(1), rates[0] >= limit
+            photos, others = (half & photo).sum(), half & ~photo & ~hard
+            yield (f"| {limit} | {name} | {lost} of {photos}, {share(lost, photos)} | {grey} of {photos} "
                    f"| {(kept & half & hard).sum()} of {(half & hard).sum()} "
                    f"| {(kept & others).sum()} of {others.sum()} |")  # fmt: skip
 
