@@ -12,7 +12,7 @@ LINES = 96  # rows, and as many columns, spread evenly: in a copy of any size th
 LOWEST = 32  # cycles over the short side, where the first band begins
 OCTAVE = 16  # bands
 BANDS = 8 * OCTAVE  # up to 8192 cycles, the finest that 16,384 pixels hold
-EDGE, BEFORE = (0.9, 1.0), (0.4, 0.6)  # of the finest that the smaller copy can hold: just below it, and well below
+EDGE, BEFORE = (0.9, 1.0), (0.4, 0.6)  # of the finest that the smaller copy holds: softened, and not
 SOFTENED = 0.09  # log10: by so much more than BEFORE the larger copy falls behind the smaller at the EDGE
 FAINTEST = 1e-9  # of a power: a picture of one colour has none at all
 
