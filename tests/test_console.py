@@ -66,6 +66,21 @@ def test_one_line_says_what_trains(tiny_folder: Callable[[str], Path]) -> None:
     assert console.trained(adapted) == f"LatentDiffusion: an adapter of {few:,} parameters trains beside its unet"
 
 
+def test_what_ends_a_run_is_said_on_a_line_of_its_own(tmp_path: Path) -> None:
+    class Broken(Line):
+        def training_step(self, batch: list[torch.Tensor]) -> torch.Tensor:
+            raise ValueError("broken")
+
+    bar = console.StepBar()
+    trainer = L.Trainer(
+        accelerator="cpu", max_steps=2, callbacks=[bar], logger=False, enable_checkpointing=False,
+        enable_model_summary=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="broken"):
+        trainer.fit(Broken())
+    assert bar.train_progress_bar.disable  # as tqdm leaves one that is closed
+
+
 def test_what_libraries_repeat_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
     console.tidy()
     lightning = logging.getLogger("lightning.pytorch.utilities.rank_zero")

@@ -23,6 +23,9 @@ PACKAGE = Path(__file__).parent
 SPOKEN = (
     "input was truncated because",  # diffusers, for each caption at each visit: `emu.captions` counts them once
     "Tip: For seamless cloud",  # lightning, of another logger
+    "No LoRA keys associated to",  # diffusers, of text encoders that a file has nothing for
+    "that should be kept in float32: []",  # diffusers, of no module at all
+    "has been deprecated and will not receive",  # diffusers, of aMUSEd at each load
 )
 SHOWN = {HeldOut: "held-out loss", Fixed: "pictures"}
 
@@ -96,6 +99,12 @@ class StepBar(TQDMProgressBar):
             "delay": 1e-3,
         } | named  # what it counts comes later
         return RunBar(desc=description, disable=self.is_disabled, file=sys.stdout, **named)
+
+    def on_exception(self, *_: Any) -> None:
+        """What ended a run is said on a line of its own, not behind a bar."""
+        for bar in (self._val_progress_bar, self._train_progress_bar):
+            if bar is not None:
+                bar.close()
 
     def on_train_epoch_start(self, *_: Any) -> None:
         """The bar goes on: it is the run's."""

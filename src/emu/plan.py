@@ -79,10 +79,11 @@ def steps(settings: Settings) -> str:
         stages = [f"  {stage}" for stage in stages_of(config.stages)]
         return "\n".join([f"steps: at most {most:,}, of {batch} pictures in the last stage", *stages, watched])
     epoch, total = sum(-(-number // batch) for number in buckets.values()), buckets.total()
+    seen = f"{most / epoch:,.0f}" if most >= epoch else f"{most / epoch:.1g}"
     lines = [
         f"steps: at most {most:,}, of up to {batch} pictures of one shape ({total / epoch:,.3g} on average, {epoch:,} "
         "steps an epoch)",
-        f"  each of {total:,} is seen {most / epoch:,.0f} times; the recipe's {RECIPE_PASSES} would be "
+        f"  each of {total:,} is seen {seen} times; the recipe's {RECIPE_PASSES} would be "
         f"--quality.max_steps {RECIPE_PASSES * epoch}",
     ]
     if config.quality.appeal is None:

@@ -23,6 +23,18 @@ def of_rows(rows: Sequence[Mapping[str, Any]]) -> Tensor:
     return tensor(pictures)
 
 
+def size(row: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Width and height of the picture of a row, by its header; None where it has none that can be read."""
+    path = row.get(COLUMN)
+    if isinstance(path, Image.Image):
+        return path.size
+    try:
+        with Image.open(Path(str(path))) as picture:
+            return picture.size
+    except (OSError, SyntaxError, ValueError):  # as in `read`, which says so where the picture is asked for
+        return None
+
+
 def tensor(pictures: Sequence[Image.Image]) -> Tensor:
     """RGB pictures of one size -> float (b,3,h,w) in [-1,1]."""
     return torch.from_numpy(np.stack([np.asarray(one) for one in pictures])).permute(0, 3, 1, 2) / 127.5 - 1

@@ -149,10 +149,15 @@ def test_a_size_that_does_not_fit_is_one_line(
         require_drawable(large, [row], where="here")
 
 
-def test_pictures_of_several_sizes_are_drawn_one_by_one(tmp_path: Path) -> None:
+def test_pictures_of_several_sizes_are_drawn_in_batches_of_one(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "large.png")
+    images = [str(START), str(tmp_path / "large.png"), str(START), "elsewhere.png"]
+    rows = [{"prompt": "a", "seed": i, "index": i, "image": image} for i, image in enumerate(images)]
+    batches = prompt_batches(rows, batch_size=4, rank=0, world=1)
+    assert [batch["index"].tolist() for batch in batches] == [[0, 2], [1], [3]]
+    assert starts.of_rows(batches[0]["columns"]).shape[-1] != starts.of_rows(batches[1]["columns"]).shape[-1]
     with pytest.raises(UserError, match="of 2 sizes"):
-        starts.of_rows([{"image": str(START)}, {"image": str(tmp_path / "large.png")}])
+        starts.of_rows(rows[:2])
 
 
 def test_from_nothing_it_learns_of_crops_goes_on_to_the_bit_and_is_written(tmp_path: Path) -> None:

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emu import draws, starts
-from emu.batch import Cond
+from emu.batch import Cond, Prompts
 from emu.check.parts import Part, parts_of
 from emu.check.prints import Print, print_of
 from emu.check.shown import captions, pictures, scenes
 from emu.check.watching import Seen, answering, tensors, watched
 from emu.errors import UserError, first_line
 from emu.module import TextToImageModule
+from emu.settings import draw
 
 TIMES = 8  # evenly spread over [0,1), as `emu.draws.at_times` has them
 LIBRARIES = ("torch", "diffusers", "transformers")
@@ -82,11 +83,10 @@ def measure(
 
 def first_picture(model: TextToImageModule) -> Pixels:
     """Of the first caption and seed 0, or made of the first picture; what is not finite is black."""
-    cond = model.encode(captions()[:1])
+    batch: Prompts = {"prompt": captions()[:1], "seed": torch.tensor([0]), "index": torch.tensor([0])}
     if model.starts_from_picture:
-        small = scenes()[0].render().resize((model.start_side,) * 2)
-        cond["image"] = starts.tensor([small]).to(model.device)
-    drawn = model.sample(cond, model.negative_prompt(), [0])[0].nan_to_num()
+        batch["columns"] = [{starts.COLUMN: scenes()[0].render().resize((model.start_side,) * 2)}]
+    drawn = draw(model, batch)[0].nan_to_num()
     pixels: Pixels = (drawn * 255).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
     return pixels
 

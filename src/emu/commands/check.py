@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from emu.commands.parser import Parser, add_model
-from emu.starting import starting
+from emu.commands.parser import Parser, a_model, add_model
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -22,7 +21,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def check(given: argparse.Namespace) -> None:
     """Prints what was found; exit code 1 where something failed."""
-    with starting():
+    with a_model():
         from emu.check import check
 
         checked = check(

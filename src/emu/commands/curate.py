@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emu import documents
-from emu.commands.parser import Parser, add_paths, add_sampler
+from emu.commands.parser import Parser, a_model, add_paths, add_sampler
 from emu.curated import PAGE
 from emu.errors import UserError
 from emu.shapes import Arguments
-from emu.starting import starting
 
 if TYPE_CHECKING:
     from emu.curate.config import Funnel
@@ -88,7 +87,7 @@ def _upsampler(name: str, settings: Arguments) -> "Upsampler":
 
     if name == LANCZOS:
         return lanczos(**settings)
-    with starting():
+    with a_model():
         from emu.enlarging import upsampler
 
         return upsampler(name, **settings)

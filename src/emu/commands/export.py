@@ -4,9 +4,8 @@ import argparse
 from pathlib import Path
 
 from emu import named
-from emu.commands.parser import STAGE, Parser
+from emu.commands.parser import STAGE, Parser, a_model
 from emu.errors import UserError
-from emu.starting import starting
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -32,7 +31,7 @@ def export(given: argparse.Namespace) -> None:
     if given.before or given.then:
         export_cascade(given)
         return
-    with starting():
+    with a_model():
         from emu.export import export
         from emu.formats import find
 
@@ -45,7 +44,7 @@ def export_cascade(given: argparse.Namespace) -> None:
     """Writes the run among the stages before and after it, and says how near plain diffusers draws."""
     if given.format != "diffusers":
         raise UserError(f"--format {given.format}: several stages are written as diffusers folders alone; leave it out")
-    with starting():
+    with a_model():
         from emu.cascade import read_stages
         from emu.sample import Stage
         from emu.shipping import ship

@@ -1,9 +1,12 @@
 """argparse whose errors are one line."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from emu.errors import UserError
+from emu.starting import starting
 
 STAGE = "MODEL[,NAME=VALUE]"
 
@@ -22,6 +25,16 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--architecture", metavar="CLASS_PATH", help=architecture)
     parser.add_argument("--config", metavar="FOLDER|NAME", help="what a single file is: a pipeline folder or hub name")
     parser.add_argument("--vae", metavar="FOLDER|FILE", help="another autoencoder than the model's")
+
+
+@contextmanager
+def a_model() -> Iterator[None]:
+    """Around what loads a model: a start in few seconds, and libraries that say nothing of what emu says itself."""
+    with starting():
+        from emu.console import tidy
+
+        tidy()
+        yield
 
 
 def add_sampler(parser: "argparse._ActionsContainer", like: str) -> None:

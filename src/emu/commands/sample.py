@@ -4,9 +4,8 @@ import argparse
 from pathlib import Path
 
 from emu import documents, named
-from emu.commands.parser import STAGE, Parser, add_model, add_sampler
+from emu.commands.parser import STAGE, Parser, a_model, add_model, add_sampler
 from emu.shapes import Arguments
-from emu.starting import starting
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -32,7 +31,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def sample(given: argparse.Namespace) -> None:
     """Draws the prompts, through one model or several."""
-    with starting():
+    with a_model():
         from emu import runs
         from emu.cascade import draw, draw_run, read_stages, unfolded
         from emu.sample import Plan, Stage

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from emu import runs
+from emu import runs, starts
 from emu.batch import Prompts
 from emu.bundled import resolve
 from emu.data.prompt_files import Rows, read_rows, read_samples
@@ -57,7 +57,7 @@ def _rows(found: Rows, seed: int) -> list[Row]:
 
 
 def prompt_batches(rows: list[Row], *, batch_size: int, rank: int, world: int) -> list[Prompts]:
-    """This rank's batches of prompts that are drawn with the same settings.
+    """This rank's batches of prompts that are drawn with the same settings, from pictures of one size.
 
     `prompt` and `negative` list[str], `seed` and `index` int64 (b,), `settings` dict (of all of the batch), `columns`
     list[dict] of what else the file says. Rank r takes every `world`-th prompt of the same settings from r on. All
@@ -66,7 +66,7 @@ def prompt_batches(rows: list[Row], *, batch_size: int, rank: int, world: int) -
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        groups.setdefault(json.dumps(_shared(row), sort_keys=True), []).append(row)
+        groups.setdefault(json.dumps([_shared(row), starts.size(row)], sort_keys=True), []).append(row)
     batches = []
     for group in groups.values():
         mine = group[rank::world]

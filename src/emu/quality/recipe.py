@@ -9,8 +9,8 @@ def batch_warning(batch: int) -> str | None:
     if not _far(batch, RECIPE_BATCH):
         return None
     return (
-        f"an optimizer step sees {batch} pictures, the recipe's {RECIPE_BATCH}: set data.batch_size to a divisor of "
-        "quality.batch, or accept a different recipe"
+        f"an optimizer step sees {batch} pictures, the recipe's {RECIPE_BATCH}: leave quality.batch at that and set "
+        "data.batch_size to a divisor of it, or accept a different recipe"
     )
 
 
