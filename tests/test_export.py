@@ -118,6 +118,17 @@ def test_a_picture_that_is_not_the_runs_is_an_error(latent_run: Path, tmp_path: 
         export(latent_run, tmp_path / "out")
 
 
+@pytest.mark.parametrize("given", ["weights_dtype: bfloat16", "encoders_dtype: bfloat16", "encoders_dtype: nf4"])
+def test_a_run_that_drew_with_rounded_weights_is_held_against_the_model(
+    given: str, latent_run: Path, tmp_path: Path
+) -> None:
+    runs.save_picture(latent_run / "step-000001" / "00000.png", np.full((32, 32, 3), 9, np.uint8))
+    settings = yaml.safe_load((latent_run / "config.yaml").read_text())
+    settings["model"]["init_args"] |= yaml.safe_load(given)
+    (latent_run / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert export(latent_run, tmp_path / "out") <= 1
+
+
 def test_a_step_without_pictures_is_held_against_the_model(latent_run: Path, tmp_path: Path) -> None:
     (latent_run / "step-000001" / runs.SAMPLES).unlink()
     checkpoint = runs.checkpoint(latent_run, 1)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from emu import tensor_files
+from emu import nf4, tensor_files
 from emu.blocks import blocks
 from emu.errors import UserError
 from emu.tensor_files import Stored
@@ -123,8 +123,10 @@ def merged(network: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def merged_weight(layer: Any) -> Tensor:
-    """The weight of one layer, its adapter added to a copy."""
-    alone = copy.deepcopy(layer)
+    """The weight of one layer, its adapter added to a copy; what is in 4 bits is unpacked for it."""
+    alone, base = copy.deepcopy(layer), layer.get_base_layer()
+    if isinstance(base, nf4.NF4Linear):
+        alone.base_layer = base.unpacked()
     alone.merge()
     weight: Tensor = alone.get_base_layer().weight.detach()
     return weight
@@ -148,16 +150,18 @@ def merged_rows(layer: Any, room: Tensor) -> Iterator[Tensor]:
 
 
 def tensors(network: nn.Module) -> dict[str, Stored]:
-    """The network's tensors without adapters; a layer that has one is updated by it as its weight is read."""
+    """The network's tensors without adapters, as its folder has them.
+
+    A layer that has an adapter is updated by it as its weight is read, and what is in 4 bits is unpacked then.
+    """
     adapted, room = dict(layers(network)), torch.empty(tensor_files.PART)
     found: dict[str, Stored] = {}
-    for name, tensor in network.state_dict().items():
+    for name, whole in nf4.tensors(network).items():
         layer, inside, end = name.rpartition(".base_layer.")
         if inside and layer in adapted:
-            whole = tensor_files.of(tensor)
             found[f"{layer}.{end}"] = _updated(adapted[layer], whole, room) if end == "weight" else whole
         elif name.partition(".lora_")[0] not in adapted:
-            found[name] = tensor_files.of(tensor)
+            found[name] = whole
     return found
 
 

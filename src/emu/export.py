@@ -25,12 +25,13 @@ from emu.formats.folder import PipelineFolder
 from emu.formats.header import card_of, story
 from emu.models.loading import describe, find_checkpoint, load_checkpoint, read_checkpoint, read_config
 from emu.module import TextToImageModule
-from emu.nf4 import KIND
 from emu.settings import draw
 from emu.shapes import Arguments, Config, Row
 
 LIMIT = 2.0
 """Mean difference in 8-bit levels that two kernels may make of one picture; another picture is tens away."""
+
+DTYPES = ("weights_dtype", "base_dtype", "encoders_dtype")  # of a model: what it holds its weights in
 
 DRAWN_NOW: Row = {"prompt": "a picture", "seed": 0}
 
@@ -46,9 +47,9 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
         out: the folder or file to write; what is there already goes if it is of the same kind.
         written_as: the format; a pipeline folder where None.
 
-    Returns the largest difference to the run's picture in 8-bit levels; where the run drew none at that step, or where
-    weights are rounded, to what the model draws before it is saved. Raises UserError where the mean difference is above
-    LIMIT.
+    Returns the largest difference to the run's picture in 8-bit levels; where the run drew none at that step, or with
+    rounded weights, or where the export rounds them, to what the model draws before it is saved. Raises UserError where
+    the mean difference is above LIMIT.
     """
     written_as = written_as or PipelineFolder()
     checkpoint = find_checkpoint(checkpoint_or_run)
@@ -165,14 +166,14 @@ def sides(model: TextToImageModule, pipeline: Any, start: Mapping[str, Image.Ima
 
 
 def computed_apart(config: Config) -> bool:
-    """Whether a run drew with weights in bfloat16 (`emu.sharding`) or in 4 bits (`emu.nf4`), which is not done here.
+    """Whether a run drew with weights in bfloat16 (`emu.sharding` too) or in 4 bits, which is not done here.
 
     A last bit decides which token a masked model draws, so its pictures then differ by more than rounding.
     """
     strategy = config.get("trainer", {}).get("strategy")
     halves = isinstance(strategy, dict) and (strategy.get("init_args") or {}).get("compute_dtype") == "bfloat16"
     given = config["model"].get("init_args") or {}
-    return halves or KIND in (given.get("base_dtype"), given.get("encoders_dtype"))
+    return halves or any(given.get(name) not in (None, "float32") for name in DTYPES)
 
 
 def autocast(precision: object, device: torch.device) -> AbstractContextManager[Any]:

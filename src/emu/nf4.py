@@ -10,6 +10,7 @@ one of two networks that share them draws on a CPU. diffusers' loading of such l
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -17,8 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from emu import tensor_files
 from emu.blocks import blocks
 from emu.errors import UserError
+from emu.tensor_files import Stored
 
 BLOCK = 64  # weights of one scale
 KIND = "nf4"
@@ -61,6 +64,12 @@ class NF4Linear(nn.Linear):
     def weight(self) -> Tensor:  # type: ignore[override]  # of nn.Linear a parameter
         """(out, in) in `dtype`, what the codes stand for."""
         return unpacked(self.codes, self.scales, self.in_features, self.dtype)
+
+    def unpacked(self) -> nn.Linear:
+        """A plain layer of `weight`."""
+        layer = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
+        layer.weight, layer.bias = nn.Parameter(self.weight, requires_grad=False), self.bias
+        return layer
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., in) -> (..., out), in the dtype of autocast or of `input`."""
@@ -118,3 +127,18 @@ def _linear(block: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
 def layers(network: nn.Module) -> Iterator[NF4Linear]:
     """All that are in 4 bits."""
     return (layer for layer in network.modules() if isinstance(layer, NF4Linear))
+
+
+def tensors(network: nn.Module) -> dict[str, Stored]:
+    """A network's tensors; a weight that is in 4 bits under its own name, unpacked as it is read."""
+    packed = {name: layer for name, layer in network.named_modules() if isinstance(layer, NF4Linear)}
+    found = {}
+    for name, tensor in network.state_dict().items():
+        owner, _, end = name.rpartition(".")
+        if owner not in packed or end == "bias":
+            found[name] = tensor_files.of(tensor)
+        elif end == "codes":
+            layer = packed[owner]
+            shape = (layer.out_features, layer.in_features)
+            found[f"{owner}.weight"] = Stored(shape, layer.dtype, partial(getattr, layer, "weight"))
+    return found

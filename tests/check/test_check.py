@@ -14,8 +14,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import pipelines
-from architectures import CLASSES, side
-from emu import models, objectives
+from architectures import CLASSES, make, side
+from emu import adapters, models, objectives
+from emu.adapters import Adapter
 from emu.check import Checked, check, reference
 from emu.check.parts import weights_of
 from emu.cli import main
@@ -222,6 +223,23 @@ def test_weights_are_known_whatever_they_are_called() -> None:
     inside.register_buffer("places", torch.arange(4))  # integers, which some versions of a library keep
     assert weights_of(layer)[0] == weights_of(inside)[0]
     assert weights_of(layer)[0] != weights_of(torch.nn.Linear(3, 4))[0]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_run_with_an_adapter_has_the_weights_of_what_it_exports(tiny_folder: Folder) -> None:
+    pytest.importorskip("bitsandbytes")  # of an extra of its own
+    model = make("latent", tiny_folder("latent"), adapter=Adapter(rank=2), base_dtype="nf4")
+    for weight in model.trained_parameters():
+        torch.nn.init.normal_(weight.data, std=0.1)
+    merged = {name: one.read() for name, one in adapters.tensors(model.backbone).items()}
+    plain = make("latent", tiny_folder("latent")).backbone
+    assert {name: one.shape for name, one in merged.items()} == {
+        name: one.shape for name, one in plain.state_dict().items()
+    }
+    assert weights_of(model.backbone)[1].keys() == weights_of(plain)[1].keys()
+    name, layer = next(adapters.layers(model.backbone))
+    update = layer.get_delta_weight("default")
+    torch.testing.assert_close(merged[f"{name}.weight"], layer.get_base_layer().weight + update)
 
 
 # ---- the bundled bases, and what needs nothing stored

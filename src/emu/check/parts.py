@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from emu import adapters
 from emu.module import TextToImageModule
 from emu.shapes import ComponentConfig
 
@@ -50,11 +51,13 @@ def _config(folder: Path) -> ComponentConfig:
 
 @torch.no_grad()
 def weights_of(network: nn.Module) -> tuple[str, dict[str, float]]:
-    """The sum of all tensors whatever their names, which libraries change, and the size of each."""
+    """The sum of all tensors whatever their names, which libraries change, and the size of each; of an adapter's base
+    as it is with it, and of what is in 4 bits unpacked."""
     sums, sizes = [], {}
-    for name, tensor in network.state_dict().items():
-        if not tensor.is_floating_point():  # places and such, which some versions of a library keep, and others do not
+    for name, stored in adapters.tensors(network).items():
+        if not stored.dtype.is_floating_point:  # places and such, which only some versions of a library keep
             continue
+        tensor = stored.read()
         values = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
         sums.append(f"{hashlib.sha256(values.data).hexdigest()} {tuple(tensor.shape)}")
         if tensor.numel() > 1:

@@ -37,7 +37,7 @@ def export(given: argparse.Namespace) -> None:
 
         written_as = find(given.format)
         difference = export(given.run, given.out, written_as)
-    print(f"{given.out}: {written_as.says}; largest difference to the run's picture {difference}")
+    print(f"{given.out}: {written_as.says}; largest difference to the model's picture {difference}")
 
 
 def export_cascade(given: argparse.Namespace) -> None:
