@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -100,6 +101,13 @@ def test_a_failure_is_told_and_the_others_go_on(runner: Runner, tmp_path: Path) 
     assert "did you mean latent/tiny?" in failed["a"]
     assert "usage: emu plan" in runner.log("b").read_text()
     assert not (tmp_path / "a" / "flags.json").exists()
+
+
+def test_commands_of_one_process_run_in_turn_until_one_fails(runner: Runner, tmp_path: Path) -> None:
+    failed = runner.run([Job("a", "plan+fit", ["--help"]), Job("b", "encode+fit", ["-c", "latent/tinny"])])
+    assert re.findall(r"usage: emu (\w+)", runner.log("a").read_text()) == ["plan", "fit"]
+    assert sorted(failed) == ["b"]
+    assert runner.log("b").read_text().count("did you mean latent/tiny?") == 1
 
 
 def test_a_run_counts_as_done_by_its_flags(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ The set is drawn by the simulated web; everything after that is what a user runs
 `emu fit` with the config of each architecture, `emu compare`. A second call goes on where the first one stopped.
 """
 
-import os
 import time
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from emu.study.sets import draw_prompts, draw_set
 from emu.tuned import read_quality
 
 ARCHITECTURES = ("latent", "pixel", "muse")
-LONGEST_FIRST = ("pixel", "latent", "muse")
 
 
 def main(out: Path, *, quick: bool = False) -> None:
@@ -46,15 +44,15 @@ def main(out: Path, *, quick: bool = False) -> None:
 
 
 def tune(out: Path, steps: int) -> None:
-    """Encodes and tunes every architecture that is not done yet, as many at a time as there are cores for.
+    """Encodes and tunes every architecture that is not done yet, all at the same time.
 
     Each is a process of its own with its share of the threads: tiny layers gain nothing from many threads, and lose
-    much where cores are busy. What each says goes to OUT/logs.
+    much where cores are busy. Where there are fewer cores than processes they end at about the same time, so that no
+    core waits for the last one. What each says goes to OUT/logs.
     """
-    waiting = [name for name in LONGEST_FIRST if not read_quality(out / name).stop_reason]
-    runner = Runner(out / "logs", at_once=max(1, min(len(waiting), os.cpu_count() or 1)))
-    require_all(runner.run([Job(f"encode-{name}", "encode", _flags(name, out, steps)) for name in waiting]))
-    require_all(runner.run([Job(name, "fit", _flags(name, out, steps), run=out / name) for name in waiting]))
+    waiting = [name for name in ARCHITECTURES if not read_quality(out / name).stop_reason]
+    jobs = [Job(name, "encode+fit", _flags(name, out, steps), run=out / name) for name in waiting]
+    require_all(Runner(out / "logs", at_once=max(1, len(waiting))).run(jobs))
 
 
 def _flags(name: str, out: Path, steps: int) -> list[str]:

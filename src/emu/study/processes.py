@@ -22,12 +22,13 @@ from emu.errors import UserError
 from emu.records import read_json
 from emu.tuned import read_quality
 
+IN_TURN = "import sys; from emu.cli import main; [main([each, *sys.argv[2:]]) for each in sys.argv[1].split('+')]"
 FLAGS = "flags.json"  # in a run folder: what it was made with, written when it has ended well
 
 
 @dataclass(frozen=True)
 class Job:
-    """`emu encode`, or `emu fit` into `run`, with its arguments.
+    """`emu encode`, or `emu fit` into `run`, with its arguments; "encode+fit" are both in one process, in turn.
 
     `flags` are those of them that say what the run is, and not where it or its pictures lie.
     """
@@ -119,7 +120,9 @@ class Runner:
         environment = {**os.environ, "OMP_NUM_THREADS": given, "TRANSFORMERS_VERBOSITY": "error"}
         if self.devices > 1:
             environment["CUDA_VISIBLE_DEVICES"] = str(slot % self.devices)
-        argv = [sys.executable, "-m", "emu", job.command, *job.args]
+        first, *more = job.command.split("+")
+        called = ["-c", IN_TURN, job.command] if more else ["-m", "emu", first]
+        argv = [sys.executable, *called, *job.args]
         with self.log(job.name).open("ab") as output:
             # A group of its own: Ctrl-C reaches the study alone, which then asks its runs to save and leave.
             return subprocess.Popen(
