@@ -360,6 +360,8 @@ def test_cards_that_hold_a_run_are_named(config: Path) -> None:
 def test_what_would_help_is_counted(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cards, "CARDS", (0.001, 0.002, 0.004, 0.008))  # GB
     monkeypatch.setattr(cards, "SMALL", 0.001)
+    asked = ("--model.gradient_checkpointing true", "-c adapters/lora")  # each is a plan of its own
+    monkeypatch.setattr(cards, "HELP", {words: cards.HELP[words] for words in asked})
     text = planned(config, "--trainer.accelerator", "auto").partition("cards: ")[2].partition("\n\n")[0]
     for words in ("gradient_checkpointing true", "-c adapters/lora ", "-c multi-gpu/fsdp2, 2 devices"):
         assert words in text

@@ -135,7 +135,7 @@ def check(root: Path, pictures: int, kills: int) -> None:
 
 
 def test_three_reviewers_and_kills(tmp_path: Path) -> None:
-    check(tmp_path, pictures=18, kills=2)
+    check(tmp_path, pictures=12, kills=2)
 
 
 @pytest.mark.slow
