@@ -1,11 +1,14 @@
 """The step of two shards against that of two whole copies, in turn, in the same two processes (gloo, CPUs).
 
     OMP_NUM_THREADS=1 python benchmarks/shards.py
+    OMP_NUM_THREADS=1 python benchmarks/shards.py --batch 32 --blocks 3
+    OMP_NUM_THREADS=1 python benchmarks/shards.py --batch 32 --blocks 3 --bf16
 
 One transformer (Stable Diffusion 3's class, 12 blocks) three times: whole copies (DDP), shards whose weights stay
 together from the forward pass to the backward one, and shards as `emu.sharding.FSDP2` makes them by default. A step is
-forward, backward and AdamW on pictures of a process's own. Times are ratios of neighbouring blocks of steps: of CPU
-seconds of both processes, and of the wall, on which the two wait for each other.
+what `emu fit` does in one: forward, backward, clipping, AdamW and the average, on pictures of a process's own. Times
+are ratios of neighbouring blocks of steps: of CPU seconds of both processes, and of the wall, on which the two wait for
+each other. With --bf16 copies compute under autocast and shards as `multi-gpu/fsdp2` says: each layout's own default.
 """
 
 import argparse
@@ -25,7 +28,7 @@ from torch.nn.parallel import DistributedDataParallel
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import pipelines
-from emu import sharding
+from emu import averaging, sharding
 from processes import ranks
 
 BLOCK = 2  # steps
@@ -41,35 +44,47 @@ def transformer(heads: int) -> nn.Module:
     return network
 
 
-def layouts(heads: int) -> dict[str, nn.Module]:
+def layouts(heads: int, dtype: torch.dtype) -> dict[str, tuple[nn.Module, nn.Module]]:
+    """Of each the network that trains, and its average."""
     torch.manual_seed(0)
     whole, over = transformer(heads), sharding.mesh("cpu", copies=1, shard=WORLD)
     together, default = copy.deepcopy(whole), copy.deepcopy(whole)
-    sharding.apply(together, over, reshard=False, dtype=torch.float32)
-    sharding.apply(default, over, reshard=True, dtype=torch.float32)
+    found: dict[str, tuple[nn.Module, nn.Module]] = {}
     copies = DistributedDataParallel(whole, gradient_as_bucket_view=True, find_unused_parameters=True)
-    return {"two copies (DDP)": copies, "two shards, kept together": together, "two shards (FSDP2)": default}
+    found["two copies (DDP)"] = copies, averaging.twin(whole)
+    for name, network, reshard in (("kept together", together, False), ("the default", default, True)):
+        average = averaging.twin(network)
+        sharding.apply(network, over, reshard=reshard, dtype=dtype)
+        sharding.apply(average, over, reshard=True, dtype=dtype)
+        found[f"two shards, {name}"] = network, average
+    return found
 
 
-def stepping(network: nn.Module, batch: int) -> Callable[[], None]:
-    config = getattr(network, "module", network).config
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
+def stepping(network: nn.Module, average: nn.Module, batch: int, dtype: torch.dtype) -> Callable[[], None]:
+    """One step; a whole copy computes in `dtype` by autocast, as under Lightning's mixed precision."""
+    live = getattr(network, "module", network)
+    config, weights = live.config, list(live.parameters())
+    optimizer = torch.optim.AdamW(weights, lr=1e-5, fused=True)
     noisy = torch.randn(batch, config.in_channels, SIDE, SIDE)
     text, pooled = torch.randn(batch, 12, config.joint_attention_dim), torch.randn(batch, config.pooled_projection_dim)
+    cast = live is not network and dtype != torch.float32
 
     def step() -> None:
-        out: Tensor = network(noisy, text, pooled, torch.rand(batch) * 1000, return_dict=False)[0]
+        with torch.autocast("cpu", dtype, enabled=cast):
+            out: Tensor = network(noisy, text, pooled, torch.rand(batch) * 1000, return_dict=False)[0]
         out.float().square().mean().backward()
+        nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
+        averaging.update(average, live, decay=0.99)
 
     return step
 
 
-def measured(heads: int, batch: int, blocks: int, out: Path) -> None:
+def measured(heads: int, batch: int, blocks: int, dtype: torch.dtype, out: Path) -> None:
     """In each process; the first writes every layout's seconds: CPU of both, and wall."""
     distributed.init_process_group("gloo")
-    steps = {name: stepping(network, batch) for name, network in layouts(heads).items()}
+    steps = {name: stepping(*both, batch, dtype) for name, both in layouts(heads, dtype).items()}
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
     for _ in range(blocks + 1):
         for name, step in steps.items():
@@ -90,13 +105,15 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=3, help="of attention, 64 channels each")
     parser.add_argument("--batch", type=int, default=4, help="pictures a process")
     parser.add_argument("--blocks", type=int, default=6)
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16")
     given = parser.parse_args()
+    dtype = torch.bfloat16 if given.bf16 else torch.float32
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder) / "seconds.json", Path(folder) / "log"
-        codes = ranks(WORLD, measured, given.heads, given.batch, given.blocks, out, log=log, timeout=1800)
+        codes = ranks(WORLD, measured, given.heads, given.batch, given.blocks, dtype, out, log=log, timeout=1800)
         assert codes == [0] * WORLD, Path(f"{log}.0").read_text()[-3000:]
         found = json.loads(out.read_text())
-    print(f"torch {torch.__version__}, {WORLD} processes of one thread, {given.batch} pictures each, float32\n")
+    print(f"torch {torch.__version__}, {WORLD} processes of one thread, {given.batch} pictures each, {dtype}\n")
     print("| layout | CPU seconds a step | against whole copies | wall, against whole copies |\n|---|---|---|---|")
     whole = next(iter(found.values()))
     for name, times in found.items():
