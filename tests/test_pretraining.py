@@ -239,7 +239,7 @@ def test_a_stage_that_restarts_lower_is_refused(path: Path, unbroken: Path, caps
             [],
             "stages: stage 2: data.resolution 1020: not a multiple of data.bucket_step 8",
         ),
-        ([{"steps": 1}, {"steps": 1, "data.batch_size": "many"}], [], "--data.batch_size: Expected a int"),
+        ([{"steps": 1}, {"steps": 1, "data.batch_size": "many"}], [], "--data.batch_size many: give a whole number"),
         ([{"steps": 1}, {"steps": 1, "data.root": "nowhere/*.tar"}], [], "stage 2: data.root nowhere/*.tar: no shard"),
         ([{"steps": 1, "data.seed": 4}], [], "data.seed is one for the whole run"),
         ([{"steps": 1, "model.pretrained": "other"}], [], "model.pretrained is one for the whole run"),

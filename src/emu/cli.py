@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import NoReturn
 
-from emu import commands, flags, signatures, trust
+from emu import commands, flags, refused, signatures, trust
 from emu.errors import UserError, closest, of_the_system, printable
 from emu.starting import starting, waiting
 
@@ -52,26 +52,13 @@ def mendable(error: Exception) -> str | None:
         return of_the_system(error)
     match type(error).__name__:  # by their names, so that they need not be imported
         case "ArgumentError":
-            return plain(str(error))
+            return refused.plain(str(error))
         case "OutOfMemoryError":
             first = str(error).partition(". ")[0]
             return f"{first}; lower data.batch_size or --batch-size (emu plan says what a run takes)"
         case "RuntimeError" if too_much := re.search(r"DefaultCPUAllocator: .* allocate (\d+) bytes", str(error)):
             return f"no memory for {int(too_much[1]):,} bytes; lower data.resolution or data.batch_size"
     return None
-
-
-def plain(message: str) -> str:
-    """The parser's message without what only its authors can read: the types that it tried."""
-    message = re.sub(r"<class '(.+?)'>", r"\1", " ".join(message.split()))
-    if denied := re.search(r"Importing '(\S+)' is not allowed", message):
-        return trust.refusal(denied.group(1))
-    key = re.match(r'Parser key "(.+?)": ', message)
-    if key is None:
-        return f"{message}; see emu fit --help"
-    text = message.removeprefix(key.group())
-    class_path = re.search(r"Problem with given class_path .+?(?= - Expected|$)", text)
-    return f"--{key.group(1)}: {class_path.group() if class_path else text}"
 
 
 def fail(message: str) -> NoReturn:

@@ -1,0 +1,38 @@
+"""What the parser refuses is one line that says what a key takes."""
+
+from pathlib import Path
+
+import pytest
+
+import pipelines
+from emu.cli import main
+from needles import make_folder
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    root = tmp_path_factory.mktemp("refused")
+    pipelines.build("latent").save_pretrained(root / "base")
+    return ["--model.pretrained", str(root / "base"), "--data.root", str(make_folder(root, [(32, 32)]))]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("model.base_dtype", "int8", "--model.base_dtype int8: give nf4 or null"),
+        ("model.weights_dtype", "nf4", "--model.weights_dtype nf4: give float32, bfloat16"),
+        ("model.adapter.rank", "x", "--model.adapter.rank x: give a whole number"),
+        ("data.batch_size", "x", "--data.batch_size x: give a whole number"),
+        ("model.sampler", "3", "--model.sampler 3: give a mapping such as {KEY: VALUE} or null"),
+        ("model.optimizer", "{class_path: torch.optim.Adam, init_args: {lr: x}}", "optimizer.lr x: give a number"),
+        ("model.adapter", "{rnk: 3}", "--model.adapter: emu.adapters.Adapter: Option 'rnk' is not accepted"),
+        ("model.gradient_checkpointing", "maybe", "--model.gradient_checkpointing maybe: give true or false"),
+    ],
+)
+def test_a_value_that_a_key_does_not_take(
+    key: str, value: str, said: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["plan", "-c", "latent/tiny", *given, "--trainer.default_root_dir", str(tmp_path), f"--{key}", value])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("emu: ")]
+    assert line.endswith(said)
