@@ -24,7 +24,10 @@ def config(request: pytest.FixtureRequest) -> Path:
 def test_the_published_models_are_there() -> None:
     names = {str(file.relative_to(CONFIGS).with_suffix("")) for file in FILES}
     latent = {"latent/tiny", "latent/sd15", "latent/sdxl", "latent/sd3"}
-    latent |= {f"latent/{name}" for name in ("z-image", "flux2-klein-4b", "qwen-image", "krea2", "flux1-dev", "chroma")}
+    latent |= {
+        f"latent/{name}"
+        for name in ("z-image", "flux2-klein-4b", "qwen-image", "qwen-image-2.1", "krea2", "flux1-dev", "chroma")
+    }
     latent |= {f"latent/{name}" for name in ("lumina2", "sana-1.6b", "prx-512", "sd35-medium", "auraflow")}
     pixel = {"pixel/tiny", "pixel/if-m", "pixel/if-l", "pixel/if-xl", "pixel/prx-pixel"}
     assert names >= latent | pixel | {"muse/tiny", "muse/amused-256", "muse/amused-512"}

@@ -12,6 +12,7 @@ from torch import Tensor
 from emu import components, folders
 from emu.batch import Cond, Sampler
 from emu.code import code_of, own_arguments
+from emu.drawn import on_white
 from emu.errors import UserError
 from emu.shapes import Arguments
 from emu.sizes import Sized
@@ -142,7 +143,7 @@ class Architecture(Sized, ABC):
                 output_type="pt",
                 **self.sampler,
             )[0]  # `images` of most pipelines, `image` of some
-            drawn.append(images.float())
+            drawn.append(on_white(images.float()))
         return torch.cat(drawn)
 
     def prompt_arguments(self, cond: Cond, negative: Cond) -> Arguments:

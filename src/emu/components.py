@@ -43,6 +43,11 @@ def class_of(library: str, name: str) -> type[Any] | None:
     return getattr({"diffusers": diffusers, "transformers": transformers}.get(library), name, None)
 
 
+def accepted(stand_ins: Mapping[str, Any]) -> dict[str, Any]:
+    """What `from_pretrained` takes for components that are given: no tokenizer where a folder has a processor."""
+    return {name: one if isinstance(one, transformers.ProcessorMixin) else None for name, one in stand_ins.items()}
+
+
 def required(pipeline_class: type[Any]) -> set[str]:
     """The components that a pipeline cannot be made without."""
     parameters = inspect.signature(pipeline_class).parameters.values()

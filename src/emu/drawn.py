@@ -26,6 +26,17 @@ def to_pixels(images: "Tensor", prompts: Sequence[str]) -> "Tensor":
     return (images.float() * 255).round().clamp(0, 255).byte()
 
 
+def on_white(images: "Tensor") -> "Tensor":
+    """float (b,3,h,w) in [0,1] as they are; of (b,4,h,w) the last is opacity, and what is transparent shows white.
+
+    So do transparent pictures of a curated set (`emu.data.srgb`).
+    """
+    if images.shape[1] == 3:
+        return images
+    opacity = images[:, 3:]
+    return images[:, :3] * opacity + 1 - opacity
+
+
 def require_finite(values: "Tensor", names: Sequence[str], doing: str) -> None:
     """Raise UserError where a row of `values` (b,...) holds what is no finite number."""
     finite = values.isfinite().flatten(1).all(dim=1)  # one number a row comes to the host

@@ -18,7 +18,7 @@ from PIL import Image
 from emu import files, folders, readme, runs, starts
 from emu.batch import Prompts
 from emu.curated import stated_licences
-from emu.drawn import is_black, to_pixels
+from emu.drawn import is_black, on_white, to_pixels
 from emu.errors import UserError
 from emu.formats import Format
 from emu.formats.folder import PipelineFolder
@@ -152,7 +152,7 @@ def draw_plain(pipeline: Any, row: Row, model: TextToImageModule, device: torch.
     arguments = {**model.plain_arguments(row["prompt"]), **sides(model, pipeline, start), **row["sampler"], **start}
     drawn = pipeline(**arguments, generator=generator, output_type="np")
     image = torch.from_numpy(drawn[0][0]).permute(2, 0, 1)
-    return to_pixels(image[None], [row["prompt"]])[0].permute(1, 2, 0).numpy()
+    return to_pixels(on_white(image[None]), [row["prompt"]])[0].permute(1, 2, 0).numpy()
 
 
 def sides(model: TextToImageModule, pipeline: Any, start: Mapping[str, Image.Image]) -> Arguments:

@@ -107,7 +107,7 @@ class LoadedPipeline(L.LightningModule):
         for name in components.required(self.pipeline_class) - components.used(index).keys() - {*self.optional_parts}:
             raise UserError(f"{folder / folders.INDEX}: names no {name}, and {type(self).__name__} needs one")
         stand_ins = self.stand_ins()
-        absent = dict.fromkeys([*components.networks(index), *stand_ins])
+        absent = {**dict.fromkeys(components.networks(index)), **components.accepted(stand_ins)}
         given = {**components.left_out(self.pipeline_class, index), **absent, **networks}
         try:
             pipeline: Any = self.pipeline_class.from_pretrained(folder, dtype=torch.float32, **given)

@@ -77,7 +77,7 @@ def plain(model: TextToImageModule, folder: Path) -> Any:
     left_out = components.left_out(model.pipeline_class, folders.read_index(folder))
     # Without a dtype transformers 5 leaves half-precision text encoders as they are, beside a U-Net in float32.
     stand_ins = model.stand_ins()
-    given = {**left_out, **dict.fromkeys(stand_ins)}
+    given = {**left_out, **components.accepted(stand_ins)}
     loader = DiffusionPipeline if in_diffusers(model.pipeline_class) else model.pipeline_class
     pipeline: Any = loader.from_pretrained(folder, dtype=torch.float32, **given)
     pipeline.register_modules(**stand_ins)

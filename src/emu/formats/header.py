@@ -28,6 +28,7 @@ ARCHITECTURES = {
     "ZImagePipeline": "z-image",
     "Lumina2Pipeline": "lumina-2",
     "QwenImagePipeline": "qwen-image",
+    "QwenImage21Pipeline": "qwen-image-2.1",
     "Krea2Pipeline": "krea-2",
     "SanaPipeline": "sana",
     "AuraFlowPipeline": "auraflow-v0.3",

@@ -18,6 +18,7 @@ from .pixart import PixArtSigma
 from .pixel import PixelDiffusion
 from .prx import PRX, PRXPixel
 from .qwen_image import Krea2, QwenImage
+from .qwen_image_21 import QwenImage21
 from .sana import Sana
 from .tokenizer import Tokenizer
 from .upscaling import LatentUpscaling, PixelUpscaling
@@ -51,6 +52,7 @@ __all__ = [
     "PixelDiffusion",
     "PixelUpscaling",
     "QwenImage",
+    "QwenImage21",
     "Sana",
     "Tokenizer",
     "ZImage",

@@ -27,6 +27,7 @@ TABLES = {
     "AuraFlowTransformer2DModel": tables.AURA_FLOW,
     "Krea2Transformer2DModel": tables.KREA2,
     "QwenImageTransformer2DModel": "",
+    "QwenImage21Transformer2DModel": tables.QWEN_IMAGE_21,
     "ErnieImageTransformer2DModel": "",
     "HiDreamImageTransformer2DModel": "",
 }

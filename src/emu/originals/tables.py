@@ -212,6 +212,11 @@ transformer_blocks blocks
 text_fusion txtfusion
 """
 
+QWEN_IMAGE_21 = """
+P.N.img_mlp.gate_layer P.N.img_mlp.gate_up
+P.N.img_mlp.proj P.N.img_mlp.gate_up
+"""
+
 AUTOENCODER = """
 encoder.down_blocks.N.resnets.M encoder.down.N.block.M
 encoder.down_blocks.N.downsamplers.0 encoder.down.N.downsample
