@@ -2,6 +2,7 @@
 
 import copy
 import re
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import test_layouts as layouts
@@ -191,6 +193,21 @@ def test_a_checkpoint_of_another_adapter_is_refused(tiny_folder: Folder) -> None
     for other in (Adapter(rank=2), Adapter(rank=4, targets=["to_q"]), None):
         with pytest.raises(UserError, match=r"does not fit LatentDiffusion .* another model\.adapter"):
             make("latent", tiny_folder("latent"), adapter=other).load_state_dict(copy.deepcopy(state))
+
+
+def test_an_adapter_goes_on_beside_its_own_base_alone(tiny_folder: Folder, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(tiny_folder("latent"), tmp_path / "base"))
+    checkpoint: dict[str, Any] = {}
+    make("latent", base, adapter=Adapter(rank=2)).on_save_checkpoint(checkpoint)
+    moved = Path(shutil.copytree(base, tmp_path / "moved"))
+    make("latent", moved, adapter=Adapter(rank=2)).on_load_checkpoint(checkpoint)
+    (file,) = (moved / "unet").glob("*.safetensors")
+    weights = load_file(file)
+    save_file({key: one + 1e-3 if key == "conv_in.weight" else one for key, one in weights.items()}, file)
+    with pytest.raises(UserError, match=r"its unet has other weights than the adapter began beside"):
+        make("latent", moved, adapter=Adapter(rank=2)).on_load_checkpoint(checkpoint)
+    make("latent", moved).on_load_checkpoint({})  # all weights are in a whole model's checkpoint
+    make("latent", moved, adapter=Adapter(rank=2)).on_load_checkpoint({})  # of before
 
 
 def test_losses_have_a_gradient_in_the_adapter_alone(name: str, tiny_folder: Folder) -> None:

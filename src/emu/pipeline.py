@@ -5,6 +5,7 @@ average, which sits in the pipeline's slot, so that whatever the pipeline draws 
 """
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ from emu.loaded_pipeline import LoadedPipeline
 from emu.loras.file import LoRAFile
 from emu.starting import started
 
-MERGED = "merged_loras"  # a key of checkpoints
+MERGED, BASE = "merged_loras", "base"  # keys of checkpoints
 
 
 class PipelineModule(LoadedPipeline):
@@ -119,20 +120,32 @@ class PipelineModule(LoadedPipeline):
                 f"another architecture, or another model.adapter ({' '.join(str(error).split())[:200]}...)"
             ) from error
 
+    @cached_property
+    def base_sample(self) -> str:
+        """What tells the base's network from another of its shape."""
+        return tensor_files.sample(self.folder / self.slot)
+
     def merged_loras(self) -> list[str]:
         """What of LoRA files the base has taken in, by content and strength."""
         return loras.digests([LoRAFile(given) for given in self.loras])
 
     def on_save_checkpoint(self, checkpoint: Saved) -> None:
-        """Beside an adapter the base is not in it: say which files it was made of."""
+        """Beside an adapter the base is not in it: say which it was, and which files it was made of."""
         checkpoint[MERGED] = self.merged_loras()
+        if self.adapter is not None:
+            checkpoint[BASE] = self.base_sample
 
     def on_load_checkpoint(self, checkpoint: Saved) -> None:
-        """UserError where the base was made with other files."""
+        """UserError where the base is another, or was made with other files."""
         if checkpoint.get(MERGED, []) != self.merged_loras():
             raise UserError(
                 f"model.loras {', '.join(self.loras)}: the run began with other contents or strengths of them; put "
                 "those back, or begin a run in another folder"
+            )
+        if self.adapter is not None and checkpoint.get(BASE, self.base_sample) != self.base_sample:
+            raise UserError(
+                f"model.pretrained {self.pretrained}: its {self.slot} has other weights than the adapter began beside; "
+                "put those back, or begin a run in another folder"
             )
 
     def save_pipeline(self, folder: str | Path) -> None:

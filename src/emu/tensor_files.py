@@ -4,6 +4,7 @@ Notable: what is written is never in memory at once. Tensors of a .safetensors a
 reads as they are asked for and lets go again; where they are written as they lie, it copies them by itself, as `cp`.
 """
 
+import hashlib
 import json
 import os
 import struct
@@ -38,6 +39,7 @@ DTYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+FEW = 64
 KINDS = {name: dtype for dtype, name in DTYPES.items()}
 PART = 2**18
 """Numbers that are written at a time. What was just computed is still in the processor's cache then; at once the
@@ -166,6 +168,18 @@ def joined(pieces: Sequence[Stored]) -> Stored:
 def of_component(folder: Path) -> dict[str, Stored]:
     """The tensors of a pipeline's component, from all of its shards; UserError where one is missing or cut off."""
     return {name: tensor for path in weight_files.paths_of(folder) for name, tensor in of_file(path).items()}
+
+
+def sample(folder: Path) -> str:
+    """sha256 of the names, shapes and first `FEW` numbers of a component's tensors, in whatever files they lie.
+
+    However large it is, a page a tensor is read; training changes all of them.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(of_component(folder).items()):
+        first = tensor.read().detach().view(-1)[:FEW].float().contiguous()
+        digest.update(f"{name} {tensor.shape} ".encode() + first.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def write(path: Path, tensors: Mapping[str, Stored], about: Mapping[str, str]) -> None:
