@@ -36,3 +36,20 @@ def test_a_value_that_a_key_does_not_take(
         main(["plan", "-c", "latent/tiny", *given, "--trainer.default_root_dir", str(tmp_path), f"--{key}", value])
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("emu: ")]
     assert line.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["-c", "adapters/lora"], "model.adapter: Autoencoder trains whole layers alone; leave it out"),
+        (["--model.critic_width", "6"], "model.critic_width 6: give a multiple of 4"),
+    ],
+)
+def test_what_a_class_refuses_when_it_is_made_is_its_own_line(
+    args: list[str], said: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["plan", "-c", "latent/autoencoder", *args, *given, "--trainer.default_root_dir", str(tmp_path)])
+    assert left.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("emu: ")]
+    assert said in line

@@ -47,7 +47,12 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def mendable(error: Exception) -> str | None:
-    """What to say of an error of the system, of the parser or of a device's memory; None of any other."""
+    """What to say of an error of the system, of the parser or of a device's memory; None of any other.
+
+    And of one that the parser made of a `UserError`, as of those that a class raises when it is made.
+    """
+    if isinstance(error.__cause__, UserError):
+        return str(error.__cause__)
     if isinstance(error, OSError) and error.errno is not None:
         return of_the_system(error)
     match type(error).__name__:  # by their names, so that they need not be imported

@@ -11,7 +11,9 @@ from diffusers import DiffusionPipeline, VQModel
 import reconstructions
 from emu import runs
 from emu.cli import main
+from emu.footprint import Work, step
 from emu.models import Tokenizer, load_model
+from emu.outline import Outline
 from emu.tuned import read_quality
 
 fit = partial(reconstructions.fit, architecture="Tokenizer")
@@ -47,6 +49,11 @@ def test_it_learns_and_says_how_many_codes_are_used(run: Path) -> None:
     assert 1 <= float(row["codes_perplexity"]) <= float(row["codes_used"]) <= 16
     assert float(row["codes_used"]) > 4  # of the untrained one's, all of them near 0, two or three occur
     assert {"psnr", "ssim"} <= row.keys()
+
+
+def test_a_plan_counts_its_step(root: Path) -> None:
+    work = Work(batch=2, size=(32, 32), autocast=False, half=False, accumulates=False, apart=True)
+    assert step(Outline(Tokenizer(str(root / "pipeline"))), work) > 2 * 3 * 32 * 32 * 4  # bytes of its pictures
 
 
 def test_a_run_that_goes_on_is_the_run_without_a_break(run: Path, root: Path, tmp_path: Path) -> None:

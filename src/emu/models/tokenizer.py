@@ -65,6 +65,8 @@ class Tokenizer(Reconstruction, Muse):
 
     @torch.no_grad()
     def _follow(self, latents: Tensor) -> None:
+        if self._trainer is None:  # of `emu plan`, whose latents have no values to follow
+            return
         strategy = self.trainer.strategy
         codes = self.codebook.follow(
             self._codes(self.backbone).detach().float(),
