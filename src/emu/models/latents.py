@@ -45,6 +45,16 @@ def batch_norm(moments: Tensor, vae: Any, *, eps: float | None = None) -> Tensor
     return latents
 
 
+def forget_frames(vae: Any) -> None:
+    """Have an autoencoder of videos keep nothing of a picture for frames that would follow, of which there are none.
+
+    diffusers keeps a copy of what goes into each convolution, which is most of what decoding takes; the picture is the
+    same to the bit.
+    """
+    for part in (vae.encoder, vae.decoder):
+        part.register_forward_pre_hook(lambda _, args, named: (args, {**named, "feat_cache": None}), with_kwargs=True)
+
+
 def pack(latents: Tensor, side: int) -> Tensor:
     """(b,c,h,w) -> tokens (b, h/side w/side, c side side)"""
     return rearrange(latents, "b c (h p) (w q) -> b (h w) (c p q)", p=side, q=side)

@@ -1,15 +1,16 @@
 """Qwen-Image and Krea 2: transformers that share an autoencoder and read Qwen's vision-language models."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 import torch
 from diffusers import Krea2Pipeline, QwenImagePipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from emu.batch import Cond
 from emu.models.flow import FlowMatching
-from emu.models.latents import mean_and_std, places
+from emu.models.latents import forget_frames, mean_and_std, places
 from emu.models.padding import lengths, pad, trim
 
 
@@ -18,6 +19,11 @@ class QwenLatents(FlowMatching):
 
     normalise = staticmethod(mean_and_std)
     packed, time_scale = 2, 1.0
+
+    def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
+        pipeline = super().build_pipeline(networks)
+        forget_frames(pipeline.vae)
+        return pipeline
 
     def encode_images(self, images: Tensor) -> Tensor:  # pixels -> mean and log-variance, (b,2c,h/f,w/f)
         moments: Tensor = self.pipeline.vae.encode(images[:, :, None]).latent_dist.parameters

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from diffusers import QwenImage21Pipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from emu.batch import Cond
 from emu.models.flow import FlowMatching
-from emu.models.latents import mean_and_std
+from emu.models.latents import forget_frames, mean_and_std
 from emu.models.padding import cut, lengths, pad
 from emu.parts.text_processor import TextProcessor
 from emu.shapes import Arguments
@@ -30,6 +30,11 @@ class QwenImage21(FlowMatching):
     normalise = staticmethod(mean_and_std)
     packed, time_scale = 1, 1.0
     draws_alone = True
+
+    def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:
+        pipeline = super().build_pipeline(networks)
+        forget_frames(pipeline.vae)
+        return pipeline
 
     def stand_ins(self) -> Mapping[str, Any]:
         return {"processor": self.processor}
