@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
@@ -189,6 +191,24 @@ def path(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Folder) -> Path:
 @pytest.fixture(scope="module")
 def run(path: Path) -> Path:
     return layouts.fit(path, "run", *GIVEN, "--quality.max_steps", "2")
+
+
+@pytest.mark.slow
+def test_two_processes_keep_the_same_adapter_and_go_on_to_the_bit(path: Path, run: Path) -> None:
+    """By DDP: every process packs the base itself, to the same bits, so that both draw and learn alike."""
+    given = [*GIVEN, *layouts.DDP, "--data.batch_size", "6"]
+    whole = layouts.fit(path, "whole", *given, "--quality.max_steps", "4", world=2)
+    for steps in ("2", "4"):
+        broken = layouts.fit(path, "broken", *given, "--quality.max_steps", steps, world=2)
+    for of in ("backbone", "ema"):
+        assert torch.equal(layouts.weights(broken, of), layouts.weights(whole, of))
+    alone, apart = (layouts.logged(one, "loss")[0] for one in (run, whole))
+    assert apart == pytest.approx(alone, rel=1e-4)
+    drawn = sorted((whole / "step-000000").glob("*.png"))
+    assert len(drawn) == 3  # by both processes
+    for picture in drawn:
+        levels = [np.asarray(Image.open(one / "step-000000" / picture.name)).astype(int) for one in (run, whole)]
+        assert abs(levels[0] - levels[1]).max() <= 1
 
 
 def test_an_export_has_the_adapter_in_the_weights_as_they_were(run: Path, tmp_path: Path, tiny_folder: Folder) -> None:
