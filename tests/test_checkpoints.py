@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -468,3 +469,13 @@ def test_the_world_of_another_run_is_refused(path: Path, unbroken: dict[str, Any
             main(argv(path, "unbroken", flag, value))
         assert stopped.value.code == 2
         assert f"its run began with {flag.removeprefix('--')}" in capsys.readouterr().err
+
+
+def test_it_listens_in_a_check_that_a_run_repeats_before_it_trains() -> None:
+    before, saving = signal.getsignal(signal.SIGTERM), Checkpoints()
+    trainer: Any = SimpleNamespace(state=SimpleNamespace(fn="fit"), world_size=1, global_step=7)
+    module: Any = None
+    saving.on_validation_start(trainer, module)
+    assert signal.getsignal(signal.SIGTERM) not in (before, signal.SIG_DFL)
+    saving.teardown(trainer, module, "fit")
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -79,6 +79,12 @@ class Checkpoints(L.Callback):
         if asked:
             self._leave(trainer)
 
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Listen in a check too that a run which goes on repeats before it trains."""
+        if trainer.state.fn == "fit" and self._place is None:
+            self._listen(trainer)
+            self._saved = trainer.global_step
+
     def on_validation_batch_start(self, trainer: L.Trainer, *args: Any) -> None:
         """From here on one process may leave at any moment."""
         if trainer.state.fn == "fit" and trainer.world_size == 1:
