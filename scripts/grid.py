@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=4, help="a run")
     options = parser.parse_args()
     sheet = Image.new("RGB", (LEFT + options.pairs * PAIR, HEAD + len(options.runs) * (SIDE + GAP)), PAPER)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
+    pen, font, small = ImageDraw.Draw(sheet), ImageFont.load_default(15), ImageFont.load_default(13)
     for row, run in enumerate(options.runs):
         top = HEAD + row * (SIDE + GAP)
         pen.text((GAP, top + SIDE / 2 - 8), run.name, INK, font)
@@ -32,8 +32,8 @@ def main() -> None:
         for column, pair in enumerate(pairs):
             left = LEFT + column * PAIR
             if row == 0:
-                caption = textwrap.shorten(pair.prompt, 38, placeholder=" ...")
-                pen.text((left + 2, 6), caption, INK, font)
+                caption = textwrap.shorten(pair.prompt, 44, placeholder=" ...")
+                pen.text((left + 2, 8), caption, INK, small)
             for half, (picture, word) in enumerate(((pair.before, "before"), (pair.after, "after"))):
                 x = left + half * (SIDE + 2)
                 with Image.open(picture) as opened:

@@ -150,10 +150,11 @@ class Runner:
         with Bar(total=total, initial=done, unit="run") as bar:
             while True:
                 ended, going = wait(futures.values(), timeout=pause)
-                bar.update(done + len(ended) - bar.n)
                 running = [name for name, future in futures.items() if future.running()]
                 if running:
-                    bar.set_description_str(f"{running[0]}: {last_words(self.log(running[0]))}")
+                    bar.set_description_str(f"{running[0]}: {last_words(self.log(running[0]))}", refresh=False)
+                bar.n = done + len(ended)
+                bar.refresh()
                 if not going:
                     return
 
