@@ -47,8 +47,7 @@ def tune(out: Path, steps: int) -> None:
     """Encodes and tunes every architecture that is not done yet, all at the same time.
 
     Each is a process of its own with its share of the threads: tiny layers gain nothing from many threads, and lose
-    much where cores are busy. Where there are fewer cores than processes they end at about the same time, so that no
-    core waits for the last one. What each says goes to OUT/logs.
+    much where cores are busy. What each says goes to OUT/logs.
     """
     waiting = [name for name in ARCHITECTURES if not read_quality(out / name).stop_reason]
     jobs = [Job(name, "encode+fit", _flags(name, out, steps), run=out / name) for name in waiting]
