@@ -357,16 +357,25 @@ def test_cards_that_hold_a_run_are_named(config: Path) -> None:
     assert "cards:" not in planned(config)
 
 
-def test_what_would_help_is_counted(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def helped(config: Path, monkeypatch: pytest.MonkeyPatch, *asked: str) -> str:
+    """What `emu plan` says of small cards, of what was asked for alone: each is a plan of its own."""
     monkeypatch.setattr(cards, "CARDS", (0.001, 0.002, 0.004, 0.008))  # GB
     monkeypatch.setattr(cards, "SMALL", 0.001)
-    asked = ("--model.gradient_checkpointing true", "-c adapters/lora")  # each is a plan of its own
     monkeypatch.setattr(cards, "HELP", {words: cards.HELP[words] for words in asked})
-    text = planned(config, "--trainer.accelerator", "auto").partition("cards: ")[2].partition("\n\n")[0]
+    return planned(config, "--trainer.accelerator", "auto").partition("cards: ")[2].partition("\n\n")[0]
+
+
+def test_what_would_help_is_counted(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = helped(config, monkeypatch, "--model.gradient_checkpointing true", "-c adapters/lora")
     for words in ("gradient_checkpointing true", "-c adapters/lora ", "-c multi-gpu/fsdp2, 2 devices"):
         assert words in text
     adapter = parts(planned(config, "--trainer.accelerator", "auto", "-c", "adapters/lora"))["all"]
     assert re.search(rf"-c adapters/lora +{adapter:.1f} MB", text)
+
+
+def test_a_base_in_4_bits_is_among_what_would_help(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("bitsandbytes")
+    text = helped(config, monkeypatch, "-c cards/16gb-lora")
     packed = parts(planned(config, "--trainer.accelerator", "auto", "-c", "cards/16gb-lora"))["all"]
     assert re.search(rf"-c cards/16gb-lora +{packed:.1f} MB", text)
 
