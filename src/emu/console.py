@@ -93,12 +93,9 @@ class StepBar(TQDMProgressBar):
         return self._bar(self.train_description, total=steps, initial=self.trainer.global_step, smoothing=0)
 
     def _bar(self, description: str, **named: Any) -> Tqdm:
-        named = {
-            "dynamic_ncols": True,
-            "bar_format": self.BAR_FORMAT,
-            "delay": 1e-3,
-        } | named  # what it counts comes later
-        return RunBar(desc=description, disable=self.is_disabled, file=sys.stdout, **named)
+        look: dict[str, Any] = {"dynamic_ncols": True, "bar_format": self.BAR_FORMAT, "file": sys.stdout}
+        # Not shown before it is told how much it counts.
+        return RunBar(desc=description, disable=self.is_disabled, delay=1e-3, **look, **named)
 
     def on_exception(self, *_: Any) -> None:
         """What ended a run is said on a line of its own, not behind a bar."""
