@@ -28,7 +28,7 @@ def main() -> None:
         top = HEAD + row * (SIDE + GAP)
         pen.text((GAP, top + SIDE / 2 - 8), run.name, INK, font)
         drawn = read_run(run).pairs
-        pairs = drawn[:: len(drawn) // options.pairs][: options.pairs]
+        pairs = drawn[:: max(1, len(drawn) // options.pairs)][: options.pairs]
         for column, pair in enumerate(pairs):
             left = LEFT + column * PAIR
             if row == 0:
