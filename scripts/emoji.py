@@ -21,7 +21,7 @@ from diffusers import AutoencoderKL
 from diffusers.utils import logging
 from emoji_learning import learn_look, learn_match
 from emoji_parts import make_autoencoder, make_text_encoders, make_tokens
-from emoji_pictures import lay_out, read, read_prompts
+from emoji_pictures import lay_out, read, read_prompts, where_shown
 from emoji_results import write_results
 from pretraining import pretrain
 from untrained import ARCHITECTURES, plan
@@ -46,7 +46,7 @@ class Budget:
     minutes: float = 12
     every: int = 1
     word_steps: int = 600
-    autoencoder_steps: int = 1000
+    autoencoder_steps: int = 1500
     judge_epochs: int = 12
     tune_steps: int = 300
     check_every: int = 60
@@ -67,7 +67,8 @@ def stage_judges(work: Path, budget: Budget) -> None:
 
 def stage_pretrain(name: str, work: Path, budget: Budget) -> None:
     pool, rng = read(work / "pool"), np.random.default_rng(0)
-    pretrain(name, work, pool.images, pool.captions, rng=rng, minutes=budget.minutes, caption_dropout=0.1)
+    shown = {"where": where_shown(pool.images), "backbone": f"emu://bases/{name}"}
+    pretrain(name, work, pool.images, pool.captions, rng=rng, minutes=budget.minutes, caption_dropout=0.1, **shown)
 
 
 def stage_tune(name: str, work: Path, budget: Budget) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from images import to_tensor
 from PIL import Image, ImageOps
+from subjects import GRID
 from torch import Tensor
 
 from emu.data.pictures import decode
@@ -17,6 +18,7 @@ from emu.errors import UserError
 SIDE = 64
 POOL, NEEDLES, PROMPTS = "emoji-pool.tar", "emoji-needles.tar", "emoji-heldout-captions.json"
 MAX_PIXELS = 1_000_000
+NEARLY_WHITE = 240  # the least of three channels, of 255
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def _unpack(tar: Path, folder: Path, *, every: int) -> None:
     rows = []
     for entry in list(read_source(str(tar), image_column="image", text_column="caption"))[::every]:
         if isinstance(entry, Fault):
-            raise UserError(f"{tar}: {entry.message}")
+            print(f"{tar.name}: {entry.message}; left out", flush=True)
+            continue
         # The whole picture, not its centre: an emoji is recognised by its outline.
         picture = ImageOps.pad(
             decode(entry.open, max_pixels=MAX_PIXELS), (SIDE, SIDE), Image.Resampling.LANCZOS, color="white"
@@ -75,6 +78,13 @@ def read(folder: Path) -> Pictures:
     rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
     images = np.stack([np.asarray(Image.open(folder / row["file_name"])) for row in rows])
     return Pictures(images, [row["text"] for row in rows], [row["source"] for row in rows])
+
+
+def where_shown(images: np.ndarray) -> np.ndarray:
+    """bool (n,GRID,GRID) of uint8 (n,h,w,3): the cells that are not white all over."""
+    side = images.shape[1] // GRID
+    ink = images.min(3) < NEARLY_WHITE
+    return ink.reshape(len(images), GRID, side, GRID, side).any((2, 4))
 
 
 def read_prompts(work: Path) -> list[str]:

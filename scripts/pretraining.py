@@ -44,14 +44,16 @@ def pretrain(
     caption_dropout: float = 0.0,
     batch: int = 32,
     start: str | None = None,
+    backbone: str | None = None,
     where: np.ndarray | None = None,
 ) -> None:
     """Teach a backbone `images`, uint8 (n,64,64,3), with `captions`; its average is saved as WORK/NAME.
 
-    It begins untrained, or with the pipeline `start`. The learning rate falls to nothing over `steps` or over
+    It begins with the pipeline `start`; where None, around the parts in `work`, with the backbone of the pipeline
+    `backbone`, or untrained. The learning rate falls to nothing over `steps` or over
     `minutes`, whichever ends first. `where`, bool (n,16,16), says in which cells subjects are, for the loss to look at.
     """
-    module = build(name, work, start)
+    module = build(name, work, start, backbone)
     draw = draws(module, images, captions, plan(name).resolution, rng=rng, caption_dropout=caption_dropout, batch=batch)
     places = None if where is None else torch.from_numpy(where)
     optimizer = torch.optim.AdamW(module.backbone.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
@@ -78,13 +80,13 @@ def pretrain(
             break
 
 
-def build(name: str, work: Path, start: str | None) -> TextToImageModule:
-    """The module of the pipeline `start`; where None, of an untrained one around the parts in `work`."""
+def build(name: str, work: Path, start: str | None, backbone: str | None = None) -> TextToImageModule:
+    """The module of the pipeline `start`; where None, of one that is assembled from the parts in `work`."""
     made = plan(name)
     offset = {} if made.architecture is Muse else {"noise_offset": 0.02}  # the paper's, of its last pre-training stage
-    module = made.architecture(start or str(assemble(name, work)), resolution=made.resolution, **offset)
+    module = made.architecture(start or str(assemble(name, work, backbone)), resolution=made.resolution, **offset)
     module.configure_model()
-    if start is None and isinstance(module, Muse):
+    if start is None and backbone is None and isinstance(module, Muse):
         begin_with_codes(module)
     return module
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from emu.bundled import resolve
 from emu.untrained import new
 from emu.untrained.build import component
 from emu.untrained.plan import Plan, read
@@ -43,10 +44,11 @@ def teach_readers(work: Path, captions: list[str], *, steps: int = 600, vocabula
         print(make(name, work / part, captions, steps=steps, tokenizer=tokenizers[part]), flush=True)
 
 
-def assemble(name: str, work: Path) -> Path:
-    """A pipeline folder whose backbone is untrained, around the parts in `work`."""
+def assemble(name: str, work: Path, backbone: str | None = None) -> Path:
+    """A pipeline folder around the parts in `work`, its backbone untrained or that of the pipeline `backbone`."""
     parts = {which: str(work / part) for which, part in PARTS[name].items()}
-    make(name, folder := work / f"{name}-untrained", [], **parts)
+    given = {plan(name).architecture.slot: resolve(backbone)} if backbone else {}
+    make(name, folder := work / f"{name}-untrained", [], **parts, **given)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Every command of README.md and docs/ is one that emu takes, every link leads somewhere, every script named is there."""
+"""Every command of README.md and docs/ is one that emu takes, every link and every script named is there."""
 
 import argparse
 import re

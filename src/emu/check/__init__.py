@@ -16,7 +16,7 @@ from emu.aligned import aligned
 from emu.check import reference
 from emu.check.faults import changed_settings, likely, unlawful
 from emu.check.measure import Measured, Pixels, measure
-from emu.check.rows import Row, held_against, laws, tolerance_of
+from emu.check.rows import HAIR, Row, held_against, laws, tolerance_of
 from emu.errors import UserError
 from emu.export import autocast
 from emu.models.loading import load_model
@@ -79,8 +79,10 @@ def again(now: Measured, picture: Pixels, place: Path) -> Checked:
     stored, before = reference.read(place)
     if stored.kind != now.kind:
         raise UserError(f"{place}: of a {stored.kind}, and {now.model} is a {now.kind}; name another by --against")
-    against, kept = held_against(now, stored, (picture, before)), {row.what for row in laws(stored) if not row.fails}
-    lawful = [row for row in laws(now) if row.what in kept]  # what a model broke when it was stored, it may break now
+    against = held_against(now, stored, (picture, before))
+    # What a model broke when it was stored, or held by what rounding moves, it may break now.
+    kept = {row.what for row in laws(stored, below=1 - HAIR) if not row.fails}
+    lawful = [row for row in laws(now) if row.what in kept]
     rows = [*against, *lawful]
     lines = [headline(now), f"{place}: {stored.model} with {versions(stored)}; {tolerance_of(now, stored).why}", ""]
     lines += [*table(rows), "", *failures(rows)]
