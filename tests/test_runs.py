@@ -33,6 +33,14 @@ def test_a_step_counts_once_its_samples_are_written(tmp_path: Path) -> None:
     assert runs.complete_steps(tmp_path) == [0, 20, 1500]
 
 
+def test_checkpoints_are_in_the_order_of_their_steps_beyond_a_million_too(tmp_path: Path) -> None:
+    wanted = [runs.checkpoint(tmp_path, step) for step in (500, 999_500, 1_000_000, 10_000_000)]
+    for path in wanted:
+        path.parent.mkdir(exist_ok=True)
+        path.with_name(f"{path.name}.json").touch()
+    assert runs.checkpoints(tmp_path) == wanted
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     write_quality(tmp_path, Quality(best_step=1))
     with pytest.raises(ValueError, match="JSON compliant"):

@@ -49,7 +49,8 @@ def checkpoint(run: Path, step: int) -> Path:
 
 def checkpoints(run: Path) -> list[Path]:
     """The checkpoints that were written to their end, in rising order of steps."""
-    return sorted(path.with_suffix("") for path in (run / CHECKPOINTS).glob("step-[0-9]*.ckpt.json"))
+    found = (path.with_suffix("") for path in (run / CHECKPOINTS).glob("step-[0-9]*.ckpt.json"))
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("step-")))  # from a million on no longer by name
 
 
 def run_of(checkpoint: Path) -> Path:
