@@ -111,7 +111,7 @@ def pair_up(
 
     UserError: no pair, or scores of two judges.
     """
-    both = [key for key in before.shown if key in after.shown]
+    both = {key: None for key in before.shown if key in after.shown}  # in order, and looked up in no time
     shared = [key for key in both if not any(is_black(side.path(key)) for side in (before, after))]
     if not shared:
         why = "every pair has a picture that is black all over" if both else f"{names[0]} and {names[1]} share no {by}"

@@ -60,8 +60,8 @@ def report_page(compared: Sequence[Compared], comparison: Verdicts) -> str:
     """The HTML of the page: what `verdict.json` says, then at most PAIRS_SHOWN prompts, evenly spread."""
     pairs = [pair for one in compared for pair in one.pairing.pairs]
     keys = list(dict.fromkeys(pair.key for pair in pairs))
-    shown = spread(keys, PAIRS_SHOWN)
-    longest = longest_side([path for pair in pairs if pair.key in {*shown} for path in (pair.before, pair.after)])
+    shown = dict.fromkeys(spread(keys, PAIRS_SHOWN))
+    longest = longest_side([path for pair in pairs if pair.key in shown for path in (pair.before, pair.after)])
     runs = [Cells(one.pairing, one.heard.votes, longest) for one in compared]
     verdicts = comparison.runs
     values = {
