@@ -193,6 +193,10 @@ def test_errors_of_what_is_known() -> None:
     assert pixel_error(real, real).tolist() == [0, 0]
     assert psnr((real + 0.1), real).tolist() == pytest.approx([20, 20], abs=1e-3)
     assert similarity(real, real).tolist() == pytest.approx([1, 1])
+    faint = 0.8 + real / 10
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # in which held-out pictures of a run in it are looked at
+        mixed = similarity(faint + 0.01, faint)
+    assert torch.equal(mixed, similarity(faint + 0.01, faint))
     shifted = pixel_error(real + 0.1, real)
     assert shifted.tolist() == pytest.approx([0.1, 0.1], abs=1e-5)  # no edge moves
     assert bool((pixel_error(real + 0.1 * torch.randn_like(real), real) > shifted).all())

@@ -131,7 +131,7 @@ class Reconstruction(TextToImageModule):
         validated = super().validation_step(batch, batch_idx, dataloader_idx)
         if "prompt" not in batch:
             images, real = batch["x"] if "x" in batch else batch["image"], batch["weight"] > 0
-            made = self.given_back(images).clamp(-1, 1)
+            made = self.given_back(images).float().clamp(-1, 1)
             pairs = made[real] / 2 + 0.5, images[real] / 2 + 0.5
             self._quality.append(torch.stack([psnr(*pairs).sum(), similarity(*pairs).sum(), real.sum()]))
         return validated
@@ -177,5 +177,6 @@ def similarity(made: Tensor, real: Tensor) -> Tensor:
     """SSIM of pictures in [0,1]: (b,)."""
     if len(made) == 0:
         return made.new_zeros(0)
-    found: Any = ssim(made, real, data_range=1.0, reduction="none")
+    with torch.autocast(made.device.type, enabled=False):  # a difference of squares, of which bfloat16 leaves nothing
+        found: Any = ssim(made, real, data_range=1.0, reduction="none")
     return torch.as_tensor(found).reshape(-1)
