@@ -312,6 +312,22 @@ def test_held_out_loss_is_the_averages_and_leaves_no_trace(model: TextToImageMod
     assert outputs[1]["images"].shape == (3, 3, side(name), side(name))
 
 
+def test_in_mixed_precision_the_loss_draws_and_adds_noise_in_float32(
+    model: TextToImageModule, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16 the first steps of a schedule have no noise at all, and the network is asked for it."""
+    given: list[Tensor] = []
+
+    def loss(x: Tensor, cond: Any) -> Tensor:
+        given.extend([x, *(one for one in cond.values() if one.is_floating_point())])
+        return torch.zeros(3)
+
+    monkeypatch.setattr(model, "loss", loss)
+    with torch.autocast("cpu", torch.bfloat16):
+        model.training_step(training_batch(name), 0)
+    assert {one.dtype for one in given} <= {torch.float32, torch.int64}
+
+
 def test_encodings_in_the_batch_train_like_the_pictures(model: TextToImageModule, name: str) -> None:
     batch = training_batch(name)
     x, cond = encoded(model, name)
