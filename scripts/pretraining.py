@@ -86,7 +86,7 @@ def build(name: str, work: Path, start: str | None, backbone: str | None = None)
     offset = {} if made.architecture is Muse else {"noise_offset": 0.02}  # the paper's, of its last pre-training stage
     module = made.architecture(start or str(assemble(name, work, backbone)), resolution=made.resolution, **offset)
     module.configure_model()
-    if start is None and backbone is None and isinstance(module, Muse):
+    if start is None and isinstance(module, Muse):
         begin_with_codes(module)
     return module
 
