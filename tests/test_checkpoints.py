@@ -17,8 +17,10 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import lightning as L
 import pytest
 import torch
+from lightning.pytorch.demos.boring_classes import BoringModel
 
 from emu import files, module, runs, tuned
 from emu.checkpoints import Checkpoints, Durable, newest, sums_of
@@ -470,6 +472,24 @@ def test_the_world_of_another_run_is_refused(path: Path, unbroken: dict[str, Any
             main(argv(path, "unbroken", flag, value))
         assert stopped.value.code == 2
         assert f"its run began with {flag.removeprefix('--')}" in capsys.readouterr().err
+
+
+def test_a_trainer_without_a_last_step_saves_on_the_way_too(tmp_path: Path) -> None:
+    trainer = L.Trainer(
+        accelerator="cpu",
+        default_root_dir=tmp_path,
+        max_epochs=1,
+        limit_train_batches=3,
+        limit_val_batches=0,
+        plugins=[Durable()],
+        callbacks=[Checkpoints(every=2, keep=3)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(BoringModel())
+    assert runs.checkpoints(tmp_path) == [runs.checkpoint(tmp_path, step) for step in (2, 3)]
 
 
 def test_it_listens_in_a_check_that_a_run_repeats_before_it_trains() -> None:

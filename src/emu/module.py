@@ -177,7 +177,8 @@ class TextToImageModule(RemembersTexts):
         step = self.trainer.global_step + 1  # Lightning counts this step after the hook
         decay = averaging.decay_at(step, self.ema_decay)
         averaging.update(self.ema, self.backbone, decay=decay)
-        if step % self.trainer.log_every_n_steps == 0:
+        every = self.trainer.log_every_n_steps  # 0: never
+        if every and step % every == 0:
             self.log("loss", self._loss)  # of all the step's pictures, on whichever device and in whichever batch
             if decay and not self._steps.skipped:
                 self._log_distance()

@@ -73,7 +73,7 @@ class Checkpoints(L.Callback):
         late = time.monotonic() - self._when > 60 * self.minutes
         asked, late = self._agreed(trainer, self._asked, late)
         # The last step is saved after its check: Lightning does not come back to a run that has had all its steps.
-        last = self._step >= trainer.max_steps
+        last = 0 <= trainer.max_steps <= self._step
         if not last and (asked or late or self._step % self.every == 0):
             self.save(trainer)
         if asked:
