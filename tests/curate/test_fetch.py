@@ -77,6 +77,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.reply(503, b"", **{"Retry-After": "0"}) if first else self.reply(200, GOOD)
             case "noai":
                 return self.reply(200, GOOD, **{"X-Robots-Tag": "noarchive, NoAI"})
+            case "noindex":  # headers are named in any case: two of one name
+                return self.reply(200, GOOD, **{"X-Robots-Tag": "max-snippet: 5", "x-robots-tag": "noindex"})
             case "cut":
                 return self.reply(200, GOOD[:100], length=len(GOOD))
             case "told":
@@ -150,6 +152,7 @@ def test_a_picture_is_fetched_through_redirects_and_when_a_server_is_no_longer_b
         ("/gone", "HTTP 404"),
         ("/html", "content type text/html"),
         ("/noai", "its owner says noai"),
+        ("/noindex", "its owner says noindex"),
         ("/loop", "more than 3 redirects"),
         ("/cut", r"cut off after 100 of .*, 2 times"),
         ("/told", "longer than 100,000 bytes"),

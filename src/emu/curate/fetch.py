@@ -140,7 +140,8 @@ def _answer(response: http.client.HTTPResponse, max_bytes: int) -> bytes | str:
     kind = response.headers.get_content_type()
     if not kind.startswith("image/") and kind not in ("application/octet-stream", "binary/octet-stream", "text/plain"):
         raise BadPicture(f"content type {kind}, no picture")
-    asked = {word.strip().lower() for word in response.headers.get("X-Robots-Tag", "").split(",")}
+    said = ",".join(response.headers.get_all("X-Robots-Tag", []))  # a line each, or all in one
+    asked = {word.strip().lower() for word in said.split(",")}
     if refused := sorted(asked.intersection(NO_LEARNING)):
         raise BadPicture(f"its owner says {refused[0]} (X-Robots-Tag)")
     promised = int(response.headers.get("Content-Length") or 0)
