@@ -130,6 +130,14 @@ def test_pictures_of_one_caption_belong_together(drawn: Path, tmp_path: Path) ->
     assert len(set(found.tolist())) == 4
 
 
+def test_pictures_that_look_alike_belong_together_though_others_are_nearer(drawn: Path) -> None:
+    hashes = {"000.png": 0b11111, "001.png": 0xFF << 20, "002.png": 0, "003.png": 0, "004.png": (1 << 64) - 1}
+    curated = read_curated(drawn)
+    vars(curated).update(columns=["phash"], column=lambda name: hashes)
+    found = groups(curated, [*hashes])
+    assert found[0] == found[1] == found[2] == found[3] != found[4]
+
+
 def test_a_picture_s_features_have_length_one_and_are_its_own() -> None:
     images = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
     for judge in ("world-appeal", "world-faithfulness"):

@@ -57,11 +57,13 @@ def _alike(curated: Curated, files: list[str]) -> Iterable[tuple[int, int]]:
         return
     found = curated.column("phash")
     there = [i for i, file in enumerate(files) if found.get(file) is not None]
-    hashes = np.array([found[files[i]] for i in there], dtype=np.uint64)
-    for place in range(1, len(there)):
-        bits = np.bitwise_count(hashes[:place] ^ hashes[place])
-        if bits.min() <= NEAR:
-            yield there[place], there[int(bits.argmin())]
+    every, first, same = np.unique(
+        np.array([found[files[i]] for i in there], dtype=np.uint64), return_index=True, return_inverse=True
+    )
+    yield from ((there[i], there[first[number]]) for i, number in enumerate(same))
+    for number, one in enumerate(every):  # each with all that are near: two of those may be far from each other
+        near = np.flatnonzero(np.bitwise_count(every[:number] ^ one) <= NEAR)
+        yield from ((there[first[number]], there[first[other]]) for other in near)
 
 
 def files_of(curated: Curated) -> dict[str, str]:
