@@ -150,3 +150,16 @@ def test_last_words_are_the_last_line_that_says_something(tmp_path: Path) -> Non
     assert last_words(log) == "waiting"
     log.write_text("one\ntwo\rthree\r\n  \n")
     assert last_words(log) == "three"
+
+
+def test_runs_side_by_side_have_the_study_s_own_devices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found: list[str] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda argv, **how: found.append(how["env"]["CUDA_VISIBLE_DEVICES"]))
+    runner, job = Runner(tmp_path, at_once=2, devices=2), Job("a", "fit", [])
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for slot in (0, 1):
+        runner._start(job, slot, 0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    for slot in (0, 1):
+        runner._start(job, slot, 0)
+    assert found == ["0", "1", "5", "7"]

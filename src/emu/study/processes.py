@@ -119,7 +119,9 @@ class Runner:
         given = os.environ.get("OMP_NUM_THREADS") or threads  # set and empty it stands for all cores
         environment = {**os.environ, "OMP_NUM_THREADS": given, "TRANSFORMERS_VERBOSITY": "error"}
         if self.devices > 1:
-            environment["CUDA_VISIBLE_DEVICES"] = str(slot % self.devices)
+            seen = os.environ.get("CUDA_VISIBLE_DEVICES")  # those of a shared machine that are ours
+            numbers = seen.split(",") if seen else [str(number) for number in range(self.devices)]
+            environment["CUDA_VISIBLE_DEVICES"] = numbers[slot % self.devices]
         first, *more = job.command.split("+")
         called = ["-c", IN_TURN, job.command] if more else ["-m", "emu", first]
         argv = [sys.executable, *called, *job.args]
