@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from torch import nn
-
 from emu import components, footprint, moments, named
 from emu.data import CuratedData
 from emu.errors import UserError, first_line
@@ -100,7 +98,9 @@ def whole(outline: Outline, settings: Settings, *, known: Mapping[str, int] | No
         average=average,
         average_on_host=model.average_on_host,
         kept=optimizer.kept,
-        frozen=held(*(part for part in outline.frozen().values() if not (settings.cache and reads_text(part)))),
+        frozen=held(
+            *(one for one in outline.frozen().values() if not (settings.cache and components.is_encoder(type(one))))
+        ),
         gradients=gradients,
         saved=gradients + average + optimizer.kept,  # a gradient is as large as its weight
         # The gradients are gone when the average follows.
@@ -109,11 +109,6 @@ def whole(outline: Outline, settings: Settings, *, known: Mapping[str, int] | No
         together=_together(outline, settings.config, half=work.half),
         uncounted=uncounted,
     )
-
-
-def reads_text(network: nn.Module) -> bool:
-    """Whether a network is a text encoder."""
-    return components.is_encoder(type(network))
 
 
 def share(of: Whole, config: Any, *, among: int) -> Memory:

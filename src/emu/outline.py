@@ -74,8 +74,7 @@ class Outline:
 
     def frozen(self) -> dict[str, nn.Module]:
         """Component -> network that does not train."""
-        parts = self.model.pipeline.components.items()
-        return {name: part for name, part in parts if isinstance(part, nn.Module) and name != self.model.slot}
+        return {name: part for name, part in self.model.networks().items() if name != self.model.slot}
 
     @torch.no_grad()
     def cached(self, height: int, width: int) -> tuple[int, int]:

@@ -51,7 +51,7 @@ def plan(args: list[str]) -> str:
         captions.describe(settings.model, data.captions()),
         terms(settings.model.licence),
         steps(settings),
-        memory(outline, settings, of, held),
+        memory(outline, settings, held),
         disk(settings, outline, of),
     ]
     if settings.config.trainer.accelerator != "cpu":
@@ -93,7 +93,7 @@ def steps(settings: Settings) -> str:
     return "\n".join([*lines, watched])
 
 
-def memory(outline: Outline, settings: Settings, of: Whole, held: Memory) -> str:
+def memory(outline: Outline, settings: Settings, held: Memory) -> str:
     """At most, on each device: all of it, or its share of what `emu.sharding` shards."""
     config, among = settings.config, shards(settings.config)
     height, width = largest(settings)

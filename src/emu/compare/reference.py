@@ -15,7 +15,7 @@ from emu.compare.pairing import Pairing
 from emu.compare.pictures import MAX_PIXELS, open_picture
 from emu.compare.verdict import ReferenceFolder, SetFigures, Sets
 from emu.data.pictures import BadPicture, decode
-from emu.data.sources.kinds import PICTURES, suffix
+from emu.data.sources.kinds import pictures_below
 from emu.data.sources.openers import File
 from emu.errors import UserError
 from emu.judges import Embedder, sets
@@ -39,7 +39,7 @@ class ReferenceSet:
 
     def __init__(self, folder: Path, embedder: Embedder, *, device: str = "cpu") -> None:
         self.folder, self.embedder, self.device = folder, embedder, device
-        self.paths = sorted(path for path in folder.rglob("*") if _is_picture(path.relative_to(folder)))
+        self.paths = [folder / file for file in pictures_below(folder)]
         if len(self.paths) <= sets.NEIGHBOURS:
             raise UserError(f"--reference {folder}: holds {len(self.paths)} pictures; name a folder with more of them")
         self._seen: Tensor | None = None
@@ -89,7 +89,3 @@ def set_figures(samples: Tensor, reference: Tensor) -> SetFigures:
         precision=sets.coverage(samples, by=reference),
         recall=sets.coverage(reference, by=samples),
     )
-
-
-def _is_picture(path: Path) -> bool:
-    return suffix(path.name) in PICTURES and not any(part.startswith(".") for part in path.parts)

@@ -77,10 +77,9 @@ def drawn(folder: Path) -> PictureFolder:
 
 def named(folder: Path) -> PictureFolder:
     """A folder of pictures, known by file name: `a/0.png` of one is `a/0.jpg` of another."""
-    from emu.data.sources.kinds import PICTURES, hidden, suffix
+    from emu.data.sources.kinds import pictures_below
 
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    pictures = [file for file in files if suffix(file) in PICTURES and not any(map(hidden, Path(file).parts))]
+    pictures = pictures_below(folder)
     if not pictures:
         raise UserError(f"{folder}: holds neither pictures nor a run; give run folders, or two folders of pictures")
     rows = runs.read_samples(folder) if (folder / runs.SAMPLES).is_file() else []

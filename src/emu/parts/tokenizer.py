@@ -10,6 +10,8 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer, T5Tokenizer
 
+from emu.parts.text_encoder import words_of
+
 CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation  # so that no later word is unknown
 
 
@@ -34,9 +36,7 @@ def clip_tokenizer(captions: Iterable[str], *, vocab_size: int = 512, max_length
 
 def t5_tokenizer(captions: Iterable[str], *, max_length: int | None = None) -> T5Tokenizer:
     """A unigram tokenizer of the captions' words, with single characters for any other word."""
-    counts = Counter(
-        word for caption in captions for word in "".join(c if c.isalnum() else " " for c in caption.lower()).split()
-    )
+    counts = Counter(word for caption in captions for word in words_of(caption))
     total = sum(counts.values())
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     pieces += [(f"\u2581{word}", math.log(count / total)) for word, count in counts.most_common()]

@@ -113,7 +113,7 @@ class Budget(Selection):
         low, high = 0.0, 1.0
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            few = sum(self._stay(scores, rows, concepts, middle)[0]) <= self.number
+            few = np.count_nonzero(self._stay(scores, rows, concepts, middle)[0]) <= self.number
             low, high = (low, middle) if few else (middle, high)
         stay, thresholds = self._stay(scores, rows, concepts, high)
         leaves[rows[~stay]] = True

@@ -69,9 +69,12 @@ class SameScene(Copies):
         for at, (twin, _) in found.items():
             scenes[twin].append(int(rows[at]))
 
+        named = {
+            twin: _few([int(rows[twin]), *others]) for twin, others in scenes.items()
+        }  # once: a scene may be large
+
         def words(twin: int, cosine: float) -> str:
-            rows_of_scene = _few([int(rows[twin]), *scenes[twin]])
-            return f"shows what row {rows[twin]} shows (cosine {cosine:.3f}), of rows {rows_of_scene}"
+            return f"shows what row {rows[twin]} shows (cosine {cosine:.3f}), of rows {named[twin]}"
 
         return {int(rows[at]): (int(rows[twin]), words(twin, cosine)) for at, (twin, cosine) in found.items()}
 

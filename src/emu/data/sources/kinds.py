@@ -1,6 +1,7 @@
 """Files by their endings: what is read as a picture, what goes with one, and what else people keep beside pictures."""
 
 import re
+from pathlib import Path
 
 from emu.curated import METADATA
 
@@ -75,6 +76,12 @@ def suffix(name: str) -> str:
     """`a/b.c.JPG` -> `jpg`."""
     stem, dot, ending = name.rpartition("/")[2].rpartition(".")
     return ending.lower() if dot and stem else ""
+
+
+def pictures_below(folder: Path) -> list[str]:
+    """The paths of all pictures in a folder and those below it, from there on, in order; hidden ones are left out."""
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [file for file in files if suffix(file) in PICTURES and not any(map(hidden, file.split("/")))]
 
 
 def hidden(name: str) -> bool:
