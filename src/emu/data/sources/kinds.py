@@ -5,70 +5,18 @@ from pathlib import Path
 
 from emu.curated import METADATA
 
-PICTURES = frozenset(
-    [
-        "jpg",
-        "jpeg",
-        "jpe",
-        "jfif",
-        "mpo",
-        "png",
-        "apng",
-        "webp",
-        "avif",
-        "tif",
-        "tiff",
-        "bmp",
-        "dib",
-        "gif",
-        "ppm",
-        "pgm",
-        "pbm",
-        "pnm",
-        "heic",
-        "heif",
-        "hif",
-    ]
-)
+PICTURES = frozenset((
+    "jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "avif", "tif", "tiff", "bmp", "dib", "gif",
+    "ppm", "pgm", "pbm", "pnm", "heic", "heif", "hif",
+))  # fmt: skip
 COMPANIONS = ("json", "txt", "caption")
 TABLES = frozenset(("parquet", "csv", "tsv", "jsonl"))
 METADATA_FILES = (METADATA, "metadata.csv", "metadata.parquet")  # as `datasets` has them
-UNREAD = frozenset(  # pictures, moving pictures and archives: meant to be used, and to be named where they are not
-    [
-        "jxl",
-        "jp2",
-        "j2k",
-        "psd",
-        "svg",
-        "ico",
-        "tga",
-        "exr",
-        "hdr",
-        "dng",
-        "cr2",
-        "cr3",
-        "nef",
-        "arw",
-        "orf",
-        "rw2",
-        "raf",
-        "mp4",
-        "webm",
-        "mov",
-        "avi",
-        "mkv",
-        "zip",
-        "gz",
-        "tgz",
-        "bz2",
-        "xz",
-        "zst",
-        "7z",
-        "rar",
-        "tfrecord",
-        "arrow",
-    ]
-)
+UNREAD = frozenset((  # pictures, moving pictures and archives: meant to be used, and to be named where they are not
+    "jxl", "jp2", "j2k", "psd", "svg", "ico", "tga", "exr", "hdr", "dng", "cr2", "cr3", "nef", "arw", "orf",
+    "rw2", "raf", "mp4", "webm", "mov", "avi", "mkv", "zip", "gz", "tgz", "bz2", "xz", "zst", "7z", "rar",
+    "tfrecord", "arrow",
+))  # fmt: skip
 NOTES = re.compile(r"(?i)^(readme|licen[sc]e|notice|changelog|requirements|dataset_infos?|.*_stats)\b")
 
 
