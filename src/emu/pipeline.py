@@ -56,6 +56,7 @@ class PipelineModule(LoadedPipeline):
         if files:
             loras.warn_of_another_base(files, self.folder, slot=self.slot)
             loras.merge(files, self.pipeline, slot=self.slot, encoders=False)
+            _ = self.merged_loras  # when a checkpoint says it, a file may be gone, or another
         self.pipeline.set_progress_bar_config(disable=True)
         self.hold()
         self.on_load()
@@ -125,19 +126,20 @@ class PipelineModule(LoadedPipeline):
         """What tells the base's network from another of its shape."""
         return tensor_files.sample(self.folder / self.slot)
 
+    @cached_property
     def merged_loras(self) -> list[str]:
-        """What of LoRA files the base has taken in, by content and strength."""
+        """What of LoRA files the base has taken in, by content and strength, as they were when it did."""
         return loras.digests([LoRAFile(given) for given in self.loras])
 
     def on_save_checkpoint(self, checkpoint: Saved) -> None:
         """Beside an adapter the base is not in it: say which it was, and which files it was made of."""
-        checkpoint[MERGED] = self.merged_loras()
+        checkpoint[MERGED] = self.merged_loras
         if self.adapter is not None:
             checkpoint[BASE] = self.base_sample
 
     def on_load_checkpoint(self, checkpoint: Saved) -> None:
         """UserError where the base is another, or was made with other files."""
-        if checkpoint.get(MERGED, []) != self.merged_loras():
+        if checkpoint.get(MERGED, []) != self.merged_loras:
             raise UserError(
                 f"model.loras {', '.join(self.loras)}: the run began with other contents or strengths of them; put "
                 "those back, or begin a run in another folder"

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,6 +70,15 @@ def test_an_adapter_trains_on_what_a_file_made_of_the_base(
     with pytest.raises(SystemExit):
         main(["fit", "-c", str(path), *started(mine), *ADAPTER, "--trainer.default_root_dir", str(run)])
     assert "style.safetensors:0.5: the run began with other contents or strengths of them" in capsys.readouterr().err
+
+
+def test_a_file_may_go_once_it_is_merged(style: Path, tiny_folder: Folder, tmp_path: Path) -> None:
+    own = shutil.copyfile(style, tmp_path / "own.safetensors")
+    model = make("latent", tiny_folder("latent"), loras=[f"{own}:0.5"])
+    own.unlink()
+    checkpoint: dict[str, Any] = {}
+    model.on_save_checkpoint(checkpoint)
+    model.on_load_checkpoint(checkpoint)
 
 
 def test_a_plan_refuses_what_the_run_would(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,7 @@ def story(run: Path, step: int, model: TextToImageModule) -> dict[str, str]:
     shown = {name: value for name, value in recipe(config) if name not in PLACES}
     found = {
         "emu.step": str(step),
-        BASE: identity(model.folder, model.slot, model.merged_loras()),
+        BASE: identity(model.folder, model.slot, model.merged_loras),
         "emu.recipe": json.dumps(shown),
     }
     if model.licence:

@@ -83,7 +83,7 @@ def _merging(model: TextToImageModule, given: Sequence[str]) -> Iterator[None]:
         return
     lora_files.check(opened, single_files.describing(model.pretrained, model.config), slot=model.slot)
     yield
-    lora_files.warn_of_another_base(opened, model.folder, slot=model.slot, merged=model.merged_loras())
+    lora_files.warn_of_another_base(opened, model.folder, slot=model.slot, merged=model.merged_loras)
     lora_files.merge(opened, model.pipeline, slot=model.slot, encoders=True)
 
 
