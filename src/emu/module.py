@@ -87,7 +87,8 @@ class TextToImageModule(RemembersTexts):
             compile_blocks(self.backbone, self.ema)
 
     def on_fit_start(self) -> None:
-        """UserError where other encoders filled the cache, or where a prompt cannot be drawn as its line asks."""
+        """As in the parent; UserError where other encoders filled the cache, or a prompt cannot be drawn as it asks."""
+        super().on_fit_start()
         # Lightning would warn of the average, which is in evaluation mode on purpose.
         warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode")
         cached = getattr(self.trainer.datamodule, "cache_fingerprint", None)

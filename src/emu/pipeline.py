@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from emu import adapters, averaging, folders, loras, nf4, single_files, tensor_files, weight_files
+from emu import adapters, averaging, components, folders, loras, nf4, single_files, tensor_files, weight_files
 from emu.adapters import Adapter
 from emu.checkpoints.state import Saved
 from emu.errors import UserError
@@ -19,7 +19,7 @@ from emu.loaded_pipeline import LoadedPipeline
 from emu.loras.file import LoRAFile
 from emu.starting import started
 
-MERGED, BASE = "merged_loras", "base"  # keys of checkpoints
+MERGED, BASE, FROZEN = "merged_loras", "base", "frozen"  # keys of checkpoints
 
 
 class PipelineModule(LoadedPipeline):
@@ -127,18 +127,29 @@ class PipelineModule(LoadedPipeline):
         return tensor_files.sample(self.folder / self.slot)
 
     @cached_property
+    def frozen_samples(self) -> dict[str, str]:
+        """The same of each other network, by component: of its files, which lie there though a cache stands in."""
+        others = components.networks(folders.read_index(self.folder)).keys() - {self.slot}
+        return {name: tensor_files.sample(self.folder / name) for name in others}
+
+    def on_fit_start(self) -> None:
+        """UserError where files cannot be read of which checkpoints are to say what they hold."""
+        self.on_save_checkpoint({})
+
+    @cached_property
     def merged_loras(self) -> list[str]:
         """What of LoRA files the base has taken in, by content and strength, as they were when it did."""
         return loras.digests([LoRAFile(given) for given in self.loras])
 
     def on_save_checkpoint(self, checkpoint: Saved) -> None:
-        """Beside an adapter the base is not in it: say which it was, and which files it was made of."""
+        """What is frozen is not in it, beside an adapter the base: say which it was, and what was merged into it."""
         checkpoint[MERGED] = self.merged_loras
+        checkpoint[FROZEN] = dict(self.frozen_samples)
         if self.adapter is not None:
             checkpoint[BASE] = self.base_sample
 
     def on_load_checkpoint(self, checkpoint: Saved) -> None:
-        """UserError where the base is another, or was made with other files."""
+        """UserError where what is frozen is another, or was made with other files."""
         if checkpoint.get(MERGED, []) != self.merged_loras:
             raise UserError(
                 f"model.loras {', '.join(self.loras)}: the run began with other contents or strengths of them; put "
@@ -148,6 +159,16 @@ class PipelineModule(LoadedPipeline):
             raise UserError(
                 f"model.pretrained {self.pretrained}: its {self.slot} has other weights than the adapter began beside; "
                 "put those back, or begin a run in another folder"
+            )
+        before, now = checkpoint.get(FROZEN, self.frozen_samples), self.frozen_samples
+        for name in sorted(before.keys() | now.keys()):
+            if before.get(name) == now.get(name):
+                continue
+            other = "has other weights than the run began with" if name in before else "was not there as the run began"
+            given = f"model.vae {self.vae}" if self.vae and name == "vae" else f"model.pretrained {self.pretrained}"
+            raise UserError(
+                f"{given}: its {name} {other if name in now else 'is gone, and the run began with one'}; "
+                "put back what it began with, or begin a run in another folder"
             )
 
     def save_pipeline(self, folder: str | Path) -> None:

@@ -17,6 +17,7 @@ from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
+from zipfile import is_zipfile
 
 import torch
 from safetensors import safe_open
@@ -134,7 +135,8 @@ def of_file(path: Path) -> dict[str, Stored]:
     """A file's tensors by name, a .safetensors or torch's own; UserError where it is cut off."""
     weight_files.check_file(path)
     if path.suffix != ".safetensors":
-        state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        mapped = is_zipfile(path)  # as torch writes them since 1.6; older ones are read whole
+        state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         return {name: of(tensor) for name, tensor in state.items()}
     opened = safe_open(path, "pt")
     with path.open("rb") as file:
