@@ -78,6 +78,7 @@ FAMILIES = {
     "clip": lambda longest: clip_tokenizer(tokens.CAPTIONS, vocab_size=300, max_length=longest),
     "t5": t5,
     "qwen": tokens.qwen,
+    "qwen-processor": tokens.qwen_processor,
     "gemma": tokens.gemma,
     "glm": tokens.glm,
 }

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+import tokens
 from emu import models, starts
 from emu.batch import Cond
 from emu.module import TextToImageModule
@@ -46,6 +47,7 @@ FLOW: dict[str, type[models.FlowMatching]] = {
     "chroma": models.Chroma,
     "flux2_klein": models.Flux2Klein,
     "qwen_image": models.QwenImage,
+    "qwen_image_21": models.QwenImage21,
     "krea2": models.Krea2,
     "lumina2": models.Lumina2,
     "sana": models.Sana,
@@ -81,9 +83,11 @@ def make(name: str, folder: Path, **settings: Any) -> TextToImageModule:
     return model
 
 
-def left_out(name: str) -> dict[str, None]:
-    """What a plain pipeline is loaded without: what rewrites prompts alone, which is not in the tiny folder."""
-    return {"text_processor": None} if name == "longcat_image" else {}
+def given(name: str) -> dict[str, Any]:
+    """What a plain pipeline is loaded with: nothing for what rewrites prompts alone, and what needs no torchvision."""
+    if name == "longcat_image":
+        return {"text_processor": None}
+    return {"processor": tokens.qwen_processor()} if name == "qwen_image_21" else {}
 
 
 def side(name: str) -> int:

@@ -13,6 +13,7 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
     AutoencoderKLQwenImage,
+    AutoencoderKLQwenImage21,
     ChromaPipeline,
     ChromaTransformer2DModel,
     CogView4Pipeline,
@@ -41,6 +42,8 @@ from diffusers import (
     PRXPipeline,
     PRXPixelPipeline,
     PRXTransformer2DModel,
+    QwenImage21Pipeline,
+    QwenImage21Transformer2DModel,
     QwenImagePipeline,
     QwenImageTransformer2DModel,
     SanaPipeline,
@@ -68,6 +71,7 @@ from transformers import (
     Qwen3ForCausalLM,
     Qwen3Model,
     Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
     Qwen3VLModel,
     UMT5Config,
     UMT5EncoderModel,
@@ -218,6 +222,26 @@ def qwen_image() -> QwenImagePipeline:
         transformer=QwenImageTransformer2DModel(
             in_channels=16, out_channels=4, num_layers=2, attention_head_dim=16, num_attention_heads=2,
             joint_attention_dim=WIDTH, axes_dims_rope=(4, 6, 6),
+        ),
+    )  # fmt: skip
+
+
+def qwen_image_21() -> QwenImage21Pipeline:
+    text = qwen_text(2, [4, 2, 2]) | {"vocab_size": VOCABULARY + len(tokens.VISION)}
+    eyes = qwen_eyes() | {"deepstack_visual_indexes": [0], "num_position_embeddings": 16}
+    return QwenImage21Pipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(
+            use_dynamic_shifting=True, base_shift=0.5, max_shift=0.9, max_image_seq_len=8192, shift_terminal=0.02
+        ),
+        vae=AutoencoderKLQwenImage21(
+            base_dim=8, decoder_base_dim=12, z_dim=4, dim_mult=[1, 1, 1, 1, 1], num_res_blocks=1,
+            latents_mean=[0.1, -0.2, 0.0, 0.3], latents_std=[1.0, 2.0, 0.5, 1.5],
+        ),
+        text_encoder=Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config=eyes)),
+        processor=tokens.qwen_processor(),
+        transformer=QwenImage21Transformer2DModel(
+            in_channels=4, out_channels=4, num_layers=2, attention_head_dim=16, num_attention_heads=2,
+            context_in_dim=WIDTH, mlp_ratio=2, axes_dims_rope=(4, 6, 6),
         ),
     )  # fmt: skip
 
@@ -468,6 +492,7 @@ BUILDERS: dict[str, Callable[[], DiffusionPipeline]] = {
     "chroma": chroma,
     "flux2_klein": flux2_klein,
     "qwen_image": qwen_image,
+    "qwen_image_21": qwen_image_21,
     "krea2": krea2,
     "lumina2": lumina2,
     "sana": sana,

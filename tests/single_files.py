@@ -22,6 +22,10 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from pipelines import WIDTH, autoencoder, clip, latent, t5, tokenizer, unet
 
 WIDER = 48
+ALONE = (
+    "z_image", "flux2_klein", "krea2", "sana", "auraflow", "qwen_image", "qwen_image_21", "ernie_image",
+)  # fmt: skip
+"""Architectures of `flow_pipelines` of which the transformer alone is published as one file."""
 V = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "prediction_type": "v_prediction"}
 
 

@@ -23,7 +23,7 @@ from architectures import (
     PROMPTS,
     SEEDS,
     encoded,
-    left_out,
+    given,
     loader,
     make,
     prompt_batch,
@@ -36,6 +36,7 @@ from emu.adapters import Adapter
 from emu.blocks import blocks
 from emu.checkpoints import Durable
 from emu.cli import main
+from emu.drawn import on_white
 from emu.errors import UserError
 from emu.formats import find
 from emu.formats.kohya import KohyaLoRA
@@ -115,7 +116,8 @@ def plain(pipeline: Any, name: str, model: TextToImageModule) -> Tensor:
     generator = torch.Generator().manual_seed(SEEDS[0])
     size = {"height": side(name), "width": side(name)}
     arguments = model.plain_arguments(PROMPTS[0])
-    return torch.from_numpy(pipeline(**arguments, generator=generator, output_type="np", **size)[0][0])
+    found = pipeline(**arguments, generator=generator, output_type="pt", **size)[0]
+    return on_white(found)[0].permute(1, 2, 0)
 
 
 def test_at_step_0_it_changes_nothing(name: str, tiny_folder: Folder, adapter: Adapter) -> None:
@@ -157,8 +159,8 @@ def test_merged_it_is_a_plain_pipeline_that_draws_the_same(
     base = {key: value.clone() for key, value in model.backbone.state_dict().items()}
     ours = drawn(model)
     model.save_pipeline(tmp_path / "out")
-    theirs = DiffusionPipeline.from_pretrained(tmp_path / "out", **left_out(name))
-    untouched = DiffusionPipeline.from_pretrained(tiny_folder(name), **left_out(name))
+    theirs = DiffusionPipeline.from_pretrained(tmp_path / "out", **given(name))
+    untouched = DiffusionPipeline.from_pretrained(tiny_folder(name), **given(name))
     assert getattr(theirs, model.slot).state_dict().keys() == getattr(untouched, model.slot).state_dict().keys()
     torch.testing.assert_close(plain(theirs, name, model), ours, rtol=0, atol=1e-4)
     assert (plain(untouched, name, model) - ours).abs().mean() > 0.0003

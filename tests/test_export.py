@@ -44,7 +44,7 @@ def config(name: str, folder: Path) -> dict[str, Any]:
     settings = {
         "pretrained": str(folder),
         "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 1.0e-3}},
-        "sampler": {"num_inference_steps": 3, "guidance_scale": 2.5},
+        "sampler": {"num_inference_steps": 3, "true_cfg_scale" if name == "qwen_image_21" else "guidance_scale": 2.5},
     }
     path = "sana.Sana" if name == "own_sana" else f"emu.models.{CLASSES[name].__name__}"
     return {

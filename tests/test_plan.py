@@ -40,7 +40,8 @@ CLASSES: dict[str, type[TextToImageModule]] = {
 }
 # Encoders whose shapes depend on data: masks that pick rows, texts cut to the longest, lengths that a transformer asks.
 VARYING = ["flux2_klein", "lumina2"]
-REST = ["z_image", "qwen_image", "ernie_image", "krea2", "flux", "chroma", "sana", "prx", "prx_pixel", "auraflow"]
+REST = ["z_image", "qwen_image", "qwen_image_21", "ernie_image", "krea2", "flux", "chroma", "sana", "prx", "prx_pixel"]
+REST += ["auraflow"]
 
 
 @pytest.fixture(scope="module", params=CLASSES)
@@ -132,7 +133,7 @@ def test_the_plan_counts_pictures_steps_and_passes(config: Path) -> None:
     text = planned(config, "--quality.batch", "14", "--quality.max_steps", "10", "--quality.check_every", "4")
     assert "7 of 7 used" in text
     assert "at most 10 steps" not in text
-    assert "at most 10, of up to 14 pictures of one shape (7 on average, 1 steps an epoch)" in text
+    assert "at most 10, of up to 14 pictures of one shape (7 on average, 1 step an epoch)" in text
     assert "each of 7 is seen 10 times; the recipe's 480 would be --quality.max_steps 480" in text
     assert "each of 7 is seen 5 times; the recipe's 480 would be --quality.max_steps 960" in planned(
         config, "--data.batch_size", "2", "--quality.batch", "4", "--quality.max_steps", "10"
@@ -170,7 +171,7 @@ def test_prompts_that_a_model_cannot_start_from_are_refused(
     Image.new("RGB", (16, 16)).save(tmp_path / "small.png")
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text(json.dumps({"prompt": "a red boat", "image": str(tmp_path / "small.png")}))
-    assert "1 pictures each" in planned(config, *stage, "--data.prompts", str(prompts))
+    assert "1 picture each" in planned(config, *stage, "--data.prompts", str(prompts))
 
 
 def parts(text: str) -> dict[str, float]:

@@ -6,6 +6,8 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import GemmaTokenizer, PreTrainedTokenizerFast, Qwen2Tokenizer
 
+from emu.parts.text_processor import TextProcessor
+
 CAPTIONS = ["a red boat at noon", "a blue bird in the snow", "two green hills under a yellow moon", ""]
 TEMPLATES = [  # what pipelines put around a prompt: each word a token, so that the parts that they drop are these
     "Describe the image by detailing the color, shape, size, texture, quantity, text, spatial relationships of the "
@@ -20,6 +22,11 @@ CHAT = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
+PARTS_CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% for part in message.content %}{{ part.text }}{% endfor %}<|im_end|>\n{% endfor %}"
+)
+VISION = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -49,6 +56,20 @@ def qwen(max_length: int = 4096) -> Qwen2Tokenizer:
     tokens.model_max_length = max_length
     tokens.chat_template = CHAT
     return tokens
+
+
+# A folder's index names it by its module and name.
+Published = type(
+    "Qwen3VLProcessor", (TextProcessor,), {"__module__": "transformers.models.qwen3_vl.processing_qwen3_vl"}
+)
+
+
+def qwen_processor(max_length: int = 262144) -> TextProcessor:
+    """What prompts need of Qwen3-VL's, which itself needs torchvision; saved as that is."""
+    words = qwen(max_length)
+    words.add_special_tokens({"additional_special_tokens": VISION})
+    made: TextProcessor = Published(words, chat_template=PARTS_CHAT)
+    return made
 
 
 def glm(max_length: int = 4096) -> PreTrainedTokenizerFast:

@@ -25,6 +25,7 @@ SPOKEN = (
     "Tip: For seamless cloud",  # lightning, of another logger
     "No LoRA keys associated to",  # diffusers, of text encoders that a file has nothing for
     "that should be kept in float32: []",  # diffusers, of no module at all
+    "Expected types for ",  # diffusers, of what stands in for a folder's processor
     "has been deprecated and will not receive",  # diffusers, of aMUSEd at each load
 )
 SHOWN = {HeldOut: "held-out loss", Fixed: "pictures"}

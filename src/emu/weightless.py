@@ -20,6 +20,8 @@ FEW = 4096  # numbers: a schedule of a thousand steps, and no picture
 MANY = 1 << 24  # numbers: masks of pairs of tokens, of texts and not of pictures, which Chroma makes in every block
 
 ATEN = torch.ops.aten
+NEW = (ATEN.new_zeros.default, ATEN.new_ones.default, ATEN.new_full.default)
+"""They ask a tensor for a dtype and a device alone."""
 
 
 class Shapes(FakeTensorMode):
@@ -41,6 +43,12 @@ class Weightless(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if function in NEW and isinstance(args[0], FakeTensor):
+            dtype = kwargs.get("dtype") or args[0].dtype
+            if known(args[1], {"dtype": dtype}) and prod(args[1]) <= MANY:
+                with unset_fake_temporarily():
+                    like = torch.empty(0, dtype=dtype)
+                    return function(like, *args[1:], **{**kwargs, "dtype": dtype, "device": like.device})
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         if not any(isinstance(tensor, FakeTensor) for tensor in tensors) and (tensors or known(args, kwargs)):
             with unset_fake_temporarily() as shapes:

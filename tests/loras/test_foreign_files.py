@@ -285,7 +285,7 @@ def test_kohyas_names_of_u_nets(name: str, blocks: str, tiny_folder: Folder) -> 
 
 
 @pytest.mark.parametrize("kind", [LoRA, ComfyUILoRA, KohyaLoRA])
-@pytest.mark.parametrize("name", ["latent", "latent_xl", *BLOCKS, "auraflow", "krea2", "ernie_image"])
+@pytest.mark.parametrize("name", ["latent", "latent_xl", *BLOCKS, "auraflow", "krea2", "qwen_image_21", "ernie_image"])
 def test_what_is_written_is_read(name: str, kind: type[LoRA], tiny_folder: Folder, tmp_path: Path) -> None:
     model = trained(name, tiny_folder)
     kind().write(model, tmp_path / "style.safetensors", {})

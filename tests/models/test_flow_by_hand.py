@@ -18,6 +18,7 @@ from diffusers import (
     Krea2Pipeline,
     LongCatImagePipeline,
     OvisImagePipeline,
+    QwenImage21Pipeline,
     QwenImagePipeline,
 )
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
@@ -58,6 +59,7 @@ CLEAN: dict[str, Callable[[Tensor, Any], Tensor]] = {
     "flux2_klein": by_batch_norm,
     "ernie_image": lambda moments, vae: by_batch_norm(moments, vae, eps=1e-5),  # pipeline_ernie_image.py, decoding
     "qwen_image": by_channel,
+    "qwen_image_21": by_channel,
     "krea2": by_channel,
     "sana": lambda latents, vae: latents * vae.config.scaling_factor,  # train_dreambooth_lora_sana.py, 1391-1394
     "auraflow": lambda moments, vae: sampled(moments) * vae.config.scaling_factor,
@@ -138,6 +140,26 @@ def qwen_image(model: Any, noisy: Tensor, sigmas: Tensor, cond: Cond) -> Tensor:
         return_dict=False,
     )[0]
     return QwenImagePipeline._unpack_latents(found, h * factor, w * factor, factor)[:, :, 0]
+
+
+def qwen_image_21(model: Any, noisy: Tensor, sigmas: Tensor, cond: Cond) -> Tensor:
+    """pipeline_qwenimage21.py, its loop without the cache of keys: each prompt alone"""
+    _, c, h, w = noisy.shape
+    rows = zip(noisy.split(1), sigmas.split(1), cond["prompt_embeds"], cond["prompt_embeds_mask"], strict=True)
+    found = []
+    for one, sigma, text, mask in rows:
+        places = torch.cat([torch.zeros(int(mask.sum())), torch.ones(h * w // 4)]).bool()
+        joined = model.backbone(
+            hidden_states=QwenImage21Pipeline._pack_latents(one, 1, c, h, w),
+            timestep=sigma * 1000 / 1000,
+            encoder_hidden_states=text[mask][None],
+            encoder_hidden_states_mask=None,
+            img_shapes=[[(1, h, w)]],
+            img_mask=places[None],
+            return_dict=False,
+        )[0]
+        found.append(QwenImage21Pipeline._unpack_latents(joined[:, -h * w :], 16 * h, 16 * w, 16)[:, :, 0])
+    return torch.cat(found)
 
 
 def krea2(model: Any, noisy: Tensor, sigmas: Tensor, cond: Cond) -> Tensor:
@@ -302,6 +324,7 @@ HANDS = {
         chroma,
         flux2_klein,
         qwen_image,
+        qwen_image_21,
         krea2,
         lumina2,
         sana,
@@ -331,10 +354,11 @@ SHIFTS: dict[str, Callable[[int], float]] = {
     "flux": lambda tokens: math.exp(calculate_shift(tokens)),
     "chroma": lambda tokens: math.exp(calculate_shift(tokens)),
     "qwen_image": lambda tokens: math.exp(calculate_shift(tokens, 256, 8192, 0.5, 1.15)),
+    "qwen_image_21": lambda tokens: math.exp(calculate_shift(tokens, 256, 8192, 0.5, 0.9)),
     "krea2": lambda tokens: math.exp(calculate_shift(tokens, 256, 6400, 0.5, 1.15)),
     "flux2_klein": lambda tokens: math.exp(compute_empirical_mu(tokens, 200)),
 }
-TOKENS = {"lumina2": 4, "sana": 256, "ernie_image": 64}  # of 32x32 pixels; of all others 8x8
+TOKENS = {"lumina2": 4, "sana": 256, "ernie_image": 64, "qwen_image_21": 4}  # of 32x32 pixels; of all others 8x8
 
 
 @pytest.mark.parametrize("name", HANDS)

@@ -18,7 +18,7 @@ from pipelines import build
 
 TRANSFORMERS = [
     "flow", "z_image", "flux", "chroma", "flux2_klein", "qwen_image", "krea2", "lumina2", "sana", "auraflow",
-    "ernie_image", "hidream",
+    "qwen_image_21", "ernie_image", "hidream",
 ]  # fmt: skip
 DROPPED = {"sana": {"pos_embed": torch.zeros(1), "y_embedder.y_embedding": torch.zeros(1)}}
 # Rows of what diffusers cuts at the published sizes alone.
@@ -85,6 +85,7 @@ NAMES = {
     "single_layers.0.modCX.1.weight modF.1.weight init_x_linear.weight register_tokens",
     ("krea2", "transformer"): "txtfusion.projector.weight blocks.0.attn.wq.weight blocks.0.mod.lin first.weight "
     "last.modulation.lin tproj.1.weight blocks.0.prenorm.scale",
+    ("qwen_image_21", "transformer"): "transformer_blocks.0.img_mlp.gate_up.weight img_in.weight",
 }  # fmt: skip
 
 

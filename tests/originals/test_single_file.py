@@ -16,10 +16,9 @@ from emu.formats import find
 from emu.formats.folder import PipelineFolder
 from emu.formats.single_file import SingleFile
 from emu.module import TextToImageModule
-from single_files import WHOLE
+from single_files import ALONE, WHOLE
 
 Folder = Callable[[str], Path]
-ALONE = ["z_image", "flux2_klein", "krea2", "sana", "auraflow", "qwen_image", "ernie_image"]
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 

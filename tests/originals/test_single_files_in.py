@@ -19,7 +19,7 @@ from emu.formats.single_file import SingleFile
 from emu.models import load_model
 from emu.outline import Outline, count
 from pipelines import autoencoder
-from single_files import WHOLE
+from single_files import ALONE, WHOLE
 
 Folder = Callable[[str], Path]
 
@@ -61,7 +61,7 @@ def test_a_whole_file_is_the_folder_that_it_was_made_of(name: str, whole: Folder
 
 
 @pytest.mark.parametrize("prefix", ["", "model.diffusion_model."])
-@pytest.mark.parametrize("name", ["z_image", "flux2_klein", "krea2", "sana", "auraflow", "qwen_image", "ernie_image"])
+@pytest.mark.parametrize("name", ALONE)
 def test_a_transformer_alone_takes_the_rest_from_its_config(
     name: str, prefix: str, tiny_folder: Folder, tmp_path: Path
 ) -> None:

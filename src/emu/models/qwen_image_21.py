@@ -85,13 +85,13 @@ class QwenImage21(FlowMatching):
     def predict_one(self, noisy: Tensor, t: Tensor, text: Tensor, grid: tuple[int, int]) -> Tensor:
         """As `predict`, of one picture, with its text (n,c)."""
         tokens = noisy.shape[1]
-        places = [text.new_zeros(len(text)), text.new_ones(tokens // 4)]  # a place of the text's is four of a picture's
+        place = torch.arange(len(text) + tokens // 4, device=text.device)  # one of the text's is four of the picture's
         joined = self.call_backbone(
             noisy,
             encoder_hidden_states=text[None],
             timestep=t,
             img_shapes=[[(1, *grid)]],
-            img_mask=torch.cat(places).bool()[None],
+            img_mask=place[None] >= len(text),
         )
         return joined[:, -tokens:]
 
