@@ -5,6 +5,7 @@ import logging
 import torch
 from torch import Tensor
 
+from emu.counted import many
 from emu.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,6 @@ class Steps:
             log.warning("step %d skipped: %s not finite", step, f"{whose} {'are' if bad[1:] else 'is'}")
         if self.skipped > self.most:
             raise UserError(
-                f"step {step}: loss or gradient not finite in {self.skipped} steps in a row "
+                f"step {step}: loss or gradient not finite in {many(self.skipped, 'step')} in a row "
                 "(model.init_args.max_skipped); lower the learning rate, or look at the pictures named above"
             )

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 
 from emu import captions, cards
+from emu.counted import many
 from emu.data import CuratedData
 from emu.errors import first_line
 from emu.fit import Settings
@@ -74,16 +75,18 @@ def steps(settings: Settings) -> str:
     config, buckets = settings.config, Counter(picture.bucket for picture in settings.datamodule.train_pictures)
     batch, most = effective_batch(config), rule_of(config).max_steps
     checks = -(-most // config.quality.check_every)
-    watched = f"checks: at most {checks:,} and the one before, {len(settings.datamodule.prompt_rows):,} pictures each"
+    watched = (
+        f"checks: at most {checks:,} and the one before, {many(len(settings.datamodule.prompt_rows), 'picture')} each"
+    )
     if settings.datamodule.stream:
         stages = [f"  {stage}" for stage in stages_of(config.stages)]
-        return "\n".join([f"steps: at most {most:,}, of {batch} pictures in the last stage", *stages, watched])
+        return "\n".join([f"steps: at most {most:,}, of {many(batch, 'picture')} in the last stage", *stages, watched])
     epoch, total = sum(-(-number // batch) for number in buckets.values()), buckets.total()
     seen = f"{most / epoch:,.0f}" if most >= epoch else f"{most / epoch:.1g}"
     lines = [
-        f"steps: at most {most:,}, of up to {batch} pictures of one shape ({total / epoch:,.3g} on average, {epoch:,} "
-        "steps an epoch)",
-        f"  each of {total:,} is seen {seen} times; the recipe's {RECIPE_PASSES} would be "
+        f"steps: at most {most:,}, of up to {many(batch, 'picture')} of one shape ({total / epoch:,.3g} on average, "
+        f"{many(epoch, 'step')} an epoch)",
+        f"  each of {total:,} is seen {seen} time{'s' * (seen != '1')}; the recipe's {RECIPE_PASSES} would be "
         f"--quality.max_steps {RECIPE_PASSES * epoch}",
     ]
     if config.quality.appeal is None:
@@ -106,10 +109,12 @@ def memory(outline: Outline, settings: Settings, held: Memory) -> str:
         f"  {amount(held.frozen)} for what is frozen ({frozen})",
         "  and at different times",
     ]
+    size = f"of {height}x{width}"
+    pictures = many(config.data.batch_size, f"picture {size} keeps", f"pictures {size} keep")
     words = {
-        STEP: f"gradients and what {config.data.batch_size} pictures of {height}x{width} keep for the way back",
+        STEP: f"gradients and what {pictures} for the way back",
         ENCODING: "to encode them, where there is no cache",
-        DRAWING: f"{at_a_check(settings)} pictures of a check",
+        DRAWING: f"{many(at_a_check(settings), 'picture')} of a check",
         UPDATE: "gradients, the optimizer's step and the average's",
     }
     lines += [f"  {amount(held.work[kind])} for {kind}: {text}" for kind, text in words.items() if kind in held.work]
@@ -123,9 +128,10 @@ def disk(settings: Settings, outline: Outline, of: Whole) -> str:
     data, config = settings.datamodule, settings.config
     rounds = 1 + -(-rule_of(config).max_steps // config.quality.check_every)
     drawn = rounds * len(data.prompt_rows) * PNG * config.data.resolution**2
+    kept = many(config.checkpoint.keep, "newest checkpoint")
     return (
-        f"disk: {amount((2 + config.checkpoint.keep) * of.saved)} for best.ckpt, the {config.checkpoint.keep} newest "
-        "checkpoints and the one that is being written (weights, average, what the optimizer keeps)\n"
+        f"disk: {amount((2 + config.checkpoint.keep) * of.saved)} for best.ckpt, the {kept} "
+        "and the one that is being written (weights, average, what the optimizer keeps)\n"
         f"  {amount(drawn)} for the pictures of all checks, at most\n{_cache(outline, data, config.data.resolution)}"
     )
 

@@ -173,7 +173,7 @@ def test_damage_in_a_complete_folder_is_named(tmp_path: Path, caplog: pytest.Log
     picture = out / "images" / "00000001.jpg"
     picture.write_bytes(picture.read_bytes()[:-9])
     run(config(SEEN), source, out)
-    assert "1 pictures are gone or not as they were written, first images/00000001.jpg" in caplog.text
+    assert "1 picture is gone or not as written, first images/00000001.jpg" in caplog.text
 
 
 def test_a_picture_that_changed_under_its_name_is_measured_again(tmp_path: Path) -> None:

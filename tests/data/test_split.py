@@ -130,6 +130,6 @@ def test_what_is_worth_knowing_of_a_set_is_said(tmp_path: Path) -> None:
     assert "not used: 1 not drawn, 1 bad, 1 left out: more/d.psd: .psd is not read" in said
     whole = curated(tmp_path / "10_cat").describe()
     assert "captions from the folder's name (1), .txt (1)" in whole
-    assert "1 have several lines, read as one caption (data.caption_lines)" in whole
-    assert "1 pictures are smaller than their shape and are enlarged, by up to 2.7" in whole
+    assert "1 has several lines, read as one caption (data.caption_lines)" in whole
+    assert "1 picture is smaller than its shape and is enlarged, by up to 2.7" in whole
     assert "folder names ask for repeats (10), which are not made" in whole

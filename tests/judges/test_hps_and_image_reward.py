@@ -103,7 +103,7 @@ def test_files_of_another_layout_are_named(clip_folder: Path, tmp_path: Path) ->
     other = open_clip_checkpoint(17, width=16)
     torch.save(other, tmp_path / "other.pt")
     with pytest.raises(
-        UserError, match=r"other\.pt for .*: 1 weights do not fit, such as .*token_embedding.*\(17, 32\)"
+        UserError, match=r"other\.pt for .*: 1 weight does not fit, such as .*token_embedding.*\(17, 32\)"
     ):
         Hps(str(tmp_path / "other.pt"), str(clip_folder)).score(image, [""])
     torch.save(other["state_dict"], tmp_path / "bare.pt")
@@ -115,7 +115,7 @@ def test_files_of_another_layout_are_named(clip_folder: Path, tmp_path: Path) ->
     tensors = image_reward_checkpoint()
     del tensors["blip.visual_encoder.norm.bias"]
     torch.save(tensors, tmp_path / "short.pt")
-    with pytest.raises(UserError, match=r"short\.pt: 1 weights do not fit, such as post_layernorm.bias: absent"):
+    with pytest.raises(UserError, match=r"short\.pt: 1 weight does not fit, such as post_layernorm.bias: absent"):
         ImageReward(str(tmp_path / "short.pt")).score(image, [""])
 
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from emu.card import captions, concepts, funnel, html, licences, looks, origin, people
-from emu.card.blocks import Card, Pictures, Quoted, Section, count
+from emu.card.blocks import Card, Pictures, Quoted, Section
 from emu.card.markdown import markdown
+from emu.counted import many
 from emu.curate.folder import Curated, read_curated
 from emu.curated import CARD, CARD_PAGE, METADATA
 from emu.errors import UserError
@@ -51,7 +52,7 @@ def make_card(curated: Curated, review: ReviewOutcome | None) -> Card:
     shown = [(file, texts[file]) for file in looks.sample(files, SHOWN, seed=seed)]
     return Card(
         title=Quoted(folder.resolve().name),
-        lead=f"{count(len(files), 'picture')} with captions, for quality-tuning a text-to-image model.",
+        lead=f"{many(len(files), 'picture')} with captions, for quality-tuning a text-to-image model.",
         sections=[
             Section("Pictures", ["Drawn at random, not the best ones.", Pictures(shown)]),
             funnel.section(curated.footer),

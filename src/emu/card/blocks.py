@@ -76,11 +76,6 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
-def count(number: int, noun: str) -> str:
-    """`1 picture`, `2,000 pictures`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def counted(head: Cell, noun: str, counts: Counter[str], *, most: int | None = None) -> Table:
     """How often each of others' texts occurs and its share of all, the commonest first."""
     rows: list[list[Cell]] = [

@@ -6,7 +6,8 @@ from collections import Counter
 
 import numpy as np
 
-from emu.card.blocks import Block, Cell, Section, Table, count, counted
+from emu.card.blocks import Block, Cell, Section, Table, counted
+from emu.counted import many
 from emu.curated import original
 from emu.reviewed import ReviewOutcome
 from emu.shapes import Row
@@ -21,14 +22,14 @@ def section(rows: list[Row], review: ReviewOutcome | None) -> Section:
     texts = [row["text"] for row in rows if isinstance(row.get("text"), str)]
     blocks: list[Block] = []
     if len(texts) < len(rows):
-        blocks += [f"{count(len(rows) - len(texts), 'picture')} of {len(rows):,} have no caption."]
+        blocks += [f"{many(len(rows) - len(texts), 'picture')} of {len(rows):,} have no caption."]
     blocks += [counted("Who wrote it", "Captions", sources(rows, review), most=SHOWN)]
     if texts:
         lengths = [len(re.findall(r"\w+", text)) for text in texts], [len(text) for text in texts]
         heads = ["Length in", "Least", "Lower quartile", "Median", "Upper quartile", "Most"]
         units: list[list[Cell]] = [_quartiles(*one) for one in zip(("words", "characters"), lengths, strict=True)]
         alike = len(texts) - len(set(texts))
-        blocks += [Table(heads, units, number=5), f"{count(alike, 'caption')} repeat another one to the letter."]
+        blocks += [Table(heads, units, number=5), f"{many(alike, 'caption')} repeat another one to the letter."]
         blocks += [counted("Letters", "Captions", Counter(map(script, texts)), most=SHOWN)]
     blocks += _languages(rows)
     return Section("Captions", blocks)

@@ -13,7 +13,8 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from emu import named
-from emu.card.blocks import Block, Cell, Quoted, Section, Table, count, counted, share
+from emu.card.blocks import Block, Cell, Quoted, Section, Table, counted, share
+from emu.counted import many
 from emu.curate.folder import Curated
 from emu.curate.manifest import groups
 from emu.curate.stage import Value
@@ -36,8 +37,8 @@ def section(curated: Curated) -> Section:
     if before:
         level = simultaneous_level(len(before))
         blocks += [
-            f"Of {count(before.total(), 'picture')} whose concept is known before, and "
-            f"{count(after.total(), 'picture')} that stayed. The interval is that of the share after (Wilson, all of "
+            f"Of {many(before.total(), 'picture')} whose concept is known before, and "
+            f"{many(after.total(), 'picture')} that stayed. The interval is that of the share after (Wilson, all of "
             "them together at 95 %): a share before that lies outside was moved by more than chance.",
             Table(
                 [column, "Before", "Share", "After", "Share", "Interval", "Verdict"],

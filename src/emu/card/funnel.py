@@ -1,6 +1,7 @@
 """The card's account of the funnel, from the manifest's footer: what each stage removed, and by which limits."""
 
-from emu.card.blocks import Block, Cell, Quoted, Section, Table, count, share
+from emu.card.blocks import Block, Cell, Quoted, Section, Table, share
+from emu.counted import many
 from emu.curate.manifest import Footer
 
 
@@ -16,7 +17,7 @@ def section(footer: Footer | None) -> Section:
         for one, limit in zip(stages, limits, strict=False)
     ]
     blocks: list[Block] = [
-        f"{count(came, 'picture')} came in, {stays:,} stayed ({share(stays, came)}); {failed:,} could not be used.",
+        f"{many(came, 'picture')} came in, {stays:,} stayed ({share(stays, came)}); {failed:,} could not be used.",
         Table(["Stage", "Limits", "In", "Dropped", "Failed", "Out"], rows, number=4),
     ]
     notes: list[list[Cell]] = [

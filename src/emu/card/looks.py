@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
-from emu.card.blocks import Block, Cell, Section, Table, count, share
+from emu.card.blocks import Block, Cell, Section, Table, share
+from emu.counted import many
 from emu.curate.picture import reduced
 from emu.curate.stages.technical import WHOLE, colour, planar
 from emu.data.pictures import BadPicture, decode, read_size
@@ -27,7 +28,7 @@ def section(folder: Path, files: list[str], *, seed: int) -> Section:
     short = Counter(_class(min(size), SIZES, "2,048 and more") for size in sizes)
     shapes = Counter(_class(width / height, SHAPES, "wide") for height, width in sizes)
     blocks: list[Block] = [
-        f"Of {count(len(files), 'picture')}; {count(len(files) - len(sizes), 'file')} could not be read.",
+        f"Of {many(len(files), 'picture')}; {many(len(files) - len(sizes), 'file')} could not be read.",
         _table("Shorter side, pixels", short, [name for _, name in SIZES] + ["2,048 and more"], exact=True),
         _table("Shape", shapes, [name for _, name in SHAPES] + ["wide"], exact=True),
         "Upright is a width under 0.8 of the height, wide one over 1.25 of it.",
@@ -35,7 +36,7 @@ def section(folder: Path, files: list[str], *, seed: int) -> Section:
     drawn = sample(files, SAMPLE, seed=seed)
     colours = Counter(_colours(folder, drawn))
     exact = len(drawn) == len(files)
-    of = "all pictures" if exact else f"a random sample of {count(len(drawn), 'picture')}, with 95 % intervals (Wilson)"
+    of = "all pictures" if exact else f"a random sample of {many(len(drawn), 'picture')}, with 95 % intervals (Wilson)"
     blocks += [
         f"Colourfulness (Hasler and Suesstrunk 2003) of {of}:",
         _table("Colour", colours, [name for _, name in COLOURS] + ["very colourful"], exact=exact),

@@ -1,6 +1,7 @@
 """The card's account of the people who looked: passes, raters as numbers, agreement, reasons, the guideline."""
 
-from emu.card.blocks import Block, Cell, Quoted, Section, Table, Verbatim, count, share
+from emu.card.blocks import Block, Cell, Quoted, Section, Table, Verbatim, share
+from emu.counted import many
 from emu.reviewed import PassOutcome, RaterOutcome, ReviewOutcome
 
 UNKNOWN = "not known"
@@ -39,7 +40,7 @@ def _sentence(review: ReviewOutcome) -> str:
     left = sum(not one.kept and one.left is not None for one in looked)
     waiting = len(looked) - kept - left
     return (
-        f"{count(len(raters), 'rater')} looked at {count(len(looked), 'picture')}: {kept:,} were kept "
+        f"{many(len(raters), 'rater')} looked at {many(len(looked), 'picture')}: {kept:,} were kept "
         f"({share(kept, len(looked))}), {left:,} rejected{f', {waiting:,} are not decided yet' if waiting else ''}. "
         "Raters are numbers here."
     )

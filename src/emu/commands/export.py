@@ -5,6 +5,7 @@ from pathlib import Path
 
 from emu import named
 from emu.commands.parser import STAGE, Parser, a_model
+from emu.counted import many
 from emu.errors import UserError
 
 
@@ -52,4 +53,6 @@ def export_cascade(given: argparse.Namespace) -> None:
         before = read_stages([given.before], flag="--before") if given.before else []
         stages = [*before, Stage(str(given.run)), *read_stages(given.then, flag="--then")]
         difference = ship(stages, given.out)
-    print(f"{given.out}: {len(stages)} stages and draw.py; largest difference to the picture of emu {difference}")
+    print(
+        f"{given.out}: {many(len(stages), 'stage')} and draw.py; largest difference to the picture of emu {difference}"
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from emu.commands.desk import add_flags, extra, open_page
 from emu.commands.parser import Parser
+from emu.counted import many
 from emu.errors import UserError
 
 
@@ -46,7 +47,7 @@ def review(given: argparse.Namespace) -> None:
         elif given.draft is not None:
             from emu.desk.review.drafting import draft  # imports transformers
 
-            print(f"{given.folder}: {draft(made, given.draft):,} captions drafted")
+            print(f"{given.folder}: {many(draft(made, given.draft), 'caption')} drafted")
         elif given.raters:
             print("\n".join(raters.progress(made)))
         else:

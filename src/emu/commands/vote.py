@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from emu.commands.desk import add_flags, extra, open_page
 from emu.commands.parser import Parser
+from emu.counted import many
 from emu.errors import UserError
 
 if TYPE_CHECKING:
@@ -66,6 +67,6 @@ def results(poll: "Poll", given: argparse.Namespace) -> None:
 
     print(write_results(poll, given.runs))
     if given.votes:
-        print(f"{given.votes}: {write_votes(poll, given.votes)} votes")
+        print(f"{given.votes}: {many(write_votes(poll, given.votes), 'vote')}")
     if given.dpo:
-        print(f"{given.dpo}: {write_dpo(poll, given.dpo)} pairs")
+        print(f"{given.dpo}: {many(write_dpo(poll, given.dpo), 'pair')}")

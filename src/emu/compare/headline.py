@@ -8,6 +8,7 @@ named, and so is a judge that says the contrary of what people say.
 from collections.abc import Sequence
 
 from emu.compare.verdict import Verdict
+from emu.counted import many
 from emu.statistics import Rates
 
 WIN, SAME, LOSE = 1, 0, -1
@@ -46,7 +47,7 @@ def _subject(verdicts: Sequence[Verdict]) -> str:
 
 def _size(verdicts: Sequence[Verdict]) -> str:
     """The prompts, once for all runs that have as many of them."""
-    return f"over {verdicts[0].prompts:,} prompts, " if _one_size(verdicts) else ""
+    return f"over {many(verdicts[0].prompts, 'prompt')}, " if _one_size(verdicts) else ""
 
 
 def _one_size(verdicts: Sequence[Verdict]) -> bool:
@@ -71,7 +72,9 @@ def _of_people(verdicts: Sequence[Verdict], name: str, words: tuple[str, str, st
     clauses = []
     for way, sentence in zip((WIN, LOSE, SAME), words, strict=True):
         figures = [
-            _named(verdict, f"({rates.win:.0f} % of {rates.pairs:,} pairs won, {rates.lose:.0f} % lost)", verdicts)
+            _named(
+                verdict, f"({rates.win:.0f} % of {many(rates.pairs, 'pair')} won, {rates.lose:.0f} % lost)", verdicts
+            )
             for verdict, rates in asked
             if rates.direction == way
         ]
@@ -88,7 +91,7 @@ def _of_people(verdicts: Sequence[Verdict], name: str, words: tuple[str, str, st
 
 
 def _figures(verdict: Verdict, rates: Rates, verdicts: Sequence[Verdict]) -> str:
-    size = "" if _one_size(verdicts) else f" of {verdict.prompts:,} prompts"
+    size = "" if _one_size(verdicts) else f" of {many(verdict.prompts, 'prompt')}"
     return _named(verdict, f"({rates.win:.0f} %{size} won, {rates.lose:.0f} % lost)", verdicts)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 
 from emu.compare.pairing import Pairing
+from emu.counted import many
 from emu.shapes import Config
 
 SHOWN = {  # where it lies in config.yaml -> how the page calls it
@@ -49,7 +50,7 @@ def whole(config: Config) -> str:
 def seeds(pairing: Pairing) -> str:
     """`240 prompts, one seed each, 0 to 239`: how the pictures were drawn."""
     if pairing.by_name:
-        return f"{len(pairing.pairs):,} pairs of files of one name; seeds are not known"
+        return f"{many(len(pairing.pairs), 'pair')} of files of one name; seeds are not known"
     prompts, drawn = len(set(pairing.prompts)), [pair.seed for pair in pairing.pairs]
     each = "one seed each" if prompts == len(drawn) else f"{len(drawn) / prompts:.3g} seeds each on average"
-    return f"{prompts:,} prompts, {each}, {min(drawn)} to {max(drawn)}"
+    return f"{many(prompts, 'prompt')}, {each}, {min(drawn)} to {max(drawn)}"

@@ -14,6 +14,7 @@ from torch import Tensor
 from emu.compare.pairing import Pairing
 from emu.compare.pictures import MAX_PIXELS, open_picture
 from emu.compare.verdict import ReferenceFolder, SetFigures, Sets
+from emu.counted import many
 from emu.data.pictures import BadPicture, decode
 from emu.data.sources.kinds import pictures_below
 from emu.data.sources.openers import File
@@ -41,7 +42,9 @@ class ReferenceSet:
         self.folder, self.embedder, self.device = folder, embedder, device
         self.paths = [folder / file for file in pictures_below(folder)]
         if len(self.paths) <= sets.NEIGHBOURS:
-            raise UserError(f"--reference {folder}: holds {len(self.paths)} pictures; name a folder with more of them")
+            raise UserError(
+                f"--reference {folder}: holds {many(len(self.paths), 'picture')}; name a folder with more of them"
+            )
         self._seen: Tensor | None = None
 
     def measure(self, pairing: Pairing) -> Sets:
@@ -49,7 +52,8 @@ class ReferenceSet:
         number = len(pairing.pairs)
         if number <= sets.NEIGHBOURS:
             raise UserError(
-                f"{pairing.name}: {number} pairs are too few to be measured as a set; leave --reference out"
+                f"{pairing.name}: {many(number, 'pair is', 'pairs are')} too few to be measured as a set; "
+                "leave --reference out"
             )
         if self._seen is None:
             self._seen = self._see(map(self._open, self.paths))

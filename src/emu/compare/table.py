@@ -6,6 +6,7 @@ from emu.aligned import aligned
 from emu.compare.columns import criterion_of
 from emu.compare.judged import ALONE, NOT_JUDGED
 from emu.compare.verdict import CRITERIA, JudgedRates, People, ReadShare, Verdict
+from emu.counted import many
 from emu.shapes import Card
 
 NAMED = 5  # files without a partner that are named; verdict.json has all
@@ -61,7 +62,7 @@ def set_lines(verdict: Verdict) -> Iterator[str]:
     for name, side in (("before", sets.before), ("after", sets.after)):
         figures = f"FID {side.fid:.4g}, KID {side.kid:.3g} (sd {side.kid_sd:.2g}), CMMD {side.cmmd:.3g}"
         figures += f", precision {side.precision:.2f}, recall {side.recall:.2f}"
-        yield f"{verdict.name}, {name} against {sets.reference.pictures:,} pictures: {figures}"
+        yield f"{verdict.name}, {name} against {many(sets.reference.pictures, 'picture')}: {figures}"
     if sets.warning:
         yield f"  {sets.warning}"
 
@@ -70,10 +71,11 @@ def pairing_lines(verdict: Verdict) -> Iterator[str]:
     """`latent: 3 pictures have no partner and do not count: before/a.png, ...`, and what else is to be known."""
     if alone := verdict.alone:
         named = ", ".join(alone[:NAMED]) + (", ..." if len(alone) > NAMED else "")
-        count = f"{len(alone):,} picture{'s have' if len(alone) > 1 else ' has'}"
-        yield f"{verdict.name}: {count} no partner and do{'es' * (len(alone) == 1)} not count: {named}"
+        count = many(len(alone), "picture has no partner and does", "pictures have no partner and do")
+        yield f"{verdict.name}: {count} not count: {named}"
     if verdict.black:
-        yield f"{verdict.name}: {verdict.black:,} pairs have a picture that is black all over, and do not count"
+        count, do = many(verdict.black, "pair has", "pairs have"), "does" if verdict.black == 1 else "do"
+        yield f"{verdict.name}: {count} a picture that is black all over, and {do} not count"
     yield from (f"{verdict.name}: {note}" for note in verdict.notes)
 
 
@@ -82,13 +84,14 @@ def people_lines(verdict: Verdict) -> Iterator[str]:
     for name, people in verdict.people.items():
         yield f"{verdict.name}, {name} by people: {'; '.join(_people(people))}"
     for name, raters in verdict.unheard.items():
-        yield f"{verdict.name}, {name} by people: none of {raters} raters passed the checks, so that no vote counts"
+        none = f"none of {many(raters, 'rater')} passed the checks"
+        yield f"{verdict.name}, {name} by people: {none}, so that no vote counts"
 
 
 def _people(people: People) -> Iterator[str]:
     out = people.all.raters - people.raters
-    who = f"{people.raters} rater{'s' * (people.raters != 1)}{f' ({out} more left out)' if out else ''}"
-    yield f"{people.pairs:,} pairs, {people.votes:,} votes of {who}"
+    who = many(people.raters, "rater") + (f" ({out} more left out)" if out else "")
+    yield f"{many(people.pairs, 'pair')}, {many(people.votes, 'vote')} of {who}"
     if people.alpha is not None:
         yield f"Krippendorff's alpha {people.alpha:.2f}"
     if people.pooled:

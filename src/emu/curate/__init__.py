@@ -12,6 +12,7 @@ from pathlib import Path
 
 from emu import locks
 from emu.bundled import is_same
+from emu.counted import many
 from emu.curate import ledger, needles
 from emu.curate.config import SHARD, Funnel
 from emu.curate.counts import count, require_some
@@ -87,9 +88,8 @@ def _warn(out: Path, origin: Origin, funnel: Funnel) -> None:
     """What is no longer as it was when a folder was completed."""
     if damaged := needles.damaged(out, kept(out)):
         log.warning(
-            "%s: %d pictures are gone or not as they were written, first %s; to have them made again, remove them and "
-            "%s",
-            *(out, len(damaged), damaged[0], METADATA),
+            "%s: %s gone or not as written, first %s; to have such made again, remove them and %s",
+            *(out, many(len(damaged), "picture is", "pictures are"), damaged[0], METADATA),
         )
     if origin.input is None:
         return

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from emu.aligned import aligned
+from emu.counted import many
 from emu.curate.config import Funnel, cause
 from emu.curate.decide import Fates, column, read
 from emu.errors import UserError, printable
@@ -66,9 +67,9 @@ def table(counts: list[Count]) -> str:
         rows.append([one.stage, *(f"{n:,}" for n in (one.came, one.dropped, one.failed, one.stays)), share])
     lines = aligned(rows)
     for number in range(len(counts), 0, -1):  # from the last one, so that what is put in between moves nothing
-        if why := ", ".join(f"{printable(cause)} {many:,}" for cause, many in counts[number - 1].why.items()):
+        if why := ", ".join(f"{printable(cause)} {times:,}" for cause, times in counts[number - 1].why.items()):
             lines.insert(number + 1, f"  for {why}")
-    return "\n".join([*lines, f"{counts[0].came:,} pictures in, {counts[-1].stays:,} out"])
+    return "\n".join([*lines, f"{many(counts[0].came, 'picture')} in, {counts[-1].stays:,} out"])
 
 
 def require_some(funnel: Funnel, fates: Fates, counts: list[Count], shards: list[Path]) -> None:

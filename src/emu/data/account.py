@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from emu.counted import many
 from emu.data.survey import Picture, Survey, some
 
 
@@ -10,9 +11,15 @@ def table(pictures: Sequence[Picture], *, at_once: int) -> list[str]:
     """A line a bucket: height, width, how many pictures, and how many batches where all devices take `at_once`."""
     count = Counter(picture.bucket for picture in pictures)
     return [
-        f"  {height:>5} x {width:<5} {number:>9,} pictures {-(-number // at_once):>7,} batches"
+        f"  {height:>5} x {width:<5} {_column(number, 'picture ', 'pictures', 9)} "
+        + _column(-(-number // at_once), "batch", "batches", 7)
         for (height, width), number in sorted(count.items())
     ]
+
+
+def _column(number: int, one: str, more: str, width: int) -> str:
+    """`many` behind spaces that bring numbers to `width`."""
+    return f"{' ' * (width - len(f'{number:,}'))}{many(number, one, more)}"
 
 
 def remarks(used: Sequence[Picture], seen: Survey, *, lines: bool) -> list[str]:
@@ -33,12 +40,12 @@ def _captions(pictures: Sequence[Picture], *, lines: bool) -> str:
     origins = Counter(entry.caption_from for entry in entries)
     said = [f"captions from {', '.join(f'{origin} ({count:,})' for origin, count in origins.most_common())}"]
     if several := sum(bool(entry.others) for entry in entries):
-        said.append(f"{several:,} pictures have several, of which one is drawn at each visit")
+        said.append(f"{many(several, 'picture has', 'pictures have')} several, of which one is drawn at each visit")
     if empty := sum(not entry.text.strip() for entry in entries):
-        said.append(f"{empty:,} are empty")
+        said.append(many(empty, "is empty", "are empty"))
     broken = sum("\n" in entry.text.strip() for entry in entries)
     if broken and not lines:
-        said.append(f"{broken:,} have several lines, read as one caption (data.caption_lines)")
+        said.append(f"{many(broken, 'has', 'have')} several lines, read as one caption (data.caption_lines)")
     return "; ".join(said)
 
 
@@ -46,7 +53,10 @@ def _enlarged(pictures: Sequence[Picture]) -> str:
     factors = [picture.enlargement for picture in pictures if picture.enlargement > 1]
     if not factors:
         return ""
-    return f"{len(factors):,} pictures are smaller than their shape and are enlarged, by up to {max(factors):.2g}"
+    are = many(
+        len(factors), "picture is smaller than its shape and is", "pictures are smaller than their shape and are"
+    )
+    return f"{are} enlarged, by up to {max(factors):.2g}"
 
 
 def _repeats(pictures: Sequence[Picture]) -> str:

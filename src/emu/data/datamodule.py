@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from emu.batch import Cond, Text
 from emu.cache import Cache
+from emu.counted import many
 from emu.data.account import remarks, table
 from emu.data.buckets import Bucket
 from emu.data.cached import Cached, find_cache
@@ -134,7 +135,8 @@ class CuratedData(L.LightningDataModule):
         """`1,101 of 1,101 used`, a line a bucket, and what else there is to say of the set; after `setup`."""
         pictures, held_out = self.train_pictures + self.held_out_pictures, len(self.held_out_pictures)
         if self.stream:
-            return f"{self.root}: a stream of {len(self.stream.shards):,} shards, {held_out:,} pictures held out"
+            shards = many(len(self.stream.shards), "shard")
+            return f"{self.root}: a stream of {shards}, {many(held_out, 'picture')} held out"
         head = f"{self.root}: {len(pictures):,} of {self.seen.total:,} used, {held_out:,} held out"
         shapes = table(self.train_pictures, at_once=self.batch_size * self._world)
         said = remarks(pictures, self.seen, lines=self.options.caption_lines)

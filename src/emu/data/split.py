@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from emu.counted import many
 from emu.data.keys import Digests
 from emu.data.pictures import Opener
 from emu.data.sources.openers import end, length
@@ -15,13 +16,12 @@ def parted(
     pictures: Sequence[Picture], *, root: str, held_out: int, num_pictures: int, seed: int
 ) -> tuple[list[Picture], list[Picture]]:
     """(to train on, `num_pictures` or 0 for all; held out), each in the order of the set. UserError: too few."""
+    found = many(len(pictures), "picture")
     if held_out >= len(pictures):
-        raise UserError(
-            f"data.root {root}: {len(pictures):,} pictures, none left to train on beside data.held_out {held_out:,}"
-        )
+        raise UserError(f"data.root {root}: {found}, none left to train on beside data.held_out {held_out:,}")
     if held_out + num_pictures > len(pictures):
         raise UserError(
-            f"data.root {root}: {len(pictures):,} pictures, fewer than data.num_pictures {num_pictures:,} and "
+            f"data.root {root}: {found}, fewer than data.num_pictures {num_pictures:,} and "
             f"data.held_out {held_out:,} together"
         )
     groups = alike(pictures) if held_out else [[i] for i in range(len(pictures))]

@@ -12,6 +12,7 @@ from typing import Any
 
 from emu import files, runs
 from emu.compare.recipe import recipe
+from emu.counted import many
 from emu.curated import CARD, stated_licences
 from emu.loras.written import BASE, identity
 from emu.module import TextToImageModule
@@ -60,7 +61,7 @@ def story(run: Path, step: int, model: TextToImageModule) -> dict[str, str]:
         for criterion, rate in (("appeal", check.appeal), ("faithfulness", check.faithfulness)):
             if check.step == step and rate:
                 low, high = rate.ci95
-                said = f"{rate.win:.1f} % won ({low:.1f} - {high:.1f}), {rate.lose:.1f} % lost, {rate.n} pairs"
+                said = f"{rate.win:.1f} % won ({low:.1f} - {high:.1f}), {rate.lose:.1f} % lost, {many(rate.n, 'pair')}"
                 found[f"emu.{criterion}"] = said
     return found
 

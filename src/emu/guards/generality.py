@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from emu.counted import many
 from emu.guards.evidence import Evidence
 from emu.guards.finding import Finding, not_measured
 from emu.guards.guard import Guard
@@ -44,7 +45,7 @@ class Generality(Guard):
         fallen = [one for one in categories if one.net < -self.threshold and one.p_corrected < ALARM]
         worst = min(fallen or categories, key=lambda one: one.net)
         held = all(one.ci95[0] >= -self.threshold for one in categories)
-        number = f"{len(categories)} categories" if len(categories) > 1 else "1 category"
+        number = many(len(categories), "category", "categories")
         sentence = f"faithfulness fell for sure in none of {number}"
         if fallen:
             sentence = f"faithfulness fell in {', '.join(one.category for one in fallen)}"

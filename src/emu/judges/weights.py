@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from emu import files
+from emu.counted import many
 from emu.errors import UserError, first_line
 
 
@@ -80,7 +81,8 @@ def loaded(kind: Any, config: Any, tensors: dict[str, Tensor], *, of: str) -> An
     if wrong := sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name)):
         found, asked = (shapes.get(wrong[0], "absent") for shapes in (given, wanted))
         raise UserError(
-            f"{of}: {len(wrong)} weights do not fit, such as {wrong[0]}: {found} where the model has {asked}"
+            f"{of}: {many(len(wrong), 'weight does', 'weights do')} not fit, such as {wrong[0]}: {found} where the "
+            f"model has {asked}"
         )
     model = kind.from_pretrained(None, config=config, state_dict=tensors, dtype=torch.float32)
     return model.eval().requires_grad_(False)

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
 from emu import files
+from emu.counted import many
 from emu.loras import known
 from emu.loras.file import LoRAFile
 from emu.loras.written import BASE, identity
@@ -57,7 +58,8 @@ def merge(loras: Sequence[LoRAFile], pipeline: Any, *, slot: str, encoders: bool
     for lora in loras:
         lora.merge(networks, components, slot=slot)
         left_out = 0 if encoders else lora.of_encoders()
-        said = f"; its {left_out} layers of text encoders are left out, which stay as they are" * bool(left_out)
+        are = many(left_out, "layer of text encoders is", "layers of text encoders are")
+        said = f"; its {are} left out, which stay as they are" * bool(left_out)
         rank_zero_info(f"{lora.path}: merged at a strength of {lora.strength:g}{said}")
 
 

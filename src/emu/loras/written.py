@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from emu import folders
 from emu.adapters import layers
+from emu.counted import many
 from emu.errors import UserError, first_line
 from emu.loras import known
 from emu.originals import Piece
@@ -45,8 +46,8 @@ def published(network: nn.Module) -> dict[str, Tensor]:
     made = known.published(network)
     if nameless := [name for name in names if name not in {one.name for pieces in made.values() for one in pieces}]:
         raise UserError(
-            f"--format: {len(nameless)} layers have no name where a {type(network).__name__} was first published, the "
-            f"first {nameless[0]}; give --format lora"
+            f"--format: {many(len(nameless), 'layer has', 'layers have')} no name where a {type(network).__name__} was "
+            f"first published, the first {nameless[0]}; give --format lora"
         )
     found: dict[str, Tensor] = {}
     for layer, pieces in made.items():

@@ -1,5 +1,7 @@
 """The paper's recipe as figures, and a plain sentence where a run is far from them (arXiv 2309.15807, section 3.4)."""
 
+from emu.counted import many
+
 RECIPE_BATCH = 64
 RECIPE_PASSES = 480  # 15,000 steps at most, of 64 pictures, over about 2,000
 
@@ -9,8 +11,8 @@ def batch_warning(batch: int) -> str | None:
     if not _far(batch, RECIPE_BATCH):
         return None
     return (
-        f"an optimizer step sees {batch} pictures, the recipe's {RECIPE_BATCH}: leave quality.batch at that and set "
-        "data.batch_size to a divisor of it, or accept a different recipe"
+        f"an optimizer step sees {many(batch, 'picture')}, the recipe's {RECIPE_BATCH}: leave quality.batch at that "
+        "and set data.batch_size to a divisor of it, or accept a different recipe"
     )
 
 

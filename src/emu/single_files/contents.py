@@ -12,6 +12,7 @@ from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint, fe
 from torch import Tensor
 
 from emu import components, folders, originals, tensor_files, weight_files
+from emu.counted import many
 from emu.errors import UserError, first_line
 from emu.records import read_json
 from emu.shapes import ComponentConfig
@@ -47,7 +48,11 @@ class Part:
         wrong = [name for name, shape in wanted.items() if found.get(name) != shape]
         if not wrong:
             more = [name for name in found if name.startswith(layers) and name not in wanted] if layers else []
-            return f"{len(more)} weights are of layers that it has not, {more[0]} first" if more else None
+            return (
+                f"{many(len(more), 'weight is', 'weights are')} of layers that it has not, {more[0]} first"
+                if more
+                else None
+            )
         return f"{len(wrong)} of {len(wanted)} weights are missing or of another shape, {wrong[0]} first"
 
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from emu.counted import many
 from emu.curate.folder import Curated, read_curated
 from emu.curated import HEAD, REVIEW, TASTE
 from emu.errors import UserError
@@ -86,8 +87,8 @@ def summary(ranked: Ranked) -> list[str]:
     one = ranked.figures
     auc, accuracy = (f"{low:.2f} to {high:.2f}" for low, high in (one.auc95, one.accuracy95))
     lines = [
-        f"{one.kept:,} kept and {one.rejected:,} rejected, in {one.groups:,} groups that no fold divides; "
-        f"{ranked.embedded:,} pictures were new to the embedder",
+        f"{one.kept:,} kept and {one.rejected:,} rejected, in {many(one.groups, 'group')} that no fold divides; "
+        f"{many(ranked.embedded, 'picture was', 'pictures were')} new to the embedder",
         f"on decisions held out: AUC {one.auc:.2f} ({auc}; a coin has 0.5), accuracy {one.accuracy:.2f} ({accuracy}; "
         f"to say the commoner one every time has {one.base:.2f})",
     ]
@@ -96,8 +97,11 @@ def summary(ranked: Ranked) -> list[str]:
             "the head is no better than chance, and its order no better than a random one: keep looking at random"
         )
     if ranked.unread:
-        lines.append(f"{ranked.unread:,} pictures could not be read and are not ranked")
-    return [*lines, f"{ranked.pictures:,} pictures are ranked, of which nobody has decided on {ranked.undecided:,}"]
+        lines.append(
+            f"{many(ranked.unread, 'picture')} could not be read and {'is' if ranked.unread == 1 else 'are'} not ranked"
+        )
+    are = many(ranked.pictures, "picture is", "pictures are")
+    return [*lines, f"{are} ranked, of which nobody has decided on {ranked.undecided:,}"]
 
 
 def _decided(curated: Curated, name: str | None) -> dict[str, bool]:

@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from emu.aligned import aligned
+from emu.counted import many
 from emu.errors import UserError
 from emu.module import TextToImageModule
 from emu.outline import count
@@ -45,8 +46,8 @@ class Sizes:
         total = f"{sum(self.parameters.values()):,} parameters, {self.parameters[trained]:,} of them train"
         lines = [*aligned(rows, left=2), "", total]
         lines += [
-            f"{amount(self.picture)} a picture of {resolution} px: text {amount(self.text)}, {self.calls} calls of "
-            f"{trained} of {amount(self.step)} each, decoding {amount(self.decode)}"
+            f"{amount(self.picture)} a picture of {resolution} px: text {amount(self.text)}, "
+            f"{many(self.calls, 'call')} of {trained} of {amount(self.step)} each, decoding {amount(self.decode)}"
         ]
         return "\n".join(lines)
 

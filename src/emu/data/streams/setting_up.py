@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
+from emu.counted import many
 from emu.data.options import Options
 from emu.data.pictures import BadPicture
 from emu.data.sources.entry import Dropped, Fault, Wanted
@@ -38,8 +39,8 @@ def _first(stream: Stream, number: int, spool: Spool) -> list[Picture]:
     found = list(islice(_sound(stream, spool), number))
     if len(found) < number:
         raise UserError(
-            f"data.held_out {number:,}: the first shard, {stream.shards[0]}, has {len(found):,} pictures that can be "
-            "used; hold out fewer"
+            f"data.held_out {number:,}: the first shard, {stream.shards[0]}, has {many(len(found), 'picture')} that "
+            "can be used; hold out fewer"
         )
     return found
 

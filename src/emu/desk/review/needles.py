@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emu import files
+from emu.counted import many
 from emu.curated import METADATA, REVIEW
 from emu.desk.review.results import results, waits
 from emu.desk.review.study import Review
@@ -43,7 +44,7 @@ def write_needles(review: Review, out: Path) -> str:
         files.write(out / METADATA, _metadata(review, kept), durable=True)
     except OSError as error:
         raise UserError(f"--out {out}: {error.strerror}; make room there and give the same command again") from error
-    return f"{out}: {len(kept):,} of {len(review.pictures):,} pictures{missing and f'; {missing}'}"
+    return f"{out}: {len(kept):,} of {many(len(review.pictures), 'picture')}{missing and f'; {missing}'}"
 
 
 def _metadata(review: Review, kept: Mapping[str, Reviewed]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from emu import files
+from emu.counted import many
 from emu.curated import REVIEW
 from emu.desk.review.plan import Pass
 from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing, waiting_words
@@ -58,9 +59,10 @@ def table(outcome: ReviewOutcome) -> Iterator[str]:
     """A line a pass and, indented, why pictures left and how each rater went."""
     for one in outcome.passes:
         alpha = "-" if one.alpha is None else f"{one.alpha:.2f}"
+        looks = f"{many(one.votes or 0, 'look')} of {many(one.raters or 0, 'rater')}"
         yield (
             f"{one.name}: {one.entered:,} came, {one.kept:,} stay, {one.rejected:,} left, {one.open:,} open, "
-            f"{one.disputed:,} disputed; {one.votes:,} looks of {one.raters} raters, alpha {alpha}"
+            f"{one.disputed:,} disputed; {looks}, alpha {alpha}"
         )
         if missing := waiting_words(one.waiting, one.page):
             yield f"  {missing}"

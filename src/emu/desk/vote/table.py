@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from emu.aligned import aligned
+from emu.counted import many
 from emu.desk.vote.attention import RULE, attention, kept
 from emu.desk.vote.poll import Poll
 from emu.desk.vote.tally import tally
@@ -56,4 +57,6 @@ def _interval(rate: WinRate) -> str:
 
 
 def _passed(one: Attention, names: dict[str, str]) -> str:
-    return f"{printable(names[one.rater])}, {one.passed} of {one.checks} checks passed, {one.votes} votes"
+    return (
+        f"{printable(names[one.rater])}, {one.passed} of {many(one.checks, 'check')} passed, {many(one.votes, 'vote')}"
+    )

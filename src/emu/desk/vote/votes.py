@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, and_, func, select
 
+from emu.counted import many
 from emu.desk.database import raters
 from emu.desk.raters import roll
 from emu.desk.vote.cards import cards, events
@@ -85,5 +86,5 @@ def progress(poll: Poll) -> list[str]:
         lines = roll(connection, lambda rater: ", ".join(f"{votes[rater, asked]} {asked}" for asked in poll.questions))
     for question in poll.questions:
         cast = sum(number for (_, asked), number in votes.items() if asked == question)
-        lines.append(f"{question}: {cast} of {len(poll.matches) * poll.options.wanted(question)} votes")
+        lines.append(f"{question}: {cast:,} of {many(len(poll.matches) * poll.options.wanted(question), 'vote')}")
     return lines
