@@ -21,7 +21,7 @@ from diffusers import AutoencoderKL
 from diffusers.utils import logging
 from emoji_learning import learn_look, learn_match
 from emoji_parts import make_autoencoder, make_text_encoders, make_tokens
-from emoji_pictures import lay_out, read, read_prompts, where_shown
+from emoji_pictures import Pictures, lay_out, read, read_prompts, where_shown
 from emoji_results import write_results
 from pretraining import pretrain
 from untrained import ARCHITECTURES, plan
@@ -66,9 +66,30 @@ def stage_judges(work: Path, budget: Budget) -> None:
 
 
 def stage_pretrain(name: str, work: Path, budget: Budget) -> None:
-    pool, rng = read(work / "pool"), np.random.default_rng(0)
-    shown = {"where": where_shown(pool.images), "backbone": f"emu://bases/{name}"}
-    pretrain(name, work, pool.images, pool.captions, rng=rng, minutes=budget.minutes, caption_dropout=0.1, **shown)
+    """The whole pool, from the shipped backbone on, around the parts that know these pictures and captions."""
+    learn(name, work, read(work / "pool"), minutes=budget.minutes, backbone=f"emu://bases/{name}")
+
+
+def stage_emoji(name: str, work: Path, budget: Budget) -> None:
+    """Then its emoji alone, half as long: every prompt's concept is among them, once and flat."""
+    pool = read(work / "pool")
+    emoji = pool.where([source != "openclipart" for source in pool.sources])
+    learn(name, work, emoji, minutes=budget.minutes / 2, start=str(work / name))
+
+
+def learn(name: str, work: Path, pictures: Pictures, *, minutes: float, **begin: str) -> None:
+    shown, rng = where_shown(pictures.images), np.random.default_rng(0)
+    pretrain(
+        name,
+        work,
+        pictures.images,
+        pictures.captions,
+        rng=rng,
+        minutes=minutes,
+        caption_dropout=0.1,
+        where=shown,
+        **begin,
+    )
 
 
 def stage_tune(name: str, work: Path, budget: Budget) -> None:
@@ -107,6 +128,7 @@ def stages(options: argparse.Namespace, budget: Budget) -> dict[str, Callable[[]
         "judges": partial(stage_judges, work, budget),
     }
     learned = {name: partial(stage_pretrain, name, work, budget) for name in bases}
+    learned |= {f"{name}-emoji": partial(stage_emoji, name, work, budget) for name in bases}
     tuned = {f"tune-{name}": partial(stage_tune, name, work, budget) for name in bases}
     runs = [work / "tuned" / name for name in bases]
     results = {"results": partial(write_results, runs, work, options.results, threads=options.threads)}
