@@ -16,7 +16,7 @@ from emu.stages import require_keys
 
 # In a wheel the configs lie in the package, in a checkout two folders up.
 CONFIGS = [Path(__file__).parent / "configs", Path(__file__).parents[2] / "configs"]
-STUDIES = "studies"  # the folder of those that `emu study` takes
+OTHERS = ("curate", "new", "review", "studies")  # folders of those that commands of their own take
 SECTIONS = ("trainer", "model", "data", "quality", "checkpoint", "stages")
 WITHOUT_VALUE = ("help", "print_config")
 OWN = {"config", "seed_everything", "ckpt_path", "resume", *WITHOUT_VALUE}
@@ -60,15 +60,18 @@ def pairs(args: list[str]) -> Iterator[tuple[str, str]]:
         yield "config" if flag == "c" else flag, value
 
 
-def find_config(name: str) -> Path:
-    """A path as it is, or the name of a bundled config such as `latent/tiny`; raises UserError for neither."""
+def find_config(name: str, *, of: str | None = None) -> Path:
+    """A path as it is, or the name of a bundled config such as `latent/tiny`; raises UserError for neither.
+
+    Args:
+        of: the command, of those in `OTHERS`, whose configs are named where this one is not there; else those of a run.
+    """
     candidates = [Path(name), *(folder / f"{name.removesuffix('.yaml')}.yaml" for folder in CONFIGS)]
     found = next((path for path in candidates if isfile(path)), None)
     if found is None:
-        configs = {
-            path: folder for folder in CONFIGS for path in folder.glob("*/*.yaml") if path.parent.name != STUDIES
-        }
-        names = sorted({str(path.relative_to(folder))[:-5] for path, folder in configs.items()})
+        bundled = {str(path.relative_to(folder))[:-5] for folder in CONFIGS for path in folder.glob("*/*.yaml")}
+        kinds = {each: each.partition("/")[0] for each in sorted(bundled)}
+        names = [each for each, kind in kinds.items() if (kind == of if of else kind not in OTHERS)]
         raise UserError(
             f"-c {name}: no such file" + closest(name, names, otherwise=f"; bundled are {', '.join(names)}")
         )

@@ -55,6 +55,13 @@ def test_what_a_config_gets_wrong_is_told_before_anything_is_read(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_is_made_does_not_lie_in_what_is_read(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good"])
+    assert f"lies in {source}, which is read" in said(config(SEEN), source, source / "needles")
+    assert "which is read" in said(config(SEEN), source, source)
+    assert not (source / "needles").exists()
+
+
 @pytest.fixture
 def parquet(tmp_path: Path) -> Path:
     path = tmp_path / "hay.parquet"

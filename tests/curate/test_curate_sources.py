@@ -75,7 +75,7 @@ def test_paths_stay_below_their_folder(tmp_path: Path) -> None:
     assert len(said) == len(found) == len(paths)
     assert all("out of the folder" in one for one in said[:3])
     assert all("no such file" in one for one in said[3:5])
-    assert 'no "file_name"' in said[5]
+    assert "its image is empty" in said[5]
     assert "refused" in said[6]
 
 
@@ -86,6 +86,17 @@ def test_what_is_no_table_is_one_line(tmp_path: Path) -> None:
     for name, said in (("a", "cannot be read as parquet"), ("b", "holds int64"), ("c", "no column image; there are")):
         with pytest.raises(UserError, match=said):
             list(read_source(str(tmp_path / f"{name}.parquet"), image_column="image", text_column="text"))
+
+
+@pytest.mark.parametrize("captioned", [True, False])
+def test_pictures_without_captions_are_curated_where_that_is_said(tmp_path: Path, captioned: bool) -> None:
+    source = tmp_path / "hay"
+    write(source, {"0.jpg": CONTENT[0], "1.jpg": CONTENT[1], "1.txt": "a boat", "2.jpg": CONTENT[2]})
+    curate(Funnel(config(SEEN, data={"captioned": captioned})), str(source), tmp_path / "out", engine=Here())
+    rows = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
+    assert [row["status"] for row in rows] == (["failed", "kept", "failed"] if captioned else ["kept"] * 3)
+    lines = map(json.loads, (tmp_path / "out" / "metadata.jsonl").read_text().splitlines())
+    assert [line["text"] for line in lines] == (["a boat"] if captioned else ["", "a boat", ""])
 
 
 def test_all_captions_of_a_picture_outlive_the_funnel(tmp_path: Path) -> None:

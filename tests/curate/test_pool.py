@@ -1,10 +1,12 @@
 """Workers that die: the shard is tried again, what kills again is set aside, the others do not notice."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import emu.curate
+from emu.cli import main
 from emu.curate import Funnel, curate
 from emu.curate.counts import Count
 from emu.curate.pool import RETRIES, Pool
@@ -114,3 +117,23 @@ def test_what_workers_share_holds_no_pandas_and_finds_it_where_it_is_asked_for()
         "print(len(pyarrow.table({'a': [1, 2]}).to_pandas()))"
     )
     assert subprocess.check_output([sys.executable, "-c", said], text=True).split() == ["False", "2"]
+
+
+def test_ctrl_c_ends_it_in_silence_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    """A terminal sends it to all processes at once, those too that are still importing."""
+    source = folder(tmp_path / "hay", ["good"] * 20)
+    (tmp_path / "config.json").write_text(json.dumps(config({"class_path": "emu.curate.stages.Technical"})))
+    words = ["curate", "-c", str(tmp_path / "config.json"), "--workers", "2", str(source), str(tmp_path / "out")]
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # the background ignores it
+    code = [sys.executable, "-c", f"{heard}; from emu.cli import main; main({words})"]
+    for seconds in (0.3, 1.5):
+        with subprocess.Popen(code, stderr=subprocess.PIPE, text=True, start_new_session=True) as one:
+            assert one.stderr is not None
+            said = one.stderr.readline()  # the bar: from here on workers are started
+            time.sleep(seconds)
+            os.killpg(one.pid, signal.SIGINT)
+            said += one.stderr.read()
+        assert one.returncode in (0, 130), said
+        assert "Traceback" not in said
+    main(words)
+    assert len((tmp_path / "out" / "metadata.jsonl").read_text().splitlines()) == 20

@@ -286,7 +286,21 @@ def test_a_null_caption_makes_way_for_another_column(tmp_path: Path) -> None:
     write(tmp_path, {"0.png": picture(0), "metadata.jsonl": json.dumps(row)})
     assert read(tmp_path)[0] == {"0.png": "a boat"}
     (said,) = read(tmp_path, text_column="text")[1]
-    assert said == "0.png: no caption under text; there are file_name, text, caption"
+    assert said == "0.png: its text is empty; there are file_name, text, caption"
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"file_name": "0.png"}, "0.png: no caption under text or another usual name; there are file_name"),
+        ({"file_name": 7, "text": "a"}, "metadata.jsonl line 1: its file_name is no name but 7"),
+        ({"file_name": None, "text": "a"}, "metadata.jsonl line 1: its file_name is empty"),
+        ({"text": "a"}, 'metadata.jsonl line 1: no "file_name"; there are text'),
+    ],
+)
+def test_a_row_says_what_it_lacks(tmp_path: Path, row: dict[str, object], said: str) -> None:
+    write(tmp_path, {"0.png": picture(0), "metadata.jsonl": json.dumps(row)})
+    assert said in read(tmp_path)[1]
 
 
 def test_lines_are_captions_where_that_is_asked_for(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def _funnel(given: argparse.Namespace) -> "Funnel":
     from emu.curate.document import KEYS
     from emu.flags import find_config
 
-    path = find_config(given.config)
+    path = find_config(given.config, of="curate")
     document = documents.read_mapping(path, keys=KEYS)
     if given.budget is not None:
         if not isinstance(document.get("budget"), dict):

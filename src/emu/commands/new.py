@@ -23,7 +23,7 @@ def new(given: argparse.Namespace) -> None:
     """Prints the sizes; writes the folder where one is named."""
     from emu.flags import find_config
 
-    config = find_config(given.config)
+    config = find_config(given.config, of="new")
     from emu.untrained import new
 
     captions = read_captions(given.captions) if given.captions else []

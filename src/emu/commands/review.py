@@ -37,7 +37,7 @@ def review(given: argparse.Namespace) -> None:
 
     if (given.passes or given.arbiter) and given.invite is None:
         raise UserError("--pass and --arbiter say what an invited rater does; add --invite NAME")
-    plan = read_plan(find_config(given.config), guideline=given.guideline)
+    plan = read_plan(find_config(given.config, of="review"), guideline=given.guideline)
     begun = bool(given.results or given.raters or given.revoke or given.out)
     with opened(given.folder, plan, url=given.db, begun=begun) as made:
         if given.results:

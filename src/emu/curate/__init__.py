@@ -25,6 +25,7 @@ from emu.curate.stage import Choice, Selection, Stage
 from emu.curate.work import Work
 from emu.curated import MANIFEST, METADATA, PAGE, WORK
 from emu.data.sources import Item, read_source
+from emu.data.sources.roots import matching
 from emu.errors import UserError
 from emu.records import left_out, read_json, to_json
 
@@ -65,6 +66,7 @@ def curate(funnel: Funnel, source: str, out: Path, *, engine: Engine, paths: boo
         UserError: the source, a model or the disk; a folder made by another config or from another source.
     """
     funnel.require()
+    _require_apart(source, out)
     origin = _require_same(out, Origin(funnel.sha256, source))
     existed = out.exists()
     with locks.alone(out, "emu curate", name=ledger.LOCK):
@@ -160,6 +162,7 @@ def _source(funnel: Funnel, source: str) -> Iterator[Item]:
         image_column=data.image_column,
         text_column=data.text_column,
         lines=data.caption_lines,
+        captioned=data.captioned,
         sequential=True,
     )
 
@@ -172,6 +175,14 @@ def _leave_as_it_was(out: Path, existed: bool) -> None:
     shutil.rmtree(out / WORK)
     if not existed:
         out.rmdir()
+
+
+def _require_apart(source: str, out: Path) -> None:
+    """UserError: what is made would lie among the pictures that it is made of."""
+    if any(
+        folder.is_dir() and out.resolve().is_relative_to(folder.resolve()) for folder in map(Path, matching(source))
+    ):
+        raise UserError(f"{out}: lies in {source}, which is read; name a folder outside of it")
 
 
 def _require_same(out: Path, origin: Origin) -> Origin:

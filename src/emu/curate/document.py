@@ -21,11 +21,16 @@ from emu.records import build, fault
 
 @dataclass(frozen=True)
 class Data:
-    """How the source is read. `columns` of it become typed columns of the manifest: name -> pyarrow's type."""
+    """How the source is read. `columns` of it become typed columns of the manifest: name -> pyarrow's type.
+
+    Args:
+        captioned: whether a picture without a caption has failed; otherwise its caption is empty, and people write one.
+    """
 
     image_column: str | None = None
     text_column: str | None = None
     caption_lines: bool = False
+    captioned: bool = True
     columns: dict[str, str] = field(default_factory=dict)
 
 

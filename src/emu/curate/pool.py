@@ -8,11 +8,14 @@ Where it dies of a batch, the shard goes picture by picture from then on, which 
 import multiprocessing
 import os
 import secrets
+import signal
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -115,6 +118,8 @@ class Pool(Engine):
 
     def start(self, work: Work) -> None:
         self.work = work
+        with _deaf():
+            forkserver.ensure_running()
         if models.shares(work.funnel):
             self.models = Models(self.context, work, threads=self.count)
         self.workers = [self._worker() for _ in range(self.count)]
@@ -191,6 +196,19 @@ class Pool(Engine):
         self.again.append(task)
         fresh = self._worker()
         worker.process, worker.pipe, worker.task = fresh.process, fresh.pipe, None
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """What is started inside hears no Ctrl-C: it ends with the process that started it, and says nothing of its own."""
+    if threading.current_thread() is not threading.main_thread():  # where no handler may be set
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _serve(pipe: Any, work: Work, address: models.Address | None) -> None:

@@ -101,7 +101,7 @@ class Study:
 
 def find(name: str) -> Path:
     """A path as it is, or that of a bundled study; raises UserError for neither."""
-    folders = [folder / flags.STUDIES for folder in flags.CONFIGS]
+    folders = [folder / "studies" for folder in flags.CONFIGS]
     candidates = [Path(name), *(folder / f"{name}.yaml" for folder in folders)]
     found = next((path for path in candidates if isfile(path)), None)
     if found is None:

@@ -35,7 +35,9 @@ def captions(row: Mapping[str, Any], wanted: str | None) -> tuple[str, tuple[str
     found = [wanted] if wanted else named(row, TEXTS)
     held = [(column, cell) for column in found if (cell := cell_of(row, column)) is not None]
     if not held:
-        raise ValueError(f"no caption under {wanted or 'text or another usual name'}; {listed(row)}")
+        empty = [f"its {column} is empty" for column in found if column in row]
+        why = empty[0] if empty else f"no caption under {wanted or 'text or another usual name'}"
+        raise ValueError(f"{why}; {listed(row)}")
     column, cell = held[0]
     beside = row.get("captions")
     if isinstance(beside, list) and cell in beside:

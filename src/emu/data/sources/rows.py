@@ -61,6 +61,8 @@ class Rows:
         column = self.picture_column(row)
         cell = row[column] if column else None
         if stored is None and not isinstance(cell, str):
+            if column:
+                return Fault(f"{where}: its {column} is {'empty' if cell is None else f'no name but {cell!r:.60}'}")
             return Fault(f'{where}: no "file_name"; {listed(row)}')
         if stored is None and "://" in str(cell) and not _is_address(str(cell)):
             return Fault(f"{cell}: refused: neither http nor https")
