@@ -303,6 +303,16 @@ def test_a_row_says_what_it_lacks(tmp_path: Path, row: dict[str, object], said: 
     assert said in read(tmp_path)[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("a.zip", "unpack it"), ("a.tar.gz", "unpack it"), ("a.arrow", "to_parquet")]
+)
+def test_what_is_not_read_says_what_helps(tmp_path: Path, name: str, remedy: str) -> None:
+    write(tmp_path, {"0.png": picture(0), "0.txt": "a boat", name: b"x"})
+    (said,) = [item.message for item in read_source(str(tmp_path)) if isinstance(item, Dropped)]
+    assert said.startswith(f"{name}: .")
+    assert said.endswith(remedy)
+
+
 def test_lines_are_captions_where_that_is_asked_for(tmp_path: Path) -> None:
     root = write(tmp_path, {"0.png": picture(0), "0.txt": "a boat\n\n a ship \n"})
     (whole,), (lines,) = read_source(str(root)), read_source(str(root), lines=True)

@@ -17,6 +17,7 @@ UNREAD = frozenset((  # pictures, moving pictures and archives: meant to be used
     "rw2", "raf", "mp4", "webm", "mov", "avi", "mkv", "zip", "gz", "tgz", "bz2", "xz", "zst", "7z", "rar",
     "tfrecord", "arrow",
 ))  # fmt: skip
+UNPACKED = frozenset(("zip", "gz", "tgz", "bz2", "xz", "zst", "7z", "rar"))  # of UNREAD, what holds others
 NOTES = re.compile(r"(?i)^(readme|licen[sc]e|notice|changelog|requirements|dataset_infos?|.*_stats)\b")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from emu.data.pictures import Opener
 from emu.data.sources.columns import TEXTS, captions, cell_of, listed, named, texts_of
 from emu.data.sources.entry import NOWHERE, Dropped, Fault, Item, Wanted, entry_or_fault
-from emu.data.sources.kinds import COMPANIONS, NOTES, PICTURES, UNREAD, hidden, suffix
+from emu.data.sources.kinds import COMPANIONS, NOTES, PICTURES, UNPACKED, UNREAD, hidden, suffix
 from emu.shapes import Row
 
 LONGEST = 1_000_000  # bytes of a caption's file
@@ -165,7 +165,8 @@ class Members:
         if kind in PICTURES:
             return "a hidden file" if hidden(name) else None
         if kind in UNREAD and not hidden(name):
-            return f".{kind} is not read"
+            remedy = "; unpack it" if kind in UNPACKED else "; save it by to_parquet" if kind == "arrow" else ""
+            return f".{kind} is not read{remedy}"
         if kind in COMPANIONS and name not in self.used and key(name) not in self.by_key and not NOTES.match(file):
             return "no picture of that name"
         if not kind and not hidden(name) and not NOTES.match(file):
