@@ -29,7 +29,7 @@ def write_results(tuned: list[Path], work: Path, page: Path, *, threads: int) ->
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     page.write_text("\n\n".join([before + BEGIN, *figures, END]) + after)
     grid = [sys.executable, str(Path(__file__).with_name("grid.py")), *map(str, tuned)]
-    subprocess.run([*grid, "--out", str(page.with_suffix(".png"))], check=True)
+    subprocess.run([*grid, "--pairs", "6", "--out", str(page.with_suffix(".png"))], check=True)
 
 
 def _machine(work: Path, threads: int) -> str:
