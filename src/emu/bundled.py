@@ -6,6 +6,7 @@ from pathlib import Path
 from emu.errors import UserError
 
 SCHEME = "emu://"
+DEMO = "runs/demo"  # what `emu demo` writes, and the configs of its models read
 
 
 def resolve(path: str) -> str:
@@ -16,6 +17,13 @@ def resolve(path: str) -> str:
     if not found.exists():
         raise UserError(f"{path}: nothing of this name ships with emu; see {found.parent}")
     return str(found)
+
+
+def how_to_have(path: str | Path) -> str | None:
+    """What to do where a path of the demo is not there; None of any other path."""
+    if not Path(path).is_relative_to(DEMO):
+        return None
+    return "emu demo makes it; or name your own by --data.root and --data.prompts"
 
 
 def is_same(path: str, other: str) -> bool:

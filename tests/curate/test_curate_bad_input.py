@@ -121,3 +121,12 @@ def test_nothing_left_tells_where_and_why(kinds: list[str], last: dict[str, Any]
     assert re.search(wanted, said(config(last), folder(tmp_path / "hay", kinds), out))
     assert not (out / "metadata.jsonl").exists()
     assert pq.read_table(out / "manifest.parquet").num_rows == 4
+
+
+def test_nothing_left_names_the_captions_that_were_not_read(tmp_path: Path) -> None:
+    hay = folder(tmp_path / "hay", ["good"] * 2)
+    (hay / "metadata.jsonl").rename(hay / "captions.jsonl")
+    told = said(config(SEEN), hay, tmp_path / "out")
+    assert "of 3 that came 2 failed; left out captions.jsonl: a table beside the pictures, not read" in told
+    assert "no caption beside it" in told
+    assert "mend the source" in told

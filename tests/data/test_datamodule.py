@@ -291,7 +291,8 @@ def test_a_file_that_fails_only_when_decoded_counts_as_bad(tmp_path: Path) -> No
         ({"held_out": -1}, "data.held_out -1: give 0 or more"),
         ({"batch_size": 0}, "data.batch_size 0: give 1 or more"),
         ({"max_pixels": 100, "max_bad": 16}, "holds no picture"),
-        ({"prompts": "nowhere.txt"}, "nowhere.txt: no such prompt file"),
+        ({"prompts": "nowhere.txt"}, "nowhere.txt: no such prompt file; give one of .txt"),
+        ({"prompts": "runs/demo/nothing.jsonl"}, "nothing.jsonl: no such prompt file; emu demo makes it; or name your"),
         ({"cache": "nowhere"}, "data.cache nowhere: no cache there; run `emu encode`"),
     ],
 )
@@ -301,6 +302,26 @@ def test_what_cannot_be_is_one_line(tmp_path: Path, kw: dict[str, Any], message:
     with pytest.raises(UserError, match=message) as error:
         ready(root, **kw).train_dataloader()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["captions.jsonl", "labels.csv", "data.tsv", "captions.txt", "metadata.json", "all.caption"]
+)
+def test_captions_that_are_missing_have_the_files_named_in_which_they_may_be(tmp_path: Path, name: str) -> None:
+    root = make_folder(tmp_path, SIZES[:2])
+    (root / "metadata.jsonl").unlink()
+
+    def said(folder: Path) -> str:
+        with pytest.raises(UserError, match=r"2 bad, .*no caption beside it") as error:
+            curated(folder).setup("fit")
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    assert "not read" not in said(root)
+    for folder in (root, tmp_path):  # beside the pictures, and beside their folder
+        (folder / name).write_text("file_name,text\n")
+        assert f"captions of many pictures are read from metadata.jsonl or .csv; not read: {name}: " in said(folder)
+        (folder / name).unlink()
 
 
 def test_an_empty_metadata_file_is_one_line(tmp_path: Path) -> None:

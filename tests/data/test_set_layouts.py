@@ -71,7 +71,26 @@ def test_captions_lie_beside_pictures(tmp_path: Path) -> None:
         "below/f.v2.jpg": "a fox",
     }
     assert failed == ["g.png: no caption beside it (.json, .txt, .caption)"]
-    assert dropped == ["._a.jpg: a hidden file", "h.txt: no picture of that name", "i.jxl: .jxl is not read"]
+    assert dropped == [
+        "._a.jpg: a hidden file",
+        "h.txt: no picture of that name",
+        "i.jxl: .jxl is not read",
+        ".hidden/j.jpg: a hidden file",
+    ]
+
+
+@pytest.mark.parametrize("layout", ["folder", "tar", "metadata"])
+def test_hidden_pictures_are_named_in_every_layout(tmp_path: Path, layout: str) -> None:
+    hidden = ["._0.png", ".hidden/1.png", ".hidden/below/2.png"]
+    files: dict[str, bytes | str] = {"0.png": picture(0), "0.txt": "a boat", **dict.fromkeys(hidden, picture(1))}
+    if layout == "metadata":
+        files |= {"metadata.csv": "file_name,text\n0.png,a boat\n", ".review/thumbnails/0.webp": picture(0, "WEBP")}
+    root = write_tar(tmp_path / "set.tar", files) if layout == "tar" else write(tmp_path / "set", files)
+    used, failed, dropped = read(root)
+    title = "set.tar:" if layout == "tar" else ""
+    assert used == {f"{title}0.png": "a boat"}
+    assert failed == []
+    assert sorted(dropped) == sorted(f"{title}{name}: a hidden file" for name in hidden)
 
 
 def test_folders_of_kohya_give_captions_and_say_their_repeats(tmp_path: Path) -> None:
@@ -257,8 +276,8 @@ def test_columns_that_are_not_there_are_named_with_those_that_are(tmp_path: Path
     write_table(tmp_path / "a.parquet", [{"image": picture(0), "label": 3}])
     with pytest.raises(UserError, match=r"no column of captions \(text, caption, .*there are image, label"):
         read(tmp_path / "a.parquet")
-    write(tmp_path, {"b.csv": "picture;caption\na.png;a"})
-    with pytest.raises(UserError, match=r"no column of pictures \(.*there are picture;caption"):
+    write(tmp_path, {"b.csv": "number;caption\n7;a"})
+    with pytest.raises(UserError, match=r"no column of pictures \(.*there are number, caption"):
         read(tmp_path / "b.csv")
 
 
@@ -326,7 +345,16 @@ def test_a_comma_too_many_costs_a_row_and_no_caption(tmp_path: Path) -> None:
     write(tmp_path, {"0.png": picture(0), "metadata.csv": "file_name,text\n0.png,a boat, at sea\n0.png,a ship\n"})
     used, failed, _ = read(tmp_path)
     assert used == {"0.png": "a ship"}
-    assert failed == ["metadata.csv line 2: 3 cells for 2 columns; quote what has a comma in it"]
+    assert failed == ["metadata.csv line 2: 3 cells under 2 names; quote a text that holds commas"]
+
+
+def test_a_table_of_a_spreadsheet_is_parted_by_what_its_first_line_has(tmp_path: Path) -> None:
+    rows = 'file_name;text;"x, y"\n0.png;a boat, at sea;\n;;\n1.png;"a bear; a cub";0,5\n2.png;a cat;1;2\n'
+    write(tmp_path, {**{f"{i}.png": picture(i) for i in range(3)}, "metadata.csv": rows})
+    used, failed, dropped = read(tmp_path)
+    assert used == {"0.png": "a boat, at sea", "1.png": "a bear; a cub"}
+    assert failed == ["metadata.csv line 5: 4 cells under 3 names; quote a text that holds semicolons"]
+    assert dropped == ["2.png: metadata.csv does not name it"]
 
 
 def test_what_two_files_could_say_is_asked(tmp_path: Path) -> None:

@@ -173,6 +173,12 @@ def test_a_missing_folder_is_one_line(root: str) -> None:
         read(root)
 
 
+def test_a_missing_set_of_the_demo_says_what_makes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"data.root runs/demo/needles: no such folder or file; emu demo makes it"):
+        read("runs/demo/needles")
+
+
 def test_an_empty_folder_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no metadata.jsonl, .tar or .parquet"):
         read(tmp_path)

@@ -16,11 +16,22 @@ pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 from emu.desk.dealing import AWAY
 from emu.desk.raters import revoke
 from emu.desk.review.dealing import Filter
+from emu.desk.review.pictures import read_pictures
 from emu.desk.review.plan import Pass, read_plan
 from emu.desk.review.results import results
 from emu.desk.review.standing import waiting_words
 from emu.flags import find_config
 from reviewers import CAPTION, KEEP, REJECT, Desk, make_review, plan, write_folder
+
+
+def test_scores_are_what_was_measured_and_no_number_that_names_a_picture(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, 2)
+    files = [f"images/{i:04d}.png" for i in range(2)]
+    columns = {"row": pa.array([3, 4]), "phash": pa.array([5, 2**64 - 1], pa.uint64()), "file": pa.array(files)}
+    scores = {"short_side": pa.array([64, 48]), "detail": pa.array([0.5, None], pa.float64())}
+    pq.write_table(pa.table({**columns, **scores}), folder / "manifest.parquet")
+    measured = [dict(one.scores) for one in read_pictures(folder).values()]
+    assert measured == [{"short_side": 64, "detail": 0.5}, {"short_side": 48}]
 
 
 @pytest.mark.parametrize("raters", [2, 3, 5])

@@ -5,6 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
+from emu.bundled import DEMO
 from emu.commands.parser import Parser
 
 
@@ -12,7 +13,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     """The command and its flags."""
     parser = commands.add_parser("demo", help="the whole path on three tiny models, minutes on two cores")
     parser.set_defaults(action=demo, parser=parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="the folder to write (runs/demo)")
+    parser.add_argument("--out", type=Path, default=Path(DEMO), help=f"the folder to write ({DEMO})")
     parser.add_argument("--quick", action="store_true", help="a smaller run, which shows only that everything works")
 
 

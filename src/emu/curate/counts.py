@@ -10,6 +10,7 @@ from emu.aligned import aligned
 from emu.counted import many
 from emu.curate.config import Funnel, cause
 from emu.curate.decide import Fates, column, read
+from emu.data.survey import some
 from emu.errors import UserError, printable
 
 MOST = 8  # causes of a stage that are named, the commonest first
@@ -87,5 +88,11 @@ def require_some(funnel: Funnel, fates: Fates, counts: list[Count], shards: list
             lines.append(f"{name} has the quartiles {quantiles}")
     first = int(np.flatnonzero(fates.left == number)[0])
     why = printable(str(fates.reason(first) or column(shards, "reason")[first]))
-    do = "mend the source" if one.failed == one.came else "loosen its limits"
+    left_out: list[str] = []
+    if number == 0 and one.failed:
+        sources, reasons = column(shards, "source"), column(shards, "reason")
+        left_out = [f"{sources[row]}: {reasons[row]}" for row in np.flatnonzero((fates.left == 0) & ~fates.failed)]
+    if left_out:
+        lines.append(f"left out {some(left_out)}")
+    do = "mend the source" if one.failed + len(left_out) == one.came else "loosen its limits"
     raise UserError("; ".join([*lines, f"the first one: {why}", f"{do}; the manifest has every reason"]))

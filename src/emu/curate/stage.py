@@ -28,7 +28,7 @@ class Stage(ABC):
     """How config, manifest and page call it; one funnel has every name once."""
 
     columns: Mapping[str, str] = {}
-    """What `measure` adds to a picture's row: column -> pyarrow's name of its type."""
+    """What `measure` adds to a picture's row: column -> pyarrow's name of its type, unsigned for hashes alone."""
 
     side: int | None = None
     """The least length of the sides that it wants to see: a JPEG may come scaled down to it. 0: every pixel; None: no

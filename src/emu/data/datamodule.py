@@ -203,7 +203,7 @@ class CuratedData(L.LightningDataModule):
             captioned=self.captioned,
         )
         seen = survey(found, options.buckets, max_pixels=options.max_pixels)
-        if message := self.faults.add(seen.faults):
+        if message := self.faults.add(seen.faults, unread=seen.unread):
             rank_zero_warn(message)
         if not seen.pictures:
             left_out = f"; not used: {some(seen.dropped)}" if seen.dropped else ""

@@ -9,7 +9,6 @@
 A picture that a row names under "image", for models that make one of it, lies where the file says or beside the file.
 """
 
-import csv
 import io
 import json
 import tomllib
@@ -18,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from emu import runs
+from emu.bundled import how_to_have
 from emu.data.prompt_settings import split_flags
+from emu.data.tabular import Cells, read_cells
 from emu.errors import UserError
 from emu.shapes import Row
 
@@ -34,7 +35,8 @@ def read_rows(file: Path) -> Rows:
     if reader is None:
         raise UserError(f"{file}: prompts are read from {', '.join(READERS)}, or a folder of drawn pictures")
     if not file.is_file():
-        raise UserError(f"{file}: no such prompt file; give one of {', '.join(READERS)}")
+        remedy = how_to_have(file) or f"give one of {', '.join(READERS)}"
+        raise UserError(f"{file}: no such prompt file; {remedy}")
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -62,33 +64,22 @@ def _lines(text: str, file: str) -> Rows:
 
 
 def _csv(text: str, file: str) -> Rows:
-    # Excel writes ; where a comma is the decimal point
-    first = text.partition("\n")[0].lower()
-    delimiter = max(",;\t", key=first.count)
-    yield from _table(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True, skipinitialspace=True), file)
+    return _table(read_cells(io.StringIO(text), file=file), file)
 
 
 def _tsv(text: str, file: str) -> Rows:
     # PartiPrompts has prompts that begin with a quotation mark, and quotes nothing
-    yield from _table(csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE), file)
+    return _table(read_cells(io.StringIO(text), file=file, tabs=True, quoted=False), file)
 
 
-def _table(lines: Any, file: str) -> Rows:
-    try:
-        names = [name.strip() or f"column {i}" for i, name in enumerate(next(lines, []), start=1)]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise UserError(f"{file}: its first line names the column {min(twice)} twice")
-        if not {name.lower() for name in names} & set(PROMPT):
-            raise UserError(f"{file}: its first line names no column {' or '.join(PROMPT)}, but {', '.join(names)}")
-        for cells in lines:
-            where = f"{file} line {lines.line_num}"
-            if len(cells) > len(names):
-                raise UserError(f"{where}: {len(cells)} cells under {len(names)} names; quote a text that holds commas")
-            if any(cells):
-                row = _named(dict(zip(names, cells, strict=False)), where)
-                yield where, {name: cell for name, cell in row.items() if cell}
-    except csv.Error as error:
-        raise UserError(f"{file} line {lines.line_num}: {error}; quote a text that holds quotation marks") from None
+def _table(lines: Iterator[tuple[int, Cells | str]], file: str) -> Rows:
+    for number, cells in lines:
+        where = f"{file} line {number}"
+        if isinstance(cells, str):
+            raise UserError(f"{where}: {cells}")
+        if not {name.lower() for name in cells} & set(PROMPT):
+            raise UserError(f"{file}: its first line names no column {' or '.join(PROMPT)}, but {', '.join(cells)}")
+        yield where, {name: cell for name, cell in _named(dict(cells), where).items() if cell}
 
 
 def _jsonl(text: str, file: str) -> Rows:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from emu.data.buckets import Bucket, assign
 from emu.data.pictures import BadPicture, read_size
 from emu.data.sources import Dropped, Entry, Fault, Item
+from emu.data.sources.members import NONE
 from emu.errors import UserError, printable
 
 NAMED = 5  # pictures that a message lists by name
@@ -28,11 +29,15 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a source holds: pictures that can be used, in its order, and a line for everything else."""
+    """What a source holds: pictures that can be used, in its order, and a line for everything else.
+
+    `unread` are those of `dropped` that may hold captions.
+    """
 
     pictures: list[Picture] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -48,20 +53,23 @@ class Faults:
         self.limit = limit
         self.messages: set[str] = set()
 
-    def add(self, messages: Iterable[str]) -> str | None:
+    def add(self, messages: Iterable[str], *, unread: Sequence[str] = ()) -> str | None:
         """Count what was not known; returns a line that says what is skipped, None if there is nothing new.
 
-        UserError where there are now more than `limit`.
+        Where captions are missing it names `unread`, in which they may be. UserError: there are now more than `limit`.
         """
         new = [message for message in dict.fromkeys(messages) if message not in self.messages]
         if not new:
             return None
         self.messages.update(new)
+        said = some(new)
+        if unread and any(message.endswith(NONE) for message in new):
+            said += f"; captions of many pictures are read from metadata.jsonl or .csv; not read: {some(unread)}"
         if len(self.messages) > self.limit:
             raise UserError(
-                f"data.root {self.root}: {len(self.messages):,} bad, data.max_bad allows {self.limit:,}: {some(new)}"
+                f"data.root {self.root}: {len(self.messages):,} bad, data.max_bad allows {self.limit:,}: {said}"
             )
-        return f"data.root {self.root}: skipped, within data.max_bad {self.limit:,}: {some(new)}"
+        return f"data.root {self.root}: skipped, within data.max_bad {self.limit:,}: {said}"
 
 
 def survey(found: Iterable[Item], buckets: Sequence[Bucket], *, max_pixels: int) -> Survey:
@@ -71,8 +79,10 @@ def survey(found: Iterable[Item], buckets: Sequence[Bucket], *, max_pixels: int)
         match item:
             case Fault(message):
                 seen.faults.append(message)
-            case Dropped(message):
+            case Dropped(message, captions):
                 seen.dropped.append(message)
+                if captions:
+                    seen.unread.append(message)
             case Entry():
                 try:
                     height, width = read_size(item.open, max_pixels=max_pixels)

@@ -36,9 +36,13 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Something that the source holds and that is no picture of the set: its name and the reason, as one line."""
+    """Something that the source holds and that is no picture of the set: its name and the reason, as one line.
+
+    `captions`: whether it is text that may hold what pictures lack.
+    """
 
     message: str
+    captions: bool = False
 
 
 Item = Entry | Fault | Dropped

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from emu.curated import WORK
+from emu.curated import WORK, WORKS
 from emu.data.sources.below import below
 from emu.data.sources.entry import Dropped, Item, Wanted
-from emu.data.sources.kinds import COMPANIONS, METADATA_FILES, PICTURES, TABLES, UNREAD, hidden, suffix
-from emu.data.sources.members import Members, Place, key
+from emu.data.sources.kinds import COMPANIONS, LISTS, METADATA_FILES, PICTURES, TABLES, UNREAD, hidden, suffix
+from emu.data.sources.members import HIDDEN, Members, Place, key
 from emu.data.sources.openers import File
 from emu.data.sources.rows import is_record, read_record, read_rows
 from emu.data.sources.tars import read_tar
@@ -70,7 +70,9 @@ def read_paths(paths: Sequence[Path], wanted: Wanted, *, root: Path | None = Non
             yield from read_folder(folder, wanted)
         elif folder.is_symlink():
             yield Dropped(f"{folder.relative_to(root)}: a link to a folder, not followed; name that as data.root")
-        elif not folder.name.startswith("."):
+        elif hidden(folder.name):
+            yield from _unnamed(folder, set(), title=_title(folder, root))
+        else:
             yield from read_folder(folder, wanted, root=root)
             yield from _record(folder)
 
@@ -82,7 +84,8 @@ def _loose(parent: Path, names: Sequence[str], wanted: Wanted, root: Path | None
         beside = (
             [name for name in os.listdir(parent) if suffix(name) in COMPANIONS and key(name) in keys] if keys else []
         )
-        names = [*names, *sorted(set(beside).difference(names))]
+        own = [name for name in names if suffix(name) not in LISTS]  # those are read
+        names = [*own, *sorted(set(beside).difference(own))]
     base, title = root or parent, _title(parent, root)
 
     def checked(name: str) -> File:
@@ -110,12 +113,8 @@ def _tables(paths: Sequence[Path], wanted: Wanted, root: Path | None) -> Iterato
         if suffix(path.name) == "parquet":
             if not notes_downloads(path):
                 pictures.append(path)
-        elif root is None:
+        elif root is None:  # of those below it `Members` says that they are not read
             yield from read_rows(path, wanted)
-        else:
-            yield Dropped(
-                f"{_title(path.parent, root)}{path.name}: a table beside the pictures, not read; name it to read it"
-            )
     if pictures:
         from emu.data.sources.tables import read_tables  # pyarrow takes a while to import
 
@@ -140,11 +139,16 @@ def _record(of: Path) -> Iterator[Item]:
         yield from read_record(path)
 
 
-def _unnamed(folder: Path, named: set[str], *, title: str, by: str) -> Iterator[Dropped]:
-    """What lies in a folder and is not in the table that lists its pictures."""
+def _unnamed(folder: Path, named: set[str], *, title: str, by: str = "") -> Iterator[Dropped]:
+    """What lies in a folder and is not in the table `by` that lists its pictures; or in a folder that is hidden."""
     for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(set(folders) - set(WORKS))
         for file in sorted(files):
             path = os.path.relpath(os.path.join(where, file), folder)
-            if path not in named and suffix(file) in PICTURES | UNREAD | {"tar"} and not hidden(file):
+            if path in named:
+                continue
+            if hidden(title + path):
+                if suffix(file) in PICTURES:
+                    yield Dropped(f"{title}{path}: {HIDDEN}")
+            elif suffix(file) in PICTURES | UNREAD | {"tar"}:
                 yield Dropped(f"{title}{path}: {by} does not name it")

@@ -10,7 +10,8 @@ PICTURES = frozenset((
     "ppm", "pgm", "pbm", "pnm", "heic", "heif", "hif",
 ))  # fmt: skip
 COMPANIONS = ("json", "txt", "caption")
-TABLES = frozenset(("parquet", "csv", "tsv", "jsonl"))
+LISTS = frozenset(("csv", "tsv", "jsonl"))  # tables that are text
+TABLES = LISTS | {"parquet"}
 METADATA_FILES = (METADATA, "metadata.csv", "metadata.parquet")  # as `datasets` has them
 UNREAD = frozenset((  # pictures, moving pictures and archives: meant to be used, and to be named where they are not
     "jxl", "jp2", "j2k", "psd", "svg", "ico", "tga", "exr", "hdr", "dng", "cr2", "cr3", "nef", "arw", "orf",
@@ -30,9 +31,9 @@ def suffix(name: str) -> str:
 def pictures_below(folder: Path) -> list[str]:
     """The paths of all pictures in a folder and those below it, from there on, in order; hidden ones are left out."""
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return [file for file in files if suffix(file) in PICTURES and not any(map(hidden, file.split("/")))]
+    return [file for file in files if suffix(file) in PICTURES and not hidden(file)]
 
 
 def hidden(name: str) -> bool:
-    """A file that its maker's system hides, such as the `._0001.jpg` that a Mac puts beside a picture."""
-    return name.rpartition("/")[2].startswith(".") or "__MACOSX" in name
+    """A file that its maker's system hides, as the `._1.jpg` that a Mac puts beside a picture; or in such a folder."""
+    return "__MACOSX" in name or any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))

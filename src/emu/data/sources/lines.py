@@ -1,24 +1,23 @@
 """Rows that name pictures: of JSON lines, CSV, TSV or parquet, one at a time; no line is held beyond LONGEST."""
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from emu.data.sources.entry import Fault
+from emu.data.tabular import read_cells
 from emu.errors import UserError
 from emu.shapes import Row
 
 LONGEST = 1_000_000  # bytes of a line
 BATCH = 512  # rows of parquet
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, Row | Fault]]:
     """(where, row or what is wrong with it) of every line that is not empty. UserError: no table."""
     kind = path.suffix.lower()
-    return _tabular(path) if kind in SEPARATORS else _parquet(path) if kind == ".parquet" else _json(path)
+    return _tabular(path) if kind in (".csv", ".tsv") else _parquet(path) if kind == ".parquet" else _json(path)
 
 
 def _json(path: Path) -> Iterator[tuple[str, Row | Fault]]:
@@ -40,26 +39,9 @@ def _object(where: str, line: bytes) -> Row | Fault:
 
 def _tabular(path: Path) -> Iterator[tuple[str, Row | Fault]]:
     text = (line.decode("utf-8-sig", "surrogateescape") for line in _bounded(path))
-    reader = csv.reader(text, delimiter=SEPARATORS[path.suffix.lower()], strict=True)
-    try:
-        header = next(reader, [])
-    except csv.Error as error:
-        raise UserError(f"{path}: its first line is no header ({error})") from None
-    if repeated := sorted({name for name in header if header.count(name) > 1}):
-        raise UserError(f"{path}: two columns are called {repeated[0]!r}; rename one")
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            yield (where := f"{path.name} line {reader.line_num}"), Fault(f"{where}: {error}")
-            continue
-        if cells is None:
-            return
-        where = f"{path.name} line {reader.line_num}"
-        if len(cells) > len(header):
-            yield where, Fault(f"{where}: {len(cells)} cells for {len(header)} columns; quote what has a comma in it")
-        elif cells:
-            yield where, {name: cell or None for name, cell in zip(header, cells, strict=False)}
+    for number, cells in read_cells(text, file=str(path), tabs=path.suffix.lower() == ".tsv"):
+        where = f"{path.name} line {number}"
+        yield where, Fault(f"{where}: {cells}") if isinstance(cells, str) else dict(cells)
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Row | Fault]]:

@@ -13,10 +13,11 @@ from typing import Any
 from emu.data.pictures import Opener
 from emu.data.sources.columns import TEXTS, captions, cell_of, listed, named, texts_of
 from emu.data.sources.entry import NOWHERE, Dropped, Fault, Item, Wanted, entry_or_fault
-from emu.data.sources.kinds import COMPANIONS, NOTES, PICTURES, UNPACKED, UNREAD, hidden, suffix
+from emu.data.sources.kinds import COMPANIONS, LISTS, NOTES, PICTURES, UNPACKED, UNREAD, hidden, suffix
 from emu.shapes import Row
 
 LONGEST = 1_000_000  # bytes of a caption's file
+HIDDEN = "a hidden file"
 NONE = f"no caption beside it ({', '.join(f'.{kind}' for kind in COMPANIONS)})"
 
 
@@ -63,7 +64,8 @@ class Members:
             yield self._picture(name)
         for name in self.names:
             if why := self._unread(name):
-                yield Dropped(f"{self.place.title}{name}: {why}")
+                text = self.kinds[name] in (*COMPANIONS, *LISTS)
+                yield Dropped(f"{self.place.title}{name}: {why}", captions=text)
 
     def _picture(self, name: str) -> Item:
         shown = self.place.title + name
@@ -163,10 +165,12 @@ class Members:
         """Why something that might be meant to be read is not; None for what nobody would expect to be."""
         kind, file = self.kinds[name], name.rpartition("/")[2]
         if kind in PICTURES:
-            return "a hidden file" if hidden(name) else None
+            return HIDDEN if hidden(name) else None
         if kind in UNREAD and not hidden(name):
             remedy = "; unpack it" if kind in UNPACKED else "; save it by to_parquet" if kind == "arrow" else ""
             return f".{kind} is not read{remedy}"
+        if kind in LISTS and not hidden(name):
+            return "a table beside the pictures, not read; name it to read it, or call it metadata.jsonl or .csv"
         if kind in COMPANIONS and name not in self.used and key(name) not in self.by_key and not NOTES.match(file):
             return "no picture of that name"
         if not kind and not hidden(name) and not NOTES.match(file):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from emu.bundled import resolve
+from emu.bundled import how_to_have, resolve
 from emu.errors import UserError
 
 MOST = 1_000_000  # names that a pattern may spell out
@@ -27,9 +27,8 @@ def find(root: str) -> list[Path]:
             where = "" if name == root else f" ({name})"
             if "://" in root:
                 raise UserError(f"data.root {root}: an address; download it, or read its shards by --data.stream true")
-            raise UserError(
-                f"data.root {root}: no such folder or file{where}; a dataset of the hub is hf://datasets/OWNER/NAME"
-            )
+            remedy = how_to_have(name) or "a dataset of the hub is hf://datasets/OWNER/NAME"
+            raise UserError(f"data.root {root}: no such folder or file{where}; {remedy}")
         found += there
     return list(dict.fromkeys(found))
 

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emu.curated import MANIFEST, METADATA, TASTE, original
+from emu.curated import MANIFEST, METADATA, REVIEWING, TASTE, original
 from emu.data.sources import Entry, Wanted
 from emu.data.sources.rows import read_rows
 from emu.errors import UserError, printable
 from emu.files import sha256, write_json
 from emu.records import read_json
 
-HIDDEN = ".review"  # a folder in the folder: sums and thumbnails
 SUMS = "sums.json"
 
 Sum = tuple[int, int, str]  # size, time in nanoseconds, sha256
@@ -72,7 +71,7 @@ def taste(folder: Path) -> dict[str, int]:
 
 def _sums(folder: Path, files: Sequence[str]) -> dict[str, str]:
     """File -> sha256 of its content; those that were summed up before are read no more."""
-    place = folder / HIDDEN / SUMS
+    place = folder / REVIEWING / SUMS
     known = _known_sums(place)
 
     def one(file: str) -> Sum:
@@ -87,7 +86,7 @@ def _sums(folder: Path, files: Sequence[str]) -> dict[str, str]:
         if found != known:
             write_json(place, found)
     except OSError as error:
-        raise UserError(f"{folder}: {error}; the review keeps sums and thumbnails in {HIDDEN}") from error
+        raise UserError(f"{folder}: {error}; the review keeps sums and thumbnails in {REVIEWING}") from error
     return {file: digest for file, (_, _, digest) in found.items()}
 
 
@@ -100,7 +99,7 @@ def _known_sums(place: Path) -> dict[str, Sum]:
 
 
 def _measured(folder: Path) -> dict[str, tuple[str, dict[str, float]]]:
-    """File -> its concept, and the manifest's numbers; empty without a manifest."""
+    """File -> its concept, and the manifest's scores; empty without a manifest."""
     if not (folder / MANIFEST).is_file():
         return {}
     import pyarrow as pa
@@ -108,7 +107,12 @@ def _measured(folder: Path) -> dict[str, tuple[str, dict[str, float]]]:
 
     try:
         schema = pq.read_schema(folder / MANIFEST)
-        numbers = [one.name for one in schema if pa.types.is_floating(one.type) or pa.types.is_integer(one.type)]
+        # No score: a picture's place in the source, and what is unsigned, which is a hash.
+        numbers = [
+            one.name
+            for one in schema
+            if pa.types.is_floating(one.type) or (pa.types.is_signed_integer(one.type) and one.name != "row")
+        ]
         columns = ["file", *numbers, *(["concept"] if "concept" in schema.names else [])]
         rows = pq.read_table(folder / MANIFEST, columns=columns).to_pylist()
     except (OSError, pa.ArrowException, KeyError) as error:

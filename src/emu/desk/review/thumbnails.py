@@ -10,8 +10,9 @@ from pathlib import Path
 from PIL import Image
 
 from emu import files
+from emu.curated import REVIEWING
 from emu.data.pictures import BadPicture, decode
-from emu.desk.review.pictures import HIDDEN, Candidate
+from emu.desk.review.pictures import Candidate
 from emu.errors import UserError
 from emu.offline import webp
 
@@ -22,7 +23,7 @@ BROWSERS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}  # f
 
 def thumbnail(folder: Path, picture: Candidate) -> bytes:
     """A WebP of the picture. UserError where its file is gone or no picture."""
-    place = folder / HIDDEN / "thumbnails" / picture.key[:2] / f"{picture.key}.webp"
+    place = folder / REVIEWING / "thumbnails" / picture.key[:2] / f"{picture.key}.webp"
     try:
         return place.read_bytes()
     except FileNotFoundError:
