@@ -4,8 +4,10 @@ import hashlib
 import io
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -30,6 +32,22 @@ def test_what_is_written_comes_back_and_nothing_lies_beside(tmp_path: Path, dura
     files.write(path, "caf\u00e9", durable=durable)
     assert path.read_text(encoding="utf-8") == "caf\u00e9"
     assert names(path.parent) == ["b.txt"]
+
+
+def test_threads_that_write_one_file_at_once_do_not_take_it_from_each_other(tmp_path: Path) -> None:
+    """As the desk's do, of which two raters ask for one thumbnail."""
+    path, all_there = tmp_path / "b", Barrier(8)
+
+    def write(content: bytes) -> None:
+        with files.replacing(path) as beside:
+            all_there.wait()
+            beside.write_bytes(content)
+            all_there.wait()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, [bytes([number]) * 9 for number in range(8)]))
+    assert len(path.read_bytes()) == 9
+    assert names(tmp_path) == ["b"]
 
 
 def test_what_is_raised_while_a_file_is_written_leaves_the_old_one(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def beside_of(path: Path) -> Path:
-    """Where this process writes a file before it is renamed to `path`."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Where a file is written before it is renamed to `path`: a name that no thread, process or machine shares."""
+    return path.with_name(f".{path.name}.{int.from_bytes(os.urandom(8))}.tmp")
 
 
 def write(path: Path, content: bytes | str, *, durable: bool = False, alone: bool = False) -> None:
