@@ -87,6 +87,20 @@ def test_a_torn_shard_is_named_and_set_aside(tmp_path: Path, keep: int, caplog: 
     assert torn.with_suffix(".aside").exists()
 
 
+def test_a_shard_that_cannot_be_read_just_now_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many open files, a network's disk: hours of encoding would be made again."""
+    Cache(tmp_path).put_many(entries(0, 3))
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("emu.cache.safe_open", refused)
+        with pytest.raises(UserError, match="cannot be read .*Input/output error"):
+            Cache(tmp_path).keys()
+    assert_same(Cache(tmp_path), entries(0, 3))
+
+
 def test_a_header_that_claims_too_much_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / "shard-0.safetensors").write_bytes(struct.pack("<Q", 2**40) + b"{}")
     assert Cache(tmp_path).keys() == []

@@ -102,14 +102,23 @@ class Cache:
 
 
 def _tensors_of(path: Path) -> list[str]:
-    """The names in a shard's header; a torn or foreign shard is named, renamed `*.aside`, and holds none."""
+    """The names in a shard's header; a torn or foreign shard is named, renamed `*.aside`, and holds none.
+
+    UserError where the system does not let it be read: that is no fault of the shard, which may be sound.
+    """
     try:
         with safe_open(path, framework="pt") as shard:
             if FORMAT.items() <= (shard.metadata() or {}).items():
                 return list(shard.keys())
             reason = "not written by emu"
-    except (SafetensorError, OSError) as error:
+    except SafetensorError as error:
         reason = str(error)
+    except OSError as error:
+        if path.exists():
+            raise UserError(
+                f"{path}: cannot be read ({error}); see that it can, and give the same command again"
+            ) from None
+        return []  # set aside by another process meanwhile
     set_aside(path, reason)
     return []
 
