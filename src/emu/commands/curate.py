@@ -1,12 +1,12 @@
 """`emu curate`: a haystack of pictures through the stages of a config, into a curated folder and a manifest."""
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emu import documents
 from emu.commands.parser import Parser, a_model, add_paths, add_sampler
+from emu.cores import cores
 from emu.curated import PAGE
 from emu.errors import UserError
 from emu.shapes import Arguments
@@ -28,7 +28,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--allow", action="append", default=[], metavar="NETWORK", help=allowed)
     parser.add_argument("--engine", default="pool", help="pool (processes of this machine, the default), daft, ray")
     add_paths(parser)
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one a core)")
+    parser.add_argument("--workers", type=int, default=cores(), help="processes (one a core)")
     after = parser.add_argument_group("after the funnel, on DST alone")
     after.add_argument("--upsample", type=int, metavar="SIZE", help="mark pictures whose shorter side is under SIZE")
     by = "enlarge them: lanczos, or what makes pictures larger: a folder, a hub name, a run"

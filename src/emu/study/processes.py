@@ -18,6 +18,7 @@ from pathlib import Path
 
 from emu import files
 from emu.bars import Bar
+from emu.cores import cores
 from emu.errors import UserError
 from emu.records import read_json
 from emu.tuned import read_quality
@@ -115,7 +116,7 @@ class Runner:
         return code
 
     def _start(self, job: Job, slot: int, lock: int) -> "subprocess.Popen[bytes]":
-        threads = str(max(1, (os.cpu_count() or 1) // self.at_once))
+        threads = str(max(1, cores() // self.at_once))
         given = os.environ.get("OMP_NUM_THREADS") or threads  # set and empty it stands for all cores
         environment = {**os.environ, "OMP_NUM_THREADS": given, "TRANSFORMERS_VERBOSITY": "error"}
         if self.devices > 1:

@@ -1,6 +1,5 @@
 """Words in a picture: how many there are, and how much of it they cover."""
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from emu.cores import cores
 from emu.curate.picture import Picture
 from emu.curate.stage import Row, Stage
 from emu.curate.stages import onnx
@@ -46,7 +46,7 @@ class Overlaid(Stage):
 
         runtime: Any = main
         runtime.SessionOptions = onnx.options  # its own settings have no words for these
-        threads = min(self.threads, os.cpu_count() or 1)  # it passes over more than there are
+        threads = min(self.threads, cores())  # it passes over more than there are
         return RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": threads})
 
     def measure(self, picture: Picture) -> Row:
