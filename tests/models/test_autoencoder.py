@@ -24,6 +24,7 @@ from emu.parts.fourier import FourierAutoencoderKL, features
 from emu.parts.perceptual import Perceptual
 from emu.plan import plan
 from emu.tuned import read_quality
+from processes import ranks
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +121,26 @@ def test_in_mixed_precision_the_scale_of_latents_follows_too(root: Path) -> None
         model.reconstruct(torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1)
     assert model.latent_square.dtype == torch.float32
     assert float(model.latent_square) != before
+
+
+def remember(pipeline: Path, out: Path) -> None:
+    """What a device of several knows of the scale, after latents that are larger the higher its rank."""
+    torch.distributed.init_process_group("gloo")
+    rank = torch.distributed.get_rank()
+    model = Autoencoder(str(pipeline))
+    model.configure_model()
+    latents = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    for _ in range(1000):
+        model._remember((1 + 2 * rank) * latents)
+    torch.save(model.latent_square, out / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_all_devices_have_one_scale_of_latents(root: Path, tmp_path: Path) -> None:
+    codes = ranks(2, remember, root / "pipeline", tmp_path, log=tmp_path / "log")
+    assert codes == [0, 0], (tmp_path / "log.0").read_text()[-2000:]
+    one, other = (float(torch.load(tmp_path / f"{rank}.pt", weights_only=True)) for rank in range(2))
+    assert one == other == pytest.approx((1 + 9) / 2, rel=0.2)
 
 
 def test_latents_of_what_it_saves_have_unit_variance(root: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from emu.draws import draw_posterior
@@ -57,7 +58,10 @@ class Autoencoder(Reconstruction, LatentDiffusion):
     def _remember(self, latents: Tensor) -> None:
         if not self.decoder_only:
             latents = latents.float()  # in mixed precision they are not
-            self.latent_square.lerp_((latents - latents.mean()).square().mean(), 1 - MEMORY)
+            square = (latents - latents.mean()).square().mean()
+            if dist.is_available() and dist.is_initialized():  # one scale, whichever device saves it
+                dist.all_reduce(square.div_(dist.get_world_size()))
+            self.latent_square.lerp_(square, 1 - MEMORY)
 
     def on_validation_start(self) -> None:
         """Prompts are drawn, and the model is saved, with latents of unit variance."""
