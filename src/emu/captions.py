@@ -18,7 +18,10 @@ def cut(model: TextToImageModule, captions: list[str]) -> list[str]:
 
 def describe(model: TextToImageModule, captions: list[str], *, what: str = "captions") -> str:
     """`captions: 3 of 2,000 are cut at 77 tokens` and the first of them, one a line."""
-    found = cut(model, captions)
+    return _listed(model, captions, cut(model, captions), what=what)
+
+
+def _listed(model: TextToImageModule, captions: list[str], found: list[str], *, what: str) -> str:
     lines = [f"{what}: {len(found):,} of {len(set(captions)):,} are cut at {model.max_tokens} tokens"]
     more = [f"  and {len(found) - LISTED:,} more"] if len(found) > LISTED else []
     return "\n".join([*lines, *(f"  {caption}" for caption in found[:LISTED]), *more])
@@ -28,8 +31,8 @@ def warn(model: TextToImageModule, data: CuratedData) -> None:
     """Warns of what is cut of a set's captions, where the loss reads them, and of the prompts of its checks."""
     prompts = [text.words for text in data.drawn_texts() if not text.negative]
     for what, texts in (("captions", data.captions() if model.reads_captions else []), ("prompts", prompts)):
-        if cut(model, texts):
-            rank_zero_warn(describe(model, texts, what=what))
+        if found := cut(model, texts):
+            rank_zero_warn(_listed(model, texts, found, what=what))
 
 
 class CutCaptions(Callback):
