@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from emu.data.fitting import fit, fit_quickly
 from emu.data.pictures import decode
 from emu.data.sources import Entry
 from emu.data.sources.roots import find
+from emu.data.streams import shards as spool
 from emu.data.streams.loader import Streaming
 from emu.data.streams.order import Place, arranged, share_at, shares
 from emu.data.streams.reading import Reading
@@ -361,6 +363,18 @@ def test_a_fetch_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.M
 def test_what_is_for_streams_alone_is_refused_of_a_set(tmp_path: Path, key: str, value: float) -> None:
     with pytest.raises(UserError, match=f"data.{key}: for streams alone"):
         CuratedData(str(tmp_path), **{key: value})
+
+
+def test_shards_of_other_machines_in_a_shared_folder_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster's jobs may have one TMPDIR; whether another machine's process lives, its number does not tell."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ours, theirs = tmp_path / f"{spool.NAME}999999999-a", tmp_path / "emu-stream-another-machine-999999999-a"
+    ours.mkdir()
+    theirs.mkdir()
+    made = spool.Spool.of_this_process()
+    assert not ours.exists()
+    assert theirs.exists()
+    made.folder.rmdir()
 
 
 def test_a_shard_that_is_listed_twice_is_read_once(root: str) -> None:

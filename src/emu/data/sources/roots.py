@@ -17,9 +17,7 @@ RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 def find(root: str) -> list[Path]:
     """Folders and files, in order. UserError: there are none, or one that is named is not there."""
-    names = list(islice(spelled_out(str(Path(resolve(root)).expanduser())), MOST + 1))
-    if len(names) > MOST:
-        raise UserError(f"data.root {root}: stands for more than {MOST:,} names")
+    names = names_of(str(Path(resolve(root)).expanduser()), root)
     found: list[Path] = []
     for name in names or [root]:
         there = list(map(Path, matching(name)))
@@ -42,6 +40,14 @@ def matching(name: str) -> list[str]:
         return [name]
     found = glob.glob(name, recursive=True) or glob.glob(name.replace("[", "[[]"), recursive=True)
     return sorted(found)
+
+
+def names_of(pattern: str, root: str) -> list[str]:
+    """All that a root spells out, or itself where it lies there, braces and all. UserError: too many."""
+    names = [pattern] if os.path.exists(pattern) else list(islice(spelled_out(pattern), MOST + 1))
+    if len(names) > MOST:
+        raise UserError(f"data.root {root}: stands for more than {MOST:,} names")
+    return names
 
 
 def spelled_out(pattern: str) -> Iterator[str]:

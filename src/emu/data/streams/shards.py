@@ -4,12 +4,12 @@ import atexit
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from emu.data.sources.entry import Item, Wanted
 from emu.data.sources.folder import notes_downloads
 from emu.data.sources.kinds import suffix
-from emu.data.sources.roots import MOST, matching, spelled_out
+from emu.data.sources.roots import matching, names_of
 from emu.data.sources.tars import read_tar
 from emu.errors import UserError, first_line
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NAME = "emu-stream-"  # of a folder of shards, with the process that it is of
+NAME = f"emu-stream-{socket.gethostname()}-"  # of a folder of shards, with the process of this machine that it is of
 KINDS = ("tar", "parquet")
 WAITS = (1, 2, 4, 8, 16, 32, 64)  # seconds between trials to fetch a shard: a server that starts again is back by then
 WILD = frozenset("*?[")
@@ -39,10 +39,7 @@ def addresses(root: str) -> list[str]:
     It is a folder, or a pattern of files here or in any storage that fsspec knows: `{000..999}.tar`, `s3://b/*.parquet`.
     UserError: there are none, one is of another kind, or the storage needs a package that is not installed.
     """
-    names = list(islice(spelled_out(root), MOST + 1))
-    if len(names) > MOST:
-        raise UserError(f"data.root {root}: stands for more than {MOST:,} names")
-    found = list(dict.fromkeys(address for name in names for address in _matching(name, root)))
+    found = list(dict.fromkeys(address for name in names_of(root, root) for address in _matching(name, root)))
     if not found:
         raise UserError(f"data.root {root}: no shard there (.tar or .parquet)")
     for address in found:
@@ -116,7 +113,7 @@ class Spool:
 
     @classmethod
     def of_this_process(cls) -> "Spool":
-        """In the system's temporary folder; what killed processes left there goes."""
+        """In the system's temporary folder, which machines may share; what killed processes of this one left goes."""
         for left in Path(tempfile.gettempdir()).glob(f"{NAME}*-*"):
             if not _runs(left.name.removeprefix(NAME).partition("-")[0]):
                 shutil.rmtree(left, ignore_errors=True)
