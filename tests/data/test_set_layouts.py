@@ -134,6 +134,12 @@ def test_shards_by_a_pattern(tmp_path: Path) -> None:
         read(tmp_path / "{0..99999999999}.tar")
 
 
+def test_tables_in_a_folder_whose_name_looks_like_a_pattern(tmp_path: Path) -> None:
+    """`datasets` takes the names of its files for patterns."""
+    write_table(tmp_path / "boats [2023] *" / "a.parquet", [{"image": picture(0), "text": "a boat"}])
+    assert read(tmp_path / "boats [2023] *") == ({"a.parquet:0:0": "a boat"}, [], [])
+
+
 def test_shards_in_folders_of_folders(tmp_path: Path) -> None:
     for part in ("a/0", "a/1", "b/0"):
         write_tar(tmp_path / "set" / f"{part}.tar", {"0.png": picture(0), "0.txt": part})

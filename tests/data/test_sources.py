@@ -2,7 +2,7 @@ import io
 import json
 import pickle
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import datasets
 import pyarrow
@@ -39,6 +39,41 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
 def png(tmp_path: Path, size: tuple[int, int]) -> bytes:
     draw(tmp_path / "one.png", size)
     return (tmp_path / "one.png").read_bytes()
+
+
+def test_files_named_by_whole_paths_are_in_the_table_too(tmp_path: Path) -> None:
+    make_folder(tmp_path, [(10, 20), (30, 5)])
+    rows = [json.loads(line) for line in (tmp_path / "metadata.jsonl").read_text().splitlines()]
+    whole = [{**row, "file_name": str(tmp_path / row["file_name"])} for row in rows]
+    (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in whole))
+    assert [type(item) for item in read_source(str(tmp_path))] == [Entry, Entry]
+
+
+def test_a_folder_with_braces_in_its_name_is_that_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "boats {red,blue} {1..3}"
+    folder.mkdir()
+    entries, _ = read(make_folder(folder, [(10, 20)]))
+    assert len(entries) == 1
+
+
+def test_a_pattern_over_many_folders_is_sorted_out_in_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, looks = 60, 0
+    for i in range(number):
+        (tmp_path / f"{i}").mkdir()
+        draw(tmp_path / f"{i}" / "a.png", (8, 8))
+        (tmp_path / f"{i}" / "a.txt").write_text("a boat")
+    plain = PurePath.parent.fget  # type: ignore[attr-defined]
+
+    def counted(path: PurePath) -> PurePath:
+        nonlocal looks
+        looks += 1
+        found: PurePath = plain(path)
+        return found
+
+    monkeypatch.setattr(PurePath, "parent", property(counted))
+    entries, _ = read(f"{tmp_path}/*/*.png")
+    assert len(entries) == number
+    assert looks < 10 * number
 
 
 def test_a_folder_gives_its_pictures_and_further_columns(tmp_path: Path) -> None:

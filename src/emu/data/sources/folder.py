@@ -58,8 +58,11 @@ def read_paths(paths: Sequence[Path], wanted: Wanted, *, root: Path | None = Non
     """
     folders = [path for path in paths if path.is_dir()]
     files = [path for path in paths if not path.is_dir()]
-    for parent in dict.fromkeys(path.parent for path in files):
-        yield from _loose(parent, [path.name for path in files if path.parent == parent], wanted, root)
+    within: dict[Path, list[str]] = {}
+    for path in files:
+        within.setdefault(path.parent, []).append(path.name)
+    for parent, names in within.items():
+        yield from _loose(parent, names, wanted, root)
     for path in files:
         if suffix(path.name) == "tar" and not hidden(path.name):
             yield from read_tar(path, wanted, folder=_title(path.parent, root))

@@ -102,8 +102,15 @@ def read_rows(path: Path, wanted: Wanted, *, named: set[str] | None = None, titl
             rows.require(str(path), list(row))
             checked = True
         if named is not None:
-            named.update(map(os.path.normpath, names_in(row, rows.picture_column(row))))
+            named.update(_from(path.parent, name) for name in names_in(row, rows.picture_column(row)))
         yield rows.item(where, row)
+
+
+def _from(folder: Path, name: str) -> str:
+    """A file's name as seen from its folder, however the table writes it."""
+    if not os.path.isabs(name):
+        return os.path.normpath(name)
+    return os.path.relpath(os.path.realpath(name), os.path.realpath(folder))
 
 
 def names_in(row: Mapping[str, Any], column: str | None) -> list[str]:

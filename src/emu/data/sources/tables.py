@@ -4,6 +4,7 @@ Rows are read piece by piece and without their pictures. These are read by whoev
 file at a time, or at random out of a copy that `datasets` lays out for it and maps into memory.
 """
 
+import glob
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -112,7 +113,8 @@ class LaidOut:
                     self.before[path, group] = at
                     at += file.metadata.row_group(group).num_rows
         try:
-            found = datasets.load_dataset("parquet", data_files=list(map(str, paths)), columns=[column], split="train")
+            names = [glob.escape(str(path)) for path in paths]  # which it takes for patterns
+            found = datasets.load_dataset("parquet", data_files=names, columns=[column], split="train")
         except (datasets.exceptions.DatasetGenerationError, ValueError) as error:
             said = first_line(error.__cause__ or error)
             raise UserError(f"{', '.join(map(str, paths)):.300}: cannot be read as parquet ({said})") from None
