@@ -42,11 +42,11 @@ def png(tmp_path: Path, size: tuple[int, int]) -> bytes:
 
 
 def test_files_named_by_whole_paths_are_in_the_table_too(tmp_path: Path) -> None:
-    make_folder(tmp_path, [(10, 20), (30, 5)])
-    rows = [json.loads(line) for line in (tmp_path / "metadata.jsonl").read_text().splitlines()]
-    whole = [{**row, "file_name": str(tmp_path / row["file_name"])} for row in rows]
-    (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in whole))
-    assert [type(item) for item in read_source(str(tmp_path))] == [Entry, Entry]
+    root = Path(make_folder(tmp_path, [(10, 20), (30, 5)]))
+    rows = [json.loads(line) for line in (root / "metadata.jsonl").read_text().splitlines()]
+    whole = [{**row, "file_name": str(root / row["file_name"])} for row in rows]
+    (root / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in whole))
+    assert [type(item) for item in read_source(str(root))] == [Entry, Entry]
 
 
 def test_a_folder_with_braces_in_its_name_is_that_folder(tmp_path: Path) -> None:
