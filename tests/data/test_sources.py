@@ -93,7 +93,7 @@ def test_a_folder_gives_its_pictures_and_further_columns(tmp_path: Path) -> None
         ('{"file_name": "gone.png", "text": "a"}', "metadata.jsonl line 2: no such file"),
         ('{"file_name": "0.png", "text": 7}', "its caption is not text but 7"),
         ('{"file_name": "0.png"}', "no caption under text; there are file_name"),
-        ('{"file_name": "0.png", "text": null}', "no caption under text; there are file_name, text"),
+        ('{"file_name": "0.png", "text": null}', "its text is empty; there are file_name, text"),
         ('{"file_name": "0.png", "text": {"de": "a"}}', "its caption is a struct of de; name one, as caption.de"),
     ],
 )
@@ -170,7 +170,7 @@ def test_parquet_is_read_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     )
     entries, faults = read(tmp_path / "set.parquet")
     assert [(entry.text, size(entry), entry.columns) for entry in entries] == [("zero", (3, 4), {"source": "x"})]
-    assert faults == ["set.parquet:0:1: no caption under text; there are text, source"]
+    assert faults == ["set.parquet:0:1: its text is empty; there are text, source"]
     with pytest.raises(UserError, match=r"no column caption; there are image, text, source \(data.text_column\)"):
         list(read_source(str(tmp_path / "set.parquet"), image_column="image", text_column="caption"))
 
