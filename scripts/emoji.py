@@ -26,7 +26,7 @@ from emoji_results import write_results
 from pretraining import pretrain
 from untrained import ARCHITECTURES, plan
 
-from emu import fit, flags
+from emu import fit, flags, trust
 from emu.bundled import resolve
 from emu.cli import fail
 from emu.errors import UserError
@@ -153,6 +153,7 @@ def main() -> None:
     options = parser.parse_args()
     budget = QUICK if options.quick else Budget()
     budget = replace(budget, minutes=options.minutes) if options.minutes else budget
+    trust.take_over(["emoji_judges"])  # the runs' configs name its classes
     try:
         run(options, budget)
     except UserError as error:
