@@ -116,8 +116,8 @@ def plain(pipeline: Any, name: str, model: TextToImageModule) -> Tensor:
     generator = torch.Generator().manual_seed(SEEDS[0])
     size = {"height": side(name), "width": side(name)}
     arguments = model.plain_arguments(PROMPTS[0])
-    found = pipeline(**arguments, generator=generator, output_type="pt", **size)[0]
-    return on_white(found)[0].permute(1, 2, 0)
+    found = torch.from_numpy(pipeline(**arguments, generator=generator, output_type="np", **size)[0])
+    return on_white(found.permute(0, 3, 1, 2))[0].permute(1, 2, 0)
 
 
 def test_at_step_0_it_changes_nothing(name: str, tiny_folder: Folder, adapter: Adapter) -> None:

@@ -160,6 +160,8 @@ class PipelineModule(LoadedPipeline):
                 f"model.pretrained {self.pretrained}: its {self.slot} has other weights than the adapter began beside; "
                 "put those back, or begin a run in another folder"
             )
+        if checkpoint.get("state_dict", {}).keys() - self.state_dict().keys():
+            return  # of another architecture, as `load_state_dict` says
         before, now = checkpoint.get(FROZEN, self.frozen_samples), self.frozen_samples
         for name in sorted(before.keys() | now.keys()):
             if before.get(name) == now.get(name):
