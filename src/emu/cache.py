@@ -116,7 +116,7 @@ def _tensors_of(path: Path) -> list[str]:
     except OSError as error:
         if path.exists():
             raise UserError(
-                f"{path}: cannot be read ({error}); see that it can, and give the same command again"
+                f"{path}: cannot be read ({error}); make it readable, and give the same command again"
             ) from None
         return []  # set aside by another process meanwhile
     set_aside(path, reason)
