@@ -16,7 +16,14 @@ DATA = PROJECT.parent / "shared" / "data"
 def test_real_pictures_go_from_tars_to_a_page(tmp_path: Path) -> None:
     page = tmp_path / "emoji.md"
     page.write_text("before <!-- figures --> FIGURES OF BEFORE <!-- end of figures --> after")
-    script = [sys.executable, PROJECT / "scripts" / "emoji.py", "--data", DATA, "--work", tmp_path / "work"]
+    script: list[str | Path] = [
+        sys.executable,
+        PROJECT / "scripts" / "emoji.py",
+        "--data",
+        DATA,
+        "--work",
+        tmp_path / "work",
+    ]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [*script, "--quick", "--threads", "1", "--results", page], capture_output=True, text=True, env=offline
