@@ -94,3 +94,14 @@ NATURAL = ("held_out", "num_pictures", "num_prompts", "max_bad", "num_workers", 
 SHARES = ("caption_dropout", "max_failed")
 OF_SETS = ("cache", "num_pictures", "max_bad")  # what a stream would not heed
 OF_STREAMS = ("lanes", "shuffle", "max_failed")
+# Of a set, what leaves the encoded pictures and texts as they are: all of it is encoded, held out or not.
+ENCODED_ALIKE = (
+    "batch_size",
+    "caption_dropout",
+    "held_out",
+    "num_pictures",
+    "sample_batch_size",
+    "num_workers",
+    "cache",
+    "seed",
+)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from emu import files
+from emu.data.options import ENCODED_ALIKE
 from emu.errors import UserError
 from emu.study.outcome import StudyOutcome
 from emu.study.plan import WORLD as PLACE
@@ -14,7 +15,7 @@ from emu.study.scored import read_scored
 from emu.study.table import study_table
 
 WORLD, CACHE, LOGS = "world", "cache", "logs"
-ENCODED = ("data.root", "data.resolution", "data.aspect_ratios", "data.bucket_step", "data.prompts")
+ENCODED = ("data", "stages", "config", "c")  # sections of a config, or a config, that may change what is encoded
 
 
 def run(study: Study, *, out: Path, jobs: int = 1) -> str:
@@ -29,7 +30,8 @@ def run(study: Study, *, out: Path, jobs: int = 1) -> str:
             from emu.study.sets import draw_sets
 
             draw_sets(out / WORLD, study.world)
-        require_all(runner.run(_encodes(study, out)))
+        # One at a time: they may be of one set, where the second finds what the first has made.
+        require_all(Runner(out / LOGS, at_once=1).run(_encodes(study, out)))
     failed = runner.run(fits)
     outcome = _outcome(study, out)
     if outcome.arms:
@@ -45,13 +47,14 @@ def _fit(study: Study, arm: str, seed: int, out: Path) -> Job:
 
 
 def _encodes(study: Study, out: Path) -> list[Job]:
-    """One for every set of pictures that the arms learn from."""
+    """One for all arms that learn from the same pictures and texts, and draw the same prompts."""
+    alike = {f"data.{key}" for key in ENCODED_ALIKE}
     jobs: dict[str, Job] = {}
     for arm, overrides in study.arms.items() if study.cache else ():
         given = {**study.set, **overrides}
-        what = repr([given.get(key) for key in ENCODED])
-        flags = [flag for flag in study.flags(arm, 0) if not flag.startswith("--data.num_pictures=")]
-        jobs.setdefault(what, Job(f"encode-{len(jobs)}", "encode", _args(study, flags, out)))
+        own = [(key, value) for key, value in given.items() if key.partition(".")[0] in ENCODED and key not in alike]
+        flags = [*study.flags(arm, 0), "--data.num_pictures=0"]  # all: each seed trains on others
+        jobs.setdefault(repr(sorted(own, key=repr)), Job(f"encode-{len(jobs)}", "encode", _args(study, flags, out)))
     return list(jobs.values())
 
 
