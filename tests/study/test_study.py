@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,20 @@ def test_last_words_are_the_last_line_that_says_something(tmp_path: Path) -> Non
     assert last_words(log) == "waiting"
     log.write_text("one\ntwo\rthree\r\n  \n")
     assert last_words(log) == "three"
+
+
+def test_of_a_long_log_no_more_than_its_end_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as stream:
+        stream.truncate(1 << 27)  # a hole: no disk is written
+        stream.seek(0, os.SEEK_END)
+        stream.write("\nfast genug: \N{LATIN SMALL LETTER U WITH DIAERESIS}\n".encode())
+    tracemalloc.start()
+    try:
+        assert last_words(log) == "fast genug: \N{LATIN SMALL LETTER U WITH DIAERESIS}"
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_runs_side_by_side_have_the_study_s_own_devices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from emu.records import read_json
 from emu.tuned import read_quality
 
 IN_TURN = "import sys; from emu.cli import main; [main([each, *sys.argv[2:]]) for each in sys.argv[1].split('+')]"
+END = 8192  # bytes of a log in which its last words are
 FLAGS = "flags.json"  # in a run folder: what it was made with, written when it has ended well
 
 
@@ -163,8 +164,12 @@ class Runner:
 
 
 def last_words(log: Path) -> str:
-    """The last line of a log that says something, at most 110 characters."""
-    text = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+    """The last line of a log that says something, at most 110 characters; of the log no more than its end is read."""
+    if not log.exists():
+        return "waiting"
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - END))
+        text = stream.read(END).decode(errors="replace")
     spoken = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
     return spoken[-1][:110] if spoken else "waiting"
 
