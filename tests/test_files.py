@@ -97,6 +97,16 @@ def test_sweeping_removes_what_killed_writers_left_and_nothing_else(tmp_path: Pa
     assert names(tmp_path) == sorted([*others, "a.json"])
 
 
+@pytest.mark.parametrize(
+    ("name", "other"), [("a[1].json", "a1.json"), ("a*", "ab"), ("a?.json", "ab.json"), ("a", "a.json"), ("[", "a")]
+)
+def test_what_is_swept_beside_a_file_is_its_own_whatever_its_name(tmp_path: Path, name: str, other: str) -> None:
+    (tmp_path / f".{name}.4711.tmp").touch()
+    (tmp_path / f".{other}.4711.tmp").touch()
+    files.write(tmp_path / name, "{}", alone=True)
+    assert names(tmp_path) == sorted([name, f".{other}.4711.tmp"])
+
+
 def test_the_sum_of_a_file_is_that_of_a_stream_of_its_content(tmp_path: Path) -> None:
     content = os.urandom(1 << 20)
     (tmp_path / "a").write_bytes(content)

@@ -71,10 +71,11 @@ def write_lines(path: Path, rows: Iterable[Any], *, durable: bool = False, alone
     write(path, b"".join(to_json(row, indent=None) + b"\n" for row in rows), durable=durable, alone=alone)
 
 
-def sweep(folder: Path, name: str = "*") -> None:
-    """Remove what killed writers left beside the files of that name; call it only where nobody else writes them."""
-    for left in folder.glob(f".{name}.*.tmp"):
-        if re.fullmatch(r"\..+\.\d+\.tmp", left.name) and left.is_file():
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove what killed writers left beside files, or the one of that name; call it where nobody else writes them."""
+    for left in folder.glob(".*.tmp"):  # the name itself may have letters of a pattern
+        whose = re.fullmatch(r"\.(.+)\.\d+\.tmp", left.name, re.DOTALL)
+        if whose and name in (None, whose[1]) and left.is_file():
             left.unlink(missing_ok=True)
 
 

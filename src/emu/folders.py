@@ -143,7 +143,7 @@ def name_plainly(component: Path) -> None:
     variant = weight_files.only_variant(component)
     if variant is None:
         return
-    for path in component.glob(f"*.{variant}*"):
+    for path in [path for path in component.iterdir() if f".{variant}" in path.name]:
         plain = path.with_name(path.name.replace(f".{variant}", "", 1))
         if path.suffix == ".json":
             plain.write_text(path.read_text().replace(f".{variant}", ""))

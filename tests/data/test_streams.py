@@ -368,12 +368,13 @@ def test_what_is_for_streams_alone_is_refused_of_a_set(tmp_path: Path, key: str,
 def test_shards_of_other_machines_in_a_shared_folder_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster's jobs may have one TMPDIR; whether another machine's process lives, its number does not tell."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    ours, theirs = tmp_path / f"{spool.NAME}999999999-a", tmp_path / "emu-stream-another-machine-999999999-a"
-    ours.mkdir()
-    theirs.mkdir()
+    ours = tmp_path / f"{spool.NAME}999999999-a"
+    theirs = [tmp_path / "emu-stream-another-machine-999999999-a", tmp_path / f"{spool.NAME}999999999-999999998-a"]
+    for folder in (ours, *theirs):  # the last one is of a machine whose name goes on where ours ends, with a number
+        folder.mkdir()
     made = spool.Spool.of_this_process()
     assert not ours.exists()
-    assert theirs.exists()
+    assert all(folder.exists() for folder in theirs)
     made.folder.rmdir()
 
 
@@ -388,6 +389,18 @@ def test_brackets_in_a_folders_name_are_its_own(tmp_path: Path) -> None:
     for pattern in (wanted, f"{folder}/*.tar", f"{folder}/00?.tar"):
         assert len(streamed(pattern).stream.shards) == 2
         assert len(find(pattern)) == 2
+
+
+@pytest.mark.parametrize("end", ["", "/", "/*.tar", "/{0..1}.t?r"])
+@pytest.mark.parametrize("folder", ["shards", "shards [2023]"])
+def test_so_they_are_in_an_address(folder: str, end: str) -> None:
+    import fsspec
+
+    storage = fsspec.filesystem("memory")
+    wanted = [f"memory:///bracketed/{folder}/{number}.tar" for number in range(2)]
+    for name in (*wanted, f"memory:///bracketed/{folder}/readme.txt"):
+        storage.pipe_file(name, b"content")
+    assert addresses(f"memory://bracketed/{folder}{end}") == wanted
 
 
 def test_an_address_may_be_a_folder_and_end_in_a_question(root: str) -> None:

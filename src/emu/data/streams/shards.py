@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -73,14 +74,18 @@ def _matching_there(name: str, root: str) -> list[str]:
     """As `_matching`, of an address: a file, a pattern, or a folder, whose shards are looked up."""
     storage, path = _storage(name, root)
     asked = path.partition("?")[0] if name.startswith(ADDRESSED) else path
-    pattern = path if WILD.intersection(asked) else f"{path.rstrip('/')}/*"
-    if pattern != path and suffix(file_name(name)) in KINDS:
+    if not WILD.intersection(asked) and suffix(file_name(name)) in KINDS:
         return [name]
+    own = path.rstrip("/").replace("[", "[[]")  # brackets of the name, where nothing matches them as a pattern
+    inside = f"{own}/*"
     try:
-        found = sorted(str(storage.unstrip_protocol(each)) for each in storage.glob(pattern))
+        for pattern in (path, inside, own) if WILD.intersection(asked) else (inside,):
+            found = sorted(str(storage.unstrip_protocol(each)) for each in storage.glob(pattern))
+            if found := [each for each in found if pattern != inside or suffix(file_name(each)) in KINDS]:
+                return found
     except Exception as error:  # of each storage another kind
         raise UserError(f"data.root {root}: its shards cannot be listed ({first_line(error)})") from None
-    return found if pattern == path else [each for each in found if suffix(file_name(each)) in KINDS]
+    return []
 
 
 def _storage(address: str, root: str) -> tuple["AbstractFileSystem", str]:
@@ -114,8 +119,9 @@ class Spool:
     @classmethod
     def of_this_process(cls) -> "Spool":
         """In the system's temporary folder, which machines may share; what killed processes of this one left goes."""
-        for left in Path(tempfile.gettempdir()).glob(f"{NAME}*-*"):
-            if not _runs(left.name.removeprefix(NAME).partition("-")[0]):
+        for left in Path(tempfile.gettempdir()).glob("emu-stream-*"):
+            process = re.fullmatch(rf"{re.escape(NAME)}(\d+)-[^-]+", left.name)  # `gpu-2` is another machine than `gpu`
+            if process and not _runs(process[1]):
                 shutil.rmtree(left, ignore_errors=True)
         spool = cls(Path(tempfile.mkdtemp(prefix=f"{NAME}{os.getpid()}-")))
         atexit.register(shutil.rmtree, spool.folder, ignore_errors=True)
