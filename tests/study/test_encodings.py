@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sets import picture, write
 
 from emu.data import CuratedData
 from emu.data.keys import picture_key
@@ -13,6 +12,7 @@ from emu.data.options import ENCODED_ALIKE, Options
 from emu.study.plan import Study
 from emu.study.processes import Job
 from emu.study.run import _encodes
+from sets import picture, write
 
 OTHERWISE = {"cache": "runs/cache", "caption_dropout": 0.5, "held_out": 4, "num_pictures": 0, "seed": 7}
 
