@@ -86,7 +86,7 @@ def _moved(before: Counter[str], after: Counter[str], level: float) -> list[Bloc
 def _before(curated: Curated) -> Counter[str]:
     found: Counter[str] = Counter()
     if curated.concept in curated.columns:
-        for group in groups(curated.folder):
+        for group in groups(curated.folder, [curated.concept]):
             values = pc.drop_null(group[curated.concept]).to_pylist()
             found.update(map(str, values))
     return found

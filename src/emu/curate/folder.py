@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from emu import named
@@ -65,7 +66,8 @@ class Curated:
         """File -> a column's value, of the manifest where it has it, or of the metadata; None where there is none."""
         known = {}
         if name in self.columns:
-            table = pq.read_table(self.folder / MANIFEST, columns=["file", name])
+            there = pc.field("file").is_valid()
+            table = pq.read_table(self.folder / MANIFEST, columns=["file", name], filters=there)
             known = dict(zip(table["file"].to_pylist(), table[name].to_pylist(), strict=True))
         return {row["file_name"]: known.get(original(row), row.get(name)) for row in self.rows}
 

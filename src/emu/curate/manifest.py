@@ -4,8 +4,8 @@
 kept, every score, the source's own columns; in the footer the config, the counts and what the thresholds became.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -72,7 +72,7 @@ def in_words(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Kept:
     """A picture that stayed.
 
@@ -149,17 +149,18 @@ def file_name(row: int, kind: str, *, cropped: bool) -> str:
 
 def kept(out: Path) -> list[Kept]:
     """The pictures that stayed, in the order of the source."""
-    rows = [row for group in groups(out) for row in group.filter(pc.field("status") == "kept").to_pylist()]
-    return [build(row, Kept) for row in rows]
+    stayed = pc.field("status") == "kept"
+    columns = ["status", *(one.name for one in fields(Kept))]
+    return [build(row, Kept) for group in groups(out, columns) for row in group.filter(stayed).to_pylist()]
 
 
-def groups(out: Path) -> Iterator[pa.Table]:
-    """The manifest's tables, one at a time. UserError where it is damaged."""
+def groups(out: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The manifest's tables, one at a time, with those of `columns` that it has. UserError where it is damaged."""
     path = out / MANIFEST
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for number in range(file.num_row_groups):
-                yield file.read_row_group(number)
+                yield file.read_row_group(number, columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: damaged ({first_line(error)}); remove it and {METADATA}, and curate again") from None
 

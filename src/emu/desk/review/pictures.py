@@ -103,6 +103,7 @@ def _measured(folder: Path) -> dict[str, tuple[str, dict[str, float]]]:
     if not (folder / MANIFEST).is_file():
         return {}
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
@@ -114,11 +115,12 @@ def _measured(folder: Path) -> dict[str, tuple[str, dict[str, float]]]:
             if pa.types.is_floating(one.type) or (pa.types.is_signed_integer(one.type) and one.name != "row")
         ]
         columns = ["file", *numbers, *(["concept"] if "concept" in schema.names else [])]
-        rows = pq.read_table(folder / MANIFEST, columns=columns).to_pylist()
+        there = pc.field("file").is_valid()  # of what stayed; a manifest has every picture of the source
+        rows = pq.read_table(folder / MANIFEST, columns=columns, filters=there).to_pylist()
     except (OSError, pa.ArrowException, KeyError) as error:
         raise UserError(f"{folder / MANIFEST}: not a manifest of emu curate ({error}); remove it") from error
 
     def scores(row: Mapping[str, Any]) -> dict[str, float]:
         return {name: float(row[name]) for name in numbers if row[name] is not None and math.isfinite(row[name])}
 
-    return {row["file"]: (str(row.get("concept") or ""), scores(row)) for row in rows if row["file"]}
+    return {row["file"]: (str(row.get("concept") or ""), scores(row)) for row in rows}
