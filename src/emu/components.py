@@ -15,7 +15,7 @@ import transformers
 from torch import nn
 
 from emu import weight_files
-from emu.errors import UserError, first_line
+from emu.errors import UserError, first_line, not_installed
 from emu.weight_files import AGAIN
 
 UNUSED = ("safety_checker", "watermarker", "feature_extractor", "image_encoder", "pe", "pe_tokenizer")
@@ -90,8 +90,7 @@ def check(folder: Path, kind: type[Any] | None) -> None:
     try:
         files = dict(getattr(kind, "vocab_files_names", {}))
     except ImportError as error:  # in place of a class that needs a package transformers has one that says so
-        lacking = str(error).strip().partition(" but ")[0]
-        raise UserError(f"{folder}: {lacking}, which is not installed; pip install it") from None
+        raise UserError(f"{folder}: {not_installed(error)}") from None
     whole = files.pop("tokenizer_file", None)
     needed = list(files.values())  # without one of them a tokenizer would cut words otherwise, and not say so
     if whole and (folder / whole).is_file():
@@ -117,21 +116,11 @@ def load_network(folder: Path, kind: type[Any], *, dtype: torch.dtype | None = t
     of_transformers = is_encoder(kind)
     variant = weight_files.find_weights(folder, "model" if of_transformers else None)
     dtype = dtype or weight_files.stored_dtype(folder)
-    telling = {"ignore_mismatched_sizes": True} if of_transformers else {}  # it would say only that there are some
     try:
-        network, found = kind.from_pretrained(
-            folder, variant=variant, dtype=dtype, local_files_only=True, output_loading_info=True, **telling
-        )
+        network: nn.Module = weight_files.load(kind, folder, variant=variant, dtype=dtype, local_files_only=True)
     except Exception as error:  # whatever a library makes of a damaged folder: OSError, KeyError, UnpicklingError ...
         raise UserError(f"{folder}: {kind.__name__} cannot be loaded ({first_line(error)}); {AGAIN}") from error
-    for fault in ("missing", "mismatched"):
-        if names := sorted(str(key[0] if isinstance(key, tuple) else key) for key in found[f"{fault}_keys"]):
-            raise UserError(
-                f"{folder}: its weights are not those that its config.json describes, {len(names)} are {fault} "
-                f"({names[0]} ...); {AGAIN}"
-            )
-    loaded: nn.Module = network
-    return loaded
+    return network
 
 
 def from_config(folder: Path, kind: type[Any]) -> nn.Module:

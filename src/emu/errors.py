@@ -36,6 +36,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
 
 
+def not_installed(error: ImportError) -> str:
+    """`... requires the torchvision library, which is not installed; pip install it`, of what a library says."""
+    return f"{first_line(error).partition(' but ')[0]}, which is not installed; pip install it"
+
+
 def first_line(error: BaseException) -> str:
     """Of what a library says, at most 200 letters and no full stop, or its kind: for the middle of a sentence."""
     return str(error).strip().partition("\n")[0][:200].rstrip(".") or type(error).__name__

@@ -60,6 +60,25 @@ def paths_of(folder: Path) -> list[Path]:
     raise AssertionError(f"find_weights found {variant} in {folder}")
 
 
+def load(kind: Any, place: object, *, unused: str | None = None, **how: Any) -> Any:
+    """What `kind.from_pretrained(place, **how)` makes of a network's files, all of its weights from them.
+
+    Libraries draw at random what is missing or of another shape, and say so in a warning at most. Here it is a
+    ValueError, but for weights whose names begin with `unused`; what else the library raises comes through.
+    """
+    of_diffusers = any(one.__module__.startswith("diffusers.") for one in kind.__mro__)
+    telling = {} if of_diffusers else {"ignore_mismatched_sizes": True}  # it would say only that there are some
+    network, found = kind.from_pretrained(place, output_loading_info=True, **telling, **how)
+    for fault in ("missing", "mismatched"):
+        keys = sorted(str(key[0] if isinstance(key, tuple) else key) for key in found[f"{fault}_keys"])
+        if names := [key for key in keys if unused is None or not key.startswith(unused)]:
+            raise ValueError(
+                f"its weights are not those that its config.json describes, {len(names)} are {fault}, such as "
+                f"{names[0]}"
+            )
+    return network
+
+
 def stored_dtype(folder: Path) -> torch.dtype:
     """What the first of a component's weights is stored in; bfloat16 where its file would have to be read for that."""
     file = paths_of(folder)[0]

@@ -1,5 +1,6 @@
 """ClipScore against transformers' own processor and model, and the laws of every judge."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -101,3 +102,24 @@ def test_its_card_names_what_a_verdict_rests_on(clip_folder: Path, siglip_folder
     weights["logit_scale"] += 1
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
     assert judge_card(ClipScore(str(copy)))["sha256"] != card["sha256"]
+
+
+def changed(folder: Path, out: Path, **settings: object) -> Path:
+    """A copy whose processor has other settings."""
+    shutil.copytree(folder, out)
+    described = out / "preprocessor_config.json"
+    described.write_text(json.dumps(json.loads(described.read_text()) | settings))
+    return out
+
+
+def test_a_processor_that_does_not_normalise_is_followed(clip_folder: Path, tmp_path: Path) -> None:
+    plain, images = changed(clip_folder, tmp_path / "plain", do_normalize=False), pictures(SIDE, SIDE)
+    theirs = AutoImageProcessor.from_pretrained(plain)(images, return_tensors="pt")["pixel_values"]
+    ours = ClipScore(str(plain)).embedder.preprocessing(tensor(images))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1 / 255)
+
+
+def test_a_filter_that_torch_does_not_have_is_named(clip_folder: Path, tmp_path: Path) -> None:
+    judge = ClipScore(str(changed(clip_folder, tmp_path / "clip", resample=1)))
+    with pytest.raises(UserError, match=r"judge's model .*: resizes by Pillow's filter 1; .* 2 \(bilinear\) or 3"):
+        judge.score(tensor(pictures(SIDE, SIDE, count=1)), [""])

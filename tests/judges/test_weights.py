@@ -1,12 +1,14 @@
 """Weights of judges: code in a file is never run, and only the asked-for hash is taken."""
 
 import pickle
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from embedders import SIDE
 from emu.errors import UserError
@@ -18,6 +20,7 @@ from emu.judges.hps import Hps
 from emu.judges.image_reward import ImageReward
 from emu.judges.laion import LaionAesthetic
 from emu.judges.pick import PickScore
+from emu.judges.pretrained import Pretrained
 from judges_pictures import pictures, tensor
 
 MARK = "ran"
@@ -110,3 +113,47 @@ def test_version_2_5_is_its_layers_on_siglip(tmp_path: Path, siglip_folder: Path
     torch.save({"weight": torch.zeros(1, 32), "bias": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match=r"other\.pth: neither version 2\.5"):
         AestheticV25(str(tmp_path / "other.pth"), str(siglip_folder))
+
+
+def changed_clip(clip_folder: Path, out: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> str:
+    """A copy of the folder whose weights `change` has changed."""
+    shutil.copytree(clip_folder, out)
+    held = load_file(out / "model.safetensors")
+    change(held)
+    save_file(held, out / "model.safetensors", {"format": "pt"})
+    return str(out)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda held: held.pop("visual_projection.weight"), "1 are missing, such as visual_projection.weight"),
+        (lambda held: held.update({"logit_scale": torch.ones(3)}), "1 are mismatched, such as logit_scale"),
+    ],
+)
+def test_no_judge_has_weights_that_are_not_in_its_files(
+    change: Callable[[dict[str, torch.Tensor]], object], said: str, tmp_path: Path, clip_folder: Path
+) -> None:
+    judge = ClipScore(changed_clip(clip_folder, tmp_path / "clip", change))
+    with pytest.raises(UserError, match=f"judge's model .*{re.escape(said)}"):
+        judge.score(tensor(pictures(SIDE, SIDE, count=1)), [""])
+
+
+@pytest.mark.parametrize("content", [b"version https://git-lfs.github.com/spec/v1", b"\x40\0\0\0\0\0\0\0{}", b""])
+def test_torn_weights_of_a_folder_are_one_line(content: bytes, tmp_path: Path, clip_folder: Path) -> None:
+    shutil.copytree(clip_folder, tmp_path / "clip")
+    (tmp_path / "clip" / "model.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match="judge's model .*; name a folder or hub name of CLIP or SigLIP"):
+        ClipScore(str(tmp_path / "clip")).score(tensor(pictures(SIDE, SIDE, count=1)), [""])
+
+
+def test_a_package_that_a_model_needs_is_named() -> None:
+    class Absent:
+        @classmethod
+        def from_pretrained(cls, *_: object, **__: object) -> None:
+            raise ImportError(
+                "\nSomeProcessor requires the Torchvision library but it was not found in your environment."
+            )
+
+    with pytest.raises(UserError, match="SomeProcessor requires the Torchvision library, which is not installed; pip"):
+        Pretrained("one", "a model").read(Absent)

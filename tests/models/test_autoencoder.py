@@ -1,5 +1,6 @@
 """The autoencoder: trained from nothing by `emu fit`, resumed to the bit, exported; its losses part by part."""
 
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import AutoencoderKL, DiffusionPipeline
+from safetensors.torch import load_file, save_file
 from transformers import ResNetConfig, ResNetModel
 
 import pipelines
@@ -244,6 +246,28 @@ def test_the_perceptual_distance_is_a_distance(eyes: Path, root: Path) -> None:
     assert [name for name, _ in model.named_children()] == ["backbone", "ema"]  # it is frozen, and not saved
     model.loss(real, {}).mean().backward()
     assert all(p.grad is None for p in model.frozen_parts()[-1].parameters())
+
+
+def test_half_precision_in_its_file_or_around_it_tells_small_differences(eyes: Path, tmp_path: Path) -> None:
+    ResNetModel.from_pretrained(eyes).half().save_pretrained(tmp_path)
+    see, halves = Perceptual(str(eyes)).eval(), Perceptual(str(tmp_path)).eval()
+    real = torch.rand(2, 3, 32, 32) * 2 - 1
+    for amount in (0.1, 0.001):
+        near = real + amount * torch.randn_like(real)
+        torch.testing.assert_close(halves(near, real), see(near, real), rtol=0.05, atol=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert see(near, real).dtype == torch.float32
+
+
+def test_a_network_that_sees_nothing_learned_is_refused(eyes: Path, tmp_path: Path) -> None:
+    shutil.copytree(eyes, tmp_path, dirs_exist_ok=True)
+    held = load_file(eyes / "model.safetensors")
+    lost = next(name for name in held if name.endswith("convolution.weight"))
+    save_file(
+        {name: one for name, one in held.items() if name != lost}, tmp_path / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(UserError, match=f"1 are missing, such as {lost}"):
+        Perceptual(str(tmp_path))
 
 
 def test_what_sees_no_pictures_is_refused(root: Path) -> None:

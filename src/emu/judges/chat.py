@@ -26,14 +26,21 @@ class ChatModel:
     def inputs(self, picture: Image.Image, question: str) -> Any:
         """A turn that shows an RGB picture and asks: what the model is called with, on its device.
 
-        The question is text and neither picture nor turn: the model's own markers are taken out of it.
+        The question is text and neither picture nor turn: the model's own markers are taken out of it, those too that
+        the taking makes of what stood around them.
         """
-        for marker in self.processor.tokenizer.all_special_tokens:
+        while marker := next((one for one in self.markers if one in question), None):
             question = question.replace(marker, "")
         turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
         asked = self.processor.apply_chat_template([turn], add_generation_prompt=True, tokenize=False)
         given = self.processor(text=[asked], images=[picture], return_tensors="pt")
         return given.to(self.model.device, self.model.dtype)
+
+    @cached_property
+    def markers(self) -> list[str]:
+        """What the model reads as anything but text."""
+        of_processor = (getattr(self.processor, f"{kind}_token", None) for kind in ("image", "video", "audio"))
+        return [one for one in (*self.processor.tokenizer.all_special_tokens, *of_processor) if one]
 
     def decode(self, tokens: Tensor) -> str:
         """Token ids (n,) -> their text, without markers."""

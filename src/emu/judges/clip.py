@@ -72,7 +72,7 @@ class Clip(TextEmbedder):
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
-        return Preprocessing.of(self.prepares.read(AutoImageProcessor))
+        return Preprocessing.of(self.prepares.read(AutoImageProcessor), where=str(self.prepares))
 
     @property
     def scale(self) -> float:

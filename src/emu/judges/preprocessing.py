@@ -14,7 +14,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from emu.errors import UserError
+
 FILTERS = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers, which processors keep, as torch calls them
+AS_THEY_ARE = (0.0,) * 3, (1.0,) * 3  # mean and std
 
 
 def to_tensor(picture: Image.Image, device: torch.device | str = "cpu") -> Tensor:
@@ -45,15 +48,21 @@ class Preprocessing:
     std: tuple[float, ...]
 
     @classmethod
-    def of(cls, processor: Any) -> "Preprocessing":
-        """What a transformers image processor is set to."""
+    def of(cls, processor: Any, *, where: str) -> "Preprocessing":
+        """What a transformers image processor is set to. UserError: a filter that torch does not have."""
         size, crop = processor.size, processor.crop_size
+        if int(processor.resample) not in FILTERS:
+            known = " or ".join(f"{number} ({name})" for number, name in FILTERS.items())
+            raise UserError(
+                f"{where}: resizes by Pillow's filter {int(processor.resample)}; name a model that does by {known}"
+            )
+        mean, std = (processor.image_mean, processor.image_std) if processor.do_normalize else AS_THEY_ARE
         return cls(
             size=size["shortest_edge"] if "shortest_edge" in size else (size["height"], size["width"]),
             crop=(crop["height"], crop["width"]) if processor.do_center_crop else None,
             filter=FILTERS[int(processor.resample)],
-            mean=tuple(processor.image_mean),
-            std=tuple(processor.image_std),
+            mean=tuple(mean),
+            std=tuple(std),
         )
 
     def __call__(self, images: Tensor) -> Tensor:

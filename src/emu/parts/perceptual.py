@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from transformers import AutoModel
 from transformers.utils.hub import cached_file
 
+from emu import weight_files
 from emu.bundled import resolve
 from emu.errors import UserError, first_line
 
@@ -29,8 +30,8 @@ class Perceptual(nn.Module):
         super().__init__()
         path = resolve(name)
         try:
-            model = AutoModel.from_pretrained(path)
-        except (OSError, ValueError) as error:
+            model = weight_files.load(AutoModel, path, unused="pooler.", dtype=torch.float32)
+        except Exception as error:  # whatever a library makes of a damaged folder
             reason = first_line(error)
             raise UserError(f"model.perceptual {name}: no model of transformers there ({reason})") from error
         self.network: nn.Module = getattr(model, "vision_model", model)
@@ -46,7 +47,8 @@ class Perceptual(nn.Module):
         if self.side:  # of a transformer with a fixed number of patches
             seen = F.interpolate(seen, size=(self.side, self.side), mode="bilinear", antialias=True)
         hidden = self.network((seen - self.mean) / self.std, output_hidden_states=True).hidden_states
-        return [F.normalize(one.movedim(1, -1) if one.ndim == 4 else one, dim=-1) for one in hidden]
+        # In float32 whatever autocast made of them: squares of small differences are nothing in half precision.
+        return [F.normalize((one.movedim(1, -1) if one.ndim == 4 else one).float(), dim=-1) for one in hidden]
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Two batches of pictures -> their distances, float (b,)."""
@@ -59,4 +61,6 @@ def _normalisation(path: str) -> dict[str, list[float]]:
     """What the model's own preprocessing takes pixels in [0,1] by."""
     found = cached_file(path, "preprocessor_config.json", _raise_exceptions_for_missing_entries=False)
     document = json.loads(Path(found).read_text()) if found else {}
+    if not document.get("do_normalize", True):
+        return {"mean": [0.0] * 3, "std": [1.0] * 3}
     return {key: list(document.get(f"image_{key}", [0.5] * 3)) for key in ("mean", "std")}
