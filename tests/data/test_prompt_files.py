@@ -147,6 +147,9 @@ LAYOUTS: dict[str, tuple[str, Any, list[dict[str, Any]]]] = {
         ],
     ),
     "Excel with semicolons": ("p.csv", "Text;No\na cat, asleep;x\n", [{"prompt": "a cat, asleep", "No": "x"}]),
+    "Excel that says so": ("p.csv", "sep=;\r\nText;No\r\na cat, b;x\r\n", [{"prompt": "a cat, b", "No": "x"}]),
+    "Excel that says so of tabs": ("p.tsv", "SEP=|\nprompt|No\na cat|x\n", [{"prompt": "a cat", "No": "x"}]),
+    "others that fill it up": ("p.csv", '"sep=,",\nprompt,a\na cat;,x\n', [{"prompt": "a cat;", "a": "x"}]),
     "pandas with its index": ("p.csv", ",text\n0,a cat\n", [{"prompt": "a cat", "column 1": "0"}]),
 }  # fmt: skip
 
@@ -180,6 +183,10 @@ REFUSED = [
     ("p.txt", "a cat --ss euler_a", "line 1: --ss is no setting"),
     ("p.txt", "a cat\na cat --d 0", "line 2: the prompt and the seed of .* line 1"),
     ("p.csv", "prompt\na cat, asleep\n", "line 2: 2 cells under 1 names; quote a text that holds commas"),
+    ("p.csv", "sep=,\nprompt\na cat, asleep\n", "line 3: 2 cells under 1 names; quote a text that holds commas"),
+    ("p.csv", "sep=|\nprompt\na cat| asleep\n", r"line 3: 2 cells under 1 names; quote a text that holds \|"),
+    ("p.csv", "sep=;\n", "holds no prompt"),
+    ("p.csv", "sep=;no\na;b\n", "its first line names no column prompt or .*, but sep=, no"),
     ("p.csv", 'prompt,x\n"a cat,1\nb,2\n', "unexpected end of data"),
     ("p.csv", "prompt,a,a\nx,1,2\n", "names the column a twice"),
     ("p.csv", "prompt,sampler\na cat,k_lms\n", "line 2: sampler 'k_lms': the scheduler is the one in the"),

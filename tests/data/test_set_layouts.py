@@ -354,12 +354,14 @@ def test_a_comma_too_many_costs_a_row_and_no_caption(tmp_path: Path) -> None:
     assert failed == ["metadata.csv line 2: 3 cells under 2 names; quote a text that holds commas"]
 
 
-def test_a_table_of_a_spreadsheet_is_parted_by_what_its_first_line_has(tmp_path: Path) -> None:
-    rows = 'file_name;text;"x, y"\n0.png;a boat, at sea;\n;;\n1.png;"a bear; a cub";0,5\n2.png;a cat;1;2\n'
+@pytest.mark.parametrize("said", ["", "sep=;\n", "\ufeffsep=;\r\n"])
+def test_a_table_of_a_spreadsheet_is_parted_by_what_its_first_line_has(tmp_path: Path, said: str) -> None:
+    rows = said + 'file_name;text;"x, y"\n0.png;a boat, at sea;\n;;\n1.png;"a bear; a cub";0,5\n2.png;a cat;1;2\n'
     write(tmp_path, {**{f"{i}.png": picture(i) for i in range(3)}, "metadata.csv": rows})
     used, failed, dropped = read(tmp_path)
     assert used == {"0.png": "a boat, at sea", "1.png": "a bear; a cub"}
-    assert failed == ["metadata.csv line 5: 4 cells under 3 names; quote a text that holds semicolons"]
+    line = 6 if said else 5
+    assert failed == [f"metadata.csv line {line}: 4 cells under 3 names; quote a text that holds semicolons"]
     assert dropped == ["2.png: metadata.csv does not name it"]
 
 

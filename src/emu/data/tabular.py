@@ -1,15 +1,18 @@
 """Rows of CSV and TSV, for sets and for prompts alike: one in memory at a time; one at fault ends no other.
 
 What parts the cells of a CSV is what its first line has: spreadsheets write `;` where a comma is the decimal point.
+Excel takes a line before it, `sep=;`, that says so.
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, zip_longest
 
 from emu.errors import UserError
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+SAID = re.compile(r'("?)sep=([^"\w\s]|\t)\1[,;\s]*', re.IGNORECASE)  # filled up with separators by other programs
 
 Cells = dict[str, str | None]  # column -> what stands there; None where nothing does
 
@@ -19,13 +22,17 @@ def read_cells(
 ) -> Iterator[tuple[int, Cells | str]]:
     """(number of the line, its cells or what is wrong with it) of every row that is not empty.
 
-    With `tabs` these alone part the cells; without `quoted` quotation marks stand for themselves. A column without a
-    name is `column N`. UserError: the first line is no header.
+    With `tabs` these alone part the cells where no line `sep=` says otherwise; without `quoted` quotation marks stand
+    for themselves. A column without a name is `column N`. UserError: the first line is no header.
     """
     lines = iter(lines)
     first = next(lines, "")
+    said = SAID.fullmatch(first)
+    before = 0  # lines above the header
+    if said:
+        first, before = next(lines, ""), 1
     try:
-        separator = "\t" if tabs else _separator(first)
+        separator = said[2] if said else "\t" if tabs else _separator(first)
         reader = csv.reader(
             chain([first], lines),
             delimiter=separator,
@@ -42,15 +49,15 @@ def read_cells(
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            yield reader.line_num, f"{error}; quote a text that holds quotation marks"
+            yield before + reader.line_num, f"{error}; quote a text that holds quotation marks"
             continue
         if cells is None:
             return
         if len(cells) > len(names):
-            remedy = f"quote a text that holds {SEPARATORS[separator]}"
-            yield reader.line_num, f"{len(cells)} cells under {len(names)} names; {remedy}"
+            remedy = f"quote a text that holds {SEPARATORS.get(separator, separator)}"
+            yield before + reader.line_num, f"{len(cells)} cells under {len(names)} names; {remedy}"
         elif any(cells):
-            yield reader.line_num, {name: cell or None for name, cell in zip_longest(names, cells)}
+            yield before + reader.line_num, {name: cell or None for name, cell in zip_longest(names, cells)}
 
 
 def _separator(header: str) -> str:
