@@ -14,6 +14,7 @@ from emu.curate.picture import Picture
 from emu.curate.stage import Choice, Row, Scores, Selection
 from emu.curate.stages.best import rank
 from emu.curate.stages.contest import Contest
+from emu.curate.stages.hashes import Index, near_in_order
 from emu.errors import UserError
 
 BITS = 64
@@ -22,6 +23,7 @@ SEEN = 128  # pixels of the short side, or up to twice as many, from which hash 
 SIDE = 32  # pixels of the layout: colours and light, coarse enough for a copy to keep them
 SLACK = 24  # 8-bit levels: where a picture is even, such a difference is as good as none
 WORST = 4  # of the layout's pixels speak for all: what differs may be small, such as the hands of a clock
+TOGETHER = 4096  # pictures whose hashes are looked up at once
 BLOCK = 1024  # pictures whose layouts are compared at once: a few tens of megabytes
 
 Twins = dict[int, tuple[int, str]]  # row of a copy -> the row that it leaves for, and why
@@ -133,20 +135,28 @@ class Duplicates(Copies):
 
     def _same_looks(self, scores: Scores, rows: NDArray[np.int64]) -> Twins:
         """The same of those that look like an earlier one that stays: the one whose layout is nearest."""
-        phash, layout = scores["phash"][rows], scores["layout"][rows]
+        phash, layout = scores["phash"][rows].astype(np.uint64), scores["layout"][rows]
         found: Twins = {}
-        stay, hashes = np.empty(len(rows), dtype=np.int64), np.empty(len(rows), dtype=np.uint64)
-        count = 0  # of those that stay
-        for at, one in enumerate(phash.astype(np.uint64)):
-            bits = np.bitwise_count(hashes[:count] ^ one)
-            near = np.flatnonzero(bits <= self.distance)
-            best, distance = nearest(layout[at], layout[stay[near]])
-            if distance <= self.apart:
-                twin, differ = int(rows[stay[near[best]]]), f"{bits[near[best]]} of {BITS} bits"
-                found[int(rows[at])] = twin, f"looks like row {twin} ({differ} and {distance:.2f} of the layout differ)"
-            else:
-                stay[count], hashes[count] = at, one
-                count += 1
+        stays = np.empty(0, dtype=np.int64)  # places in `rows`
+        for start in range(0, len(rows), TOGETHER):
+            new = phash[start : start + TOGETHER]
+            near = Index(phash[stays], self.distance).near(new)
+            earlier = defaultdict[int, list[int]](list)  # place -> the places before it that are near, in their order
+            for at, place in zip(near[0] + start, stays[near[1]], strict=True):
+                earlier[int(at)].append(int(place))
+            for at, place in zip(*near_in_order(new, self.distance), strict=True):
+                earlier[int(at) + start].append(int(place) + start)
+            leaves = set[int]()
+            for at in sorted(earlier):
+                others = [place for place in earlier[at] if place not in leaves]
+                best, distance = nearest(layout[at], layout[others])
+                if distance <= self.apart:
+                    leaves.add(at)
+                    twin, bits = int(rows[others[best]]), int(phash[at] ^ phash[others[best]]).bit_count()
+                    differ = f"{bits} of {BITS} bits and {distance:.2f} of the layout differ"
+                    found[int(rows[at])] = twin, f"looks like row {twin} ({differ})"
+            places = np.arange(start, start + len(new))
+            stays = np.concatenate([stays, places[~np.isin(places, list(leaves))]])
         return found
 
 
