@@ -65,6 +65,7 @@ def test_files_of_earlier_and_later_versions_of_one_schema_are_read(tmp_path: Pa
         ({"schema": 3}, "schema is 3, not 2"),
         ({"rates": {"x": {"win": 1.0}}}, "no 'ci95' in rates.x"),
         ({"rates": {"x": {"win": 1.0, "ci95": [1]}}}, "rates.x.ci95 is [1], not a list of 2"),
+        ({"rates": {"x": {"win": 10**400, "ci95": [1, 2]}}}, f"rates.x.win is 1{'0' * 59}, not a number"),
         ({"names": ["a", 2]}, "names[1] is 2, not text"),
         ({"cards": [{}]}, "no 'name' in cards[0]"),
         ({"appeal": []}, "appeal is [], not a JSON object"),

@@ -7,7 +7,7 @@ another schema are then refused in one line, and files without one are read as t
 """
 
 import json
-import math
+import sys
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, field, fields, is_dataclass
@@ -114,10 +114,15 @@ def _is_plain(value: Any, shape: Any) -> bool:
     if shape is Any:
         return True
     if shape is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return is_number(value)
     if shape is str:
         return isinstance(value, str) and is_text(value)
     return isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON is a number that a float can be: finite, and of whole ones none of 400 digits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _fault_of_object(value: Any, shape: Any, at: str) -> str | None:

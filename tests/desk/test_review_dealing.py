@@ -130,6 +130,20 @@ def test_disagreements_go_to_an_arbiter_whose_word_stands(tmp_path: Path) -> Non
     assert stands.decided(one, looks[1].picture) is False
 
 
+def test_of_two_arbiters_the_first_word_stands(tmp_path: Path) -> None:
+    one = Pass("first", "single", votes=2, keep="all")
+    desk = Desk(make_review(write_folder(tmp_path, 1), plan(one)), *("Ada", "Bo", "Cleo", "Dan"), arbiter=True)
+    desk.all("Ada", "first")
+    desk.all("Bo", "first", REJECT)
+    (of_cleo,), (of_dan,) = (desk.hand(name, "first", ruling=True).open for name in ("Cleo", "Dan"))
+    assert [desk.answer("Cleo", "first", of_cleo, KEEP) for _ in range(2)] == ["stored"] * 2
+    assert desk.answer("Dan", "first", of_dan, REJECT) == "stale"
+    assert desk.standing().decided(one, of_cleo.picture) is True
+    assert desk.hand("Dan", "first", ruling=True).open == []
+    assert desk.answer("Cleo", "first", of_cleo, REJECT, turn=1) == "stored"  # their own word they may change
+    assert desk.standing().decided(one, of_cleo.picture) is False
+
+
 def test_what_one_leaves_behind_goes_to_others_once_they_are_away(tmp_path: Path) -> None:
     desk = Desk(make_review(write_folder(tmp_path, 3), plan(Pass("first", "single"))), "Ada", "Bo")
     assert len(desk.hand("Ada", "first").open) == 3

@@ -135,9 +135,11 @@ def test_bad_messages_change_nothing(raters: list[Voter]) -> None:
         assert raters[0].post("/answer", of="generalists", answers=bad)[0] == 400
     assert raters[0].post("/answer", of="generalists", answers=[good | {"choice": "maybe"}])[0] == 404
     assert raters[0].send("POST", "/answer", "x" * (LONGEST + 1), **OURS)[0] == 413
-    for low in (float("nan"), float("inf")):
+    for low in (float("nan"), float("inf"), 10**400, True, "1"):
         body = json.dumps({"of": "generalists", **HAND, "low": low})
         assert raters[0].send("POST", "/hand", body, **OURS)[0] == 400
+    for whole in (0, 10**10, -3, 10**300):  # JSON does not tell whole numbers from others
+        assert raters[0].post("/hand", of="generalists", **HAND | {"low": whole, "high": whole})[0] == 200
     assert looks(raters[0])[0]["turn"] == look["turn"]
 
 

@@ -73,6 +73,15 @@ def test_checks_and_repeats_come_at_their_share(tmp_path: Path) -> None:
     assert [card.kind.startswith("training") for card in found] == [True] * 4 + [False] * (len(found) - 4)
 
 
+@pytest.mark.parametrize(("checks", "repeats"), [(0.1, 0.05), (0.3, 0.0), (0.4, 0.4), (0.5, 0.4), (0.45, 0.07)])
+def test_cards_beside_the_votes_are_as_many_as_was_asked_for(tmp_path: Path, checks: float, repeats: float) -> None:
+    poll = make_poll(write_run(tmp_path / "run", 3), checks=checks, repeats=repeats)
+    kinds = Counter(islice(slots(poll, 1, "appeal"), 2000))
+    assert kinds["degraded"] + kinds["identical"] == pytest.approx(2000 * checks, abs=1)
+    assert kinds[REPEAT] == pytest.approx(2000 * repeats, abs=2)
+    assert kinds[MATCH] == pytest.approx(2000 * (1 - checks - repeats), abs=3)
+
+
 def test_where_a_check_comes_depends_on_the_rater_and_the_secret(tmp_path: Path) -> None:
     one = make_poll(write_run(tmp_path / "one"), checks=0.1)
     other = make_poll(write_run(tmp_path / "other"), checks=0.1)
@@ -132,7 +141,7 @@ def test_one_prompt_alone_has_no_foreign_picture_to_check_with(tmp_path: Path) -
 
 
 def test_a_study_of_one_pair_works(tmp_path: Path) -> None:
-    poll = make_poll(write_run(tmp_path / "run", 1), checks=0.5, repeats=0.5, training=4)
+    poll = make_poll(write_run(tmp_path / "run", 1), checks=0.5, repeats=0.4, training=4)
     table = Table(poll, "Ada")
     found = everyone_votes(table, random.Random(1))
     assert sum(card.kind == MATCH for card in found) == 1

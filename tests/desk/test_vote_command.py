@@ -128,5 +128,38 @@ def test_unknown_raters_and_names_are_told(run: Path, refused: Say, said: Say) -
     said(run, "--invite", "Ada")
     assert "no such rater" in refused(run, "--revoke", "Bo\x1b[2J")
     assert "1 to 80" in refused(run, "--invite", " ")
+    assert "in UTF-8" in refused(run, "--invite", "\udcff")  # what a shell hands on of another encoding
+    assert "no such rater" in refused(run, "--revoke", "\udcff")
     assert "--url" in refused(run, "--url", "vote.example.org", "--invite", "Cleo")
     assert "--db" in refused(run, "--db", "mysql+nothing://x")
+
+
+@pytest.mark.parametrize("flag", ["--results", "--raters", "--revoke=Ada"])
+def test_a_mistyped_database_is_not_made(run: Path, tmp_path: Path, refused: Say, said: Say, flag: str) -> None:
+    said(run, "--invite", "Ada", "--db", f"sqlite:///{tmp_path}/votes.db")
+    assert "no votes yet" in refused(run, flag, "--db", f"sqlite:///{tmp_path}/vote.db")
+    assert not (tmp_path / "vote.db").exists()
+    assert "no votes yet" in refused(run, flag, "--db", "sqlite://")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[::1", "https://vote.example.org:http", "https://vote.example.org/?a=b", "https://ada:x@example.org"],
+)
+def test_what_is_no_address_of_a_proxy(url: str) -> None:
+    with pytest.raises(UserError, match="--url"):
+        address("127.0.0.1", 1, url)
+
+
+def test_a_host_that_is_none_is_told() -> None:
+    with pytest.raises(UserError, match=r"--host a\.\.b"):
+        listen(Address("a..b", 0), invited=["Ada"])
+
+
+def test_hosts_are_known_as_browsers_ask_for_them() -> None:
+    assert "vote.local" in address("Vote.Local", 1, None).names
+    assert "xn--bcher-kva.example" in address("0.0.0.0", 1, "https://B\u00fccher.example").names
+
+
+def test_cards_that_are_no_votes_leave_room_for_votes(run: Path, refused: Say) -> None:
+    assert "at most 0.9 together" in refused(run, "--checks", "0.5", "--repeats", "0.5", "--invite", "Ada")

@@ -12,7 +12,7 @@ pytest.importorskip("psycopg", reason="psycopg is not installed")
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 
 import postgres
-from emu.desk.database import metadata
+from emu.desk.database import Database, metadata
 from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import CHOICES
 from emu.desk.vote.results import write_results
@@ -74,8 +74,35 @@ def test_undo_and_stale_tabs(poll: Poll) -> None:
     assert [choice for _, choice in table.stored()] == ["a", "a", "a", "undo"]
 
 
-def test_a_server_that_does_not_answer_is_told() -> None:
-    from emu.desk.database import Database
+def test_writers_take_turns_before_anything_is_begun(tmp_path: Path, url: str) -> None:
+    """Two servers that begin one study at once begin the same: neither finds it not there and makes it then."""
+    run = write_run(tmp_path / "run", 3)
+    first = Database(url)
+    metadata.drop_all(first.engine)
+    made: list[Poll] = []
+    others = [threading.Thread(target=lambda: made.append(make_poll(run, url=url))) for _ in range(3)]
+    with first.writing():
+        for other in others:
+            other.start()
+        others[0].join(1)
+        assert not made
+    for other in others:
+        other.join()
+    assert len({poll.secret for poll in made}) == 1
+    assert len(made) == 3
+    for poll in made:
+        poll.database.close()
+    metadata.drop_all(first.engine)
+    first.close()
 
+
+def test_an_id_that_no_database_takes_is_no_cards(poll: Poll) -> None:
+    with served(poll) as port:
+        voter = Voter(port).join(*invite(poll, "Ada"))
+        assert voter.send("GET", "/picture/%00/a")[0] == 404
+        assert voter.answer({"id": "\0", "turn": 0}, "a")[0] == 404
+
+
+def test_a_server_that_does_not_answer_is_told() -> None:
     with pytest.raises(UserError, match="--db"):
         Database("postgresql+psycopg://nobody@127.0.0.1:1/none")

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import re
+import socket
 import statistics
 import time
 from collections.abc import Iterator
@@ -325,3 +326,17 @@ def test_a_picture_that_is_gone_is_not_there_and_breaks_nothing(tmp_path: Path) 
         assert voter.answer(card, "a")[0] == 200
     poll.database.close()
     assert runs.complete_steps(tmp_path / "run") == [0, 20]
+
+
+def test_half_a_message_does_nothing_and_is_no_error(poll: Poll, port: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A tab that is closed, or a network that goes, in the midst of sending."""
+    voter = Voter(port).join(*invite(poll, "half"))
+    card = voter.hand()["cards"][0]
+    said = {"Host": f"127.0.0.1:{port}", "Cookie": f"{voter.jar}={voter.cookie}", "Content-Length": "500", **OURS}
+    head = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(f'POST /answer HTTP/1.1\r\n{head}\r\n{{"id": "{card["id"]}", '.encode())
+    assert voter.hand()["cards"][0] == card
+    time.sleep(0.2)
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]

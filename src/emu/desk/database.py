@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from emu.errors import UserError
 
 metadata = sa.MetaData()
+TURN = 0x656D75  # PostgreSQL's number of the lock that writers take turns by; a row would have to be there first
 SERIAL = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite counts up in INTEGER alone
 
 # The one row of a study: which pictures it shows, how, and the secret that all shuffling hangs on.
@@ -67,7 +68,7 @@ class Database:
             if self.engine.dialect.name == "sqlite":
                 sa.event.listen(self.engine, "connect", _prepare_sqlite)
                 sa.event.listen(self.engine, "begin", _begin_sqlite)
-            with self.engine.begin() as connection:
+            with self.writing() as connection:
                 metadata.create_all(connection)
                 if self.engine.dialect.name == "sqlite":
                     _require_whole(connection)
@@ -86,6 +87,16 @@ class Database:
             raise UserError(f"{path}: {error.strerror}; say with --db where votes may be kept") from error
         return cls(sa.URL.create("sqlite", database=str(path)))
 
+    @staticmethod
+    def is_there(url: str) -> bool:
+        """Whether a URL may lead to a database: False where it names a file that is not there, and would be made."""
+        try:
+            named = sa.make_url(url)
+        except sa.exc.ArgumentError:  # which opening it tells
+            return True
+        own_file = named.get_backend_name() == "sqlite" and named.database and not named.database.startswith("file:")
+        return not own_file or Path(named.database or "").exists()
+
     @property
     def name(self) -> str:
         """For messages; a password is not in it."""
@@ -101,8 +112,8 @@ class Database:
     def writing(self) -> Iterator[sa.Connection]:
         """One transaction, alone among writers; on disk when the block has ended."""
         with self.engine.begin() as connection:
-            if self.engine.dialect.name != "sqlite":
-                connection.execute(sa.select(studies.c.id).with_for_update())
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(TURN)))
             yield connection
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ class Deck:
 
     def find(self, connection: sa.Connection, rater: int, card: str) -> Card | None:
         """A card by its id; None where this rater has no such card."""
-        if not card.isascii():  # no id, and nothing that a database takes
+        if not card.isalnum() or not card.isascii():  # no id, and nothing that a database takes
             return None
         mine = (self.cards.c.id == card) & (self.cards.c.rater == rater)
         return connection.execute(sa.select(self.cards).where(mine)).one_or_none()

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from emu.desk.deck import Answer
+from emu.records import is_number
 
 LONGEST = 256 * 1024  # bytes: the longest caption, every character of it written as \u0001
 WORDS = {"reason": "the reason", "text": "the caption"}
@@ -35,12 +36,16 @@ async def message(request: Request, kind: type[T]) -> T:
 
 
 def shaped(found: Any, kind: type[T]) -> T:
-    """A value of JSON as a dataclass of plain fields; HTTP 400 for other fields than those, or another type."""
+    """A value of JSON as a dataclass of plain fields; HTTP 400 for other fields than those, or another type.
+
+    JSON knows one kind of numbers, so that a whole one is a float too; none is without an end.
+    """
     types = get_type_hints(kind)
     if not isinstance(found, dict) or found.keys() != types.keys():
         raise HTTPException(400, f"send {', '.join(types) or 'no fields'}")
     for name, wanted in types.items():
-        if type(found[name]) is not (get_origin(wanted) or wanted):  # True is no number here
+        value = found[name]
+        if not (is_number(value) if wanted is float else type(value) is (get_origin(wanted) or wanted)):
             raise HTTPException(400, f"{name} is not of the right type")
     return kind(**found)
 

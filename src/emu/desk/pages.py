@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, Router
 
@@ -90,7 +90,7 @@ def app(page: DeskPage, *, hosts: Collection[str] = (), secure: bool = False) ->
     made = Starlette(
         routes=[Route("/join/{link}", join), Mount("/", members)],
         middleware=[Middleware(Guard, hosts=hosts)],
-        exception_handlers={exc.OperationalError: _not_stored, UserError: _not_there},
+        exception_handlers={exc.OperationalError: _not_stored, UserError: _not_there, ClientDisconnect: _gone},
     )
     made.router.redirect_slashes = False  # the address of a redirection would be made from the Host header
     return made
@@ -145,6 +145,11 @@ def entrance(database: Database, html: str, cookie: str, *, secure: bool) -> Han
 def _not_stored(request: Request, error: Exception) -> Response:
     """The database is away or full: the page keeps the answer and tries again."""
     return PlainTextResponse("Not stored.\n", status_code=503)
+
+
+def _gone(request: Request, error: Exception) -> Response:
+    """Whoever sent a message has closed the connection inside of it: nothing was done, and nobody reads this."""
+    return PlainTextResponse("Half a message.\n", status_code=400)
 
 
 def _not_there(request: Request, error: Exception) -> Response:

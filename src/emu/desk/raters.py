@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, insert, select, update
 
 from emu.desk.database import Database, raters, sessions, studies
-from emu.errors import UserError, printable
+from emu.errors import UserError, is_text, printable
 
 LONGEST_NAME = 80
 
@@ -32,8 +32,8 @@ def invite(database: Database, name: str, admit: Callable[[Connection, int], Non
     Args:
         admit: what else a page notes of the rater, by id, in the same transaction.
     """
-    if not name.strip() or len(name) > LONGEST_NAME:
-        raise UserError(f"--invite {printable(name)[:100]}: give a name of 1 to {LONGEST_NAME} characters")
+    if not name.strip() or len(name) > LONGEST_NAME or not is_text(name):
+        raise UserError(f"--invite {printable(name)[:100]}: give a name of 1 to {LONGEST_NAME} characters, in UTF-8")
     token = secrets.token_urlsafe(32)
     with database.writing() as connection:
         rater = _id(connection, name)
@@ -50,7 +50,7 @@ def invite(database: Database, name: str, admit: Callable[[Connection, int], Non
 def revoke(database: Database, name: str) -> None:
     """Closes the link and all sessions of `name`; the answers given so far stay."""
     with database.writing() as connection:
-        rater = _id(connection, name)
+        rater = _id(connection, name) if is_text(name) else None
         if rater is None:
             raise UserError(f"--revoke {printable(name)}: no such rater; --raters lists them")
         _set_link(connection, rater, None)

@@ -73,15 +73,29 @@ class Address:
         """The host names that requests may carry; none means any, where it listens on all interfaces."""
         if not self.proxy and self.host in ("0.0.0.0", "::"):
             return ()
-        return (*LOOPBACK_NAMES, self.host, urlsplit(self.proxy).hostname or self.host)
+        own = (self.host, urlsplit(self.proxy).hostname or self.host)
+        return (*LOOPBACK_NAMES, *(as_asked_for(name) for name in own))
 
 
 def address(host: str, port: int, proxy: str | None) -> Address:
     """UserError for a `proxy` that is no address."""
-    parts = urlsplit(proxy or "http://localhost")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+    try:
+        parts = urlsplit(proxy or "http://localhost")
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        good = whole and not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+    except ValueError:  # no address at all, or no port
+        good = False
+    if not good:
         raise UserError(f"--url {proxy}: give the address in front of the links, such as https://vote.example.org")
     return Address(host, port, (proxy or "").rstrip("/"))
+
+
+def as_asked_for(name: str) -> str:
+    """A host's name as browsers ask for it: in small letters, and others than ASCII's by IDNA."""
+    try:
+        return name.encode("idna").decode().lower()
+    except UnicodeError:  # no name that anybody can ask for
+        return name.lower()
 
 
 def listen(where: Address, *, invited: Sequence[str]) -> tuple[socket.socket, Address]:
@@ -95,7 +109,7 @@ def listen(where: Address, *, invited: Sequence[str]) -> tuple[socket.socket, Ad
     try:
         family = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((where.host, where.port), family=family)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: a name that is none
         raise UserError(f"--host {where.host} --port {where.port}: {error}; choose another") from error
     return listening, Address(where.host, listening.getsockname()[1], where.proxy)
 

@@ -6,8 +6,10 @@ page's own rule.
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import insert, select, update
@@ -26,6 +28,21 @@ class Begun(Generic[Options]):
     fingerprint: str
     options: Options
     secret: bytes
+
+
+@contextmanager
+def opened(url: str | None, file: Path, *, begun: bool, missing: str) -> Iterator[Database]:
+    """The database of a URL; without one that of a file.
+
+    Args:
+        begun: only where something was begun in it; UserError (`missing`) otherwise.
+    """
+    if begun and not (Database.is_there(url) if url else file.exists()):
+        raise UserError(f"{url or file.parent}: {missing}")
+    with closing(Database(url) if url else Database.in_file(file)) as database:
+        if begun and not _is_begun(database):
+            raise UserError(f"{database.name}: {missing}")
+        yield database
 
 
 def fingerprint(pictures: Iterable[str]) -> str:
@@ -68,6 +85,11 @@ def begin(database: Database, pictures: Iterable[str], options: Any, *, kind: st
             "begin anew with another --db"
         )
     return found
+
+
+def _is_begun(database: Database) -> bool:
+    with database.reading() as connection:
+        return connection.execute(select(studies.c.id)).first() is not None
 
 
 def change_options(database: Database, options: Any) -> None:

@@ -4,7 +4,6 @@ A picture's address is that of a look, 128 random bits, and answers to its own r
 others said, but an arbiter of what they are asked to settle.
 """
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -113,8 +112,6 @@ class ReviewPage(DeskPage):
     async def hand(self, request: Request) -> Response:
         """The pictures to look at now, and those looked at last."""
         given = await message(request, Wanted)
-        if not (math.isfinite(given.low) and math.isfinite(given.high)):
-            raise HTTPException(400, "low and high are numbers")
         return await self.reply(request, partial(self.dealt, given))
 
     def dealt(self, given: Wanted, connection: Connection, rater: int) -> Looks:

@@ -91,7 +91,14 @@ def store(connection: Connection, rater: int, one: Pass, given: Answer) -> Statu
     look = DECK.find(connection, rater, given.id)
     if look is None or look._mapping["pass"] != one.name:
         return "unknown"
-    return DECK.take(connection, look, given)
+    return DECK.take(connection, look, given, fits=not _settled(connection, look))
+
+
+def _settled(connection: Connection, look: Card) -> bool:
+    """Whether another arbiter has settled what this one was dealt to settle: the first word stands."""
+    same = (looks.c["pass"] == look._mapping["pass"]) & (looks.c.picture == look.picture) & looks.c.ruling
+    theirs = same & (looks.c.rater != look.rater) & looks.c.choice.is_not(None)
+    return look.ruling and connection.execute(select(looks.c.id).where(theirs)).first() is not None
 
 
 def _free(stands: Standing, share: Share, one: Pass, presence: Presence) -> Iterable[str]:

@@ -104,7 +104,7 @@ async function begin() {
 // The looks that are open, but for those answered since they were asked for.
 async function refill() {
   const mine = visit;
-  const reply = await post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 });
+  const reply = await post("/hand", { of: at.name, ruling: at.ruling, ...wanted });
   if (!reply || mine !== visit) return false;
   const done = new Map(answered.map((look) => [look.id, look]));
   queue = reply.open.filter((look) => !done.has(look.id));
@@ -117,7 +117,7 @@ async function refill() {
 function refillAhead(few) {
   if (queue.length >= few || queue.length >= counts.left || refilling) return;
   const asked = visit;
-  refilling = post("/hand", { of: at.name, ruling: at.ruling, ...wanted, low: wanted.low - 0.0000001, high: wanted.high + 0.0000001 }).then((reply) => {
+  refilling = post("/hand", { of: at.name, ruling: at.ruling, ...wanted }).then((reply) => {
     refilling = null;
     if (!reply || asked !== visit) return;
     const known = new Set([...answered, ...queue, ...sheet].map((look) => look.id));
@@ -423,7 +423,9 @@ byId("score").addEventListener("change", () => {
 });
 byId("filter-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  wanted = { concept: byId("concept").value, score: byId("score").value, low: Number(byId("low").value) || 0, high: Number(byId("high").value) || 0, rater: Number(byId("rater").value) };
+  const range = desk.scores[byId("score").value] ?? [0, 0]; // an end that is left empty is that of all pictures
+  const [low, high] = ["low", "high"].map((id, end) => byId(id).value === "" ? range[end] : Number(byId(id).value));
+  wanted = { concept: byId("concept").value, score: byId("score").value, low, high, rater: Number(byId("rater").value) };
   panel("");
   begin();
 });

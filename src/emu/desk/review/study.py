@@ -8,12 +8,13 @@ import hashlib
 import hmac
 import random
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import insert, select
 
+from emu.desk import study
 from emu.desk.database import Database
 from emu.desk.review.pictures import Candidate, read_pictures, taste
 from emu.desk.review.plan import Pass, Plan
@@ -70,11 +71,9 @@ def opened(folder: Path, plan: Plan, *, url: str | None, begun: bool) -> Iterato
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give one that emu curate made")
-    file = folder.resolve() / FILE
-    if begun and url is None and not file.exists():
-        raise UserError(f"{folder}: no review yet; open the page first with emu review {folder}")
+    missing = f"no review yet; open the page first with emu review {folder}"
     pictures = read_pictures(folder)
-    with closing(Database(url) if url else Database.in_file(file)) as database:
+    with study.opened(url, folder.resolve() / FILE, begun=begun, missing=missing) as database:
         yield open_review(database, folder, pictures, plan)
 
 

@@ -5,13 +5,14 @@ The first start fixes the matches; of the options only the numbers of votes may 
 
 import hmac
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from emu.compare.pairing import Pairing
 from emu.compare.reading import read_run
+from emu.desk import study
 from emu.desk.database import Database
 from emu.desk.study import begin, begun, change_options
 from emu.desk.vote.matches import Match, matches
@@ -19,6 +20,7 @@ from emu.desk.vote.questions import APPEAL, FAITHFULNESS
 from emu.errors import UserError
 
 FILE = "votes.sqlite"
+MOST_BESIDE = 0.9  # of cards that are no votes
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Options:
                 raise UserError(f"--{name} {value}: give a share from 0 to 0.5")
             if value < 0 or (name == "prompts" and value < 1):
                 raise UserError(f"--{name} {value}: give {'a number above 0' if name == 'prompts' else '0 or more'}")
+        if self.checks + self.repeats > MOST_BESIDE:
+            raise UserError(
+                f"--checks {self.checks} --repeats {self.repeats}: give shares of at most {MOST_BESIDE} together, so "
+                "that pairs are left to vote on"
+            )
         if not self.appeal and not self.faithfulness:
             raise UserError("--appeal 0 --faithfulness 0: nothing is left to ask; give votes to one of them")
 
@@ -93,10 +100,8 @@ def opened(folders: Sequence[Path], *, url: str | None, begun: bool, **options: 
         begun: only if there is one already; UserError otherwise.
     """
     read = [read_run(folder) for folder in folders]
-    file = folders[0].resolve() / FILE
-    if begun and url is None and not file.exists():
-        raise UserError(f"{folders[0]}: no votes yet; open the page first with emu vote {folders[0]}")
-    with closing(Database(url) if url else Database.in_file(file)) as database:
+    missing = f"no votes yet; open the page first with emu vote {folders[0]}"
+    with study.opened(url, folders[0].resolve() / FILE, begun=begun, missing=missing) as database:
         yield open_poll(database, read, **options)
 
 

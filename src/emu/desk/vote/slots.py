@@ -1,12 +1,13 @@
 """What kind of card a rater meets when: training, then matches with checks hidden among them.
 
-Checks and repeats fall on one drawn place in every block of 1/share cards: their number is sure, their place is not
-to be foretold. A repeat whose place a check has taken comes on the next that is free. All of it depends on the poll's
-secret, the rater and the question alone.
+Checks and repeats fall on one drawn place in every block of 1/share cards, whole ones: their number is sure, their
+place is not to be foretold. A repeat whose place a check has taken comes on the next that is free. All of it depends on
+the poll's secret, the rater and the question alone.
 """
 
 from collections.abc import Iterator
-from itertools import count, islice, repeat
+from fractions import Fraction
+from itertools import count, islice, pairwise, repeat
 
 from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import CHECKS, MATCH, REPEAT, TRAINING
@@ -49,9 +50,10 @@ def cards_for(poll: Poll, rater: int, question: str, *, matches: int, start: int
 
 def _drawn(poll: Poll, about: tuple[str, int, str], share: float) -> Iterator[bool]:
     """Place by place whether it is the drawn one of its block, without end."""
-    if not share:
+    exact = Fraction(share).limit_denominator(10_000)
+    if not exact:
         yield from repeat(False)
-    size = round(1 / share)
-    for block in count():
-        place = poll.number(*about, block) % size
-        yield from (within == place for within in range(size))
+    ends = (int(block / exact) for block in count())  # blocks of 2 and 3 cards where the share is 0.4
+    for block, (start, end) in enumerate(pairwise(ends)):
+        place = poll.number(*about, block) % (end - start)
+        yield from (within == place for within in range(end - start))
