@@ -1,7 +1,10 @@
 import io
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from PIL import Image, ImageCms
 
 from emu.data.fitting import fit, micro_conditioning
 from emu.data.pictures import BadPicture, decode, read_size
+from emu.data.pillow import REMARKS
 
 PHOTOS = Path(__file__).parents[3] / "shared" / "data" / "photos"
 LIMIT = 100_000_000
@@ -106,6 +110,53 @@ def test_more_pixels_than_the_limit_are_refused_by_the_header() -> None:
         with pytest.raises(BadPicture, match=r"more than 1,000,000 pixels \(data.max_pixels\)"):
             look(partial(io.BytesIO, header), max_pixels=1_000_000)
     assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_threads_that_read_have_limits_of_their_own_and_leave_the_process_its(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that begin one after the other and end in this order, the second put back what the first had set."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)
+    small, large = (stored(Image.new("RGB", (side, side)), "TIFF") for side in (40, 200))
+    begun, ended = Event(), Event()
+
+    def waits() -> io.BytesIO:
+        begun.set()
+        assert ended.wait(60)
+        return small()
+
+    shown = warnings.filters[:]
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(decode, waits, max_pixels=1_600)
+        assert begun.wait(60)
+        assert decode(large, max_pixels=40_000).size == (200, 200)
+        with pytest.raises(BadPicture, match="more than 39,999 pixels"):
+            decode(large, max_pixels=39_999)
+        Image.open(stored(Image.new("RGB", (90, 110)), "PNG")())  # of others, who may go to twice their limit
+        ended.set()
+        assert first.result().size == (40, 40)
+    assert Image.MAX_IMAGE_PIXELS == 5_000
+    with pytest.warns(Image.DecompressionBombWarning):
+        Image.open(stored(Image.new("RGB", (90, 110)), "PNG")())
+    assert [each for each in warnings.filters if each not in shown] in ([], [REMARKS])
+
+
+def test_a_process_without_a_limit_has_none_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    image = stored(Image.new("RGB", (20, 10)), "PNG")
+    assert read_size(image, max_pixels=200) == (10, 20)
+    with pytest.raises(BadPicture, match="more than 199 pixels"):
+        read_size(image, max_pixels=199)
+    assert Image.MAX_IMAGE_PIXELS is None
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "AVIF"])
+def test_more_than_pillow_would_take_is_read_where_the_limit_says_so(
+    format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
+    image = stored(Image.new("RGB", (64, 48)), format)
+    assert decode(image, max_pixels=64 * 48).size == (64, 48)
+    with pytest.raises(BadPicture, match="more than 3,071 pixels"):
+        decode(image, max_pixels=64 * 48 - 1)
 
 
 @pytest.mark.parametrize("over", [1, 30, 100])

@@ -4,13 +4,13 @@
 """
 
 import io
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+from emu.data.pillow import allowing
 from emu.data.srgb import to_srgb, unreadable
 
 Opener = Callable[[], io.BufferedReader | io.BytesIO]  # picklable, so that worker processes can read
@@ -90,26 +90,23 @@ def decode_sized(file: Opener, *, max_pixels: int, least: int | None = None) -> 
 
 @contextmanager
 def _opened(file: Opener, max_pixels: int) -> Iterator[Image.Image]:
-    """Pillow's own guard, set to our limit and made an error: by itself it only warns up to twice the limit."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+    """A picture whose header was read. BadPicture: as in `read_size`, or it would come out wrong."""
+    too_large = f"more than {max_pixels:,} pixels (data.max_pixels)"
     try:
-        with warnings.catch_warnings(), file() as stream:
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd EXIF and palettes
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(stream, formats=(*FORMATS, *_heif(stream))) as image:
-                if why := unreadable(image):
-                    raise BadPicture(why)
-                yield image
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise BadPicture(f"more than {max_pixels:,} pixels (data.max_pixels)") from None
+        with allowing(max_pixels), file() as stream, Image.open(stream, formats=(*FORMATS, *_heif(stream))) as image:
+            if image.width * image.height > max_pixels:
+                raise BadPicture(too_large)
+            if why := unreadable(image):
+                raise BadPicture(why)
+            yield image
+    except Image.DecompressionBombError:
+        raise BadPicture(too_large) from None
     except UnidentifiedImageError:
         raise BadPicture(f"not a picture, or none of {', '.join(FORMATS)}") from None
     except BadPicture:
         raise
     except Exception as error:  # broken files raise OSError, ValueError, SyntaxError, struct.error, ... by format
         raise BadPicture(f"cannot be read ({error})") from None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _heif(stream: io.BufferedReader | io.BytesIO) -> tuple[str, ...]:
