@@ -1,11 +1,16 @@
 """Bars of progress: in a log they are lines, few of them, the last one whole."""
 
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from emu import bars
+from emu import bars, weight_files
 from emu.bars import Bar
+from emu.console import tidy
 
 
 class Terminal(io.StringIO):
@@ -59,3 +64,40 @@ def test_one_that_is_not_to_be_seen_writes_nothing() -> None:
     with Bar(total=2, file=file, disable=True) as bar:
         bar.update(2)
     assert not file.getvalue()
+
+
+ASKED = """
+import contextlib, sys
+from emu.cli import main
+with contextlib.suppress(SystemExit):
+    main(["--help"])
+import datasets
+from huggingface_hub.utils import are_progress_bars_disabled
+print("disabled", datasets.are_progress_bars_disabled(), are_progress_bars_disabled())
+"""
+
+
+def test_in_a_log_no_library_has_a_bar() -> None:
+    given = {name: value for name, value in os.environ.items() if not name.endswith("DISABLE_PROGRESS_BARS")}
+    said = subprocess.run([sys.executable, "-c", ASKED], env=given, capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "disabled True True"
+
+
+def test_on_a_terminal_loading_and_saving_show_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffusers.utils import logging as of_diffusers
+    from transformers.utils import logging as of_transformers
+
+    import pipelines
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    of_diffusers.enable_progress_bar()
+    of_transformers.enable_progress_bar()
+    tidy()
+    made = pipelines.build("latent")
+    made.save_pretrained(tmp_path / "base")
+    type(made).from_pretrained(tmp_path / "base")
+    assert terminal.getvalue() == ""
+    of_transformers.enable_progress_bar()
+    weight_files.load(type(made.text_encoder), tmp_path / "base" / "text_encoder")
+    assert terminal.getvalue() == ""

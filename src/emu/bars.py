@@ -40,6 +40,16 @@ class Bar(tqdm):  # type: ignore[misc]  # tqdm gives its classes no types
         super().close()
 
 
+def only_ours() -> None:
+    """Show no bars of the libraries that are imported: on a terminal they stand beside ours, and make a log one line.
+
+    What the hub downloads is theirs to show, on a terminal; for that, and for `datasets`, see `emu.cli`.
+    """
+    for name in ("transformers.utils.logging", "diffusers.utils.logging"):
+        if name in sys.modules:
+            sys.modules[name].disable_progress_bar()
+
+
 def lines(file: IO[str]) -> Callable[[str], None]:
     """Writes each state that is none of before as a line."""
     last = ""

@@ -30,6 +30,9 @@ INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 def main(argv: list[str] | None = None) -> None:
     """Runs one command; what the user can mend ends in one line on stderr and exit code 2."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it warns of torchvision, which nothing here needs
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # of what emu counts itself
+    if not sys.stderr.isatty():  # where a bar becomes one endless line
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         with waiting():
             run(trust.take(sys.argv[1:] if argv is None else argv))

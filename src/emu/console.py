@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.utilities import rank_zero_info
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from emu.bars import Bar
+from emu.bars import Bar, only_ours
 from emu.data.loader import Fixed, HeldOut
 from emu.pipeline import PipelineModule
 
@@ -32,7 +32,8 @@ SHOWN = {HeldOut: "held-out loss", Fixed: "pictures"}
 
 
 def tidy() -> None:
-    """Leave out what libraries log of things that emu says itself, and print emu's warnings without lines of code."""
+    """Leave out what libraries log and show of what emu says itself, and print emu's warnings without lines of code."""
+    only_ours()
     for handler in of_diffusers.get_logger("diffusers").handlers:  # which it makes with its first logger
         handler.addFilter(worth_saying)
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(worth_saying)

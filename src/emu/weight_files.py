@@ -9,6 +9,7 @@ import torch
 import transformers
 from safetensors import SafetensorError, safe_open
 
+from emu.bars import only_ours
 from emu.errors import UserError, first_line
 
 AGAIN = "download or copy the folder again"
@@ -66,6 +67,7 @@ def load(kind: Any, place: object, *, unused: str | None = None, **how: Any) -> 
     Libraries draw at random what is missing or of another shape, and say so in a warning at most. Here it is a
     ValueError, but for weights whose names begin with `unused`; what else the library raises comes through.
     """
+    only_ours()
     of_diffusers = any(one.__module__.startswith("diffusers.") for one in kind.__mro__)
     telling = {} if of_diffusers else {"ignore_mismatched_sizes": True}  # it would say only that there are some
     network, found = kind.from_pretrained(place, output_loading_info=True, **telling, **how)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from emu.commands.parser import Parser
+from emu.commands.parser import Parser, a_model
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -24,10 +24,11 @@ def new(given: argparse.Namespace) -> None:
     from emu.flags import find_config
 
     config = find_config(given.config, of="new")
-    from emu.untrained import new
-
     captions = read_captions(given.captions) if given.captions else []
-    print(new(config, given.out, captions=captions, seed=given.seed))
+    with a_model():
+        from emu.untrained import new
+
+        print(new(config, given.out, captions=captions, seed=given.seed))
     if given.out:
         print(f"{given.out}: untrained; emu fit takes it as --model.init_args.pretrained")
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from emu.bars import only_ours
 from emu.errors import UserError, first_line
 from emu.places import without_places
 
@@ -78,6 +79,7 @@ class Upscaler(Upsampler):
         import diffusers
         import torch
 
+        only_ours()
         there = torch.cuda.is_available()
         kind = getattr(diffusers, self.index["_class_name"])
         try:

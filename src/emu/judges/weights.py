@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from emu import files
+from emu.bars import only_ours
 from emu.counted import many
 from emu.errors import UserError, first_line
 
@@ -84,5 +85,6 @@ def loaded(kind: Any, config: Any, tensors: dict[str, Tensor], *, of: str) -> An
             f"{of}: {many(len(wrong), 'weight does', 'weights do')} not fit, such as {wrong[0]}: {found} where the "
             f"model has {asked}"
         )
+    only_ours()
     model = kind.from_pretrained(None, config=config, state_dict=tensors, dtype=torch.float32)
     return model.eval().requires_grad_(False)
