@@ -93,7 +93,7 @@ def unet(channels: int = 4, *, out_channels: int = 4, sample_size: int = 16, **c
         in_channels=channels,
         out_channels=out_channels,
         block_out_channels=(16, 32),
-        layers_per_block=1,
+        layers_per_block=config.pop("layers_per_block", 1),
         attention_head_dim=8,
         norm_num_groups=8,
         cross_attention_dim=config.pop("cross_attention_dim", WIDTH),

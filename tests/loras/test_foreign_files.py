@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import StableDiffusionXLPipeline
+from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+import pipelines
 from architectures import make
-from emu import adapters, components
+from emu import adapters, components, originals
 from emu.adapters import Adapter
 from emu.errors import UserError
 from emu.formats.comfyui_lora import ComfyUILoRA
@@ -79,6 +82,32 @@ def test_layers_of_text_encoders(
     assert ("its 2 layers of text encoders are left out" in caplog.text) != drawing
     for component in layers.values():
         assert torch.equal(fc1(plain, component), fc1(model, component)) != drawing
+
+
+def test_each_component_has_the_alpha_that_diffusers_saved_for_it(tiny_folder: Folder, tmp_path: Path) -> None:
+    """Of a file that diffusers wrote every layer becomes what peft merges it to."""
+    pipeline: Any = StableDiffusionXLPipeline.from_pretrained(tiny_folder("latent_xl"), dtype=torch.float32)
+    alphas = {"text_encoder": 3, "unet": 8, "text_encoder_2": 24}
+    told: dict[str, Any] = {}
+    torch.manual_seed(0)
+    for name, alpha in alphas.items():
+        part, config = getattr(pipeline, name), LoraConfig(r=4, lora_alpha=alpha, target_modules=["fc1", "to_q"])
+        inject_adapter_in_model(config, part)
+        for key, weight in part.named_parameters():
+            if "lora_" in key:
+                nn.init.normal_(weight, std=0.3)
+        matrices = get_peft_model_state_dict(part)
+        told |= {f"{name}_lora_layers": matrices, f"{name}_lora_adapter_metadata": config.to_dict()}
+    StableDiffusionXLPipeline.save_lora_weights(tmp_path, **told)
+    ours = load_model(tiny_folder("latent_xl"), loras=[str(tmp_path / "pytorch_lora_weights.safetensors")])
+    for name in alphas:
+        found, merged = getattr(ours.pipeline, name), 0
+        for layer, adapted in adapters.layers(getattr(pipeline, name)):
+            adapted.merge()
+            wanted = adapted.get_base_layer().weight
+            torch.testing.assert_close(found.get_submodule(layer).weight, wanted, rtol=0, atol=1e-5)
+            merged += 1
+        assert merged
 
 
 def fc1(model: TextToImageModule, component: str) -> Tensor:
@@ -307,6 +336,28 @@ def test_a_model_that_was_never_published_otherwise(tiny_folder: Folder, tmp_pat
     with pytest.raises(UserError, match="layers have no name where a UVit2DModel was first published.*--format lora"):
         ComfyUILoRA().write(model, tmp_path / "style.safetensors", {})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"encoder_hid_dim": 16, "addition_embed_type": "text"},  # DeepFloyd IF's
+        {"num_class_embeds": 10},
+        {"time_cond_proj_dim": 8},
+        {"layers_per_block": [1, 2]},
+    ],
+    ids=str,
+)
+def test_a_u_net_of_which_no_single_file_was_published_takes_files_by_its_own_names(
+    more: dict[str, Any], tmp_path: Path
+) -> None:
+    network = pipelines.unet(**more)
+    save_file(matrices(f"unet.{ATTENTION}", (2, 32), (32, 2)), tmp_path / "style.safetensors")
+    held = known.of_network("unet", network)
+    LoRAFile(str(tmp_path / "style.safetensors")).check({"unet": held}, slot="unet")
+    assert known.published(network) == {}
+    with pytest.raises(UserError, match="no single file of this UNet2DConditionModel: .*; give --format diffusers"):
+        originals.layout("UNet2DConditionModel", network.state_dict(), network.config)
 
 
 def test_names_that_underscores_would_confuse_are_not_read() -> None:

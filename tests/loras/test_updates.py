@@ -44,6 +44,9 @@ CONFIGS = {
     "lora, ranks and alphas apart": LoraConfig(
         r=4, lora_alpha=10, rank_pattern={"to_k": 2}, alpha_pattern={"conv1": 3}, target_modules=TARGETS
     ),
+    "lora, alphas by expressions": LoraConfig(
+        r=4, lora_alpha=10, alpha_pattern={r"resnets\.\d\.conv1": 3, "^down_blocks.+to_k": 5}, target_modules=TARGETS
+    ),
     "dora": LoraConfig(r=4, lora_alpha=10, use_dora=True, target_modules=TARGETS),
     "loha": LoHaConfig(r=4, alpha=10, target_modules=TARGETS),
     "loha, Tucker": LoHaConfig(r=4, alpha=10, use_effective_conv2d=True, target_modules=TARGETS),

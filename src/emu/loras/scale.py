@@ -4,6 +4,7 @@ Readers that overlook one of the three draw with another strength than what was 
 alpha = rank.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from emu.shapes import ComponentConfig
 HEADER = "lora_adapter_metadata"  # a key of a file's header, in which diffusers keeps peft's config
 CONFIG = "adapter_config.json"  # where peft itself keeps it, beside
 OF_PEFT = "adapter_model.safetensors"
+INSIDE = "base_model.model."  # how peft begins the names of all layers
 DAMAGED = "download or copy the file again"
 
 
@@ -31,27 +33,37 @@ class Scales:
     """
 
     def __init__(self, path: Path, header: Mapping[str, str]) -> None:
-        self._config: ComponentConfig = {}
+        self._configs: dict[str, ComponentConfig] = {}  # of each component its own; "" where none is named
         if HEADER in header:
             metadata = parse(header[HEADER], ComponentConfig, where=f"{path}: {HEADER}", remedy=DAMAGED)
-            # Of each component its own, "unet.r", "text_encoder.r"; the network's comes last, and stands.
-            for key, value in sorted(metadata.items(), key=lambda item: not item[0].startswith("text_encoder")):
-                self._config[key.rpartition(".")[2]] = value
+            for key, value in metadata.items():  # "unet.r", "text_encoder.r"
+                component, _, name = key.rpartition(".")
+                self._configs.setdefault(component, {})[name] = value
         elif path.name == OF_PEFT and path.with_name(CONFIG).is_file():
-            self._config = read_json(path.with_name(CONFIG), ComponentConfig, remedy=DAMAGED)
+            self._configs[""] = read_json(path.with_name(CONFIG), ComponentConfig, remedy=DAMAGED)
 
     def of(self, layer: str, parts: Mapping[str, Tensor]) -> float:
         """By what a layer's change is multiplied; `parts` may be without storage but for alpha."""
         rank = rank_of(parts)
         if "alpha" in parts:
             return float(parts["alpha"]) / rank if rank else 1.0
-        alpha = self._of(layer, "alpha_pattern", self._config.get("lora_alpha", self._config.get("alpha")))
-        rank = rank or self._of(layer, "rank_pattern", self._config.get("r"))
+        config, layer = self._config_of(layer)
+        alpha = _said(config, "alpha_pattern", layer, config.get("lora_alpha", config.get("alpha")))
+        rank = rank or _said(config, "rank_pattern", layer, config.get("r"))
         if alpha is None or not rank:
             return 1.0
-        return float(alpha) / (rank**0.5 if self._config.get("use_rslora") else rank)
+        return float(alpha) / (rank**0.5 if config.get("use_rslora") else rank)
 
-    def _of(self, layer: str, pattern: str, otherwise: Any) -> Any:
-        """What peft's config says for one layer: its own, or all layers'."""
-        own = self._config.get(pattern) or {}
-        return next((value for end, value in own.items() if f".{layer}".endswith(f".{end}")), otherwise)
+    def _config_of(self, layer: str) -> tuple[ComponentConfig, str]:
+        """Its component's config, and its name inside of that; the drawing network's where it names no component."""
+        for component, config in self._configs.items():
+            if component and layer.startswith(f"{component}."):
+                return config, layer.removeprefix(f"{component}.").removeprefix(INSIDE)
+        drawing = (config for name, config in self._configs.items() if not name.startswith("text_encoder"))
+        return next(drawing, {}), layer.removeprefix(INSIDE)
+
+
+def _said(config: ComponentConfig, pattern: str, layer: str, otherwise: Any) -> Any:
+    """What peft's config says for one layer: its own, by a regular expression as in peft, or all layers'."""
+    own = config.get(pattern) or {}
+    return next((value for key, value in own.items() if re.match(rf"(.*\.)?({key})$", layer)), otherwise)

@@ -52,15 +52,18 @@ def unet(name: str, *, layers: int, attended: set[int]) -> str:
     Args:
         layers: a block's (`layers_per_block`).
         attended: the upward blocks with attention.
+
+    ValueError: of a layer that no published U-Net has.
     """
     outside = next((key for key in UNET if name.startswith(f"{key}.")), None)
     if outside:
         return UNET[outside] + name.removeprefix(outside)
-    side, rest = name.split("_", 1)
-    if side == "mid":
-        _, kind, i, inner = rest.split(".", 3)
+    if found := re.match(r"mid_block\.(resnets|attentions)\.(\d+)\.(.+)", name):
+        kind, i, inner = found.groups()
         return f"middle_block.{2 * int(i) if kind == 'resnets' else 1}.{_inner(kind, inner)}"
-    _, block, kind, i, inner = rest.split(".", 4)
+    if not (found := re.match(r"(down|up)_blocks\.(\d+)\.(\w+)\.(\d+)\.(.+)", name)):
+        raise ValueError(f"none that was published has {name}")
+    side, block, kind, i, inner = found.groups()
     first = int(block) * (layers + 1)
     if kind in ("downsamplers", "upsamplers"):
         tail = inner.removeprefix("conv.")

@@ -56,9 +56,9 @@ def layout(kind: str, held: Iterable[str], config: Mapping[str, Any]) -> Layout:
     Raises UserError where diffusers converts none of its kind, or not all of this one.
     """
     held = list(held)
-    published = {*map(_namer(kind, held, config), held), *DROPPED.get(kind, ())}
-    guesses = [Guess(name, _shape(kind, name)) for name in sorted(published)]
     try:
+        published = {*map(_namer(kind, held, config), held), *DROPPED.get(kind, ())}
+        guesses = [Guess(name, _shape(kind, name)) for name in sorted(published)]
         return inverse(guesses, partial(converted, kind, config=config), held)
     except (ValueError, LookupError) as error:  # what diffusers' own functions make of blocks that they do not know
         raise UserError(f"no single file of this {kind}: {error}; give --format diffusers") from error
@@ -80,7 +80,9 @@ def _namer(kind: str, held: list[str], config: Mapping[str, Any]) -> Callable[[s
     match kind:
         case "UNet2DConditionModel":
             attended = {int(found[1]) for one in held if (found := re.match(r"up_blocks\.(\d+)\.attentions", one))}
-            return partial(names.unet, layers=config["layers_per_block"], attended=attended)
+            if not isinstance(layers := config["layers_per_block"], int):
+                raise ValueError(f"its blocks have layers of different numbers, {layers}")
+            return partial(names.unet, layers=layers, attended=attended)
         case "AutoencoderKL":
             return partial(names.autoencoder, blocks=len(config["up_block_types"]))
     if kind not in TABLES:
