@@ -1,6 +1,7 @@
 """`emu new`: what it makes, its architecture takes; what does not fit is refused with both numbers."""
 
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,15 +10,16 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from diffusers import DiffusionPipeline
-from transformers import CLIPTextConfig, T5Config
+from diffusers import DiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, T5Config
 
 import pipelines
 from emu.cli import main
+from emu.errors import UserError
 from emu.models import load_model
 from emu.outline import count
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
-from emu.untrained import new
+from emu.untrained import components, new
 from emu.untrained.build import component
 from emu.untrained.joints import check
 from emu.untrained.plan import read
@@ -194,6 +196,30 @@ def test_captions_without_a_word_are_refused(tmp_path: Path, capsys: pytest.Capt
     with pytest.raises(SystemExit):
         main(["new", "-c", "new/pixel-tiny", "--captions", str(tmp_path / "captions.txt")])
     assert "holds no caption with a word" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"text_encoder": "t5"}, "components.text_encoder .*t5: holds no CLIPTextModel .* are missing, such as"),
+        ({"unet": "donor/vae"}, "components.unet .*vae: holds no UNet2DConditionModel .* are missing, such as"),
+        ({"text_encoder": {"pretrained": "donor", "num_hidden_layers": 3}}, "CLIPTextModel .* are missing, such as"),
+        ({"text_encoder": {"pretrained": "donor", "intermediate_size": 64}}, "CLIPTextModel .* are mismatched, such"),
+        ({"text_encoder": "torn"}, "components.text_encoder .*torn: holds no CLIPTextModel"),
+    ],
+)
+def test_no_weight_of_what_is_loaded_is_drawn_at_random(
+    given: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pipelines.build("latent").save_pretrained("donor")
+    pipelines.t5()[1].save_pretrained("t5")
+    shutil.copytree("donor/text_encoder", "torn")
+    Path("torn/model.safetensors").write_bytes(Path("donor/text_encoder/model.safetensors").read_bytes()[:99])
+    ((name, one),) = given.items()
+    kinds = {"unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
+    with pytest.raises(UserError, match=said):
+        components.loaded(name, one, (kinds[name],))
 
 
 @pytest.fixture(scope="module")

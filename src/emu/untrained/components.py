@@ -11,7 +11,7 @@ from diffusers.configuration_utils import ConfigMixin
 from torch import nn
 from transformers import CLIPTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, T5Tokenizer
 
-from emu import folders, named
+from emu import folders, named, weight_files
 from emu.bundled import resolve
 from emu.errors import UserError, first_line
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
@@ -47,14 +47,15 @@ def loaded(name: str, given: Given, kinds: tuple[Any, ...], *, weights: bool = T
     for subfolder in places:
         try:
             return read(str(path), subfolder=subfolder)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever a library makes of a folder of another kind, or a damaged one
             failure = failure or first_line(error)
     raise UserError(f"components.{name} {given}: holds no {kind.__name__} ({failure})")
 
 
 def _read(kind: Any, path: str, *, subfolder: str, settings: ComponentConfig, weights: bool) -> Any:
     if weights or not issubclass(kind, nn.Module):
-        return kind.from_pretrained(path, subfolder=subfolder, **settings)
+        read = partial(weight_files.load, kind) if issubclass(kind, nn.Module) else kind.from_pretrained
+        return read(path, subfolder=subfolder, **settings)
     if issubclass(kind, PreTrainedModel):
         return kind(kind.config_class.from_pretrained(path, subfolder=subfolder, **settings))
     return kind.from_config(kind.load_config(path, subfolder=subfolder), **settings)
