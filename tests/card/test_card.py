@@ -232,3 +232,18 @@ def test_a_browser_shows_it_without_a_complaint(made: Path, tmp_path: Path) -> N
     done = browse("--dump-dom", (made / "card.html").as_uri(), profile=tmp_path)
     assert done.stdout.count("<section") == 9
     assert "CONSOLE" not in done.stderr, done.stderr
+
+
+def test_pictures_without_a_concept_move_no_share(tmp_path: Path) -> None:
+    """Both shares are of the pictures whose concept is known: here all stay, so that none was moved."""
+    source = folder(tmp_path / "hay", ["good"] * 80)
+    rows = [json.loads(line) for line in (source / "metadata.jsonl").read_text().splitlines()]
+    named = [row | {"concept": ["cat", "dog"][i % 2]} if i < 40 else row for i, row in enumerate(rows)]
+    (source / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in named))
+    columns = {"columns": {"concept": "string"}}
+    curate(Funnel(config(SHAPE, data=columns)), str(source), tmp_path / "out", engine=Pool(1))
+    write_card(tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    for concept in ("cat", "dog"):
+        (row,) = re.findall(rf"\| `{concept}` \| 20 \| 50\.0 % \| 20 \| 50\.0 % \| .*", text)
+        assert row.endswith("| as before |")

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emu.card import looks, origin
-from emu.card.blocks import Table
+from emu.card.blocks import Quoted, Table
 from emu.card.captions import script
 from emu.card.concepts import AS_BEFORE, FEW, verdict
 from emu.card.licences import hub_name, values
-from emu.card.markdown import block, code
+from emu.card.markdown import _table, block, code
 from needles import make_folder
 
 
@@ -59,6 +59,14 @@ def test_a_code_span_is_one_line_that_nothing_in_it_closes(text: str) -> None:
     parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
     (heading, inline, close) = parser.parse(f"# {code(text)}")
     assert [child.type for child in inline.children] == ["code_inline"]
+
+
+@given(st.text(alphabet="ab|\\`"))
+def test_it_says_what_the_text_says_in_a_table_too(text: str) -> None:
+    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+    for written in (f"# {code(text)}", _table(Table([Quoted(text)], []))):
+        shown = [one for token in parser.parse(written) for one in token.children or [] if one.type == "code_inline"]
+        assert [one.content.strip() for one in shown] == [text.strip()]
 
 
 @given(st.text(alphabet="`~\n a<>#|"))

@@ -162,6 +162,9 @@ def test_killed_on_the_way_the_same_command_ends_alike(tmp_path: Path, monkeypat
 def test_a_second_end_drops_what_left_since(tmp_path: Path) -> None:
     desk = reviewed(tmp_path / "from")
     write_needles(desk.review, tmp_path / "to")
+    others = [tmp_path / "to" / name for name in ("README.md", "prompts.txt", "images/notes.txt")]
+    for other in others:
+        other.write_text("the user's own")
     key = desk.standing().entering("captions")[0]
     with desk.review.database.reading() as connection:
         from sqlalchemy import select
@@ -172,7 +175,8 @@ def test_a_second_end_drops_what_left_since(tmp_path: Path) -> None:
     desk.answer("Ada", "specialists", look, REJECT)
     write_needles(desk.review, tmp_path / "to")
     assert len(entries(tmp_path / "to")) == 4
-    assert len(list((tmp_path / "to" / "images").iterdir())) == 4
+    assert len(list((tmp_path / "to" / "images").glob("*.png"))) == 4
+    assert [other.read_text() for other in others] == ["the user's own"] * 3
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:

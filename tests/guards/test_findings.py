@@ -1,7 +1,7 @@
 """Every guard on evidence whose truth is known: quiet where nothing is wrong, broken where it is."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -89,6 +89,29 @@ def test_drift(moved: float, state: str) -> None:
     assert found[0].value == pytest.approx(moved, abs=1e-6)
 
 
+def test_one_prompt_is_no_drift_of_all_pictures() -> None:
+    for draws in (1, 5):
+        before = numbers(draws, 3) * 0.01
+        found = Drift(0.2)(Evidence(["a fox"] * draws, Side(before), Side(before + 0.5)))
+        assert [finding.state for finding in found] == ["unsure"] * 3
+        assert not any("than before" in finding.sentence for finding in found)
+
+
+def test_a_number_without_bounds_is_not_measured() -> None:
+    """Few prompts, of which one drew the same picture twice before tuning; its ratio may be anything."""
+    before = numbers(6, 8)
+    before[1] = before[0]
+    prompts = [f"prompt {i // 2}" for i in range(6)]
+    first, second = Diversity(0.9)(Evidence(prompts, Side(features=before), Side(features=numbers(6, 8)[::-1])))
+    assert first.state == "not measured"
+    assert second.state in ("held", "unsure", "broken")
+    losses = np.array([0, 0, 0, 0.1, *[0.2] * 12], dtype=np.float32)
+    times = (np.arange(16, dtype=np.float32) + 0.5) / 16
+    (found,) = HeldOut()(Evidence([], Side(losses=losses), Side(losses=losses + 1), times=times))
+    assert found.state == "broken"
+    assert to_json([first, second, found])
+
+
 @pytest.mark.parametrize(("spread", "state"), [(1.0, "held"), (0.5, "broken"), (0.0, "broken")])
 def test_diversity_of_several_seeds(spread: float, state: str) -> None:
     prompts = [f"prompt {i // 4}" for i in range(80)]
@@ -145,8 +168,19 @@ def test_a_base_that_copied_as_much_is_no_alarm() -> None:
 
 def test_training_pictures_that_are_there_twice_do_not_hide_copies() -> None:
     once = numbers(100, 16)
-    assert copy_distance(np.concatenate([once, once])) == 0  # nothing but copies: no distance tells
-    assert copy_distance(np.concatenate([once, once[:30]])) > 0
+    for again in (once, once[:30], once[:1]):
+        assert copy_distance(np.concatenate([once, again])) == pytest.approx(copy_distance(once), rel=0.2)
+    training = replace(curated(), features=np.repeat(curated().features[:100], 2, axis=0))  # each has two captions
+    before, after = numbers(40, 16), training.features[:40]
+    (found,) = Memorisation(5.0)(Evidence(PROMPTS, Side(features=before), Side(features=after), training=training))
+    assert (found.value, found.state) == (100, "broken")
+
+
+def test_training_pictures_that_are_all_one_tell_no_copy() -> None:
+    training = replace(curated(), features=np.ones((200, 16), dtype=np.float32))
+    pictures = Side(features=training.features[:40])
+    (found,) = Memorisation(5.0)(Evidence(PROMPTS, pictures, pictures, training=training))
+    assert found.state == "not measured"
 
 
 def test_without_training_pictures_it_says_why() -> None:

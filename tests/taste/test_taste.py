@@ -113,10 +113,13 @@ def test_decisions_are_those_of_all_passes_or_of_one(drawn: Path) -> None:
         {"file": "a", "votes": votes, "kept": False, "left": "second"},
         {"file": "b", "votes": {"first": {"keep": 1, "reject": 1}}, "kept": True},
         {"file": "c", "votes": {}, "kept": True},
+        {"file": "d", "votes": {"second": {"keep": 1, "reject": 1, "ruling": "keep"}}, "kept": True},
+        {"file": "e", "votes": {"second": {"keep": 2, "reject": 1, "ruling": "reject"}}, "left": "second"},
     ]
     review = build({"passes": [{"name": "first"}, {"name": "second"}], "pictures": pictures}, ReviewOutcome)
-    assert decisions(review) == {"a": False, "b": True}
+    assert decisions(review) == {"a": False, "b": True, "d": True, "e": False}
     assert decisions(review, "first") == {"a": True}
+    assert decisions(review, "second") == {"a": False, "d": True, "e": False}  # an arbiter's word is over the votes
     with pytest.raises(UserError, match="--pass third: no such pass; there are first, second"):
         decisions(review, "third")
 

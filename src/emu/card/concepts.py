@@ -31,24 +31,28 @@ def section(curated: Curated) -> Section:
     if curated.concept is None:
         return Section("Concepts", ["Not known: neither manifest nor metadata has a column of concepts."])
     after = Counter(curated.concepts().values())
+    known = Counter(str(one) for one in curated.column(curated.concept).values() if one is not None)
     before = _before(curated)
     column = Quoted(curated.concept)
     blocks: list[Block] = []
-    if before:
+    if before and known:
         level = simultaneous_level(len(before))
         blocks += [
             f"Of {many(before.total(), 'picture')} whose concept is known before, and "
-            f"{many(after.total(), 'picture')} that stayed. The interval is that of the share after (Wilson, all of "
-            "them together at 95 %): a share before that lies outside was moved by more than chance.",
+            f"{many(known.total(), 'picture')} of those that stayed. The interval is that of the share after (Wilson, "
+            "all of them together at 95 %): a share before that lies outside was moved by more than chance.",
             Table(
                 [column, "Before", "Share", "After", "Share", "Interval", "Verdict"],
-                [_row(name, before, after, level) for name, _ in before.most_common(SHOWN)],
+                [_row(name, before, known, level) for name, _ in before.most_common(SHOWN)],
                 number=6,
             ),
-            *_moved(before, after, level),
+            *_moved(before, known, level),
         ]
     else:
-        blocks += ["Shares before the funnel are not known.", counted(column, "Pictures", after, most=SHOWN)]
+        blocks += [
+            "Shares before and after the funnel are not both known.",
+            counted(column, "Pictures", after, most=SHOWN),
+        ]
     if len(before or after) > SHOWN:
         blocks += [f"The {SHOWN} largest of {len(before or after):,} concepts."]
     return Section("Concepts", [*blocks, *_scores(curated)])

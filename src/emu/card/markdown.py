@@ -20,11 +20,11 @@ def markdown(card: Card) -> str:
 
 
 def code(text: str) -> str:
-    """A code span that shows the text as it stands, on one line, also in a table."""
+    """A code span that shows the text as it stands, on one line."""
     line = printable(text)[:LONGEST] or " "
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     space = " " if line.startswith("`") or line.endswith("`") else ""
-    return (fence + space + line + space + fence).replace("|", "\\|")
+    return fence + space + line + space + fence
 
 
 def block(text: str) -> str:
@@ -70,4 +70,5 @@ def _table(table: Table) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    return code(cell.text) if isinstance(cell, Quoted) else cell
+    """Inside of a table, and nowhere else, a bar has to be escaped in code too."""
+    return code(cell.text).replace("|", "\\|") if isinstance(cell, Quoted) else cell

@@ -60,8 +60,9 @@ def making(curated: Curated) -> Section:
 
 def _upsampled(curated: Curated) -> Block:
     made = [row[UPSAMPLED_FROM] for row in curated.rows if isinstance(row.get(UPSAMPLED_FROM), dict)]
-    small = sum((row.get("upsample") or 1) > 1 for row in curated.rows)
-    if not any("upsample" in row for row in curated.rows):
+    factors = [row["upsample"] for row in curated.rows if isinstance(row.get("upsample"), int | float)]
+    small = sum(factor > 1 for factor in factors)
+    if not factors:
         return "No picture is known to be upsampled."
     if not made:
         return f"No picture is upsampled; {small:,} are marked as smaller than was asked for."

@@ -3,7 +3,7 @@
 Tuning is known to do this beyond what a prompt asks for, noise offset above all; a judge of appeal may like it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emu.guards.evidence import Evidence
 from emu.guards.finding import Finding, not_measured
@@ -42,12 +42,20 @@ class Drift(Guard):
 
 
 def moved(evidence: Evidence) -> dict[str, MeanDifference]:
-    """measure -> its means on both sides and their difference, paired by prompt and seed; needs colours."""
+    """measure -> its means on both sides and their difference, paired by prompt and seed; needs colours.
+
+    One prompt says nothing of all pictures: its interval is the whole range.
+    """
     before, after = evidence.before.colours, evidence.after.colours
     assert before is not None
     assert after is not None
     sides = before.astype(float).T.tolist(), after.astype(float).T.tolist()
-    return {name: mean_difference(sides[0][i], sides[1][i], prompts=evidence.prompts) for i, name in enumerate(COLOURS)}
+    found = {
+        name: mean_difference(sides[0][i], sides[1][i], prompts=evidence.prompts) for i, name in enumerate(COLOURS)
+    }
+    if len(set(evidence.prompts)) > 1:
+        return found
+    return {name: replace(one, ci95=(-1.0, 1.0)) for name, one in found.items()}
 
 
 def noted(measure: str, move: MeanDifference) -> str | None:

@@ -4,8 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
+
 from emu.guards.evidence import Evidence
-from emu.guards.finding import Finding, Kind, Part, state_of
+from emu.guards.finding import Finding, Kind, Part, not_measured, state_of
 from emu.statistics.bootstrap import Interval
 
 
@@ -29,7 +31,12 @@ class Guard(ABC):
         """A finding for each number that it watches, by `found` or `not_measured`."""
 
     def found(self, name: str, sentence: str, value: float, ci95: Interval, *, parts: Sequence[Part] = ()) -> Finding:
-        """A finding whose state follows from the interval; `sentence` says it without a full stop."""
+        """A finding whose state follows from the interval; `sentence` says it without a full stop.
+
+        Nothing was measured where the number has no bounds, and no file of a run would take such ones.
+        """
+        if not np.isfinite([value, *ci95]).all():
+            return not_measured(name, "there is too little to tell how sure the number is")
         return Finding(
             guard=name,
             sentence=sentence,

@@ -68,7 +68,7 @@ def by_time(before: Numbers, after: Numbers, times: Numbers) -> list[Quarter]:
     quarters = []
     for i in range(PARTS):
         inside = (times >= i / PARTS) & (times < (i + 1) / PARTS)
-        if inside.sum() >= LEAST and before[inside].sum() > 0:
+        if inside.sum() >= LEAST and before[inside].min() > 0:  # else a resample may have nothing to be a ratio of
             ratio = float(after[inside].sum() / before[inside].sum())
             quarters.append(Quarter(i / PARTS, ratio, ratio_interval(after[inside], before[inside], level=level)))
     return quarters

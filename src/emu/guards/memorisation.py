@@ -19,6 +19,7 @@ NAME = "memorisation"
 NEAR = 0.01  # the share of training pictures that have a neighbour nearer than a copy is
 SHOWN = 6
 AT_ONCE = 512
+ALIKE = 1e-4  # a distance of one picture to itself, rounding allowed for
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Memorisation(Guard):
             return [not_measured(NAME, "one training picture has no neighbour to compare with")]
         (was, _), (now, which) = (nearest(side, training.features) for side in (before, after))
         limit = copy_distance(training.features)
+        if limit is None:
+            return [not_measured(NAME, "all training pictures are alike, so that none tells how near a copy is")]
         copies = [(apart < limit).astype(float).tolist() for apart in (was, now)]
         more = net_rate(*copies, tie=0, prompts=evidence.prompts)  # not a mean's: of no copies at all it has a width
         sentence = (
@@ -75,16 +78,15 @@ def nearest(pictures: Numbers, training: Numbers) -> tuple[Numbers, Numbers]:
     return np.concatenate([part.min(1) for part in parts]), np.concatenate([part.argmin(1) for part in parts])
 
 
-def copy_distance(training: Numbers) -> float:
+def copy_distance(training: Numbers) -> float | None:
     """Below it a picture counts as a copy: of training pictures (t,d), all but NEAR have no such near neighbour.
 
-    Training pictures that are there twice are left out: they would make every distance larger than a copy's.
+    A training picture that is there twice is no neighbour of itself: it would make every distance larger than a copy's.
+    None where no two are different.
     """
     found = []
     for start in range(0, len(training), AT_ONCE):
         part = distances(training[start : start + AT_ONCE], training)
-        part[np.arange(len(part)), np.arange(start, start + len(part))] = np.inf
-        found.append(part.min(1))
+        found.append(np.where(part > ALIKE, part, np.inf).min(1))
     near = np.concatenate(found)
-    apart = near[near > 1e-4]
-    return float(np.quantile(apart, NEAR)) if len(apart) else 0.0
+    return float(np.quantile(near, NEAR)) if np.isfinite(near).all() else None

@@ -28,7 +28,8 @@ def ratio_interval(above: ArrayLike, below: ArrayLike, *, level: float = 0.95) -
     """The interval of sum(above) / sum(below), float (k,) each with one number a prompt, both resampled together.
 
     The percentile interval, expanded for small k (Hesterberg 2015, The American Statistician 69(4), section 5.3). It
-    has no width where all prompts have one ratio. Seeded: the same numbers give the same interval.
+    has no width where all prompts have one ratio, and an end that is not finite where so few of `below` are above 0
+    that they are drawn out of a resample. Seeded: the same numbers give the same interval.
 
     Raises:
         ValueError: fewer than two prompts, or numbers that are not finite.
@@ -36,17 +37,18 @@ def ratio_interval(above: ArrayLike, below: ArrayLike, *, level: float = 0.95) -
     pairs = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     if pairs[0].ndim != 1 or pairs[0].shape != pairs[1].shape or len(pairs[0]) < 2 or not np.isfinite(pairs).all():
         raise ValueError("a bootstrap needs finite numbers, one a prompt, of at least two prompts")
-    found = stats.bootstrap(
-        pairs,
-        lambda first, second, axis: first.sum(axis=axis) / second.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        method="percentile",
-        confidence_level=expanded(level, len(pairs[0])),
-        n_resamples=RESAMPLES,
-        batch=AT_ONCE,
-        rng=np.random.default_rng(0),
-    ).confidence_interval
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = stats.bootstrap(
+            pairs,
+            lambda first, second, axis: first.sum(axis=axis) / second.sum(axis=axis),
+            paired=True,
+            vectorized=True,
+            method="percentile",
+            confidence_level=expanded(level, len(pairs[0])),
+            n_resamples=RESAMPLES,
+            batch=AT_ONCE,
+            rng=np.random.default_rng(0),
+        ).confidence_interval
     return float(found.low), float(found.high)
 
 

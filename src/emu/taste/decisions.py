@@ -20,7 +20,7 @@ def decisions(review: ReviewOutcome, name: str | None = None) -> dict[str, bool]
     """File -> whether people keep it; pictures that nobody looked at, or that votes do not decide, are not there.
 
     Args:
-        name: of a pass, for its votes alone; without one, what all passes together decided.
+        name: of a pass, for its votes alone, and an arbiter's word over them; without one, what all passes decided.
     """
     passes = [one.name for one in review.passes]
     if name is not None and name not in passes:
@@ -29,8 +29,9 @@ def decisions(review: ReviewOutcome, name: str | None = None) -> dict[str, bool]
     for picture in review.pictures:
         cast = [votes for of, votes in picture.votes.items() if name in (None, of)]
         keep, reject = sum(one.keep for one in cast), sum(one.reject for one in cast)
-        if name is not None and keep != reject:
-            found[picture.file] = keep > reject
+        ruled = [one.ruling == "keep" for one in cast if one.ruling]
+        if name is not None and (ruled or keep != reject):
+            found[picture.file] = ruled[0] if ruled else keep > reject
         elif name is None and keep + reject and (picture.kept or picture.left):
             found[picture.file] = picture.kept
     return found

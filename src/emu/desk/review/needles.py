@@ -38,7 +38,9 @@ def write_needles(review: Review, out: Path) -> str:
         _claim(out, {"review": fingerprint(review.pictures)})
         for file in kept:
             _bring(review.folder / file, out / file)
-        _drop_others(out, set(kept))
+        for picture in review.pictures.values():  # what an earlier end had kept; nothing else in there is ours
+            if picture.file not in kept:
+                (out / picture.file).unlink(missing_ok=True)
         os.sync()  # once for all pictures, before the file that says that they are there
         files.write(out / REVIEW, to_json(outcome))
         files.write(out / METADATA, _metadata(review, kept), durable=True)
@@ -78,10 +80,3 @@ def _bring(source: Path, to: Path) -> None:
         return
     with files.replacing(to) as beside:
         shutil.copyfile(source, beside)
-
-
-def _drop_others(out: Path, kept: set[str]) -> None:
-    """Pictures that an earlier end had and this one has not; the folder is ours alone (`_claim`)."""
-    for path in list(out.rglob("*")):
-        if path.is_file() and path.relative_to(out).as_posix() not in {*kept, MARK, REVIEW}:
-            path.unlink()
