@@ -1,6 +1,7 @@
 """Two plain folders of pictures: paired by what both say, judged as far as it is known what they show."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from emu.compare import compare
 from emu.errors import UserError
 from emu.judges import Judge
 from lamp import Brightness
+from verdicts import read_verdict
 
 MakeRun = Callable[..., Path]
 
@@ -155,6 +157,32 @@ def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
     after = folder(tmp_path / "tuned" / "samples", 90, ["a.png"])
     compare([before, after], out=tmp_path / "page.html")
     assert verdict(tmp_path / "page.html")["name"] == "tuned/samples against base/samples"
+
+
+def test_runs_of_one_name_are_told_apart_and_none_comes_twice(make_run: MakeRun, tmp_path: Path) -> None:
+    first = make_run()
+    second = shutil.copytree(first, tmp_path / "copy")
+    compare([first, second], out=tmp_path / "page.html")
+    found = [one["name"] for one in read_verdict(tmp_path / "verdict.json")["runs"]]
+    assert found == ["latent (latent)", "latent (copy)"]
+    with pytest.raises(UserError, match="the same folder twice; give it once"):
+        compare([first, second, tmp_path / "copy" / ".." / "latent"], out=tmp_path / "page.html")
+
+
+def test_draws_of_the_empty_prompt_are_draws_of_one_prompt(make_run: MakeRun, tmp_path: Path) -> None:
+    empty = {"prompt": ""}
+    compare([make_run(before=empty, after=empty)], out=tmp_path / "page.html")
+    found = verdict(tmp_path / "page.html")
+    assert (found["prompts"], found["pairs"]) == (1, 4)
+    assert "(&#39;&#39;" not in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["verdict.json", "folder"])
+def test_a_page_takes_no_place_of_something_else(make_run: MakeRun, tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="name a file for the page"):
+        compare([make_run()], out=tmp_path / name)
+    assert not (tmp_path / "verdict.json").exists()
 
 
 def test_a_picture_that_is_none_is_named(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from emu.compare.reading import read_pairings
 from emu.compare.report import Compared, report_page
 from emu.compare.table import verdict_table
 from emu.compare.verdict import Verdict, Verdicts
+from emu.errors import UserError
 from emu.guards import Evidence
 from emu.runs import read_config
 
@@ -70,8 +71,12 @@ def compare(
         paths: keep absolute paths of configs and judges in both files; without it their last part alone stays.
 
     Raises:
-        UserError: a folder without a before or an after, or drawn with two samplers; votes on other pictures.
+        UserError: `out` is no file of its own; a folder without a before or an after, or drawn with two samplers;
+            votes on other pictures.
     """
+    beside = out.with_name("verdict.json")
+    if out.is_dir() or out == beside:
+        raise UserError(f"--out {out}: name a file for the page, such as page.html; verdict.json goes beside it")
     given = {"appeal": appeal, "faithfulness": faithfulness}
     judges = {name: some if isinstance(some, Sequence) else (some,) for name, some in given.items() if some}
     sets = CuratedSets(against.training, against.embedder)
@@ -81,7 +86,7 @@ def compare(
     verdicts = [one.verdict for one in compared]
     comparison = Verdicts(headline(verdicts), verdicts)
     files.write(out, report_page(compared, comparison), alone=True)
-    files.write_json(out.with_name("verdict.json"), comparison, indent=2, alone=True)
+    files.write_json(beside, comparison, indent=2, alone=True)
     return verdict_table(verdicts)
 
 

@@ -22,6 +22,7 @@ class Pair:
     """Two pictures of one prompt and seed.
 
     Args:
+        prompt: the name of its files where nobody knows what they were to show.
         seed: the pair's place in the list where no seeds are known.
         scores: by criterion, of the headline judge; `opinions`: by column, of every judge.
         columns: what else the prompt file says of the prompt.
@@ -144,7 +145,7 @@ def _pairs(before: PictureFolder, after: PictureFolder, keys: Sequence[Key], qua
         first, second = before.shown[key], after.shown[key]
         pairs.append(
             Pair(
-                prompt=first.prompt or second.prompt or str(key),
+                prompt=first.prompt or second.prompt or (key if isinstance(key, str) else ""),
                 seed=place if first.seed is None else first.seed,
                 before=before.path(key),
                 after=after.path(key),

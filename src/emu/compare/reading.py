@@ -4,6 +4,7 @@ Two folders that both have a `samples.jsonl`, as `emu sample` and the steps of a
 others by file name. Nothing is written into them; the scores of a run are kept in its folder.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from emu import runs
 from emu.compare.pairing import Pairing, pair_up
 from emu.compare.sides import Key, PictureFolder, Shown, drawn, named
+from emu.counted import many
 from emu.errors import UserError, printable
 from emu.tuned import Quality, read_quality
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 Judges = Mapping[str, Sequence["Judge"]]
 UNKNOWN = (
-    "what the pictures of {count} pairs were to show is not known (samples.jsonl, metadata.jsonl or a .txt beside each "
+    "what the pictures of {pairs} were to show is not known (samples.jsonl, metadata.jsonl or a .txt beside each "
     "would tell), so faithfulness is not judged, and judges of appeal are given an empty prompt for them"
 )
 
@@ -29,9 +31,11 @@ UNKNOWN = (
 def read_pairings(folders: Sequence[Path], judges: "Judges", bench: "Bench | None") -> list[Pairing]:
     """What is compared, scored by each judge that has not scored all of it yet.
 
-    UserError: no pair, a folder that is neither, or runs that share no prompt and seed.
+    Runs of one name are told apart by their folders as well. UserError: no pair, a folder that is neither or comes
+    twice, or runs that share no prompt and seed.
     """
-    if are_folders(folders):
+    plain, places = are_folders(folders), told_apart(folders)
+    if plain:
         return [read_folders(folders[0], folders[1], judges=judges, bench=bench)]
     if judges:
         from emu.compare.judging import judge_run
@@ -39,6 +43,11 @@ def read_pairings(folders: Sequence[Path], judges: "Judges", bench: "Bench | Non
         for run in folders:
             judge_run(run, judges=judges, bench=bench)
     read = [read_run(run) for run in folders]
+    names = Counter(one.name for one in read)
+    read = [
+        replace(one, name=f"{one.name} ({place})") if names[one.name] > 1 else one
+        for one, place in zip(read, places, strict=True)
+    ]
     for other in read[1:]:
         if not {pair.key for pair in read[0].pairs} & {pair.key for pair in other.pairs}:
             raise UserError(
@@ -105,10 +114,10 @@ def read_folders(before: Path, after: Path, *, judges: "Judges", bench: "Bench |
         from emu.compare.judging import judge_sides
 
         quality, sides = judge_sides(quality, sides, judges=judges, bench=bench)
-    names = _names(before, after)
+    first, second = told_apart([before, after])
     by = "file name" if by_name else "prompt and seed"
-    paired = pair_up(f"{names[1]} against {names[0]}", *sides, names=names, quality=quality, by=by)
-    notes = [UNKNOWN.format(count=unknown)] if unknown else []
+    paired = pair_up(f"{second} against {first}", *sides, names=(first, second), quality=quality, by=by)
+    notes = [UNKNOWN.format(pairs=many(unknown, "pair"))] if unknown else []
     if paired.sampler_differs:
         notes.append(f"the two sides were drawn with different settings: {', '.join(paired.sampler_differs)}")
     return replace(paired, by_name=by_name, notes=tuple(notes))
@@ -145,11 +154,13 @@ def _judged_by(side: PictureFolder, columns: set[str]) -> PictureFolder:
     return replace(side, scores=kept, judges={name: side.judges[name] for name in columns})
 
 
-def _names(before: Path, after: Path) -> tuple[str, str]:
-    """The folders' own names; where these are one, with as much of the way there as tells them apart."""
-    parts = [folder.resolve().parts for folder in (before, after)]
-    for last in range(1, max(map(len, parts)) + 1):
-        first, second = ("/".join(one[-last:]) for one in parts)
-        if first != second:
-            return first, second
-    raise UserError(f"{before}: the same folder twice; give two")
+def told_apart(folders: Sequence[Path]) -> list[str]:
+    """The folders' own names; where some are one, with as much of the way there as tells all of them apart."""
+    parts = [folder.resolve().parts for folder in folders]
+    for number, folder in enumerate(folders):
+        if parts[number] in parts[:number]:
+            raise UserError(f"{folder}: the same folder twice; give it once")
+    last = 1
+    while len({one[-last:] for one in parts}) < len(parts):
+        last += 1
+    return ["/".join(one[-last:]) for one in parts]
