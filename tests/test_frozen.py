@@ -14,6 +14,7 @@ from emu.adapters import Adapter
 from emu.errors import UserError
 
 Folder = Callable[[str], Path]
+INDEX, SCHEDULER = "model_index.json", "scheduler/scheduler_config.json"
 
 
 def another(folder: Path, component: str) -> None:
@@ -65,3 +66,53 @@ def test_an_autoencoder_in_its_place_is_named_as_it_was_given(tiny_folder: Folde
     another(other.parent, "vae")
     with pytest.raises(UserError, match=f"model.vae {other}: its vae has other weights"):
         make("latent", tiny_folder("latent"), vae=str(other)).on_load_checkpoint(checkpoint)
+
+
+def edited(file: Path, **settings: Any) -> None:
+    """Its settings are others; those that are None are gone."""
+    document = json.loads(file.read_text()) | settings
+    file.write_text(json.dumps({key: one for key, one in document.items() if one is not None}))
+
+
+MEANS = {"latents_mean": [0.0] * 4, "latents_std": [1.0] * 4}
+ANOTHER = {
+    "vae": ("vae/config.json", {"scaling_factor": 0.5}, "its vae has scaling_factor 0.5, and the run began with 0.1"),
+    "vae's means": ("vae/config.json", MEANS, r"its vae has latents_mean \[0.0.*\], and the run began with None"),
+    "prediction": (SCHEDULER, {"prediction_type": "sample"}, "prediction_type sample, and the run began with epsilon"),
+    "noise": (SCHEDULER, {"beta_end": 0.02}, "its scheduler has beta_end 0.02, and the run began with 0.012"),
+    "network": ("unet/config.json", {"norm_eps": 0.1}, "its unet has norm_eps 0.1, and the run began with 1e-05"),
+    "encoder": (
+        "text_encoder/config.json",
+        {"hidden_act": "relu"},
+        "hidden_act relu, and the run began with quick_gelu",
+    ),
+    "pipeline": (INDEX, {"force_zeros_for_empty_prompt": False}, "force_zeros.* False, and the run began with True"),
+    "class": (INDEX, {"scheduler": ["diffusers", "DDPMScheduler"]}, "class DDPMScheduler, .* with EulerDiscrete"),
+}
+
+
+@pytest.mark.parametrize("name", ANOTHER)
+def test_a_run_goes_on_with_the_settings_that_it_began_with_alone(
+    name: str, tiny_folder: Folder, tmp_path: Path
+) -> None:
+    file, settings, said = ANOTHER[name]
+    base = Path(shutil.copytree(tiny_folder("latent_xl"), tmp_path / "base"))
+    checkpoint: dict[str, Any] = {}
+    make("latent_xl", base).on_save_checkpoint(checkpoint)
+    edited(base / file, **settings)
+    model = make("latent_xl", base)
+    with pytest.raises(UserError, match=said):
+        model.on_load_checkpoint(checkpoint)
+    model.on_load_checkpoint({key: one for key, one in checkpoint.items() if key != "settings"})  # of before
+
+
+def test_what_is_no_setting_is_no_other_run(tiny_folder: Folder, tmp_path: Path) -> None:
+    """Versions, paths, dtypes, and defaults that are spelled out or left out."""
+    base = Path(shutil.copytree(tiny_folder("latent"), tmp_path / "base"))
+    checkpoint: dict[str, Any] = {}
+    make("latent", base).on_save_checkpoint(checkpoint)
+    edited(base / "vae/config.json", _diffusers_version="0.1", _name_or_path="/elsewhere", act_fn=None, new=1)
+    edited(base / SCHEDULER, _diffusers_version="0.1", thresholding=None, timestep_spacing="leading")
+    edited(base / "text_encoder/config.json", transformers_version="9.9", torch_dtype="float16", use_cache=True, new=1)
+    edited(base / "model_index.json", _name_or_path="/elsewhere", requires_safety_checker=True)
+    make("latent", base).on_load_checkpoint(checkpoint)

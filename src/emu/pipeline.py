@@ -4,6 +4,7 @@ Notable: the pipeline is held, not registered. Lightning sees two children: `bac
 average, which sits in the pipeline's slot, so that whatever the pipeline draws or saves is the average's.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,18 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from emu import adapters, averaging, components, folders, loras, nf4, single_files, tensor_files, weight_files
+from emu import (
+    adapters,
+    averaging,
+    components,
+    described,
+    folders,
+    loras,
+    nf4,
+    single_files,
+    tensor_files,
+    weight_files,
+)
 from emu.adapters import Adapter
 from emu.checkpoints.state import Saved
 from emu.errors import UserError
@@ -19,7 +31,7 @@ from emu.loaded_pipeline import LoadedPipeline
 from emu.loras.file import LoRAFile
 from emu.starting import started
 
-MERGED, BASE, FROZEN = "merged_loras", "base", "frozen"  # keys of checkpoints
+MERGED, BASE, FROZEN, SETTINGS = "merged_loras", "base", "frozen", "settings"  # keys of checkpoints
 
 
 class PipelineModule(LoadedPipeline):
@@ -132,6 +144,11 @@ class PipelineModule(LoadedPipeline):
         others = components.networks(folders.read_index(self.folder)).keys() - {self.slot}
         return {name: tensor_files.sample(self.folder / name) for name in others}
 
+    @cached_property
+    def settings(self) -> described.Settings:
+        """What the folder's JSON says beside all weights."""
+        return described.settings(self.folder)
+
     def on_fit_start(self) -> None:
         """UserError where files cannot be read of which checkpoints are to say what they hold."""
         self.on_save_checkpoint({})
@@ -142,14 +159,15 @@ class PipelineModule(LoadedPipeline):
         return loras.digests([LoRAFile(given) for given in self.loras])
 
     def on_save_checkpoint(self, checkpoint: Saved) -> None:
-        """What is frozen is not in it, beside an adapter the base: say which it was, and what was merged into it."""
+        """Say beside what it was made: the folder's other weights, its settings, and files that were merged."""
         checkpoint[MERGED] = self.merged_loras
         checkpoint[FROZEN] = dict(self.frozen_samples)
+        checkpoint[SETTINGS] = json.dumps(self.settings)
         if self.adapter is not None:
             checkpoint[BASE] = self.base_sample
 
     def on_load_checkpoint(self, checkpoint: Saved) -> None:
-        """UserError where what is frozen is another, or was made with other files."""
+        """UserError where what is frozen is another, or set otherwise, or was made with other files."""
         if checkpoint.get(MERGED, []) != self.merged_loras:
             raise UserError(
                 f"model.loras {', '.join(self.loras)}: the run began with other contents or strengths of them; put "
@@ -167,11 +185,14 @@ class PipelineModule(LoadedPipeline):
             if before.get(name) == now.get(name):
                 continue
             other = "has other weights than the run began with" if name in before else "was not there as the run began"
-            given = f"model.vae {self.vae}" if self.vae and name == "vae" else f"model.pretrained {self.pretrained}"
-            raise UserError(
-                f"{given}: its {name} {other if name in now else 'is gone, and the run began with one'}; "
-                "put back what it began with, or begin a run in another folder"
-            )
+            raise self._another(name, other if name in now else "is gone, and the run began with one")
+        began = json.loads(checkpoint[SETTINGS]) if SETTINGS in checkpoint else self.settings
+        for one in described.differences(began, self.settings, self.folder, self.pipeline_class):
+            raise self._another(one.name, f"has {one.key} {one.now}, and the run began with {one.before}")
+
+    def _another(self, name: str, said: str) -> UserError:
+        given = f"model.vae {self.vae}" if self.vae and name == "vae" else f"model.pretrained {self.pretrained}"
+        return UserError(f"{given}: its {name} {said}; put back what it began with, or begin a run in another folder")
 
     def save_pipeline(self, folder: str | Path) -> None:
         """Write a folder that plain diffusers loads, whole or not at all: the base's own files and what was trained."""
