@@ -58,6 +58,14 @@ def test_t5_tokenizer_has_the_words_whole_and_others_by_letter(tmp_path: Path) -
     assert len(loaded("a red house").input_ids) == 4
     assert loaded.unk_token_id not in loaded("zebra quail").input_ids
     assert loaded("zebra").input_ids == tokenizer("zebra").input_ids
+    assert tokenizer.unk_token_id not in tokenizer("Zebra QUAIL").input_ids
+
+
+def test_t5_tokenizer_has_words_as_they_are_written_and_in_lower_case() -> None:
+    tokenizer = t5_tokenizer(["A Red house in \u00c9vry", "the house"])
+    for text in ("Red", "red", "house", "\u00c9vry", "\u00e9vry"):
+        assert len(tokenizer(text).input_ids) == 2
+    assert tokenizer.unk_token_id not in tokenizer("RED House, v\u00c9ry").input_ids
 
 
 def test_text_encoders_learn_to_read() -> None:

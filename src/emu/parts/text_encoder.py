@@ -27,9 +27,10 @@ def pooled(tokenizer: PreTrainedTokenizerBase, encoder: PreTrainedModel) -> Pool
     return pool
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a caption, lower case; anything but letters and digits parts them."""
-    return "".join(letter if letter.isalnum() else " " for letter in text.lower()).split()
+def words_of(text: str, *, lower: bool = True) -> list[str]:
+    """The words of a caption, in lower case or as they are; anything but letters and digits parts them."""
+    letters = text.lower() if lower else text
+    return "".join(letter if letter.isalnum() else " " for letter in letters).split()
 
 
 def learn_words(pool: Pooled, encoder: nn.Module, captions: Iterable[str], *, steps: int, batch: int = 128) -> float:

@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer, T5Tokenizer
 
 from emu.parts.text_encoder import words_of
 
-CHARACTERS = string.ascii_lowercase + string.digits + string.punctuation  # so that no later word is unknown
+CHARACTERS = string.ascii_letters + string.digits + string.punctuation  # so that no later word is unknown
 
 
 def clip_tokenizer(captions: Iterable[str], *, vocab_size: int = 512, max_length: int = 77) -> CLIPTokenizer:
@@ -35,12 +35,20 @@ def clip_tokenizer(captions: Iterable[str], *, vocab_size: int = 512, max_length
 
 
 def t5_tokenizer(captions: Iterable[str], *, max_length: int | None = None) -> T5Tokenizer:
-    """A unigram tokenizer of the captions' words, with single characters for any other word."""
-    counts = Counter(word for caption in captions for word in words_of(caption))
+    """A unigram tokenizer of the captions' words, with single characters for any other word.
+
+    Words are as they are written and in lower case: T5's tokenizers tell the two apart.
+    """
+    counts: Counter[str] = Counter()
+    characters = set(CHARACTERS)
+    for caption in captions:
+        counts.update(words_of(caption))
+        counts.update(word for word in words_of(caption, lower=False) if word != word.lower())
+        characters.update("".join(caption.split()))
     total = sum(counts.values())
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
     pieces += [(f"\u2581{word}", math.log(count / total)) for word, count in counts.most_common()]
     known = {piece for piece, _ in pieces}
     rare = math.log(0.1 / total)
-    pieces += [(piece, rare) for piece in ["\u2581", *CHARACTERS] if piece not in known]
+    pieces += [(piece, rare) for piece in ["\u2581", *sorted(characters)] if piece not in known]
     return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=max_length)
