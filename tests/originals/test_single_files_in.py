@@ -84,6 +84,36 @@ def test_it_is_made_once_and_again_where_the_file_is_another(whole: Folder, tmp_
     assert json.loads((again / "model_index.json").read_text())["_class_name"] == "StableDiffusionPipeline"
 
 
+@pytest.mark.parametrize(
+    "edited", ["scheduler/scheduler_config.json", "vae/config.json", "tokenizer/tokenizer_config.json"]
+)
+def test_it_is_made_again_where_what_describes_it_is_another(edited: str, whole: Folder, tmp_path: Path) -> None:
+    file, described = one_file("latent", whole("sd15"), tmp_path / "one.safetensors"), tmp_path / "described"
+    without_weights(whole("sd15"), described)
+    first = single_files.folder_of(str(file), config=str(described))
+    document = json.loads((described / edited).read_text()) | {"said_by_the_user": 1}
+    (described / edited).write_text(json.dumps(document))
+    folder = single_files.folder_of(str(file), config=str(described))
+    assert json.loads((folder / edited).read_text())["said_by_the_user"] == 1
+    assert folder == single_files.folder_of(str(file), config=str(described)) != first
+
+
+def test_another_revision_of_the_hubs_is_another_model(whole: Folder, tmp_path: Path) -> None:
+    """Its index is a link to the same blob, and what lies beside it is not the same."""
+    other = make("latent", whole("sd15")).pipeline.vae
+    other.save_pretrained(tmp_path / "vae")
+    (tmp_path / "blob").write_bytes((whole("sd15") / "model_index.json").read_bytes())
+    found = set()
+    for revision in ("one", "two"):
+        base = Path(shutil.copytree(whole("sd15"), tmp_path / "snapshots" / revision))
+        (base / "model_index.json").unlink()
+        (base / "model_index.json").symlink_to(tmp_path / "blob")
+        folder = single_files.folder_of(str(base), vae=str(tmp_path / "vae"))
+        assert (folder / "unet").resolve() == base / "unet"
+        found.add(folder)
+    assert len(found) == 2
+
+
 def test_load_model_plans_and_draws_it(whole: Folder, tmp_path: Path) -> None:
     file = one_file("latent", whole("sd15"), tmp_path / "one.safetensors")
     model = load_model(file, config=str(whole("sd15")))

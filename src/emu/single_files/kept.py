@@ -11,8 +11,12 @@ from emu import folders, locks
 
 
 def place(stem: str, *sources: Path) -> Path:
-    """Where what is made of these files lies."""
-    stats = [(str(one.resolve()), one.stat().st_size, one.stat().st_mtime_ns) for one in sources]
+    """Where what is made of these files lies.
+
+    Of a link that the hub's folders have for a file its own place counts, which says the revision: of another one a
+    file may be the same, and what lies beside it not.
+    """
+    stats = [(str(one.parent.resolve() / one.name), one.stat().st_size, one.stat().st_mtime_ns) for one in sources]
     digest = hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:16]
     return Path(constants.HF_ASSETS_CACHE) / "emu" / "models" / f"{stem}-{digest}"
 

@@ -85,7 +85,7 @@ def _description(file: Path, config: str | None) -> Path:
 
 def _of_file(file: Path, config: str, description: Path) -> Path:
     held = read(file)
-    out = place(file.stem, file, description / folders.INDEX)
+    out = place(file.stem, file, *_copied(description))
     if is_whole(out):
         return out
     found = parts(held, description)
@@ -139,6 +139,15 @@ def _plain_weights(folder: Path) -> bool:
         return bool(weight_files.paths_of(folder))
     except UserError:
         return False
+
+
+def _copied(description: Path) -> list[Path]:
+    """The files of a description that go into what is made by it; its other weights are linked."""
+    kinds, used = _kinds(description), components.used(folders.read_index(description))
+    files = [description / folders.INDEX, *(description / name / "config.json" for name in kinds)]
+    for name in used.keys() - kinds.keys():
+        files += (description / name).rglob("*")
+    return sorted(one for one in files if one.is_file())
 
 
 def _describe(target: Path, description: Path, *, markers: Set[str]) -> None:
