@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler, PNDMScheduler
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    PNDMScheduler,
+)
 from torch import Tensor
 
 from architectures import make
@@ -182,12 +188,37 @@ def test_a_sampler_that_comfyui_has_not_is_refused() -> None:
     euler = EulerDiscreteScheduler()
     euler.set_timesteps(5)
     assert len(noise_levels(euler)) == 6
-    assert sampler(euler) == "euler"
+    assert sampler(euler, {"eta": 1.0}) == "euler"  # which it does not read
     pndm = PNDMScheduler(skip_prk_steps=True, steps_offset=1)
     pndm.set_timesteps(5)
     assert len(noise_levels(pndm)) == 6
     with pytest.raises(UserError, match="no sampler like Tensor"):
-        sampler(torch.zeros(1))
+        sampler(torch.zeros(1), {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        (
+            DPMSolverMultistepScheduler,
+            {"algorithm_type": "sde-dpmsolver++"},
+            "algorithm_type dpmsolver\\+\\+, .* has sde",
+        ),
+        (DPMSolverMultistepScheduler, {"solver_order": 3}, "solver_order 2, and this one has 3"),
+        (DDIMScheduler, {"clip_sample": True}, "clip_sample False, and this one has True"),
+        (DDIMScheduler, {"eta": 0.5}, "eta 0, and this one has 0.5"),
+    ],
+)
+def test_steps_that_the_sampler_of_that_name_does_not_take_are_refused_before_anything_is_written(
+    kind: Any, settings: dict[str, Any], said: str, whole: Folder, tmp_path: Path
+) -> None:
+    model = make("latent", whole("sd15"))
+    if "eta" in settings:
+        model.sampler |= settings
+    else:
+        model.pipeline.scheduler = kind.from_config(model.pipeline.scheduler.config, **settings)
+    with pytest.raises(UserError, match=said):
+        ComfyUI().check(model, tmp_path / "one.safetensors")
 
 
 def test_noise_that_comfyui_does_not_know_is_refused(whole: Folder, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Notable: the workflow has the noise levels themselves (ManualSigmas), as the run
 schedule or of a shift has to mean the same in two programs. `benchmarks/comfyui.py` holds it against ComfyUI itself.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ SAMPLERS = {  # a scheduler's class -> ComfyUI's sampler that takes the same ste
     "UniPCMultistepScheduler": "uni_pc",
     "PNDMScheduler": "ipndm",
 }
+PLAIN = {"clip_sample": False, "thresholding": False}
+STEPS = {
+    "DPMSolverMultistepScheduler": {"algorithm_type": "dpmsolver++", "solver_order": 2, "solver_type": "midpoint"},
+}
+"""Settings of a scheduler, where it has them, by which its steps are those of its sampler above."""
 PREDICTIONS = {"epsilon": "eps", "v_prediction": "v_prediction", "sample": "x0"}  # what ComfyUI calls them
 BETAS = {
     "beta_schedule": "scaled_linear",
@@ -52,6 +58,7 @@ class ComfyUI(SingleFile):
         if name not in FAMILIES:
             raise UserError(f"--format comfyui: emu knows no workflow of a {name}; give --format single-file")
         require_known_noise(model.pipeline.scheduler)
+        sampler(model.pipeline.scheduler, model.sampler)
         super().check(model, out)
 
     def accompany(self, model: TextToImageModule, out: Path, row: Row, pipeline: Any) -> None:
@@ -78,7 +85,7 @@ def workflow(file: str, row: Row, pipeline: Any) -> Graph:
         "latent": _node(family.latent, width=size[0], height=size[1], batch_size=1),
         "noise": _node("RandomNoise", noise_seed=int(row["seed"])),
         "sigmas": _node("ManualSigmas", sigmas=", ".join(map(_decimal, noise_levels(pipeline.scheduler)))),
-        "sampler": _node("KSamplerSelect", sampler_name=sampler(pipeline.scheduler)),
+        "sampler": _node("KSamplerSelect", sampler_name=sampler(pipeline.scheduler, settings)),
         "guider": _node("CFGGuider", model=network, positive=positive, negative=["negative", 0], cfg=max(cfg, 1)),
         "draw": _node(
             "SamplerCustomAdvanced",
@@ -175,9 +182,16 @@ def noise_levels(scheduler: Any) -> list[float]:
     return [float(level) for level in torch.unique_consecutive(levels)]  # of two evaluations, as Heun's, it has two
 
 
-def sampler(scheduler: Any) -> str:
-    """ComfyUI's sampler for a scheduler; UserError where it has none that takes the same steps."""
+def sampler(scheduler: Any, settings: Mapping[str, Any]) -> str:
+    """ComfyUI's sampler for a scheduler and settings of a call; UserError where none takes the same steps."""
     name = type(scheduler).__name__
     if name not in SAMPLERS:
         raise UserError(f"--format comfyui: it has no sampler like {name}; give --format single-file")
+    taken = {**scheduler.config, "eta": settings.get("eta") or 0}
+    wanted = {**PLAIN, **STEPS.get(name, {}), **({"eta": 0} if name == "DDIMScheduler" else {})}
+    if other := next((key for key, known in wanted.items() if taken.get(key, known) != known), None):
+        raise UserError(
+            f"--format comfyui: its {SAMPLERS[name]} is a {name} of {other} {wanted[other]}, and this one has "
+            f"{taken[other]}; give --format single-file"
+        )
     return SAMPLERS[name]
