@@ -65,6 +65,16 @@ def test_what_needs_a_review_that_was_begun(tmp_path: Path, capsys: pytest.Captu
     assert not (folder / FILE).exists()
 
 
+def test_a_picture_that_comes_twice_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of its two captions one would be lost."""
+    folder = write_folder(tmp_path, 3)
+    lines = (folder / "metadata.jsonl").read_text().splitlines()
+    again = lines[0].replace("number0", "another caption")
+    (folder / "metadata.jsonl").write_text("\n".join([*lines, again]) + "\n")
+    assert "names images/0000.png twice" in refusal(capsys, folder, "--invite", "Ada")
+    assert not (folder / FILE).exists()
+
+
 def test_the_database_of_the_other_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither page writes into what the other holds."""
     folder, run = write_folder(tmp_path, 3), write_run(tmp_path / "run", 3)

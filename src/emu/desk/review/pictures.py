@@ -37,13 +37,18 @@ class Candidate:
 
 
 def read_pictures(folder: Path) -> dict[str, Candidate]:
-    """By key, in the order of the folder. UserError: no pictures there, or one that is missing or no file of it."""
+    """By key, in the order of the folder. UserError: no pictures there, or one absent, no file of it or named twice."""
     if not (folder / METADATA).is_file():
         raise UserError(f"{folder}: no {METADATA} there; give a folder that emu curate made, or one like it")
     rows = {}
     for entry in read_rows(folder / METADATA, Wanted(text_column="text")):
         if not isinstance(entry, Entry):
             raise UserError(f"{folder}: {printable(entry.message)}; mend {METADATA} and start again")
+        if entry.name in rows:
+            raise UserError(
+                f"{folder}: {METADATA} names {printable(entry.name)} twice; people look at a picture once, so leave "
+                "one line of it and start again"
+            )
         rows[entry.name] = (entry.text, dict(entry.columns))
     if not rows:
         raise UserError(f"{folder}: holds no picture; nothing is there to review")
