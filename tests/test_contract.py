@@ -319,16 +319,41 @@ def test_in_mixed_precision_the_loss_draws_and_adds_noise_in_float32(
     model: TextToImageModule, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In bfloat16 the first steps of a schedule have no noise at all, and the network is asked for it."""
-    given: list[Tensor] = []
+    given = given_to_the_loss(model, training_batch(name), monkeypatch)
+    assert {one.dtype for one in given.values()} <= {torch.float32, torch.int64, torch.bool}
+
+
+@pytest.mark.parametrize("held", ["float32", "bfloat16"])
+def test_in_mixed_precision_what_is_frozen_gives_what_a_cache_does(
+    name: str, held: str, tiny_folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make(name, tiny_folder(name), encoders_dtype=held)
+    x, cond = encoded(model, name)
+    given = given_to_the_loss(model, training_batch(name), monkeypatch)
+    assert given.keys() == {"x", *cond}
+    if held == "float32":
+        assert torch.equal(given.pop("x"), x)
+    else:  # an autoencoder, held in float32, then computes as the run does
+        given.pop("x")
+    for key, value in given.items():
+        assert torch.equal(value, cond[key].float() if value.is_floating_point() else cond[key])
+    with torch.autocast("cpu", torch.bfloat16):
+        for key, value in model.encode(training_batch(name)["text"]).items():
+            assert torch.equal(value, given[key])
+
+
+def given_to_the_loss(model: TextToImageModule, batch: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
+    """What the loss takes in mixed precision: `x` and the conditions by their names."""
+    given: dict[str, Tensor] = {}
 
     def loss(x: Tensor, cond: Any) -> Tensor:
-        given.extend([x, *(one for one in cond.values() if one.is_floating_point())])
+        given.update({"x": x, **cond})
         return torch.zeros(3)
 
     monkeypatch.setattr(model, "loss", loss)
     with torch.autocast("cpu", torch.bfloat16):
-        model.training_step(training_batch(name), 0)
-    assert {one.dtype for one in given} <= {torch.float32, torch.int64}
+        model.training_step(batch, 0)
+    return given
 
 
 def test_encodings_in_the_batch_train_like_the_pictures(model: TextToImageModule, name: str) -> None:

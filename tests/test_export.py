@@ -57,7 +57,7 @@ def config(name: str, folder: Path) -> dict[str, Any]:
 def draw(model: TextToImageModule, run: Path, step: int) -> None:
     """The step's pictures of a run."""
     with torch.no_grad():
-        pictures = model.sample(model.encode_prompts(PROMPTS), model.negative_prompt(), SEEDS)
+        pictures = model.sample(model.encode(PROMPTS), model.negative_prompt(), SEEDS)
     folder, rows = runs.step_folder(run, step), []
     for i, pixels in enumerate((pictures * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()):
         rows.append({"file": runs.picture_name(i), "prompt": PROMPTS[i], "seed": SEEDS[i], "sampler": model.sampler})
@@ -99,6 +99,15 @@ def test_an_export_draws_the_runs_picture(
     assert type(folder).__name__ == CLASSES[name].__name__
     assert (folder.sampler, folder.resolution) == (model.sampler, side(name))
     torch.testing.assert_close(folder.ema.state_dict(), model.ema.state_dict(), rtol=0, atol=0)
+
+
+def test_a_run_in_mixed_precision_is_proved_in_it(tiny_folder: Folder, tmp_path: Path) -> None:
+    """Of a masked model, where a last bit decides: its texts were encoded in float32, all else was computed in half."""
+    model, path = train("muse", tiny_folder("muse"), tmp_path / "run"), tmp_path / "run" / "config.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "trainer": {"precision": "bf16-mixed"}}))
+    with torch.autocast("cpu", torch.bfloat16):
+        draw(model, tmp_path / "run", 1)
+    assert export(tmp_path / "run", tmp_path / "out") <= 1
 
 
 def test_a_run_with_rising_guidance_is_proved_by_what_plain_diffusers_can_draw(

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -68,8 +69,29 @@ class Architecture(Sized, ABC):
     def encode(self, prompts: list[str], *, negative: bool = False) -> Cond:
         """`encode_prompts` or `encode_negatives` in float32, its last bits not depending on the batch."""
         encode = self.encode_negatives if negative else self.encode_prompts
-        parts = [encode(list(some)) for some in self.apart(prompts)]
+        with self.as_held():
+            parts = [encode(list(some)) for some in self.apart(prompts)]
         return in_float32({key: torch.cat([part[key] for part in parts]) for key in parts[0]})
+
+    def encode_pictures(self, images: Tensor) -> Tensor:
+        """`encode_images`, its last bits not depending on the batch."""
+        with self.pictures_as_held():
+            return torch.cat([self.encode_images(some) for some in self.apart(images)])
+
+    def as_held(self) -> AbstractContextManager[Any]:
+        """Inside, text encoders compute in what they are held in, whatever a run computes in: so `emu encode` does.
+
+        Rounding apart, some of them overflow in float16.
+        """
+        return torch.autocast(self.device.type, enabled=False)
+
+    def pictures_as_held(self) -> AbstractContextManager[Any]:
+        """The same for `encode_images`, where encoders are held in float32.
+
+        Where they are not, memory and speed are what was asked for: an autoencoder, which is held in float32 always,
+        then computes as the run does.
+        """
+        return self.as_held() if self.encoders_dtype == "float32" else nullcontext()
 
     def apart(self, many: Any) -> Sequence[Any]:
         """On a CPU one by one, as `emu encode` does: the last bits of an encoding depend on how many go together."""

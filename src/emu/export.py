@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from emu import files, folders, readme, runs, starts
+from emu import components, files, folders, readme, runs, starts
 from emu.batch import Prompts
 from emu.curated import stated_licences
 from emu.drawn import is_black, on_white, to_pixels
@@ -73,6 +73,7 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
         if written_as.dtype is not None:
             wanted = of_the_model(rounded(model, written_as.dtype), device, wanted.row)
         pipeline = written_as.load(model, out)
+        read_as_held(pipeline, device)
         drawn = draw_plain(pipeline, wanted.row, model, device)
     found = difference(drawn, wanted, out=out)
     height, width = drawn.shape[:2]
@@ -153,6 +154,13 @@ def draw_plain(pipeline: Any, row: Row, model: TextToImageModule, device: torch.
     drawn = pipeline(**arguments, generator=generator, output_type="np")
     image = torch.from_numpy(drawn[0][0]).permute(2, 0, 1)
     return to_pixels(on_white(image[None]), [row["prompt"]])[0].permute(1, 2, 0).numpy()
+
+
+def read_as_held(pipeline: Any, device: torch.device) -> None:
+    """Text encoders compute in what they are held in, as those of a run do, whatever the rest computes in."""
+    for part in pipeline.components.values():
+        if components.is_encoder(type(part)):
+            part.forward = torch.autocast(device.type, enabled=False)(part.forward)
 
 
 def sides(model: TextToImageModule, pipeline: Any, start: Mapping[str, Image.Image]) -> Arguments:

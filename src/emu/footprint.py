@@ -65,7 +65,7 @@ class Work:
     Args:
         batch: pictures.
         size: their height and width.
-        autocast: all networks compute in bfloat16 on the weights that they have.
+        autocast: all networks compute in bfloat16 on the weights that they have, but for encoders `as_held`.
         half: the network that trains does, whatever the others do.
         accumulates: gradients of several batches add up to a step's.
         apart: encoders take one picture or caption after the other, as on a CPU.
@@ -124,7 +124,8 @@ def drawing(outline: Outline, work: Work) -> int:
     average = averaging.on_device(model.ema, model.backbone) if model.average_on_host else nullcontext()
     try:
         with average, _counted(outline, autocast=work.half) as peak, torch.no_grad():
-            cond, negative = _texts(outline, work), model.encode_negatives([""])
+            with model.as_held():
+                cond, negative = _texts(outline, work), model.encode_negatives([""])
             if model.starts_from_picture:
                 cond["image"] = torch.zeros(work.batch, 3, height // model.factor, width // model.factor)
             with model.encoders_aside():
@@ -161,12 +162,14 @@ def _autocast(wanted: bool) -> AbstractContextManager[Any]:
 def _encode(outline: Outline, work: Work) -> tuple[Tensor, Cond]:
     with _autocast(work.autocast):
         images = torch.zeros(1 if work.apart else work.batch, 3, *work.size)
-        x = outline.model.encode_images(images)
+        with outline.model.pictures_as_held():
+            x = outline.model.encode_images(images)
         return torch.cat([x] * (work.batch // len(images))), _texts(outline, work)
 
 
 def _texts(outline: Outline, work: Work) -> Cond:
     """Of captions that fill all tokens; one by one they take what one takes, so that one is gone through."""
     at_once = 1 if work.apart else work.batch
-    cond = outline.model.encode_prompts([outline.caption] * at_once)
+    with outline.model.as_held():
+        cond = outline.model.encode_prompts([outline.caption] * at_once)
     return {key: torch.cat([value] * (work.batch // at_once)) for key, value in cond.items()}

@@ -220,7 +220,7 @@ class TextToImageModule(RemembersTexts):
 
     def _losses(self, batch: Pictures) -> Tensor:
         with torch.no_grad():
-            x = batch["x"] if "x" in batch else torch.cat([self.encode_images(i) for i in self.apart(batch["image"])])
+            x = batch["x"] if "x" in batch else self.encode_pictures(batch["image"])
             x = x.contiguous()  # as a cache gives it: the last bits of a convolution depend on the memory's order
             if x.is_floating_point():  # of an autoencoder in bfloat16, in which a schedule's first steps have no noise
                 x = x.float()

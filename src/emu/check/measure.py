@@ -93,7 +93,8 @@ def first_picture(model: TextToImageModule) -> Pixels:
 
 def chain(model: TextToImageModule, images: Tensor) -> tuple[Links, dict[str, Losses]]:
     """The prints of all links, and the losses, for float (b,3,h,w) in [-1,1]."""
-    x = as_cached(torch.cat([model.encode_images(image[None]) for image in images]))
+    with model.pictures_as_held():
+        x = as_cached(torch.cat([model.encode_images(image[None]) for image in images]))
     text = model.encode(captions()) if model.reads_captions else {}
     text = {key: as_cached(value) for key, value in text.items()}
     seen, losses = learn(model, x, text, images.shape[-2:])
