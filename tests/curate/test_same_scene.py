@@ -130,3 +130,14 @@ def test_from_end_to_end_a_scene_s_rows_are_in_the_manifest_and_its_embedding_is
     assert "embedding" not in rows[0]
     assert footer.notes["same scene"]["pictures of them"] == 3
     assert any("of rows 1, 3" in line for line in explain(tmp_path / "out", "row 3"))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+def test_a_picture_of_which_an_embedder_makes_nothing_hides_no_copies(bad: float) -> None:
+    """NaN was taken for the nearest of a block of those that stay, so that no copy of them was found."""
+    seen = vectors(*range(0, 90, 10))
+    every = np.concatenate([np.full_like(seen[:1], bad), seen, np.full_like(seen[:1], bad), seen]).astype("<f2")
+    many = np.concatenate([every, np.zeros((BLOCK, every.shape[1]), "<f2"), seen.astype("<f2")])
+    found = {place: twin for place, (twin, _) in leaders(many, 0.999).items()}
+    copies = {11 + i: 1 + i for i in range(9)} | {len(every) + BLOCK + i: 1 + i for i in range(9)}
+    assert found == copies

@@ -74,8 +74,8 @@ class Daft(Engine):
     def _answers(self, frame: Any) -> list[str]:
         """What the workers said. UserError where they have been silent for long."""
         answers: SimpleQueue[Any] = SimpleQueue()
+        seen, heard = dict(_signs(self.work.out / LIFE)), 0.0  # those of a job that was killed say nothing of this one
         threading.Thread(target=_collect, args=(frame, answers), daemon=True).start()
-        seen, heard = dict[str, int](), 0.0
         while True:
             try:
                 found = answers.get(timeout=BEAT)

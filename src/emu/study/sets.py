@@ -42,10 +42,19 @@ def draw_prompts(path: Path, amount: int, *, draws: int = 1) -> None:
 
 
 def draw_set(folder: Path, amount: Mapping[str, int]) -> None:
-    """A set of `needles` pictures with all five qualities and `haystack` pictures as the web has them."""
+    """A set of `needles` pictures with all five qualities and `haystack` pictures as the web has them.
+
+    UserError: another one is there.
+    """
     if unknown := [stream for stream in amount if stream not in STREAMS]:
         raise UserError(f"world.{folder.name}: no stream {unknown[0]}; there are {' and '.join(STREAMS)}")
     if (folder / "metadata.jsonl").exists():
+        there = read_lines(folder / "metadata.jsonl", dict[str, str], remedy="remove it")
+        if [row.get("text") for row in there] != [scene.caption for scene in _scenes(amount)]:
+            raise UserError(
+                f"{folder}: holds another set than is asked for, and runs may have learned from it; "
+                "name another --out, or remove this one"
+            )
         return
     folder.mkdir(parents=True, exist_ok=True)
     rows = []

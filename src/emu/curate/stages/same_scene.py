@@ -110,10 +110,14 @@ def leaders(vectors: Vectors, cosine: float) -> dict[int, tuple[int, float]]:
 
 
 def _unit(vectors: Vectors) -> NDArray[np.float32]:
-    """Of length 1 again, which halves of floats are only nearly."""
+    """Of length 1 again, which halves of floats are only nearly; 0 where a vector has no direction, near to none then.
+
+    NaN would be taken for the nearest of all that it is compared beside.
+    """
     exact: NDArray[np.float32] = vectors.astype(np.float32)
-    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
-    return exact
+    length = np.linalg.norm(exact, axis=1, keepdims=True)
+    told = np.isfinite(length) & (length > 0)
+    return np.divide(exact, length, out=np.zeros_like(exact), where=told)
 
 
 def _few(rows: list[int]) -> str:
