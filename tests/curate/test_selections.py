@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from emu.curate.stage import Choice, Selection
 from emu.curate.stages import Balance, Best, Budget, Duplicates
+from emu.curate.stages.best import _Ordered
 from emu.curate.stages.duplicates import SIDE
 
 
@@ -112,3 +113,51 @@ def test_a_budget_is_kept_over_several_columns(number: int, seed: int) -> None:
     stay, _ = chosen(Budget(["a", "b"], number), scores)
     assert len(stay) <= number
     assert number < 50 or len(stay) == 50
+
+
+@given(
+    concepts=st.lists(st.sampled_from("abcde"), min_size=1, max_size=60),
+    number=st.integers(1, 30),
+    seed=st.integers(0, 99),
+    unknown=st.sampled_from([0.0, 0.3]),
+)
+def test_thresholds_are_the_quantiles_of_each_concept(
+    concepts: list[str], number: int, seed: int, unknown: float
+) -> None:
+    """Concept by concept as numpy has them, whatever is not known, and who stays reaches them all."""
+    rng = np.random.default_rng(seed)
+    count = len(concepts)
+    scores: dict[str, Any] = {name: rng.integers(0, 9, count) / 4 for name in ("x", "y")}
+    scores["x"][rng.random(count) < unknown] = np.nan
+    scores["of"] = np.array(concepts, dtype=object)
+    stay, choice = chosen(Budget(["x", "y"], number, "of"), scores)
+    if count <= number:
+        assert stay == list(range(count))
+        return
+    # The share that is kept is rounded, and the one of a count falls between two halvings.
+    thresholds = choice.notes["thresholds"]
+    assert sorted(thresholds) == sorted(set(concepts))
+    for concept, each in thresholds.items():
+        of_it = scores["of"] == concept
+        for name, threshold in each.items():
+            known = np.sort(scores[name][of_it][~np.isnan(scores[name][of_it])])
+            assert np.isnan(threshold) if not len(known) else threshold in known
+    wanted = [i for i in range(count) if all(scores[name][i] >= thresholds[concepts[i]][name] for name in ("x", "y"))]
+    assert stay == wanted
+
+
+@given(
+    which=st.lists(st.integers(0, 4), min_size=1, max_size=60),
+    seed=st.integers(0, 99),
+    share=st.floats(0, 1),
+)
+def test_a_quantile_is_numpys_higher_one(which: list[int], seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 9, len(which)) / 4
+    values[rng.random(len(which)) < 0.2] = np.nan
+    places = np.unique(which, return_inverse=True)[1]
+    found = _Ordered(values, places).thresholds(share)
+    for number, threshold in enumerate(found):
+        known = values[places == number][~np.isnan(values[places == number])]
+        wanted = np.quantile(known, share, method="higher") if len(known) else np.nan
+        assert threshold == wanted or np.isnan(threshold) and np.isnan(wanted)

@@ -1,6 +1,7 @@
 """The best so many, by a stated rule: of all, of each concept, or by a budget."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -75,9 +76,8 @@ class Balance(Selection):
         score = rank(scores, rows, self.by) if self.by else np.zeros(len(rows))
         leaves, words = np.zeros(len(there), dtype=bool), list[str]()
         which = np.zeros(len(there), dtype=np.int32)  # row -> the words for its concept
-        for concept in sorted(set(concepts.tolist())):
+        for concept, of_it in _by_value(concepts):
             quota = self.quotas.get(concept, self.most)
-            of_it = np.flatnonzero(concepts == concept)
             behind = of_it[np.lexsort((rows[of_it], -score[of_it]))][quota:]
             leaves[rows[behind]], which[rows[behind]] = True, len(words)
             words.append(f"{len(of_it):,} of {concept}, of which {quota:,} stay")
@@ -110,14 +110,24 @@ class Budget(Selection):
         if not self.number or len(rows) <= self.number:
             return Choice(leaves, {}, {"share cut from each column": 0.0, "thresholds": {}})
         concepts = np.array([str(value) for value in scores[self.column][rows]] if self.column else ["all"] * len(rows))
+        names, of_rows = np.unique(concepts, return_inverse=True)
+        columns = [_Ordered(np.asarray(scores[name][rows], dtype=float), of_rows) for name in self.by]
+
+        def stays(share: float) -> NDArray[np.bool_]:
+            reached: NDArray[np.bool_] = np.all([column.reach(share) for column in columns], axis=0)
+            return reached
+
         low, high = 0.0, 1.0
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            few = np.count_nonzero(self._stay(scores, rows, concepts, middle)[0]) <= self.number
+            few = np.count_nonzero(stays(middle)) <= self.number
             low, high = (low, middle) if few else (middle, high)
-        stay, thresholds = self._stay(scores, rows, concepts, high)
-        leaves[rows[~stay]] = True
-        names, of_rows = np.unique(concepts, return_inverse=True)
+        leaves[rows[~stays(high)]] = True
+        found = [column.thresholds(high).tolist() for column in columns]
+        thresholds = {
+            str(concept): dict(zip(self.by, each, strict=True))
+            for concept, each in zip(names, zip(*found, strict=True), strict=True)
+        }
         which = np.zeros(len(there), dtype=np.int32)  # row -> its concept's place in `names`
         which[rows] = of_rows
         judged = {name: scores[name] for name in self.by}
@@ -129,23 +139,42 @@ class Budget(Selection):
             leaves, Reasons(leaves, words), {"share cut from each column": round(high, 6), "thresholds": thresholds}
         )
 
-    def _stay(
-        self, scores: Scores, rows: NDArray[Any], concepts: NDArray[Any], share: float
-    ) -> tuple[NDArray[np.bool_], dict[str, dict[str, float]]]:
-        stay, thresholds = np.ones(len(rows), dtype=bool), {}
-        for concept in sorted(set(concepts.tolist())):
-            of_it = concepts == concept
-            thresholds[concept] = {
-                name: float(np.nanquantile(np.asarray(scores[name][rows[of_it]], dtype=float), share, method="higher"))
-                for name in self.by
-            }
-            for name, threshold in thresholds[concept].items():
-                stay[of_it] &= np.asarray(scores[name][rows[of_it]], dtype=float) >= threshold
-        return stay, thresholds
-
     def _reason(self, scores: Scores, row: int, thresholds: dict[str, float]) -> str:
         below = next(name for name in self.by if not scores[name][row] >= thresholds[name])
         return f"{below} {float(scores[below][row]):.4g} is below {thresholds[below]:.4g}, the threshold of its concept"
+
+
+class _Ordered:
+    """A column's values concept by concept, in their order, for thresholds at any share.
+
+    Args:
+        values: (n,); NaN counts for no threshold and reaches none.
+        which: (n,), the number of each one's concept.
+    """
+
+    def __init__(self, values: NDArray[np.float64], which: NDArray[Any]) -> None:
+        self.values, self.which = values, which
+        self.order = values[np.lexsort((values, which))]  # NaN last, in each concept
+        number = np.bincount(which)
+        self.starts = np.cumsum(number) - number
+        self.known = np.bincount(which[~np.isnan(values)], minlength=len(number))
+
+    def thresholds(self, share: float) -> NDArray[np.float64]:
+        """Of each concept that quantile of its values, the higher one where it lies between two; NaN without any."""
+        at = np.ceil((self.known - 1) * share).astype(np.int64).clip(0)
+        return np.where(self.known > 0, self.order[self.starts + at], np.nan)
+
+    def reach(self, share: float) -> NDArray[np.bool_]:
+        """Who has at least their concept's threshold."""
+        reached: NDArray[np.bool_] = self.values >= self.thresholds(share)[self.which]
+        return reached
+
+
+def _by_value(values: NDArray[Any]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Each value, in their order, and the places where it stands."""
+    names, which = np.unique(values, return_inverse=True)
+    places = np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
+    yield from zip(names.tolist(), places, strict=bool(len(values)))
 
 
 def rank(scores: Scores, rows: NDArray[Any], by: dict[str, float]) -> NDArray[np.float64]:
