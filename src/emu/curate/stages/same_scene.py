@@ -116,8 +116,9 @@ def _unit(vectors: Vectors) -> NDArray[np.float32]:
     """
     exact: NDArray[np.float32] = vectors.astype(np.float32)
     length = np.linalg.norm(exact, axis=1, keepdims=True)
-    told = np.isfinite(length) & (length > 0)
-    return np.divide(exact, length, out=np.zeros_like(exact), where=told)
+    directed = np.isfinite(length) & (length > 0)
+    unit: NDArray[np.float32] = np.divide(exact, length, out=np.zeros_like(exact), where=directed)
+    return unit
 
 
 def _few(rows: list[int]) -> str:
