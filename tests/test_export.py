@@ -13,10 +13,14 @@ import pytest
 import torch
 import yaml
 from diffusers import DiffusionPipeline
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from architectures import (
     CLASSES,
     FLOW,
+    OF_EMU,
+    OF_PICTURES,
     OLDER,
     PROMPTS,
     SANA,
@@ -28,7 +32,7 @@ from architectures import (
     trainer,
     training_batch,
 )
-from emu import folders, runs
+from emu import folders, readme, runs
 from emu.errors import UserError
 from emu.export import export
 from emu.models import load_model
@@ -232,6 +236,30 @@ def test_what_was_not_trained_is_the_bases_file_by_file(name: str, tiny_folder: 
     assert after.keys() <= before.keys()
     changed = {file for file in after if after[file] != before[file]}
     assert changed <= ({weights, "scheduler/scheduler_config.json"} if name in ("pixel", "upscaling") else {weights})
+
+
+@pytest.mark.parametrize("name", [*OLDER, *OF_PICTURES, *OF_EMU, "flux", "qwen_image_21", "kandinsky5"])
+def test_the_call_in_its_readme_draws_a_picture_as_it_stands(
+    name: str, tiny_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make(name, halved(tiny_folder(name), tmp_path / "base"))
+    model.save_pipeline(tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (16, 16), "red").save("small.png")
+    code = readme.call(model, tmp_path / "out")
+    exec(code, {})
+    with Image.open("picture.png") as picture:
+        assert model.starts_from_picture or picture.size == (side(name),) * 2
+
+
+def halved(folder: Path, copy: Path) -> Path:
+    """The pipeline with its text encoders saved in half precision, as many are published."""
+    shutil.copytree(folder, copy)
+    for file in copy.glob("text_encoder*/*.safetensors"):
+        save_file({key: each.half() for key, each in load_file(file).items()}, file, {"format": "pt"})
+    for file in copy.glob("text_encoder*/config.json"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"dtype": "float16", "torch_dtype": "float16"}))
+    return copy
 
 
 def test_parts_that_nothing_uses_are_copied_and_never_loaded(tiny_folder: Folder, tmp_path: Path) -> None:

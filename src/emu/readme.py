@@ -11,6 +11,7 @@ from emu.formats import in_diffusers
 from emu.module import TextToImageModule
 
 NAME = "README.md"
+PROMPT = "a red boat at noon"
 
 
 def text(model: TextToImageModule, folder: Path, *, step: int, of_pictures: Sequence[str]) -> str:
@@ -38,7 +39,28 @@ def text(model: TextToImageModule, folder: Path, *, step: int, of_pictures: Sequ
         f"{step:,}.\n\n"
         f"Licence of the base, as the config of the run says: {licence}. What was tuned stays under it.\n\n"
         f"Licences of the pictures that it learned from, as the card of their set says: {learned_from}.\n\n"
-        f"The run drew with {drawn}, in sides of {model.resolution} pixels.\n"
+        f"The run drew with {drawn}, in sides of {model.resolution} pixels. So does\n\n"
+        f"```python\n{call(model, folder)}```\n"
+    )
+
+
+def call(model: TextToImageModule, folder: Path) -> str:
+    """How a user of plain diffusers draws with what is saved in `folder`: a few lines of Python."""
+    kind = model.pipeline_class
+    module, loader = ("diffusers", "DiffusionPipeline") if in_diffusers(kind) else (kind.__module__, kind.__qualname__)
+    given = model.plain_arguments(PROMPT)
+    imports, start = "", ""
+    if model.starts_from_picture:
+        imports, start = "from diffusers.utils import load_image\n", 'image=load_image("small.png"), '
+    else:
+        given |= model.size_arguments(model.resolution, model.resolution)
+    arguments = ", ".join(f"{name}={value!r}" for name, value in given.items() if name != "prompt")
+    return (
+        f"import torch\n{imports}from {module} import {loader}\n\n"
+        "# Without a dtype (torch_dtype in older versions) text encoders may be in another than the network.\n"
+        f"pipeline = {loader}.from_pretrained({folder.resolve().name!r}, dtype=torch.float32)\n"
+        f"picture = pipeline({PROMPT!r}, {start}{arguments})[0][0]\n"
+        'picture.save("picture.png")\n'
     )
 
 

@@ -259,6 +259,14 @@ def test_a_shard_that_is_missing_short_or_no_tar_is_named_and_passed_over(tmp_pa
         names(iter(streamed(root, max_failed=0.1)), 40)
 
 
+def test_more_missing_shards_than_may_be_are_said_before_anything_is_read(tmp_path: Path) -> None:
+    tars(tmp_path, 6, 6)
+    root = f"{tmp_path}/{{000..002}}.tar"
+    with pytest.raises(UserError, match="1 of 3 shards cannot be used, .*002.tar: no such file"):
+        streamed(root)
+    assert streamed(root, max_failed=0.5)
+
+
 def test_broken_pictures_are_counted_under_the_limit(tmp_path: Path) -> None:
     members: dict[str, bytes | str] = {}
     for i in range(40):

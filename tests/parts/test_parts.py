@@ -4,12 +4,14 @@ import sys
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, VQModel
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import (
     CLIPTextConfig,
     CLIPTextModelWithProjection,
@@ -96,6 +98,35 @@ def test_text_encoders_learn_to_read() -> None:
         pooled(t5, t5_model)(texts)[0] for texts in (["a red boat"], ["a red boat", "by the lake at noon"])
     )
     torch.testing.assert_close(alone, beside)  # padding is not read
+
+
+class Largest(TorchDispatchMode):
+    """How many elements the largest tensor has that is made meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+        made = function(*given, **(named or {}))
+        if isinstance(made, Tensor):
+            self.elements = max(self.elements, made.numel())
+        return made
+
+
+def test_what_it_takes_to_learn_to_read_does_not_grow_with_captions_times_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    captions = [f"word{i}" for i in range(2000)]
+    table = torch.nn.Embedding(3000, 8)
+
+    def pool(texts: list[str]) -> Tensor:
+        return table(torch.tensor([len(text) for text in texts]))
+
+    with Largest() as largest:
+        learn_words(pool, table, captions, steps=2, batch=4)
+    assert largest.elements <= 3000 * 8
+    assert "learns to read" in capsys.readouterr().err
 
 
 def test_an_autoencoder_learns_and_its_latents_have_unit_variance() -> None:

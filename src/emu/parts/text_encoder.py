@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from emu.bars import Bar
+
 Pooled = Callable[[list[str]], Tensor]  # texts -> float (b, width)
 LONGEST = 77  # tokens of a caption, where a tokenizer knows no end
 
@@ -39,16 +41,16 @@ def learn_words(pool: Pooled, encoder: nn.Module, captions: Iterable[str], *, st
     Returns the share of a caption's words that are among as many likeliest ones, over the last 20 batches.
     """
     texts = sorted({"", *captions})
-    goals = _words_in(texts)
-    head = nn.Linear(pool(["a"]).shape[-1], goals.shape[1])
+    places_of = {word: i for i, word in enumerate(sorted({word for text in texts for word in words_of(text)}))}
+    head = nn.Linear(pool(["a"]).shape[-1], len(places_of))
     parameters = [*encoder.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
     found: list[float] = []
     encoder.train()
-    for _ in range(steps):
-        rows = torch.randint(len(texts), (batch,))
-        logits, goal = head(pool([texts[i] for i in rows])), goals[rows]
+    for _ in Bar(range(steps), desc="a text encoder learns to read", unit="step"):
+        chosen = [texts[i] for i in torch.randint(len(texts), (batch,))]
+        logits, goal = head(pool(chosen)), _words_in(chosen, places_of)
         number = goal.sum(1, keepdim=True)
         share = goal / number.clamp(min=1)
         optimizer.zero_grad()
@@ -62,10 +64,9 @@ def learn_words(pool: Pooled, encoder: nn.Module, captions: Iterable[str], *, st
     return sum(found[-20:]) / len(found[-20:])
 
 
-def _words_in(texts: list[str]) -> Tensor:
-    """float (n,w): 1 where text i holds word j of all of their words."""
-    words = {word: i for i, word in enumerate(sorted({word for text in texts for word in words_of(text)}))}
-    held = torch.zeros(len(texts), len(words))
+def _words_in(texts: list[str], places: dict[str, int]) -> Tensor:
+    """float (n,w): 1 where text i holds the word of place j."""
+    held = torch.zeros(len(texts), len(places))
     for row, text in enumerate(texts):
-        held[row, [words[word] for word in words_of(text)]] = 1
+        held[row, [places[word] for word in words_of(text)]] = 1
     return held

@@ -144,5 +144,5 @@ class Streaming:
         else:
             begun = 1 + max(max(part, reached) for part, _, _, reached in state["places"]) // state["parts"]
             self.places = [Place(begun * self.stream.parts + lane) for lane in range(self.stream.lanes)]
-            rank_zero_info(f"the stream begins its pass {begun + 1}: another {', '.join(changed)} than before")
+            rank_zero_info(f"the stream begins its pass {begun + 1}, since these changed: {', '.join(changed)}")
         self.whole = list(self.places)

@@ -1,5 +1,6 @@
 """A root and the options of a set -> its stream, and the pictures that are held out of it."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -9,14 +10,17 @@ from emu.data.options import Options
 from emu.data.pictures import BadPicture
 from emu.data.sources.entry import Dropped, Fault, Wanted
 from emu.data.streams.reading import looked_at
-from emu.data.streams.shards import Spool, addresses, read_shard
+from emu.data.streams.shards import Spool, addresses, is_remote, read_shard
 from emu.data.streams.stream import Stream
 from emu.data.survey import Picture
 from emu.errors import UserError
 
 
 def stream_of(root: str, options: Options, spool: Spool, *, captioned: bool = True) -> tuple[Stream, list[Picture]]:
-    """The stream and what is held out: the first pictures of its first shard. UserError: no shards, or too few."""
+    """The stream and what is held out: the first pictures of its first shard.
+
+    UserError: no shards, too many that are not there, or too few pictures.
+    """
     shards = addresses(root)
     stream = Stream(
         root=root,
@@ -31,8 +35,14 @@ def stream_of(root: str, options: Options, spool: Spool, *, captioned: bool = Tr
         max_pixels=options.max_pixels,
         max_failed=options.max_failed,
     )
+    stream.failures().add(0, [], {each: f"{each}: no such file" for each in shards if _is_missing(each)})
     held_out = _first(stream, options.held_out, spool) if options.held_out else []
     return replace(stream, held_out=frozenset(picture.entry.name for picture in held_out)), held_out
+
+
+def _is_missing(address: str) -> bool:
+    """Of a shard on this machine, where a typing error in a pattern would be told when its turn comes; others wait."""
+    return not is_remote(address) and not os.path.isfile(address)
 
 
 def _first(stream: Stream, number: int, spool: Spool) -> list[Picture]:

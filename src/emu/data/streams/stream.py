@@ -49,7 +49,7 @@ class Stream:
 
     @property
     def identity(self) -> dict[str, int]:
-        """What its order depends on, in words that follow "another"."""
+        """What its order depends on, by its name in a message."""
         folders = [address.split("/")[:-1] for address in self.shards]
         shared = len(os.path.commonprefix(folders))  # wherever that lies
         names = ["/".join(address.split("/")[shared:]) for address in self.shards]
