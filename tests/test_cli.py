@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from emu.cli import main
+from emu.errors import UserError
 
 HEAVY = ("torch", "lightning", "diffusers", "transformers", "numpy", "jsonargparse")
 Answer = Callable[..., str]
@@ -156,6 +157,21 @@ def test_a_bundled_config_is_found_from_anywhere(tmp_path: Path, monkeypatch: py
 
     monkeypatch.chdir(tmp_path)
     assert flags.find_config("latent/tiny").is_file()
+
+
+def test_a_mistyped_name_of_ones_own_config_is_told_the_file_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from emu import flags
+
+    monkeypatch.chdir(tmp_path)
+    Path("configs").mkdir()
+    for name in ("base.yaml", "configs/mine.yml"):
+        Path(name).touch()
+    with pytest.raises(UserError, match="-c base.yml: no such file; did you mean base.yaml"):
+        flags.find_config("base.yml")
+    with pytest.raises(UserError, match="did you mean configs/mine.yml"):
+        flags.find_config("configs/mine.yaml")
 
 
 def test_other_exceptions_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

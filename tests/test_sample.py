@@ -127,13 +127,18 @@ def test_an_interrupted_call_is_taken_up(
     assert written(out).items() >= times.items()
 
 
-def test_other_settings_are_other_pictures(model: str, prompts: Path, tmp_path: Path) -> None:
+def test_other_settings_are_other_pictures(
+    model: str, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     draw(model, prompts, out, sampler=FAST)
     first = pictures(out)
+    assert "removes" not in "".join(capsys.readouterr())
     draw(model, prompts, out, seed=100, sampler=FAST)
+    assert f"{out}: removes 4 pictures of another seed" in "".join(capsys.readouterr())
     assert not set(first.values()) & set(pictures(out).values())
     draw(model, prompts, out, limit=2, seed=100, sampler=FAST)
+    assert f"{out}: removes 2 pictures that are not asked for any more" in "".join(capsys.readouterr())
     assert len(pictures(out)) == len(runs.read_samples(out)) == 2
 
 

@@ -143,6 +143,11 @@ def test_modules_beside_are_not_found_by_libraries(elsewhere: Path) -> None:
     assert done.stdout.endswith("None\n")
 
 
+def test_a_module_of_a_package_is_trusted_with_all_of_it(elsewhere: Path) -> None:
+    with pytest.raises(UserError, match="--trust strange.models: give all of it: --trust strange$"):
+        trust.take(["fit", "--trust", "strange.models"])
+
+
 def test_one_line_on_the_terminal(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (elsewhere / "mine.yaml").write_text(json.dumps(config(class_path="strange.Mine")))
     with pytest.raises(SystemExit):

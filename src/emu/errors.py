@@ -20,6 +20,11 @@ def of_the_system(error: OSError, path: object = None) -> str:
     return f"{named}cannot be read or written ({error.strerror}); mend that and run the same command again"
 
 
+def reason(error: Exception) -> str:
+    """Why, in the system's words where they are the system's: without its number, and without the name of the file."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 def closest(word: str, words: Iterable[str], *, prefix: str = "", otherwise: str = "") -> str:
     """`; did you mean X?`, or `otherwise` where nothing is near."""
     near = difflib.get_close_matches(word, list(words), n=1)

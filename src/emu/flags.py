@@ -72,10 +72,15 @@ def find_config(name: str, *, of: str | None = None) -> Path:
         bundled = {str(path.relative_to(folder))[:-5] for folder in CONFIGS for path in folder.glob("*/*.yaml")}
         kinds = {each: each.partition("/")[0] for each in sorted(bundled)}
         names = [each for each, kind in kinds.items() if (kind == of if of else kind not in OTHERS)]
-        raise UserError(
-            f"-c {name}: no such file" + closest(name, names, otherwise=f"; bundled are {', '.join(names)}")
-        )
+        beside = [str(path) for pattern in ("*.yaml", "*.yml") for path in _folder_of(name).glob(pattern)]
+        otherwise = f"; bundled are {', '.join(names)}"
+        raise UserError(f"-c {name}: no such file" + closest(name, [*beside, *names], otherwise=otherwise))
     return found
+
+
+def _folder_of(name: str) -> Path:
+    """Where a file of that name would lie; the name may be one that no file can have."""
+    return Path(name.replace("\0", "")).parent
 
 
 def keys(document: Config, *, inside: str = "") -> Iterator[str]:

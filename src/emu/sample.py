@@ -9,7 +9,7 @@ The folder is like a step's folder of a run: `emu compare` reads it. A second ca
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ import torch
 from emu import locks, runs
 from emu.bars import Bar
 from emu.batch import Prompts, Sampler
+from emu.counted import many
 from emu.data.prompts import load_prompts, prompt_batches, sample_row
 from emu.drawn import black, to_pixels
 from emu.errors import UserError
@@ -154,13 +155,22 @@ def claim(out: Path, rows: list[Row]) -> set[str]:
     recorded = [folder for folder in (out, out / PLANNED) if (folder / runs.SAMPLES).exists()]
     known = {row["file"]: row for folder in recorded for row in runs.read_samples(folder)}
     wanted = {row["file"]: row for row in rows}
-    for file, row in known.items():
-        if wanted.get(file) != row:
-            (out / file).unlink(missing_ok=True)
+    gone = [file for file, row in known.items() if wanted.get(file) != row and (out / file).exists()]
+    if gone:
+        Bar.write(f"{out}: removes {many(len(gone), 'picture')} {_drawn_otherwise(known, wanted, gone)}")
+    for file in gone:
+        (out / file).unlink(missing_ok=True)
     runs.write_samples(out / PLANNED, rows)
     (out / runs.SAMPLES).unlink(missing_ok=True)
     (out / runs.SCORES).unlink(missing_ok=True)
     return {row["file"] for row in rows if not (out / row["file"]).exists()}
+
+
+def _drawn_otherwise(known: Mapping[str, Row], wanted: Mapping[str, Row], gone: Sequence[str]) -> str:
+    """What tells them from those that are wanted, in words."""
+    pairs = [(known[file], wanted[file]) for file in gone if file in wanted]
+    keys = dict.fromkeys(key for old, new in pairs for key in (*new, *old) if old.get(key) != new.get(key))
+    return f"of another {', '.join(keys)}" if keys else "that are not asked for any more"
 
 
 def require_ours(out: Path) -> None:

@@ -31,7 +31,9 @@ def take(argv: list[str]) -> list[str]:
             continue
         name = value if equals else next(words, "")
         if not name.isidentifier():
-            raise UserError(f"{FLAG} {name}: give the name of a module, such as my_models")
+            root = name.partition(".")[0]
+            such = f"all of it: {FLAG} {root}" if root.isidentifier() else "the name of a module, such as my_models"
+            raise UserError(f"{FLAG} {name}: give {such}")
         _remember(name)
     return left
 

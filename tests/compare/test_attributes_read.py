@@ -99,6 +99,7 @@ def test_prompts_without_columns_ask_for_nothing(make_run: MakeRun) -> None:
     assert verdict["attributes"]["read"] == {}
     assert "What is read in the pictures" not in page
     assert "what is read" not in table
+    assert "nothing to read with --attributes: no prompt says in columns what it asks for" in table
 
 
 def test_a_reader_by_flag_is_any_class_that_reads(

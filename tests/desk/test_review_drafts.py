@@ -29,6 +29,8 @@ def test_those_that_stayed_are_drafted_once(tmp_path: Path, model: str, monkeypa
     desk = Desk(
         make_review(write_folder(tmp_path, 4), plan(Pass("first", "grid"), Pass("captions", "captions"))), "Ada"
     )
+    with pytest.raises(UserError, match="no picture has come to the pass captions yet"):
+        draft(desk.review, model)
     gone = min(desk.review.pictures)
     desk.all("Ada", "first", lambda key: REJECT if key == gone else "keep")
     assert draft(desk.review, model) == 3

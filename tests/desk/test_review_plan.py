@@ -24,7 +24,7 @@ def test_the_bundled_plan_is_the_papers_two_passes_and_captions() -> None:
 def test_a_guideline_of_ones_own_takes_the_place_of_the_plans(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("# Only cats")
     assert read_plan(BUNDLED, guideline=tmp_path / "mine.txt").guideline == "# Only cats"
-    with pytest.raises(UserError, match="--guideline .*absent.txt"):
+    with pytest.raises(UserError, match="--guideline .*absent.txt: No such file or directory; give a text file"):
         read_plan(BUNDLED, guideline=tmp_path / "absent.txt")
 
 

@@ -37,6 +37,7 @@ def read(folder: Path, **changes: object) -> Study:
         ({"seeds": 3}, "give a list of whole numbers"),
         ({"seeds": []}, "give a list of whole numbers"),
         ({"seeds": [0, "a"]}, "give a list of whole numbers"),
+        ({"seeds": [0, 1, 0]}, "one stands there twice"),
     ],
 )
 def test_what_is_mistyped_is_one_line(tmp_path: Path, changes: dict[str, object], says: str) -> None:

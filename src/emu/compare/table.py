@@ -10,6 +10,7 @@ from emu.counted import many
 from emu.shapes import Card
 
 NAMED = 5  # files without a partner that are named; verdict.json has all
+NOTHING_TO_READ = "nothing to read with --attributes: no prompt says in columns what it asks for"
 COLUMNS = ("win", "tie", "lose", "95 % of win")
 
 
@@ -33,8 +34,9 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
 def _attribute_lines(verdicts: Sequence[Verdict]) -> list[str]:
     """A row a run and side, and a row a group and side: percent of the pictures in which what is asked for is read."""
     read = {one.name: one.attributes.read for one in verdicts if one.attributes and one.attributes.read}
+    nothing = [f"{one.name}: {NOTHING_TO_READ}" for one in verdicts if one.attributes and not one.attributes.read]
     if not read:
-        return []
+        return ["" for _ in nothing[:1]] + nothing
     names = list(dict.fromkeys(name for found in read.values() for name in found))
     rows = [["", "prompts", *names]]
     for run, found in read.items():
@@ -44,7 +46,7 @@ def _attribute_lines(verdicts: Sequence[Verdict]) -> list[str]:
             for group in groups
         }
         rows += [row for label, part in parts.items() for row in _share_rows(label, part, names)]
-    return ["", "what is read in the pictures, % of the prompts that ask for it", *aligned(rows)]
+    return ["", "what is read in the pictures, % of the prompts that ask for it", *aligned(rows), *nothing]
 
 
 def _share_rows(label: str, shares: Mapping[str, ReadShare], names: Sequence[str]) -> list[list[str]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from emu.errors import UserError
+from emu.errors import UserError, reason
 
 metadata = sa.MetaData()
 TURN = 0x656D75  # PostgreSQL's number of the lock that writers take turns by; a row would have to be there first
@@ -73,10 +73,12 @@ class Database:
                 if self.engine.dialect.name == "sqlite":
                     _require_whole(connection)
         except OSError as error:
-            raise UserError(f"--db: {error}; keep answers in a file of your own, which nobody else may read") from error
+            raise UserError(
+                f"--db: {reason(error)}; keep answers in a file of your own, which nobody else may read"
+            ) from error
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError, sa.exc.DBAPIError) as error:
-            reason = getattr(error, "orig", error)
-            raise UserError(f"--db: {reason}; give sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME") from error
+            why = getattr(error, "orig", error)
+            raise UserError(f"--db: {why}; give sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME") from error
 
     @classmethod
     def in_file(cls, path: Path) -> "Database":

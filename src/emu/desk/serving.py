@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from emu.desk.database import Database, doors
 from emu.desk.pages import DeskPage
-from emu.errors import UserError
+from emu.errors import UserError, reason
 
 OWNER = "me"
 SECONDS = 60.0  # within which a browser has read the file
@@ -110,7 +110,7 @@ def listen(where: Address, *, invited: Sequence[str]) -> tuple[socket.socket, Ad
         family = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((where.host, where.port), family=family)
     except (OSError, OverflowError, UnicodeError) as error:  # UnicodeError: a name that is none
-        raise UserError(f"--host {where.host} --port {where.port}: {error}; choose another") from error
+        raise UserError(f"--host {where.host} --port {where.port}: {reason(error)}; choose another") from error
     return listening, Address(where.host, listening.getsockname()[1], where.proxy)
 
 

@@ -123,6 +123,8 @@ def _require_types(path: Path, document: dict[str, Any]) -> None:
     seeds = document.get("seeds", [0])
     if not (isinstance(seeds, list) and seeds and all(type(seed) is int and seed >= 0 for seed in seeds)):
         raise UserError(f"{path}: seeds {seeds}: give a list of whole numbers, such as [0, 1, 2]")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"{path}: seeds {seeds}: one stands there twice, and would be the same runs again")
     if wrong := fault(document, Written):
         raise UserError(f"{path}: {wrong}; see configs/studies for examples")
     document["arms"] = {str(arm): overrides for arm, overrides in document["arms"].items()}

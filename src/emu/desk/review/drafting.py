@@ -13,6 +13,7 @@ from emu.desk.review.standing import standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts
 from emu.desk.review.thumbnails import decoded
+from emu.errors import UserError
 from emu.judges.chat import ChatModel
 
 ASKED = "Describe this picture in one factual sentence of at most 40 words. Name no person and no brand."
@@ -37,10 +38,16 @@ class Drafter:
 
 
 def draft(review: Review, name: str) -> int:
-    """Draft the captions of all that came into the last pass, or would; returns how many were written."""
+    """Draft the captions of all that came into the last pass, or would; returns how many were written.
+
+    UserError: none came there yet.
+    """
+    last = review.plan.passes[-1].name
     with review.database.reading() as connection:
-        coming = standing(review, connection).entering(review.plan.passes[-1].name)
+        coming = standing(review, connection).entering(last)
         known = set(connection.execute(select(drafts.c.picture).where(drafts.c.model == name)).scalars())
+    if not coming:
+        raise UserError(f"{review.folder}: no picture has come to the pass {last} yet, for which captions are drafted")
     waiting = [key for key in coming if key not in known]
     if not waiting:
         return 0

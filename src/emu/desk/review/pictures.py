@@ -15,7 +15,7 @@ from typing import Any
 from emu.curated import MANIFEST, METADATA, REVIEWING, TASTE, original
 from emu.data.sources import Entry, Wanted
 from emu.data.sources.rows import read_rows
-from emu.errors import UserError, printable
+from emu.errors import UserError, printable, reason
 from emu.files import sha256, write_json
 from emu.records import read_json
 
@@ -91,7 +91,7 @@ def _sums(folder: Path, files: Sequence[str]) -> dict[str, str]:
         if found != known:
             write_json(place, found)
     except OSError as error:
-        raise UserError(f"{folder}: {error}; the review keeps sums and thumbnails in {REVIEWING}") from error
+        raise UserError(f"{folder}: {reason(error)}; the review keeps sums and thumbnails in {REVIEWING}") from error
     return {file: digest for file, (_, _, digest) in found.items()}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from emu import documents
-from emu.errors import UserError
+from emu.errors import UserError, reason
 
 GRID, SINGLE, CAPTIONS = "grid", "single", "captions"
 PAGES = (GRID, SINGLE, CAPTIONS)
@@ -86,7 +86,7 @@ def _text(path: Path | None) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--guideline {path}: {error}; give a text file") from error
+        raise UserError(f"--guideline {path}: {reason(error)}; give a text file") from error
 
 
 def _pass(path: Path, number: int, given: Any) -> Pass:
