@@ -4,7 +4,6 @@ Readers that overlook one of the three draw with another strength than what was 
 alpha = rank.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,6 +63,8 @@ class Scales:
 
 
 def _said(config: ComponentConfig, pattern: str, layer: str, otherwise: Any) -> Any:
-    """What peft's config says for one layer: its own, by a regular expression as in peft, or all layers'."""
+    """What peft's config says for one layer: its own, found as peft does, or all layers'."""
+    from peft.utils.other import get_pattern_key
+
     own = config.get(pattern) or {}
-    return next((value for key, value in own.items() if re.match(rf"(.*\.)?({key})$", layer)), otherwise)
+    return own.get(get_pattern_key(list(own), layer), otherwise)
