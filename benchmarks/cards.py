@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/cards.py [latent/sdxl ...] [--on-16gb]
 
-Planned is by `emu.memory`, of the networks of described.yaml at their published sizes, pictures of the config's
-resolution, captions that fill all tokens, and drawing at checks; nothing is read from a cache. A cell has GB and, in
-brackets, the smallest card that holds them. With --on-16gb the columns are those of an adapter on a base in 4 bits,
-without a cache and with one.
+Planned is by `emu.planning.memory`, of the networks of described.yaml at their published sizes, pictures of the
+config's resolution, captions that fill all tokens, and drawing at checks; nothing is read from a cache. A cell has
+GB and, in brackets, the smallest card that holds them. With --on-16gb the columns are those of an adapter on a
+base in 4 bits, without a cache and with one.
 """
 
 import argparse
@@ -17,11 +17,12 @@ import yaml
 from described import CONFIGS, NAMES, describe
 from PIL import Image
 
-from emu import cards, flags
+from emu import flags
 from emu.errors import first_line
-from emu.fit import Settings
-from emu.memory import DRAWING, ENCODING, share, whole
-from emu.outline import Outline
+from emu.planning import cards
+from emu.planning.memory import DRAWING, ENCODING, share, whole
+from emu.planning.outline import Outline
+from emu.training.fit import Settings
 
 LAYERS = {
     "full": [],

@@ -35,15 +35,15 @@ import comfyui_unets  # noqa: E402
 from comfyui_unets import UNETS  # noqa: E402
 
 from architectures import CLASSES  # noqa: E402
-from emu import adapters  # noqa: E402
-from emu.adapters import Adapter  # noqa: E402
-from emu.export import draw_plain  # noqa: E402
+from emu.exporting.export import draw_plain  # noqa: E402
 from emu.formats.comfyui import ComfyUI, workflow  # noqa: E402
 from emu.formats.comfyui_lora import ComfyUILoRA  # noqa: E402
 from emu.formats.kohya import KohyaLoRA  # noqa: E402
 from emu.formats.lora import LoRA  # noqa: E402
 from emu.formats.single_file import SingleFile  # noqa: E402
-from emu.module import TextToImageModule  # noqa: E402
+from emu.module.module import TextToImageModule  # noqa: E402
+from emu.networks import adapters  # noqa: E402
+from emu.networks.adapters import Adapter  # noqa: E402
 from pipelines import build  # noqa: E402
 from single_files import WHOLE  # noqa: E402
 

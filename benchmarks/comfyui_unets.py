@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from emu import loras
-from emu.adapters import Adapter
 from emu.loras import known
 from emu.loras.file import LoRAFile
 from emu.models import LatentDiffusion, LatentDiffusionXL
 from emu.module import TextToImageModule
+from emu.networks.adapters import Adapter
 
 Drawn = Callable[[Callable[[], nn.Module]], nn.Module]
 Write = Callable[[TextToImageModule, Path, Callable[[Any], Tensor]], dict[str, Any]]

@@ -23,8 +23,8 @@ from emu.curate.manifest import Footer
 from emu.curate.page import page
 from emu.curate.shards import cut
 from emu.curate.work import Work
-from emu.curated import MANIFEST
 from emu.data.sources import read_source
+from emu.layouts.curated_folder import MANIFEST
 
 
 def shards(funnel: Funnel, source: Path, out: Path, number: int) -> list[Path]:

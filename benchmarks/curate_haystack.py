@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
-from emu.files import write
+from emu.storage.files import write
 from emu.world import PLACES, TIMES, Scene, World
 
 SIDE = 128

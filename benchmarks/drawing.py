@@ -22,10 +22,10 @@ import diffusers
 import torch
 from torch import Tensor
 
-from emu.folders import locate
 from emu.models import LatentDiffusion, Muse, PixelDiffusion
 from emu.module import TextToImageModule
-from emu.settings import draw
+from emu.module.settings import draw
+from emu.pipeline_folders.folders import locate
 
 BASES: dict[str, tuple[type[TextToImageModule], int, dict[str, Any]]] = {
     "latent": (LatentDiffusion, 64, {"num_inference_steps": 10, "guidance_scale": 3.0}),

@@ -30,11 +30,11 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from dataclasses import replace
 
 import pipelines
-from emu import runs
-from emu.cache import Cache
 from emu.checkpoints import Durable
 from emu.cli import main as emu
-from emu.tuned import read_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import read_quality
+from emu.storage.cache import Cache
 from processes import ended, start
 from test_layouts import DDP, FLOAT32, config
 

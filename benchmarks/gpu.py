@@ -38,7 +38,7 @@ import pipelines
 from emu import flags, models
 from emu.cli import main as emu
 from emu.module import TextToImageModule
-from emu.plan import plan
+from emu.planning.plan import plan
 from needles import make_folder
 
 Figures = dict[str, float]

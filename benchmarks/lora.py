@@ -26,10 +26,12 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from memory import M_MMAP_THRESHOLD, anonymous, watched
 from torch import Tensor
 
-from emu import averaging, draws, folders
-from emu.adapters import Adapter
 from emu.models import LatentDiffusion
 from emu.module import TextToImageModule
+from emu.networks.adapters import Adapter
+from emu.objectives import draws
+from emu.optim import averaging
+from emu.pipeline_folders import folders
 
 BLOCK = 2  # steps
 WIDTH = 128  # of the first blocks of Stable Diffusion 1.5's U-Net, which has 320; the others follow as there

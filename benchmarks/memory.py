@@ -32,10 +32,12 @@ from diffusers import UNet2DConditionModel
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import pipelines
-from emu import flags, memory, trust
+from emu import flags
+from emu.class_paths import trust
 from emu.cli import main as emu
-from emu.fit import Settings
-from emu.outline import Outline
+from emu.planning import memory
+from emu.planning.outline import Outline
+from emu.training.fit import Settings
 from processes import ranks
 from test_layouts import DDP, FLOAT32, config
 

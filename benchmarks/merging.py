@@ -25,10 +25,12 @@ from lora import prepared
 from memory import M_MMAP_THRESHOLD, anonymous, watched
 from torch import nn
 
-from emu import adapters, files, tensor_files
-from emu.adapters import Adapter
 from emu.models import LatentDiffusion
 from emu.module import TextToImageModule
+from emu.networks import adapters
+from emu.networks.adapters import Adapter
+from emu.pipeline_folders import tensor_files
+from emu.storage import files
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from torch.nn.parallel import DistributedDataParallel
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 import pipelines
-from emu import averaging, sharding
+from emu import sharding
+from emu.optim import averaging
 from processes import ranks
 
 BLOCK = 2  # steps

@@ -24,9 +24,11 @@ from typing import Any
 import torch
 from diffusers import FluxTransformer2DModel
 
-from emu import files, originals, tensor_files
+from emu import originals
 from emu.originals.checkpoints import stored
-from emu.tensor_files import Stored
+from emu.pipeline_folders import tensor_files
+from emu.pipeline_folders.tensor_files import Stored
+from emu.storage import files
 
 KIND = "FluxTransformer2DModel"
 STEM = "diffusion_pytorch_model"

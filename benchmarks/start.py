@@ -26,7 +26,7 @@ def leave(*args, **kwargs):
     os._exit(0)
 class Finder:
     def find_spec(name, path, target=None):
-        if name == "emu.module":
+        if name == "emu.module.module":
             sys.meta_path.remove(Finder)
             spec = importlib.util.find_spec(name)
             execute = spec.loader.exec_module

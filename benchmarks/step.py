@@ -30,10 +30,10 @@ from lightning.fabric.utilities import move_data_to_device
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from emu.data import CuratedData
-from emu.encode import encode
 from emu.models import LatentDiffusion, Muse, PixelDiffusion
 from emu.module import TextToImageModule
 from emu.study.sets import draw_set
+from emu.training.encode import encode
 
 MODELS: dict[str, tuple[type[TextToImageModule], int]] = {
     "latent": (LatentDiffusion, 64),

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from emu import runs
 from emu.guards import Drift, Evidence, Side
 from emu.guards.evidence import Numbers
 from emu.guards.looks import colours
+from emu.layouts import runs
+from emu.layouts.quality_json import read_quality
 from emu.quality.stopping import Check, StopRule
-from emu.tuned import read_quality
 
 SHIPPED = StopRule(patience=3, margin=2.0, min_steps=0, max_steps=10**9)
 DRIFT = Drift()

@@ -26,8 +26,8 @@ from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from emu import runs
-from emu.tuned import Quality, write_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, write_quality
 from processes import free_port
 from voters import CHROMIUM_FLAGS, Command, Voter, invite, make_poll
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from emu import TextToImageModule
 from emu.objectives import flow_matching_loss
-from emu.shift import shift_of
+from emu.objectives.shift import shift_of
 
 
 class Sana(TextToImageModule):

@@ -7,7 +7,7 @@
 # is the root mean square of the difference, by that of the weight:
 #   128: by hand 0.1, dequantize_4bit 0.1, as rows of 64 0.1
 #   96: by hand 0.1, dequantize_4bit 0.2, as rows of 64 0.1
-# What this means here: emu unpacks every weight as rows of 64 (emu.nf4).
+# What this means here: emu unpacks every weight as rows of 64 (emu.networks.nf4).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -16,8 +16,8 @@ from pretraining import descend
 from torch import Tensor
 from torch.nn import functional as F
 
-from emu import averaging
 from emu.models import Autoencoder, Tokenizer
+from emu.optim import averaging
 
 MODULES = {"latent": Autoencoder, "muse": Tokenizer}
 RATE, BATCH = 2.5e-3, 32

@@ -26,10 +26,12 @@ from emoji_results import write_results
 from pretraining import pretrain
 from untrained import ARCHITECTURES, plan
 
-from emu import fit, flags, trust
+from emu import flags
 from emu.bundled import resolve
+from emu.class_paths import trust
 from emu.cli import fail
 from emu.errors import UserError
+from emu.training import fit
 
 # Fewer steps and less guidance than published models take: these are small, and every check draws 275 prompts.
 SAMPLER = {

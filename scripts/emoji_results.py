@@ -9,11 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 
-from emu import runs
 from emu.compare import compare
 from emu.compare.verdict import CRITERIA, Verdict, Verdicts
 from emu.errors import UserError
-from emu.shapes import Card
+from emu.layouts import runs
+from emu.storage.shapes import Card
 
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 

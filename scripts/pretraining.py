@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from untrained import assemble, plan
 
-from emu import averaging
 from emu.batch import Cond
 from emu.models import Muse
 from emu.module import TextToImageModule
+from emu.optim import averaging
 
 RATE = 1.5e-3  # the highest learning rate, of AdamW
 

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 from untrained import PARTS, make, plan
 
-from emu import fit, flags
-from emu.export import export
+from emu import flags
+from emu.exporting.export import export
+from emu.training import fit
 
 HELD_OUT = 256
 

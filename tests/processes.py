@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["emu.fit", "emu.models", "emu.sample", "emu.export", "emu.compare.report"])
+CONTEXT.set_forkserver_preload(
+    ["emu.training.fit", "emu.models", "emu.sampling.sample", "emu.exporting.export", "emu.compare.report"]
+)
 
 
 def free_port() -> int:

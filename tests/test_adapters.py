@@ -31,9 +31,7 @@ from architectures import (
     trainer,
     training_batch,
 )
-from emu import adapters, averaging, draws, runs, sharding
-from emu.adapters import Adapter
-from emu.blocks import blocks
+from emu import sharding
 from emu.checkpoints import Durable
 from emu.cli import main
 from emu.drawn import on_white
@@ -41,7 +39,13 @@ from emu.errors import UserError
 from emu.formats import find
 from emu.formats.kohya import KohyaLoRA
 from emu.formats.lora import LoRA
+from emu.layouts import runs
 from emu.module import TextToImageModule
+from emu.networks import adapters
+from emu.networks.adapters import Adapter
+from emu.networks.blocks import blocks
+from emu.objectives import draws
+from emu.optim import averaging
 from needles import make_folder
 from processes import ranks
 
@@ -362,7 +366,7 @@ def test_formats_are_named_or_of_ones_own(alone: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--format ckpt: give diffusers, .*, lora-kohya, or the class path of one of"):
         find("ckpt")
     with pytest.raises(UserError, match=r"--format emu\.runs\.Row: no Format; give a class such as"):
-        find("emu.runs.Row")
+        find("emu.layouts.runs.Row")
     assert isinstance(find("test_adapters.Mine"), Mine)
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from emu import averaging
-from emu.footprint import Peak
+from emu.optim import averaging
+from emu.planning.footprint import Peak
 
 
 def pair() -> tuple[nn.Module, nn.Module]:

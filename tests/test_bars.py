@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from emu import bars, weight_files
-from emu.bars import Bar
-from emu.console import tidy
+from emu.pipeline_folders import weight_files
+from emu.terminal import bars
+from emu.terminal.bars import Bar
+from emu.training.console import tidy
 
 
 class Terminal(io.StringIO):

@@ -8,9 +8,9 @@ import pytest
 from transformers.utils import DummyObject
 
 from broken_folders import BROKEN, SOUND
-from emu import components
 from emu.cli import main
 from emu.errors import UserError
+from emu.pipeline_folders import components
 
 Folder = Callable[[str], Path]
 

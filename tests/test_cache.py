@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from emu.cache import Cache
 from emu.errors import UserError
+from emu.storage.cache import Cache
 
 
 def entries(start: int, stop: int) -> dict[str, dict[str, torch.Tensor]]:
@@ -95,7 +95,7 @@ def test_a_shard_that_cannot_be_read_just_now_is_left_alone(tmp_path: Path, monk
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("emu.cache.safe_open", refused)
+        patch.setattr("emu.storage.cache.safe_open", refused)
         with pytest.raises(UserError, match="cannot be read .*Input/output error"):
             Cache(tmp_path).keys()
     assert_same(Cache(tmp_path), entries(0, 3))

@@ -15,13 +15,13 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from architectures import loader, make, prompt_batch, trainer, training_batch
-from emu import runs
-from emu.cascade import draw, draw_run, read_stage, require_chain, unfolded
 from emu.cli import main
 from emu.compare.reading import read_run
 from emu.errors import UserError
-from emu.sample import Plan, Stage
-from emu.tuned import Quality, write_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, write_quality
+from emu.sampling.cascade import draw, draw_run, read_stage, require_chain, unfolded
+from emu.sampling.sample import Plan, Stage
 
 Folder = Callable[[str], Path]
 

@@ -22,13 +22,16 @@ import pytest
 import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
 
-from emu import files, module, runs, tuned
 from emu.checkpoints import Checkpoints, Durable, newest, sums_of
 from emu.checkpoints.saving import _io as durable
 from emu.checkpoints.sums import Summed
 from emu.cli import main
 from emu.errors import UserError
+from emu.layouts import quality_json as tuned
+from emu.layouts import runs
+from emu.module.module import module
 from emu.quality import tuning
+from emu.storage import files
 from processes import ranks, start
 from test_layouts import DDP, FLOAT32, config, logged
 

@@ -130,10 +130,10 @@ def test_the_short_help_lists_every_flag_of_our_classes(capsys: pytest.CaptureFi
     import inspect
 
     from emu import TextToImageModule
-    from emu.adapters import Adapter
     from emu.checkpoints import Checkpoints
     from emu.data import CuratedData
     from emu.data.options import Options
+    from emu.networks.adapters import Adapter
     from emu.quality import QualityTuning
     from emu.quality.stopping import StopRule
 

@@ -12,9 +12,9 @@ from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.utils import counters
 
 from architectures import make
-from emu import compiling
-from emu.blocks import blocks
 from emu.module import TextToImageModule
+from emu.networks import compiling
+from emu.networks.blocks import blocks
 
 Folder = Callable[[str], Path]
 SIDES = ((32, 32), (48, 32), (32, 48), (64, 32))  # pixels

@@ -57,7 +57,7 @@ def test_runs_of_different_configs_have_different_folders() -> None:
 def test_the_parser_takes_them_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Types too; and the size given once reaches both the pictures and the model."""
     monkeypatch.chdir(tmp_path)  # where there are no runs to go on with
-    from emu.fit import EmuCLI
+    from emu.training.fit import EmuCLI
 
     class Parsed(EmuCLI):
         def instantiate_classes(self) -> None:

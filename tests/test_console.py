@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from architectures import make
-from emu import console
-from emu.adapters import Adapter
+from emu.networks.adapters import Adapter
+from emu.training import console
 
 
 class Line(L.LightningModule):

@@ -37,15 +37,16 @@ from architectures import (
     trainer,
     training_batch,
 )
-from emu import averaging, draws
 from emu.adamw8bit import AdamW8bit
 from emu.batch import Text
-from emu.components import is_encoder
 from emu.drawn import on_white
 from emu.errors import UserError
 from emu.module import TextToImageModule
+from emu.module.settings import draw
+from emu.objectives import draws
+from emu.optim import averaging
 from emu.parts.token_upscaler import TokenUpscalingPipeline
-from emu.settings import draw
+from emu.pipeline_folders.components import is_encoder
 
 Folder = Callable[[str], Path]
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from emu.cli import main
-from emu.counted import many
+from emu.terminal.counted import many
 
 
 @pytest.mark.parametrize(

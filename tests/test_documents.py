@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from jsonargparse import ArgumentParser
 
-from emu import documents
 from emu.desk.review.plan import read_plan
 from emu.errors import UserError
+from emu.storage import documents
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from emu import runs
 from emu.compare import compare
 from emu.compare.reading import read_run
 from emu.drawn import black, is_black, require_finite, to_pixels
 from emu.errors import UserError
+from emu.layouts import runs
 from emu.quality.drawing import Drawing
 from emu.quality.evidence import StepZero, judged
 from lamp import Brightness

@@ -12,11 +12,11 @@ from torch import Tensor
 
 import pipelines
 from emu import models
-from emu.cache import Cache
 from emu.data import CuratedData
-from emu.encode import encode
 from emu.errors import UserError
 from emu.module import TextToImageModule
+from emu.storage.cache import Cache
+from emu.training.encode import encode
 from needles import make_folder
 
 CLASSES: dict[str, type[TextToImageModule]] = {
@@ -61,7 +61,7 @@ def test_training_from_the_cache_is_training_without_it_to_the_bit(model: TextTo
             assert plain[key] == served[key]
         for key in ("size", "weight"):
             assert torch.equal(plain[key], served[key])
-        with torch.no_grad():  # one by one: see emu.encode of what a batch does to the last bits
+        with torch.no_grad():  # one by one: see encode.py of what a batch does to the last bits
             x = torch.cat([model.encode_images(image[None]) for image in plain["image"]])
             conds = [model.encode_prompts([text]) for text in plain["text"]]
         cond = {name: torch.cat([one[name] for one in conds]) for name in conds[0]}

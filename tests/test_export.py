@@ -32,11 +32,13 @@ from architectures import (
     trainer,
     training_batch,
 )
-from emu import folders, readme, runs
 from emu.errors import UserError
-from emu.export import export
+from emu.exporting import readme
+from emu.exporting.export import export
+from emu.layouts import runs
 from emu.models import load_model
 from emu.module import TextToImageModule
+from emu.pipeline_folders import folders
 
 Folder = Callable[[str], Path]
 

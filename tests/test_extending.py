@@ -14,9 +14,10 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 from safetensors import safe_open
 
-from emu import runs, trust
+from emu.class_paths import trust
 from emu.cli import main
-from emu.tuned import read_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import read_quality
 from needles import draw, make_folder
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()

@@ -11,7 +11,7 @@ from threading import Barrier
 
 import pytest
 
-from emu import files
+from emu.storage import files
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ import torch
 import yaml
 
 import pipelines
-from emu import flags, locks, runs
+from emu import flags
 from emu.cli import main
-from emu.fit import Settings
-from emu.tuned import read_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import read_quality
+from emu.storage import locks
+from emu.training.fit import Settings
 from needles import draw, make_folder
 
 Answer = Callable[..., str]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from architectures import CLASSES, load_example
-from emu import folders
 from emu.errors import UserError
+from emu.pipeline_folders import folders
 
 Folder = Callable[[str], Path]
 

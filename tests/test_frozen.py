@@ -10,8 +10,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from architectures import CLASSES, make
-from emu.adapters import Adapter
 from emu.errors import UserError
+from emu.networks.adapters import Adapter
 
 Folder = Callable[[str], Path]
 INDEX, SCHEDULER = "model_index.json", "scheduler/scheduler_config.json"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from architectures import loader, make, trainer, training_batch
-from emu.optimizing import fused
+from emu.optim.settings import fused
 
 KINDS = [torch.optim.AdamW, torch.optim.Adam]
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from emu import runs
-from emu.cache import Cache
 from emu.cli import main
+from emu.layouts import runs
+from emu.storage.cache import Cache
 from processes import ranks
 from test_layouts import config
 

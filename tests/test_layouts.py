@@ -12,9 +12,11 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from emu import averaging, runs, sharding
+from emu import sharding
 from emu.checkpoints import Durable
 from emu.cli import main
+from emu.layouts import runs
+from emu.optim import averaging
 from needles import make_folder
 from processes import ranks
 

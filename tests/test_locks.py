@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from emu import locks
 from emu.errors import UserError
+from emu.storage import locks
 
 
 def hold(folder: Path, pipe: Connection) -> None:

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import pytest
 
-from emu import named
+from emu.class_paths import named
 from emu.curate.stages.judged import Judged
 from emu.errors import UserError
 from emu.judges import Judge
@@ -101,8 +101,8 @@ def test_a_class_path_is_known_by_what_it_leads_to() -> None:
 def test_a_class_is_of_a_protocol_by_its_methods() -> None:
     like = {"where": "--embedder", "like": "emu.judges.photo_rules.PhotoRules"}
     assert named.find("emu.judges.photo_rules.PhotoRules", Describes, **like) is PhotoRules
-    with pytest.raises(UserError, match="--embedder emu.cache.Cache: no Describes; give a class such as"):
-        named.find("emu.cache.Cache", Describes, **like)
+    with pytest.raises(UserError, match="--embedder emu.storage.cache.Cache: no Describes; give a class such as"):
+        named.find("emu.storage.cache.Cache", Describes, **like)
 
 
 def test_a_text_without_a_class_path_may_be_the_argument_of_one(here: Path) -> None:

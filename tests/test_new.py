@@ -17,8 +17,8 @@ import pipelines
 from emu.cli import main
 from emu.errors import UserError
 from emu.models import load_model
-from emu.outline import count
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
+from emu.planning.outline import count
 from emu.untrained import components, new
 from emu.untrained.build import component
 from emu.untrained.joints import check

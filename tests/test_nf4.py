@@ -17,18 +17,20 @@ from torch.autograd.graph import saved_tensors_hooks
 
 import test_layouts as layouts
 from architectures import CLASSES, FLOW, OF_EMU, OF_PICTURES, OLDER, loader, make, prompt_batch, trainer, training_batch
-from emu import adapters, flags, nf4, runs
-from emu.adapters import Adapter
+from emu import flags
 from emu.cli import main
-from emu.components import is_encoder
 from emu.errors import UserError
-from emu.export import export
-from emu.fit import Settings
+from emu.exporting.export import export
 from emu.formats import find
-from emu.memory import whole
+from emu.layouts import runs
 from emu.models.loading import load_checkpoint, load_model
 from emu.module import TextToImageModule
-from emu.outline import Outline, count, held
+from emu.networks import adapters, nf4
+from emu.networks.adapters import Adapter
+from emu.pipeline_folders.components import is_encoder
+from emu.planning.memory import whole
+from emu.planning.outline import Outline, count, held
+from emu.training.fit import Settings
 from test_adapters import WITHOUT_EFFECT
 
 Folder = Callable[[str], Path]
@@ -58,9 +60,9 @@ def test_its_operators_are_there_though_a_start_leaves_the_package_until_it_is_a
         import sys, torch
         from emu.starting import waiting
         with waiting():
-            import bitsandbytes, emu.nf4
+            import bitsandbytes, emu.networks.nf4
             print("bitsandbytes.functional" in sys.modules)
-            emu.nf4.require(by="a test")
+            emu.networks.nf4.require(by="a test")
             print(torch.ops.bitsandbytes.quantize_4bit.default)
     """
     said = subprocess.check_output([sys.executable, "-c", textwrap.dedent(code)], text=True)

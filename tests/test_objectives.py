@@ -7,7 +7,6 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from emu.draws import at_times, draw_normal, draw_posterior, draw_times, draw_uniform, seeded
 from emu.objectives import (
     ddpm_loss,
     draw_mask,
@@ -16,6 +15,7 @@ from emu.objectives import (
     min_snr_weight,
     offset_noise,
 )
+from emu.objectives.draws import at_times, draw_normal, draw_posterior, draw_times, draw_uniform, seeded
 
 CPU = torch.device("cpu")
 PREDICTIONS = ["epsilon", "v_prediction", "sample"]

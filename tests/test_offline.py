@@ -11,8 +11,8 @@ import jinja2
 import pytest
 from PIL import Image
 
-from emu.aligned import aligned
 from emu.offline import data_url, render, webp
+from emu.terminal.aligned import aligned
 
 TEMPLATE = """{% extends "offline.html" %}
 {% macro bold(text) %}<b>{{ text }}</b>{% endmacro %}

@@ -14,7 +14,7 @@ from emu.card import write_card
 from emu.compare import compare
 from emu.curate import Funnel, curate
 from emu.curate.pool import Pool
-from emu.places import without_places
+from emu.storage.places import without_places
 from haystack import SEEN, config, folder
 from voters import write_run
 

@@ -17,18 +17,19 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 import pipelines
 from architectures import make, side
-from emu import cards, flags, models
+from emu import flags, models
 from emu.adamw8bit import AdamW8bit
-from emu.adapters import Adapter
 from emu.batch import Cond
-from emu.blocks import recompute
 from emu.errors import UserError
-from emu.footprint import Peak, Work, drawing, step
 from emu.module import TextToImageModule
-from emu.moments import Cost, cost
-from emu.outline import Outline, count, held, size
-from emu.plan import plan
-from emu.weightless import Shapes, Weightless
+from emu.networks.adapters import Adapter
+from emu.networks.blocks import recompute
+from emu.planning import cards
+from emu.planning.footprint import Peak, Work, drawing, step
+from emu.planning.moments import Cost, cost
+from emu.planning.outline import Outline, count, held, size
+from emu.planning.plan import plan
+from emu.planning.weightless import Shapes, Weightless
 from needles import make_folder
 
 CLASSES: dict[str, type[TextToImageModule]] = {

@@ -14,11 +14,12 @@ import pytest
 import torch
 import yaml
 
-from emu import flags, runs
+from emu import flags
 from emu.cli import main
 from emu.errors import UserError
-from emu.plan import plan
-from emu.stages import stage_at, stages_of
+from emu.layouts import runs
+from emu.planning.plan import plan
+from emu.training.stages import stage_at, stages_of
 from processes import ranks
 from tarred import tars
 from test_layouts import CLASSES, DDP, FLOAT32

@@ -15,8 +15,7 @@ import torch
 from PIL import Image
 
 import mutations
-from emu import documents, flags, folders, runs, same_set
-from emu.cache import Cache
+from emu import flags
 from emu.checkpoints import sums_of, verify
 from emu.checkpoints.durable import write
 from emu.compare.people import match_key, read_people
@@ -25,21 +24,26 @@ from emu.curate import ledger
 from emu.curate.config import Funnel
 from emu.curate.decide import column
 from emu.curate.folder import read_curated
-from emu.curated import MANIFEST
 from emu.data.prompts import load_prompts
 from emu.data.sources import Fault, read_source
 from emu.desk.review.plan import read_plan
 from emu.errors import UserError
-from emu.files import write_json
 from emu.judges.head import Head, read_head, write_head
+from emu.layouts import runs
+from emu.layouts.curated_folder import MANIFEST
+from emu.layouts.review_json import read_review
 from emu.models.loading import from_config, read_checkpoint, read_config
+from emu.pipeline_folders import folders
 from emu.quality.stopping import StopRule
-from emu.resume import changed, finished
-from emu.reviewed import read_review
+from emu.storage import documents
+from emu.storage.cache import Cache
+from emu.storage.files import write_json
 from emu.study.plan import Study
 from emu.study.processes import Job
 from emu.study.scored import read_scored
 from emu.taste.decisions import decisions
+from emu.training import same_set
+from emu.training.resume import changed, finished
 from needles import make_folder
 
 CARD = {"name": "eye", "tie": 0.1}

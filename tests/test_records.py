@@ -8,7 +8,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 import pytest
 
 from emu.errors import UserError
-from emu.records import left_out, read_json, to_json
+from emu.storage.records import left_out, read_json, to_json
 
 
 class Card(TypedDict):

@@ -25,7 +25,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         ("data.batch_size", "x", "--data.batch_size x: give a whole number"),
         ("model.sampler", "3", "--model.sampler 3: give a mapping such as {KEY: VALUE} or null"),
         ("model.optimizer", "{class_path: torch.optim.Adam, init_args: {lr: x}}", "optimizer.lr x: give a number"),
-        ("model.adapter", "{rnk: 3}", "--model.adapter: emu.adapters.Adapter: Option 'rnk' is not accepted"),
+        ("model.adapter", "{rnk: 3}", "--model.adapter: emu.networks.adapters.Adapter: Option 'rnk' is not accepted"),
         ("model.gradient_checkpointing", "maybe", "--model.gradient_checkpointing maybe: give true or false"),
     ],
 )

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emu import runs
 from emu.compare import compare
-from emu.tuned import Quality, write_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, write_quality
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

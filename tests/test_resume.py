@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from emu import runs
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, write_quality
 from emu.quality.stopping import Check, StopRule
-from emu.resume import finished
 from emu.statistics import win_rate
-from emu.tuned import Quality, write_quality
+from emu.training.resume import finished
 
 RULE = {"patience": 2, "margin": 2.0, "min_steps": 0, "max_steps": 40}
 

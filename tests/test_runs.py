@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emu import runs
 from emu.errors import UserError
-from emu.tuned import Quality, read_quality, write_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, read_quality, write_quality
 
 ROWS = [{"file": "00000.png", "prompt": "a caf\u00e9 \u2028 at night", "seed": 7, "index": 0, "sampler": {"a": 1.5}}]
 

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 import pipelines
-from emu import cascade, runs
 from emu.cli import main
 from emu.errors import UserError
+from emu.layouts import runs
 from emu.models import LatentDiffusion
-from emu.sample import PLANNED, Plan, Stage
+from emu.sampling import cascade
+from emu.sampling.sample import PLANNED, Plan, Stage
 from processes import ranks
 
 FAST = {"num_inference_steps": 2}

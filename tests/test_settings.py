@@ -13,15 +13,16 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 
 from architectures import OLDER, PROMPTS, make, side
-from emu import cascade, runs
 from emu.cli import main
 from emu.data import load_prompts
 from emu.data.prompts import prompt_batches
 from emu.errors import UserError
+from emu.layouts import runs
 from emu.models import LatentDiffusion
 from emu.module import TextToImageModule
-from emu.sample import Plan, Stage
-from emu.settings import draw, drawn_with, require_drawable
+from emu.module.settings import draw, drawn_with, require_drawable
+from emu.sampling import cascade
+from emu.sampling.sample import Plan, Stage
 from needles import make_folder
 
 Folder = Callable[[str], Path]

@@ -15,10 +15,11 @@ import torch
 from torch import nn
 from torch.distributed.checkpoint import state_dict as shards
 
-from emu import runs, sharding
+from emu import sharding
 from emu.checkpoints import Durable, gathered, is_sharded, newest, sharded, sums_of, verify
 from emu.checkpoints.sums import clear
 from emu.errors import UserError
+from emu.layouts import runs
 from processes import ranks
 
 

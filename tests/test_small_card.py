@@ -14,14 +14,17 @@ from torch.distributed.tensor import DTensor
 
 import test_layouts as layouts
 from architectures import loader, make, prompt_batch, trainer, training_batch
-from emu import averaging, components, optimizing, sharding
+from emu import sharding
 from emu.adamw8bit import MOMENTS, AdamW8bit, first_row, pack, unpacked
-from emu.adapters import Adapter
-from emu.averaging import local
 from emu.cli import main
 from emu.errors import UserError
 from emu.module import TextToImageModule
-from emu.rounding import random_bits, to_bfloat16, uniform
+from emu.networks.adapters import Adapter
+from emu.optim import averaging
+from emu.optim import settings as optimizing
+from emu.optim.averaging import local
+from emu.optim.rounding import random_bits, to_bfloat16, uniform
+from emu.pipeline_folders import components
 from processes import ranks
 
 Folder = Callable[[str], Path]

@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from emu import adapters, tensor_files
-from emu.adapters import Adapter
 from emu.errors import UserError
+from emu.networks import adapters
+from emu.networks.adapters import Adapter
+from emu.pipeline_folders import tensor_files
 
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float8_e4m3fn, torch.int64, torch.int8, torch.bool]
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from emu import trust
+from emu.class_paths import trust
 from emu.cli import main
 from emu.curate.config import Funnel
 from emu.errors import UserError
-from emu.fit import EmuCLI
 from emu.judges.embedder import load
 from emu.models.loading import from_config
+from emu.training.fit import EmuCLI
 
 MARK = "from pathlib import Path\nPath('ran').touch()\n"
 OWN = f"{MARK}from emu.models import Muse\n\n\nclass Mine(Muse):\n    pass\n"

@@ -10,9 +10,9 @@ import yaml
 from PIL import Image
 
 from architectures import CLASSES, SANA, TEXT_LENGTH, side
-from emu import runs
 from emu.checkpoints import Durable
 from emu.cli import main
+from emu.layouts import runs
 from needles import make_folder
 
 Folder = Callable[[str], Path]

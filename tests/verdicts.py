@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from emu.compare.verdict import Verdicts
-from emu.records import to_json
+from emu.storage.records import to_json
 
 
 def read_verdict(path: Path) -> dict[str, Any]:

@@ -20,7 +20,6 @@ import numpy as np
 from sqlalchemy import select
 from starlette.routing import Mount
 
-from emu import runs
 from emu.compare.reading import read_run
 from emu.desk import raters
 from emu.desk.database import Database
@@ -33,7 +32,8 @@ from emu.desk.vote.assignment import Hand, deal
 from emu.desk.vote.ballots import answer, begin, question_of
 from emu.desk.vote.cards import cards, events
 from emu.desk.vote.poll import Poll, open_poll
-from emu.tuned import Quality, write_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, write_quality
 
 OURS = {"Content-Type": "application/json", "X-Emu-Desk": "1"}
 

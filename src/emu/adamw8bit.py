@@ -19,8 +19,8 @@ from torch.distributed.tensor._utils import compute_local_shape_and_global_offse
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
-from emu.averaging import local
-from emu.rounding import random_bits, to_bfloat16, uniform
+from emu.optim.averaging import local
+from emu.optim.rounding import random_bits, to_bfloat16, uniform
 
 BLOCK = 256  # numbers of a row that share a scale, itself in float32
 ROW = 64  # numbers: matrices of shorter rows, and vectors, keep their moments in float32; there are few of them

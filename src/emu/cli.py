@@ -12,7 +12,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import NoReturn
 
-from emu import commands, flags, refused, signatures, trust
+from emu import commands, flags, refused
+from emu.class_paths import signatures, trust
 from emu.errors import UserError, closest, of_the_system, printable
 from emu.starting import starting, waiting
 
@@ -106,15 +107,15 @@ def configured(command: str, args: list[str]) -> None:
     with starting():
         match command:
             case "plan":
-                from emu.plan import plan
+                from emu.planning.plan import plan
 
                 print(plan(given))
             case "encode":
-                from emu.fit import encode
+                from emu.training.fit import encode
 
                 encode(given)
             case _:
-                from emu.fit import run as fit
+                from emu.training.fit import run as fit
 
                 fit(command, given)
 

@@ -1,6 +1,6 @@
 """Mistyped flags and keys are answered in a blink, before anything heavy is imported.
 
-What passes here is checked again, with its types, by the parser of `emu.fit`; a model of the user's own is left to it.
+What passes here is checked again, with its types, by the parser of `emu fit`; a model of the user's own is left to it.
 """
 
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from os.path import isfile  # False of a name that no file can have, where `Path
 from pathlib import Path
 from typing import Any
 
-from emu import signatures, trust
-from emu.documents import parse, read_mapping
+from emu.class_paths import signatures, trust
 from emu.errors import UserError, closest
-from emu.shapes import Config
-from emu.stages import require_keys
+from emu.storage.documents import parse, read_mapping
+from emu.storage.shapes import Config
+from emu.training.stages import require_keys
 
 # In a wheel the configs lie in the package, in a checkout two folders up.
 CONFIGS = [Path(__file__).parent / "configs", Path(__file__).parents[2] / "configs"]

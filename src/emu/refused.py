@@ -5,7 +5,7 @@ jsonargparse says so in a tree of all the types that it tried, whose innermost b
 
 import re
 
-from emu import trust
+from emu.class_paths import trust
 
 KINDS = {
     "int": "a whole number",

@@ -2,8 +2,8 @@
 
     emu fit -c latent/sdxl -c multi-gpu/fsdp2 --data.root my/needles
 
-Notable: each block of the network (`emu.blocks`) is a unit of `torch.distributed.fsdp.fully_shard`, the rest is one
-more. Weights, gradients, moments and the average are kept in float32, a share a device; blocks compute in
+Notable: each block of the network (`emu.networks.blocks`) is a unit of `torch.distributed.fsdp.fully_shard`, the rest
+is one more. Weights, gradients, moments and the average are kept in float32, a share a device; blocks compute in
 `compute_dtype`.
 """
 
@@ -22,11 +22,11 @@ from torch.distributed.checkpoint import state_dict as shards
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard
 
-from emu import nf4
-from emu.blocks import blocks
 from emu.checkpoints import Durable, gathered, sharded, verify
 from emu.checkpoints.state import Checkpoint, Saved
 from emu.errors import UserError
+from emu.networks import nf4
+from emu.networks.blocks import blocks
 
 
 class FSDP2(ModelParallelStrategy):

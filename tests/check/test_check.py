@@ -15,12 +15,14 @@ from safetensors.torch import load_file, save_file
 
 import pipelines
 from architectures import CLASSES, make, side
-from emu import adapters, models, objectives
-from emu.adapters import Adapter
+from emu import models
 from emu.check import Checked, check, reference
 from emu.check.parts import weights_of
 from emu.cli import main
 from emu.errors import UserError
+from emu.networks import adapters
+from emu.networks.adapters import Adapter
+from emu.objectives import losses as objectives
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")  # diffusers' multistep solvers
 

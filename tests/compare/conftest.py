@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emu import runs
-from emu.tuned import Quality, write_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, write_quality
 
 MakeRun = Callable[..., Path]
 JUDGES = {

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from emu import runs
 from emu.cli import main
 from emu.compare import Against, compare
+from emu.layouts import runs
 from verdicts import read_verdict
 
 MakeRun = Callable[..., Path]

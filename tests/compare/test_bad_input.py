@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from emu import runs
 from emu.cli import main
 from emu.compare import compare
 from emu.errors import UserError
+from emu.layouts import runs
 
 MakeRun = Callable[..., Path]
 

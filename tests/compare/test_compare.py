@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from emu import runs
 from emu.compare import compare
+from emu.layouts import runs
 from lamp import Brightness
 
 MakeRun = Callable[..., Path]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emu import runs
 from emu.compare import compare
 from emu.guards.looks import colours
+from emu.layouts import runs
 
 MakeRun = Callable[..., Path]
 

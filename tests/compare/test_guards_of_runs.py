@@ -15,7 +15,6 @@ import yaml
 from PIL import Image
 from torch import Tensor
 
-from emu import runs
 from emu.compare import Against, compare
 from emu.compare.cells import picks
 from emu.compare.curves import HEIGHT, WIDTH, charts
@@ -26,8 +25,9 @@ from emu.errors import UserError
 from emu.guards import Finding
 from emu.guards.finding import not_measured
 from emu.judges import Card, Embedder
+from emu.layouts import runs
+from emu.layouts.quality_json import Check, Quality, read_quality, write_quality
 from emu.statistics import WinRate
-from emu.tuned import Check, Quality, read_quality, write_quality
 from verdicts import read_verdict
 
 MakeRun = Callable[..., Path]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from emu import runs
 from emu.cli import main
 from emu.commands.compare import judge
 from emu.errors import UserError
+from emu.layouts import runs
 
 MakeRun = Callable[..., Path]
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from emu import runs
 from emu.compare import compare
 from emu.errors import UserError
 from emu.judges import Card, Judge
+from emu.layouts import runs
 from lamp import Brightness
 from verdicts import read_verdict
 

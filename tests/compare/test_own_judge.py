@@ -12,10 +12,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from emu import runs, trust
+from emu.class_paths import trust
 from emu.cli import main
 from emu.curate import curate
 from emu.curate.config import Funnel
+from emu.layouts import runs
 from haystack import Here, config
 
 MakeRun = Callable[..., Path]

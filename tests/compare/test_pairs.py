@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from emu import runs
 from emu.compare.reading import read_run
 from emu.errors import UserError
-from emu.files import write_json
+from emu.layouts import runs
+from emu.storage.files import write_json
 
 MakeRun = Callable[..., Path]
 

@@ -11,14 +11,14 @@ pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 
 from dataclasses import replace
 
-from emu import runs
 from emu.compare import compare
 from emu.compare.people import majority
 from emu.desk.vote.questions import CHOICES
 from emu.desk.vote.results import write_results
 from emu.errors import UserError
-from emu.tuned import read_quality, write_quality
-from emu.voted import Cast, read_voted, write_voted
+from emu.layouts import runs
+from emu.layouts.quality_json import read_quality, write_quality
+from emu.layouts.votes_json import Cast, read_voted, write_voted
 from verdicts import read_verdict
 from voters import Table, make_poll
 

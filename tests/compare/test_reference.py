@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emu import runs
 from emu.cli import main
 from emu.data.pictures import decode
+from emu.layouts import runs
 from verdicts import read_verdict
 
 MakeRun = Callable[..., Path]

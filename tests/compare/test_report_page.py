@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emu import runs
 from emu.compare import compare
 from emu.compare.cells import spread
 from emu.compare.pictures import embed
 from emu.errors import UserError
-from emu.tuned import Quality, write_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, write_quality
 
 MakeRun = Callable[..., Path]
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&"

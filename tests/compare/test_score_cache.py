@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emu import files, runs
 from emu.compare import compare
 from emu.compare.judging import Bench
 from emu.compare.score_cache import FILE, ScoreCache, score_key
 from emu.errors import UserError
 from emu.judges.clip import ClipScore
+from emu.layouts import runs
+from emu.storage import files
 from processes import start
 
 MakeRun = Callable[..., Path]

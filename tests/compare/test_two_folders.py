@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emu import runs
 from emu.cli import main
 from emu.compare import compare
 from emu.errors import UserError
 from emu.judges import Judge
+from emu.layouts import runs
 from lamp import Brightness
 from verdicts import read_verdict
 

@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 
 import emu.curate
-from emu import locks
 from emu.curate import Funnel, curate, ledger, manifest, needles
 from emu.curate.manifest import Footer
 from emu.curate.pool import Pool
 from emu.curate.shards import cut
 from emu.curate.stages import Readable
-from emu.curated import WORK
 from emu.data.sources import Entry, read_source
 from emu.errors import UserError
+from emu.layouts.curated_folder import WORK
+from emu.storage import locks
 from haystack import BROKEN, ODD, SEEN, config, folder
 
 SHAPE = {"class_path": "emu.curate.stages.Shape", "at_least": {"short_side": 40}}

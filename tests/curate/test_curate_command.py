@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from emu import documents
 from emu.cli import main
 from emu.curate.config import Funnel
 from emu.curate.document import KEYS
+from emu.storage import documents
 from haystack import SEEN, config, folder
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "curate").glob("*.yaml"))

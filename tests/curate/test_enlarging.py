@@ -14,8 +14,8 @@ from test_upsample import SIZES, rows, short_sides
 
 from architectures import loader, make, prompt_batch, trainer, training_batch
 from emu.curate.upsample import upsample
-from emu.enlarging import upsampler
 from emu.errors import UserError
+from emu.sampling.enlarging import upsampler
 from needles import make_folder
 
 STEPS = {"num_inference_steps": 1, "guidance_scale": 1.0}

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from emu.curate.manifest import GROUP, Kept, groups, kept
-from emu.curated import MANIFEST
 from emu.errors import UserError
+from emu.layouts.curated_folder import MANIFEST
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from emu import runs
 from emu.compare import Against, compare
 from emu.judges.world import WorldFaithfulness
-from emu.tuned import Quality, write_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, write_quality
 from emu.world import World, named
 
 NUMBER = 48

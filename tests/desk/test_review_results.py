@@ -19,8 +19,8 @@ from emu.desk.review.results import results, write_results
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts
 from emu.errors import UserError
-from emu.records import to_json
-from emu.reviewed import read_review
+from emu.layouts.review_json import read_review
+from emu.storage.records import to_json
 from emu.taste.decisions import decisions
 from reviewers import CAPTION, KEEP, REJECT, Desk, make_review, plan, write_folder
 

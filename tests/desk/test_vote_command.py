@@ -11,10 +11,10 @@ pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 
 import uvicorn
 
-from emu import runs
 from emu.cli import main
 from emu.desk.serving import Address, address, listen
 from emu.errors import UserError
+from emu.layouts import runs
 from voters import write_run
 
 Say = Callable[..., str]

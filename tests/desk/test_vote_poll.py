@@ -11,13 +11,13 @@ from PIL.PngImagePlugin import PngInfo
 
 pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 
-from emu import runs
 from emu.compare.reading import read_run
 from emu.desk.database import Database
 from emu.desk.pictures import Pictures, degrade, encode
 from emu.desk.vote.drawing import CardPictures, foreign_to
 from emu.desk.vote.poll import open_poll
 from emu.errors import UserError
+from emu.layouts import runs
 from voters import make_poll, write_run
 
 

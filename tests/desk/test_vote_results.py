@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 pytest.importorskip("choix", reason="the extra `desk` is not installed")
 
-from emu import runs
 from emu.desk.vote.attention import attention, kept
 from emu.desk.vote.exports import write_dpo, write_votes
 from emu.desk.vote.matches import Match
@@ -22,7 +21,8 @@ from emu.desk.vote.results import write_results
 from emu.desk.vote.tally import majority, pooled, tally
 from emu.desk.vote.votes import Vote, read_votes
 from emu.errors import UserError
-from emu.voted import Cast, read_voted
+from emu.layouts import runs
+from emu.layouts.votes_json import Cast, read_voted
 from voters import Table, make_poll, write_run
 
 Choose = Callable[[Any], str]  # the outcome that a rater wants of a card

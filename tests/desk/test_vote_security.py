@@ -17,7 +17,6 @@ pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 
 from PIL import Image
 
-from emu import runs
 from emu.desk.guard import HEADERS, host_name
 from emu.desk.messages import LONGEST
 from emu.desk.pages import app
@@ -25,6 +24,7 @@ from emu.desk.raters import invite as invite_one
 from emu.desk.raters import revoke
 from emu.desk.vote.app import VotePage
 from emu.desk.vote.poll import Poll
+from emu.layouts import runs
 from voters import OURS, Voter, declared, invite, make_poll, served, served_app, write_run
 
 ROUTES = [  # (path as declared, method): the test below holds this against the app itself

@@ -16,7 +16,7 @@ from emu.guards.generality import Generality
 from emu.guards.held_out import HeldOut
 from emu.guards.looks import colours, distances, layout
 from emu.guards.memorisation import Memorisation, copy_distance
-from emu.records import parse, to_json
+from emu.storage.records import parse, to_json
 
 RNG = np.random.default_rng(0)
 PROMPTS = [f"prompt {i}" for i in range(40)]

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 import pipelines
 from architectures import make
-from emu import adapters, components, originals
-from emu.adapters import Adapter
+from emu import originals
 from emu.errors import UserError
 from emu.formats.comfyui_lora import ComfyUILoRA
 from emu.formats.kohya import KohyaLoRA
@@ -25,6 +24,9 @@ from emu.loras.file import LoRAFile
 from emu.loras.written import load
 from emu.models.loading import load_model
 from emu.module import TextToImageModule
+from emu.networks import adapters
+from emu.networks.adapters import Adapter
+from emu.pipeline_folders import components
 
 Folder = Callable[[str], Path]
 

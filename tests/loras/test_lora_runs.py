@@ -15,15 +15,16 @@ from torch import Tensor, nn
 
 import test_layouts as layouts
 from architectures import PROMPTS, SEEDS, loader, make, prompt_batch, trainer, training_batch
-from emu import adapters, runs
-from emu.adapters import Adapter
 from emu.checkpoints import Durable
 from emu.cli import main
-from emu.export import export
+from emu.exporting.export import export
 from emu.formats import find
 from emu.formats.lora import LoRA
+from emu.layouts import runs
 from emu.loras.written import BASE, identity
 from emu.models.loading import load_model
+from emu.networks import adapters
+from emu.networks.adapters import Adapter
 
 Folder = Callable[[str], Path]
 

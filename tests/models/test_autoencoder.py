@@ -14,18 +14,19 @@ from transformers import ResNetConfig, ResNetModel
 
 import pipelines
 import reconstructions
-from emu import flags, runs
-from emu.adapters import Adapter
+from emu import flags
 from emu.cli import main
-from emu.draws import seeded
 from emu.errors import UserError
+from emu.layouts import runs
+from emu.layouts.quality_json import read_quality
 from emu.models import Autoencoder, AutoencoderXL, load_model
 from emu.models.reconstruction import pixel_error, psnr, similarity
+from emu.networks.adapters import Adapter
+from emu.objectives.draws import seeded
 from emu.parts.discriminator import Discriminator, balance, deceive, hinge
 from emu.parts.fourier import FourierAutoencoderKL, features
 from emu.parts.perceptual import Perceptual
-from emu.plan import plan
-from emu.tuned import read_quality
+from emu.planning.plan import plan
 from processes import ranks
 
 

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from architectures import CLASSES, make, prompts, side
-from emu import averaging, draws
+from emu.objectives import draws
+from emu.optim import averaging
 
 Folder = Callable[[str], Path]
 Cond = dict[str, Tensor]

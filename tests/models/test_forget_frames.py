@@ -8,9 +8,9 @@ import torch
 from diffusers import AutoencoderKLQwenImage21
 from torch import Tensor
 
-from emu.footprint import Peak
 from emu.models.latents import forget_frames
-from emu.weightless import Shapes
+from emu.planning.footprint import Peak
+from emu.planning.weightless import Shapes
 from flow_pipelines import qwen_autoencoder
 
 

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 
 from architectures import PROMPTS, SEEDS, encoded, make, prompts
 from emu.errors import UserError
+from emu.exporting.cascade import ship
+from emu.exporting.draw import draw
 from emu.models import MuseUpscaling
 from emu.models.upscaling import made_small
 from emu.parts import masked
 from emu.parts.token_upscaler import TokenUpscalingPipeline
-from emu.sample import Stage
-from emu.shipping import ship
-from emu.shipping.draw import draw
+from emu.sampling.sample import Stage
 from pipelines import CODES, token_autoencoder
 
 Folder = Callable[[str], Path]

@@ -10,10 +10,10 @@ from transformers import CLIPTokenizer
 
 import pipelines
 from architectures import CLASSES, PROMPTS, SEEDS, START, encoded, make, prompts, side
-from emu import components, folders
 from emu.errors import UserError
 from emu.models import load_model
-from emu.outline import Outline, count
+from emu.pipeline_folders import components, folders
+from emu.planning.outline import Outline, count
 from layouts_as_published import LAYOUTS, REFUSED, publish
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning")

@@ -9,12 +9,12 @@ import torch
 from diffusers import DiffusionPipeline, VQModel
 
 import reconstructions
-from emu import runs
 from emu.cli import main
-from emu.footprint import Work, step
+from emu.layouts import runs
+from emu.layouts.quality_json import read_quality
 from emu.models import Tokenizer, load_model
-from emu.outline import Outline
-from emu.tuned import read_quality
+from emu.planning.footprint import Work, step
+from emu.planning.outline import Outline
 
 fit = partial(reconstructions.fit, architecture="Tokenizer")
 

@@ -15,12 +15,13 @@ from torch.nn import functional as F
 
 import pipelines
 from architectures import PROMPTS, SEEDS, START, encoded, images, loader, make, prompt_batch, trainer, training_batch
-from emu import draws, starts
+from emu import starts
 from emu.data.prompts import load_prompts, prompt_batches
 from emu.errors import UserError
 from emu.models import PixelUpscaling, load_model
 from emu.models.upscaling import cropped
-from emu.settings import draw, require_drawable
+from emu.module.settings import draw, require_drawable
+from emu.objectives import draws
 from emu.untrained import new
 
 UNTRAINED = Path(__file__).parents[2] / "configs" / "new" / "upscaling-tiny.yaml"

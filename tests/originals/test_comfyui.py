@@ -20,7 +20,7 @@ from torch import Tensor
 
 from architectures import make
 from emu.errors import UserError
-from emu.export import draw_plain
+from emu.exporting.export import draw_plain
 from emu.formats.comfyui import ComfyUI, noise_levels, plain_text, sampler, workflow
 from emu.module import TextToImageModule
 from pipelines import build

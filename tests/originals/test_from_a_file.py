@@ -13,9 +13,9 @@ from huggingface_hub import constants
 from safetensors import safe_open
 
 from architectures import make
-from emu import runs
 from emu.cli import main
 from emu.formats.single_file import SingleFile
+from emu.layouts import runs
 from needles import draw
 
 Folder = Callable[[str], Path]

@@ -9,11 +9,11 @@ import torch
 from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 from torch import Tensor
 
-from emu import tensor_files
 from emu.errors import UserError
 from emu.originals import Piece, layout
 from emu.originals.checkpoints import stored
 from emu.originals.inverse import Guess, inverse
+from emu.pipeline_folders import tensor_files
 from pipelines import build
 
 TRANSFORMERS = [

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from architectures import make
 from emu.errors import UserError
-from emu.export import draw_plain
+from emu.exporting.export import draw_plain
 from emu.formats import find
 from emu.formats.folder import PipelineFolder
 from emu.formats.single_file import SingleFile
@@ -103,7 +103,7 @@ def test_numbers_are_of_the_kind_that_is_asked_for(whole: Folder, tmp_path: Path
 
 
 def test_an_adapter_is_merged_layer_by_layer(whole: Folder, tmp_path: Path) -> None:
-    from emu.adapters import Adapter
+    from emu.networks.adapters import Adapter
 
     model = make("latent", whole("sd15"), adapter=Adapter(rank=2, alpha=5))
     with torch.no_grad():

@@ -17,7 +17,7 @@ from emu import single_files
 from emu.errors import UserError
 from emu.formats.single_file import SingleFile
 from emu.models import load_model
-from emu.outline import Outline, count
+from emu.planning.outline import Outline, count
 from pipelines import autoencoder
 from single_files import ALONE, WHOLE
 
@@ -220,7 +220,7 @@ def test_a_file_that_is_no_such_model_is_one_line_before_weights_load(
 ) -> None:
     file = one_file("latent", whole("sd15"), tmp_path / "one.safetensors")
     spoil(file)
-    monkeypatch.setattr("emu.tensor_files.write", None)  # would fail otherwise
+    monkeypatch.setattr("emu.pipeline_folders.tensor_files.write", None)  # would fail otherwise
     with pytest.raises(UserError, match=said) as error:
         make("latent", file, config=str(without_weights(whole("sd15"), tmp_path / "described")))
     assert "\n" not in str(error.value)
@@ -233,7 +233,7 @@ def test_what_describes_a_file_is_named_where_it_is_not_at_hand(
     def unreachable(name: str, **_: Any) -> None:
         raise OSError(f"cannot reach {name}")
 
-    monkeypatch.setattr("emu.folders.snapshot_download", unreachable)
+    monkeypatch.setattr("emu.pipeline_folders.folders.snapshot_download", unreachable)
     file = one_file("latent", whole("sd15"), tmp_path / "one.safetensors")
     with pytest.raises(UserError, match="one.safetensors: .*stable-diffusion-v1-5 describes it, and is not at hand"):
         make("latent", file)

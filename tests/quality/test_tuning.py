@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from emu import runs
 from emu.errors import UserError
 from emu.guards import Drift
 from emu.judges.image_reward import ImageReward
+from emu.layouts import runs
 from emu.quality import QualityTuning
 from lamp import Brightness, Lamp, LampData
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from emu.errors import UserError
-from emu.files import write_json
 from emu.guards.looks import COLOURS
+from emu.storage.files import write_json
 from emu.study.outcome import GuardNumber, StudyOutcome
 from emu.study.plan import Study
 from emu.study.results import outcome_of

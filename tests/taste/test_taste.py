@@ -16,8 +16,8 @@ from emu.curate.pool import Pool
 from emu.errors import UserError
 from emu.judges.head import read_head
 from emu.judges.world import WorldFeatures
-from emu.records import build
-from emu.reviewed import ReviewOutcome
+from emu.layouts.review_json import ReviewOutcome
+from emu.storage.records import build
 from emu.taste import Ranked, summary, taste
 from emu.taste.decisions import decisions, groups
 from emu.world import World

@@ -11,12 +11,12 @@ from pathlib import Path
 from emu.card import captions, concepts, funnel, html, licences, looks, origin, people
 from emu.card.blocks import Card, Pictures, Quoted, Section
 from emu.card.markdown import markdown
-from emu.counted import many
 from emu.curate.folder import Curated, read_curated
-from emu.curated import CARD, CARD_PAGE, METADATA
 from emu.errors import UserError
-from emu.files import write
-from emu.reviewed import ReviewOutcome, read_review
+from emu.layouts.curated_folder import CARD, CARD_PAGE, METADATA
+from emu.layouts.review_json import ReviewOutcome, read_review
+from emu.storage.files import write
+from emu.terminal.counted import many
 
 SHOWN = 24  # pictures, at random
 MARK = "<!-- written by emu card; sha256 of all before this line: {} -->\n"

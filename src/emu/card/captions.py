@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 
 from emu.card.blocks import Block, Cell, Section, Table, counted
-from emu.counted import many
-from emu.curated import original
-from emu.reviewed import ReviewOutcome
-from emu.shapes import Row
+from emu.layouts.curated_folder import original
+from emu.layouts.review_json import ReviewOutcome
+from emu.storage.shapes import Row
+from emu.terminal.counted import many
 
 SOURCES = {"source": "the source's own", "model": "drafted by a model", "human": "written or corrected by people"}
 LANGUAGES = ("language", "lang")

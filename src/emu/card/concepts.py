@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from emu import named
 from emu.card.blocks import Block, Cell, Quoted, Section, Table, counted, share
-from emu.counted import many
+from emu.class_paths import named
 from emu.curate.folder import Curated
 from emu.curate.manifest import groups
 from emu.curate.stage import Value
 from emu.curate.stages.judged import Judged
 from emu.statistics import simultaneous_level
+from emu.terminal.counted import many
 
 FEWEST = 5  # expected pictures: with fewer, a share says nothing
 SHOWN = 40  # concepts in a table

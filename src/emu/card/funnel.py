@@ -1,8 +1,8 @@
 """The card's account of the funnel, from the manifest's footer: what each stage removed, and by which limits."""
 
 from emu.card.blocks import Block, Cell, Quoted, Section, Table, share
-from emu.counted import many
 from emu.curate.manifest import Footer
+from emu.terminal.counted import many
 
 
 def section(footer: Footer | None) -> Section:

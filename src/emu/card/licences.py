@@ -4,7 +4,7 @@ import re
 from collections import Counter
 
 from emu.card.blocks import Block, Cell, Quoted, Section, Table, counted
-from emu.shapes import Row
+from emu.storage.shapes import Row
 
 SHOWN = 30
 UNKNOWN = "not known"

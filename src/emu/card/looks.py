@@ -8,11 +8,11 @@ import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 from emu.card.blocks import Block, Cell, Section, Table, share
-from emu.counted import many
 from emu.curate.picture import reduced
 from emu.curate.stages.technical import WHOLE, colour, planar
 from emu.data.pictures import BadPicture, decode, read_size
 from emu.data.sources.openers import File
+from emu.terminal.counted import many
 
 MAX_PIXELS = 100_000_000
 SAMPLE = 1000  # pictures that are decoded

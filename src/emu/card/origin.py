@@ -7,12 +7,12 @@ from pathlib import Path
 
 import yaml
 
-from emu import files
 from emu.card.blocks import Block, Cell, Quoted, Section, Table, Verbatim
 from emu.curate.folder import Curated
-from emu.curated import MANIFEST, METADATA, REVIEW, UPSAMPLED_FROM
 from emu.errors import UserError
-from emu.reviewed import ReviewOutcome
+from emu.layouts.curated_folder import MANIFEST, METADATA, REVIEW, UPSAMPLED_FROM
+from emu.layouts.review_json import ReviewOutcome
+from emu.storage import files
 
 PACKAGES = ("emu-quality-tuning", "pillow", "numpy", "pyarrow")
 

@@ -1,8 +1,8 @@
 """The card's account of the people who looked: passes, raters as numbers, agreement, reasons, the guideline."""
 
 from emu.card.blocks import Block, Cell, Quoted, Section, Table, Verbatim, share
-from emu.counted import many
-from emu.reviewed import PassOutcome, RaterOutcome, ReviewOutcome
+from emu.layouts.review_json import PassOutcome, RaterOutcome, ReviewOutcome
+from emu.terminal.counted import many
 
 UNKNOWN = "not known"
 

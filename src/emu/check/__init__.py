@@ -12,14 +12,14 @@ from pathlib import Path
 
 import torch
 
-from emu.aligned import aligned
 from emu.check import reference
 from emu.check.faults import changed_settings, likely, unlawful
 from emu.check.measure import Measured, Pixels, measure
 from emu.check.rows import HAIR, Row, held_against, laws, tolerance_of
 from emu.errors import UserError
-from emu.export import autocast
+from emu.exporting.export import autocast
 from emu.models.loading import load_model
+from emu.terminal.aligned import aligned
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emu import draws, starts
+from emu import starts
 from emu.batch import Cond, Prompts
 from emu.check.parts import Part, parts_of
 from emu.check.prints import Print, print_of
@@ -23,9 +23,10 @@ from emu.check.shown import captions, pictures, scenes
 from emu.check.watching import Seen, answering, tensors, watched
 from emu.errors import UserError, first_line
 from emu.module import TextToImageModule
-from emu.settings import draw
+from emu.module.settings import draw
+from emu.objectives import draws
 
-TIMES = 8  # evenly spread over [0,1), as `emu.draws.at_times` has them
+TIMES = 8  # evenly spread over [0,1), as `emu.objectives.draws.at_times` has them
 LIBRARIES = ("torch", "diffusers", "transformers")
 
 Losses = list[list[float]]

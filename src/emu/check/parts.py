@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from emu import adapters
 from emu.module import TextToImageModule
-from emu.shapes import ComponentConfig
+from emu.networks import adapters
+from emu.storage.shapes import ComponentConfig
 
 CONFIGS = ("config.json", "scheduler_config.json", "tokenizer_config.json")
 # Said by libraries of themselves: not what a part computes.

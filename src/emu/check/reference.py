@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from emu import files, runs
 from emu.bundled import resolve
 from emu.check.measure import Measured, Pixels
 from emu.errors import UserError
-from emu.records import read_json
+from emu.layouts import runs
+from emu.storage import files
+from emu.storage.records import read_json
 
 CHECKS = Path("checks")
 SHIPPED = "check.json"

@@ -7,7 +7,7 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from emu.averaging import local
+from emu.optim.averaging import local
 
 T = TypeVar("T")
 

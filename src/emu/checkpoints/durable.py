@@ -13,12 +13,12 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from torch import Tensor
 
-from emu import files
 from emu.checkpoints import gathered
 from emu.checkpoints.copies import Copies
 from emu.checkpoints.state import Checkpoint, Saved
 from emu.checkpoints.sums import Summed, Sums, commit, remove, require_finite, require_space, verify
 from emu.errors import UserError
+from emu.storage import files
 
 PATIENCE = 5  # seconds: how long a process that died may keep the others
 

@@ -11,10 +11,10 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 
-from emu import runs
 from emu.checkpoints.durable import Durable
 from emu.checkpoints.sums import clear
 from emu.errors import UserError
+from emu.layouts import runs
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of schedulers that want the machine back
 STOPPED = 143  # the exit code of what SIGTERM ended: the same command goes on

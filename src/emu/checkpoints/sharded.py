@@ -18,11 +18,11 @@ from torch.distributed.checkpoint.metadata import Metadata
 from torch.distributed.checkpoint.state_dict_saver import _save_state_dict
 from torch.futures import Future
 
-from emu.averaging import local
 from emu.checkpoints.state import Checkpoint, Moments, Saved
 from emu.checkpoints.sums import Sum, Summed, Sums, commit, require_finite, require_space
 from emu.errors import UserError
-from emu.files import to_disk
+from emu.optim.averaging import local
+from emu.storage.files import to_disk
 
 METADATA, REST = ".metadata", "rest.pt"
 

@@ -9,10 +9,10 @@ from typing import BinaryIO
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from emu import runs
 from emu.errors import UserError
-from emu.files import sha256, sweep, write_json
-from emu.records import left_out, read_json
+from emu.layouts import runs
+from emu.storage.files import sha256, sweep, write_json
+from emu.storage.records import left_out, read_json
 
 
 @dataclass(frozen=True)

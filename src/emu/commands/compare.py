@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emu import named
+from emu.class_paths import named
 from emu.commands.parser import Parser, add_paths
 from emu.errors import UserError
 

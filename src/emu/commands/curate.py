@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emu import documents
 from emu.commands.parser import Parser, a_model, add_paths, add_sampler
 from emu.cores import cores
-from emu.curated import PAGE
 from emu.errors import UserError
-from emu.shapes import Arguments
+from emu.layouts.curated_folder import PAGE
+from emu.storage import documents
+from emu.storage.shapes import Arguments
 
 if TYPE_CHECKING:
     from emu.curate.config import Funnel
@@ -88,7 +88,7 @@ def _upsampler(name: str, settings: Arguments) -> "Upsampler":
     if name == LANCZOS:
         return lanczos(**settings)
     with a_model():
-        from emu.enlarging import upsampler
+        from emu.sampling.enlarging import upsampler
 
         return upsampler(name, **settings)
 

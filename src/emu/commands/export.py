@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from emu import named
+from emu.class_paths import named
 from emu.commands.parser import STAGE, Parser, a_model
-from emu.counted import many
 from emu.errors import UserError
+from emu.terminal.counted import many
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -33,7 +33,7 @@ def export(given: argparse.Namespace) -> None:
         export_cascade(given)
         return
     with a_model():
-        from emu.export import export
+        from emu.exporting.export import export
         from emu.formats import find
 
         written_as = find(given.format)
@@ -46,9 +46,9 @@ def export_cascade(given: argparse.Namespace) -> None:
     if given.format != "diffusers":
         raise UserError(f"--format {given.format}: several stages are written as diffusers folders alone; leave it out")
     with a_model():
-        from emu.cascade import read_stages
-        from emu.sample import Stage
-        from emu.shipping import ship
+        from emu.exporting.cascade import ship
+        from emu.sampling.cascade import read_stages
+        from emu.sampling.sample import Stage
 
         before = read_stages([given.before], flag="--before") if given.before else []
         stages = [*before, Stage(str(given.run)), *read_stages(given.then, flag="--then")]

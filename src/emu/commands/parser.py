@@ -31,7 +31,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def a_model() -> Iterator[None]:
     """Around what loads a model: a start in few seconds, and libraries that say nothing of what emu says itself."""
     with starting():
-        from emu.console import tidy
+        from emu.training.console import tidy
 
         tidy()
         yield

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from emu.commands.desk import add_flags, extra, open_page
 from emu.commands.parser import Parser
-from emu.counted import many
 from emu.errors import UserError
+from emu.terminal.counted import many
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from emu import documents, named
+from emu.class_paths import named
 from emu.commands.parser import STAGE, Parser, a_model, add_model, add_sampler
-from emu.shapes import Arguments
+from emu.storage import documents
+from emu.storage.shapes import Arguments
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -32,9 +33,9 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
 def sample(given: argparse.Namespace) -> None:
     """Draws the prompts, through one model or several."""
     with a_model():
-        from emu import runs
-        from emu.cascade import draw, draw_run, read_stages, unfolded
-        from emu.sample import Plan, Stage
+        from emu.layouts import runs
+        from emu.sampling.cascade import draw, draw_run, read_stages, unfolded
+        from emu.sampling.sample import Plan, Stage
 
         first = Stage(given.model, settings(given.sampler), given.lora, given.architecture, given.config, given.vae)
         stages = [*unfolded(first), *read_stages(given.then, flag="--then")]

@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from emu import named
+from emu.class_paths import named
 from emu.commands.parser import Parser
 from emu.errors import UserError
 

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from emu.class_paths.named import FORM
 from emu.commands.parser import Parser
-from emu.named import FORM
 
 EMBEDDER = "openai/clip-vit-large-patch14"
 
@@ -37,7 +37,7 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
 
 def taste(given: argparse.Namespace) -> None:
     """Fits, ranks, and says how well the head predicts decisions that it did not learn from."""
-    from emu.curated import TASTE
+    from emu.layouts.curated_folder import TASTE
     from emu.taste import summary, taste
 
     lines = summary(taste(given.folder, given.embedder, name=given.name, explore=given.explore))

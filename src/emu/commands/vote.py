@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from emu.commands.desk import add_flags, extra, open_page
 from emu.commands.parser import Parser
-from emu.counted import many
 from emu.errors import UserError
+from emu.terminal.counted import many
 
 if TYPE_CHECKING:
     from emu.desk.vote.poll import Poll

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emu import files
 from emu.compare.attributes import AttributeReader, read_attributes
 from emu.compare.curated import CuratedSet, CuratedSets
 from emu.compare.guarding import drift, findings, look
@@ -22,7 +21,8 @@ from emu.compare.table import verdict_table
 from emu.compare.verdict import Verdict, Verdicts
 from emu.errors import UserError
 from emu.guards import Evidence
-from emu.runs import read_config
+from emu.layouts.runs import read_config
+from emu.storage import files
 
 if TYPE_CHECKING:
     from emu.compare.judging import Bench

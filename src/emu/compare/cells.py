@@ -11,7 +11,7 @@ from emu.compare.pictures import embed, embed_image
 from emu.guards import Evidence, Finding
 from emu.guards.finding import Part
 from emu.guards.memorisation import NAME as MEMORISATION
-from emu.voted import Cast
+from emu.layouts.votes_json import Cast
 
 PICKED = 4  # best, worst and random pairs each
 SEED = 0  # of the random ones, so that nobody chose them

@@ -8,8 +8,8 @@ import hashlib
 import json
 from collections.abc import Collection
 
-from emu.shapes import Card
-from emu.tuned import Quality
+from emu.layouts.quality_json import Quality
+from emu.storage.shapes import Card
 
 BY = " by "
 

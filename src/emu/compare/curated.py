@@ -13,7 +13,7 @@ from emu.errors import UserError
 from emu.guards import Training
 from emu.guards.evidence import Numbers
 from emu.guards.looks import layout
-from emu.runs import read_config
+from emu.layouts.runs import read_config
 
 if TYPE_CHECKING:
     from emu.judges import Embedder

@@ -8,8 +8,8 @@ named, and so is a judge that says the contrary of what people say.
 from collections.abc import Sequence
 
 from emu.compare.verdict import Verdict
-from emu.counted import many
 from emu.statistics import Rates
+from emu.terminal.counted import many
 
 WIN, SAME, LOSE = 1, 0, -1
 CRITERIA = {

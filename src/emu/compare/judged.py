@@ -17,9 +17,9 @@ from emu.compare.columns import BY
 from emu.compare.pairing import Pair, Pairing
 from emu.compare.verdict import Agreement, CriterionVerdict, Group, JudgedRates, JudgePair, Opinion
 from emu.errors import UserError
-from emu.shapes import Card
 from emu.statistics import Rates, outcomes, rates, sign_test
 from emu.statistics.agreement import cohen_kappa
+from emu.storage.shapes import Card
 
 WORDS = {1: "win", 0: "tie", -1: "lose"}
 SIDES: dict[int, Literal["after", "before"] | None] = {1: "after", 0: None, -1: "before"}

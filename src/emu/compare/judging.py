@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emu import runs
 from emu.compare.columns import column_of
 from emu.compare.pictures import open_picture
 from emu.compare.reading import steps_compared
@@ -16,9 +15,10 @@ from emu.compare.score_cache import ScoreCache, score_key
 from emu.compare.sides import PictureFolder, Shown, drawn
 from emu.errors import UserError, first_line
 from emu.judges import Judge, judge_card, judge_pixels
-from emu.records import build
-from emu.shapes import Card
-from emu.tuned import Quality, read_quality, write_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, read_quality, write_quality
+from emu.storage.records import build
+from emu.storage.shapes import Card
 
 Pixels = NDArray[np.uint8]
 BATCH = 16  # pictures in memory at once

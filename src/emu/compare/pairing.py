@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emu import runs
 from emu.compare.columns import columns
 from emu.compare.sides import Key, PictureFolder, require_scores
 from emu.compare.verdict import CRITERIA
 from emu.drawn import is_black
 from emu.errors import UserError
-from emu.tuned import Quality
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality
 
 CATEGORIES = ("group", "category", "challenge")  # columns of a prompt file, in any case; the latter two of PartiPrompts
 Scores = dict[str, tuple[float, float]]  # of before and after

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emu import files, runs
 from emu.compare.pairing import Pair, Pairing
 from emu.compare.verdict import CRITERIA, AllRaters, JudgeOfPeople, People
 from emu.errors import UserError
+from emu.layouts import runs
+from emu.layouts.votes_json import Cast, Question, Voted, VoteOutcome, read_voted
 from emu.statistics import Shares, WinRate, outcomes, rates, sign_test
 from emu.statistics.agreement import cohen_kappa
-from emu.voted import Cast, Question, Voted, VoteOutcome, read_voted
+from emu.storage import files
 
 Counted = Sequence[tuple[Pair, Cast]]
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emu import runs
 from emu.compare.pairing import Pairing, pair_up
 from emu.compare.sides import Key, PictureFolder, Shown, drawn, named
-from emu.counted import many
 from emu.errors import UserError, printable
-from emu.tuned import Quality, read_quality
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, read_quality
+from emu.terminal.counted import many
 
 if TYPE_CHECKING:
     from emu.compare.judging import Bench

@@ -5,8 +5,8 @@ from typing import Any
 import yaml
 
 from emu.compare.pairing import Pairing
-from emu.counted import many
-from emu.shapes import Config
+from emu.storage.shapes import Config
+from emu.terminal.counted import many
 
 SHOWN = {  # where it lies in config.yaml -> how the page calls it
     "model.class_path": "model",

@@ -14,12 +14,12 @@ from torch import Tensor
 from emu.compare.pairing import Pairing
 from emu.compare.pictures import MAX_PIXELS, open_picture
 from emu.compare.verdict import ReferenceFolder, SetFigures, Sets
-from emu.counted import many
 from emu.data.pictures import BadPicture, decode
 from emu.data.sources.kinds import pictures_below
 from emu.data.sources.openers import File
 from emu.errors import UserError
 from emu.judges import Embedder, sets
+from emu.terminal.counted import many
 
 ENOUGH = 10_000  # pictures on either side, below which FID's bias is known to mislead
 FEW = (

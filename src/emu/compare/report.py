@@ -20,8 +20,8 @@ from emu.compare.table import people_lines
 from emu.compare.verdict import CRITERIA, Verdict, Verdicts
 from emu.guards import Evidence
 from emu.offline import render
-from emu.places import without_places
-from emu.shapes import Config
+from emu.storage.places import without_places
+from emu.storage.shapes import Config
 
 PAGE = Path(__file__).parent / "page"
 PAIRS_SHOWN = 300  # prompts on the page at most

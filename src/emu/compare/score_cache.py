@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emu.errors import UserError
-from emu.shapes import Card
+from emu.storage.shapes import Card
 
 FILE = "scores.sqlite"
 PATIENCE = 60.0  # seconds that one process waits for another to finish writing

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emu import runs
 from emu.errors import UserError
-from emu.shapes import Card
+from emu.layouts import runs
+from emu.storage.shapes import Card
 
 Key = Hashable  # (prompt, seed), or a file's name without its ending
 OWN = ("file", "prompt", "seed", "index", "sampler")  # what emu writes into a line of samples.jsonl

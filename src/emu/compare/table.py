@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from emu.aligned import aligned
 from emu.compare.columns import criterion_of
 from emu.compare.judged import ALONE, NOT_JUDGED
 from emu.compare.verdict import CRITERIA, JudgedRates, People, ReadShare, Verdict
-from emu.counted import many
-from emu.shapes import Card
+from emu.storage.shapes import Card
+from emu.terminal.aligned import aligned
+from emu.terminal.counted import many
 
 NAMED = 5  # files without a partner that are named; verdict.json has all
 NOTHING_TO_READ = "nothing to read with --attributes: no prompt says in columns what it asks for"

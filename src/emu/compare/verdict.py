@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from emu.guards import Finding
-from emu.records import left_out, read_json
-from emu.shapes import Card
 from emu.statistics import MeanDifference, Rates, Shares
 from emu.statistics.bootstrap import Interval
+from emu.storage.records import left_out, read_json
+from emu.storage.shapes import Card
 
 Criterion = Literal["appeal", "faithfulness"]
 CRITERIA: tuple[Criterion, ...] = ("appeal", "faithfulness")

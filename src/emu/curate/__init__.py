@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from emu import locks
 from emu.bundled import is_same
-from emu.counted import many
 from emu.curate import ledger, needles
 from emu.curate.config import SHARD, Funnel
 from emu.curate.counts import count, require_some
@@ -23,11 +21,13 @@ from emu.curate.progress import Progress
 from emu.curate.shards import Shard, cut
 from emu.curate.stage import Choice, Selection, Stage
 from emu.curate.work import Work
-from emu.curated import MANIFEST, METADATA, PAGE, WORK
 from emu.data.sources import Item, read_source
 from emu.data.sources.roots import matching
 from emu.errors import UserError
-from emu.records import left_out, read_json, to_json
+from emu.layouts.curated_folder import MANIFEST, METADATA, PAGE, WORK
+from emu.storage import locks
+from emu.storage.records import left_out, read_json, to_json
+from emu.terminal.counted import many
 
 __all__ = ["Choice", "Funnel", "Selection", "Stage", "curate"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from emu import named, trust
+from emu.class_paths import named, trust
 from emu.curate.document import Config, Data, StageConfig
 from emu.curate.fetch import Fetch
 from emu.curate.stage import Row, Selection, Stage, Value

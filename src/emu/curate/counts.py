@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from emu.aligned import aligned
-from emu.counted import many
 from emu.curate.config import Funnel, cause
 from emu.curate.decide import Fates, column, read
 from emu.data.survey import some
 from emu.errors import UserError, printable
+from emu.terminal.aligned import aligned
+from emu.terminal.counted import many
 
 MOST = 8  # causes of a stage that are named, the commonest first
 

@@ -21,8 +21,8 @@ from uuid import uuid4
 from emu.curate.engine import Engine
 from emu.curate.shards import Shard
 from emu.curate.work import Work
-from emu.curated import WORK
 from emu.errors import UserError
+from emu.layouts.curated_folder import WORK
 
 BEAT = 2.0  # seconds between two signs of life of a worker
 SILENT = 120.0  # seconds without any after which no worker is at work

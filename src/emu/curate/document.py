@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from emu import documents
 from emu.curate.fetch import Fetch
 from emu.errors import UserError
-from emu.records import build, fault
+from emu.storage import documents
+from emu.storage.records import build, fault
 
 
 @dataclass(frozen=True)

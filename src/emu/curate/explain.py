@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 
 from emu.curate.config import Funnel, Step
 from emu.curate.manifest import Footer, groups, read_footer
-from emu.curated import MANIFEST
 from emu.errors import UserError, printable
-from emu.shapes import Row
+from emu.layouts.curated_folder import MANIFEST
+from emu.storage.shapes import Row
 
 FEWEST = 6  # characters of a sha256 that name a picture
 LONGEST = 19  # digits of a row's number

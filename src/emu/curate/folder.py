@@ -10,12 +10,11 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from emu import named
+from emu.class_paths import named
 from emu.curate.document import Config
 from emu.curate.manifest import Footer, read_footer
 from emu.curate.stage import Value
 from emu.curate.stages.best import Balance
-from emu.curated import MANIFEST, METADATA, original
 from emu.data.sources import Entry, Fault, Wanted
 from emu.data.sources.below import below
 from emu.data.sources.folder import metadata_of
@@ -23,7 +22,8 @@ from emu.data.sources.lines import read_lines
 from emu.data.sources.openers import File
 from emu.data.sources.rows import Rows
 from emu.errors import UserError
-from emu.shapes import Row
+from emu.layouts.curated_folder import MANIFEST, METADATA, original
+from emu.storage.shapes import Row
 
 CONCEPT = "concept"
 

@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from emu import files
-from emu.curated import IMAGES, UPSAMPLED, WORK
 from emu.errors import UserError, of_the_system
-from emu.records import parse
+from emu.layouts.curated_folder import IMAGES, UPSAMPLED, WORK
+from emu.storage import files
+from emu.storage.records import parse
 
 LOCK = f"{WORK}/lock"
 FOOTER = b"emu"

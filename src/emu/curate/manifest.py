@@ -14,17 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from emu import files
 from emu.curate import ledger
 from emu.curate.config import Funnel
 from emu.curate.counts import Count
 from emu.curate.decide import STAYED, Fates, read
 from emu.curate.document import Config
 from emu.curate.ledger import user_error
-from emu.curated import IMAGES, MANIFEST, METADATA
 from emu.errors import UserError, first_line, printable
-from emu.places import without_places
-from emu.records import build, fault, parse
+from emu.layouts.curated_folder import IMAGES, MANIFEST, METADATA
+from emu.storage import files
+from emu.storage.places import without_places
+from emu.storage.records import build, fault, parse
 
 GROUP = 4096  # rows of a row group at least: the writer keeps a note of every column of every group to its end
 EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}  # the other formats are their own

@@ -11,16 +11,16 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from emu import files
 from emu.curate.ledger import kept_file, user_error, write_durably
 from emu.curate.manifest import Kept
 from emu.curate.picture import read
 from emu.curate.stages.readable import Readable
-from emu.curated import METADATA
 from emu.data.pictures import BadPicture, decode
 from emu.data.sources import Entry, Item
 from emu.data.sources.openers import Remote
 from emu.errors import UserError
+from emu.layouts.curated_folder import METADATA
+from emu.storage import files
 
 
 def write_pictures(out: Path, kept: list[Kept], source: Iterable[Item], readable: Readable) -> None:

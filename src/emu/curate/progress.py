@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from threading import Event, Thread
 
-from emu.bars import Bar
 from emu.errors import UserError
+from emu.terminal.bars import Bar
 
 
 class Progress:

@@ -13,17 +13,17 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from emu import files, locks
-from emu.aligned import aligned
-from emu.bars import Bar
 from emu.curate import ledger
 from emu.curate.folder import read_curated
 from emu.curate.upsamplers import LARGEST, Upsampler
-from emu.curated import METADATA, UPSAMPLED, UPSAMPLED_FROM, original
 from emu.data.pictures import BadPicture, decode, read_size
 from emu.data.sources.openers import File
 from emu.errors import UserError
-from emu.shapes import Row
+from emu.layouts.curated_folder import METADATA, UPSAMPLED, UPSAMPLED_FROM, original
+from emu.storage import files, locks
+from emu.storage.shapes import Row
+from emu.terminal.aligned import aligned
+from emu.terminal.bars import Bar
 
 MADE = "emu"  # the text of a PNG by which it is known what it was made from
 LEAST, MOST = 16, 8192  # pixels

@@ -2,7 +2,7 @@
 
 An upscaler multiplies the sides by a whole number. It is given the whole picture, again where once is not enough, and
 what is too large then is scaled down: nothing that the picture shows is thrown away before. Those that are models of
-emu stand in `emu.enlarging`.
+emu stand in `emu.sampling.enlarging`.
 """
 
 from abc import ABC, abstractmethod
@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from emu.bars import only_ours
 from emu.errors import UserError, first_line
-from emu.places import without_places
+from emu.storage.places import without_places
+from emu.terminal.bars import only_ours
 
 LANCZOS = "lanczos"
 KIND = "StableDiffusionLatentUpscalePipeline"
@@ -54,7 +54,7 @@ class Lanczos(Upsampler):
 
 def is_plain(folder: Path) -> bool:
     """Whether an `Upscaler` takes a pipeline folder."""
-    from emu.folders import read_index
+    from emu.pipeline_folders.folders import read_index
 
     return bool(read_index(folder)["_class_name"] == KIND)
 
@@ -68,7 +68,7 @@ class Upscaler(Upsampler):
     """
 
     def __init__(self, name: str, **settings: Any) -> None:
-        from emu.folders import locate, read_index
+        from emu.pipeline_folders.folders import locate, read_index
 
         self.name, self.settings = name, settings
         self.folder = locate(name)
@@ -93,7 +93,7 @@ class Upscaler(Upsampler):
     @cached_property
     def sha256(self) -> str:
         """Of its components' files."""
-        from emu.folders import content_hash
+        from emu.pipeline_folders.folders import content_hash
 
         parts = (self.folder / name for name, value in self.index.items() if isinstance(value, list))
         return content_hash(part for part in parts if part.is_dir())

@@ -20,10 +20,10 @@ from emu.curate.ledger import Ledger, write_kept
 from emu.curate.picture import Picture, Thumbnails
 from emu.curate.shards import Shard
 from emu.curate.stage import Row, Value
-from emu.curated import WORK
 from emu.data.pictures import BadPicture
 from emu.data.sources import Entry, Fault
 from emu.data.sources.openers import Remote
+from emu.layouts.curated_folder import WORK
 
 CAPTIONS = "captions"  # among a source's columns: all of a picture's captions, where it has several
 

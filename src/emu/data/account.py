@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from emu.counted import many
 from emu.data.survey import Picture, Survey, some
+from emu.terminal.counted import many
 
 
 def table(pictures: Sequence[Picture], *, at_once: int) -> list[str]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from emu.cache import Cache
 from emu.data.dataset import Example, described
 from emu.data.epoch import Draw
 from emu.data.keys import Digests, picture_key, prompt_key
 from emu.data.survey import Picture
 from emu.errors import UserError
+from emu.storage.cache import Cache
 
 
 def find_cache(folder: str | Path) -> Path:

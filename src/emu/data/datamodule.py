@@ -13,8 +13,6 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch.utils.data import Dataset
 
 from emu.batch import Cond, Text
-from emu.cache import Cache
-from emu.counted import many
 from emu.data.account import remarks, table
 from emu.data.buckets import Bucket
 from emu.data.cached import Cached, find_cache
@@ -32,7 +30,9 @@ from emu.data.streams.setting_up import stream_of
 from emu.data.streams.shards import Spool
 from emu.data.survey import Faults, Picture, Survey, some, survey
 from emu.errors import UserError
-from emu.shapes import Row
+from emu.storage.cache import Cache
+from emu.storage.shapes import Row
+from emu.terminal.counted import many
 
 
 class CuratedData(L.LightningDataModule):

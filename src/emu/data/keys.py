@@ -2,10 +2,10 @@
 
 import hashlib
 
-from emu import files
 from emu.data.buckets import Bucket
 from emu.data.fitting import PREPROCESSING
 from emu.data.pictures import Opener
+from emu.storage import files
 
 
 class Digests:

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from emu import runs
 from emu.bundled import how_to_have
 from emu.data.prompt_settings import split_flags
 from emu.data.tabular import Cells, read_cells
 from emu.errors import UserError
-from emu.shapes import Row
+from emu.layouts import runs
+from emu.storage.shapes import Row
 
 Rows = Iterator[tuple[str, Row]]  # (where, the row as it stands there)
 

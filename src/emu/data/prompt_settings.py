@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from emu.errors import UserError
-from emu.shapes import Row
+from emu.storage.shapes import Row
 
 NAMES = {  # as the settings are kept -> further names that other trainers and galleries give them
     "seed": (),

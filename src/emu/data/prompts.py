@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 
-from emu import runs, starts
+from emu import starts
 from emu.batch import Prompts
 from emu.bundled import resolve
 from emu.data.prompt_files import Rows, read_rows, read_samples
 from emu.data.prompt_settings import take_settings
 from emu.errors import UserError
-from emu.shapes import Row
+from emu.layouts import runs
+from emu.storage.shapes import Row
 
 OWN = ("file", "index", "model", "sampler", "settings")  # what emu writes beside a prompt, and no file may set
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from emu.counted import many
 from emu.data.keys import Digests
 from emu.data.pictures import Opener
 from emu.data.sources.openers import end, length
 from emu.data.survey import Picture
 from emu.errors import UserError
+from emu.terminal.counted import many
 
 
 def parted(

@@ -7,12 +7,12 @@ The set is drawn by the simulated web; everything after that is what a user runs
 import time
 from pathlib import Path
 
-from emu import files
 from emu.errors import UserError
-from emu.records import read_json
+from emu.layouts.quality_json import read_quality
+from emu.storage import files
+from emu.storage.records import read_json
 from emu.study.processes import Job, Runner, require_all
 from emu.study.sets import draw_prompts, draw_set
-from emu.tuned import read_quality
 
 ARCHITECTURES = ("latent", "pixel", "muse")
 

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from emu.desk.deck import Answer
-from emu.records import is_number
+from emu.storage.records import is_number
 
 LONGEST = 256 * 1024  # bytes: the longest caption, every character of it written as \u0001
 WORDS = {"reason": "the reason", "text": "the caption"}

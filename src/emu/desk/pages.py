@@ -22,7 +22,7 @@ from emu.desk.deck import Card, Deck
 from emu.desk.guard import Guard, Members
 from emu.errors import UserError
 from emu.offline import environment
-from emu.records import to_json
+from emu.storage.records import to_json
 
 HERE = Path(__file__).parent
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -16,7 +16,7 @@ from sqlalchemy import insert, select, update
 
 from emu.desk.database import Database, studies
 from emu.errors import UserError
-from emu.records import build, fault
+from emu.storage.records import build, fault
 
 Options = TypeVar("Options")  # a page's dataclass of options
 

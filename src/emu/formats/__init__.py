@@ -13,10 +13,11 @@ import diffusers
 import torch
 from diffusers import DiffusionPipeline
 
-from emu import components, folders, named
+from emu.class_paths import named
 from emu.errors import UserError
 from emu.module import TextToImageModule
-from emu.shapes import Row
+from emu.pipeline_folders import components, folders
+from emu.storage.shapes import Row
 
 NAMES = {
     "diffusers": "emu.formats.folder.PipelineFolder",

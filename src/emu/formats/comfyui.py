@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from emu import files
 from emu.errors import UserError
 from emu.formats.comfyui_families import FAMILIES, Family
 from emu.formats.single_file import SingleFile
 from emu.module import TextToImageModule
-from emu.shapes import Row
+from emu.storage import files
+from emu.storage.shapes import Row
 
 Graph = dict[str, dict[str, Any]]
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emu import folders
 from emu.errors import UserError
 from emu.formats import Format, plain
 from emu.module import TextToImageModule
+from emu.pipeline_folders import folders
 
 
 class PipelineFolder(Format):

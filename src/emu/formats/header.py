@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from emu import files, runs
 from emu.compare.recipe import recipe
-from emu.counted import many
-from emu.curated import CARD, stated_licences
+from emu.layouts import runs
+from emu.layouts.curated_folder import CARD, stated_licences
+from emu.layouts.quality_json import read_quality
 from emu.loras.written import BASE, identity
 from emu.module import TextToImageModule
-from emu.tuned import read_quality
+from emu.storage import files
+from emu.terminal.counted import many
 
 ARCHITECTURES = {
     "StableDiffusionPipeline": "stable-diffusion-v1",

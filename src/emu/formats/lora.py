@@ -11,13 +11,14 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from emu import files, loras
+from emu import loras
 from emu.errors import UserError
 from emu.formats import ENDING, Format, plain
 from emu.formats.header import model_spec
 from emu.loras import written
 from emu.loras.file import LoRAFile
 from emu.module import TextToImageModule
+from emu.storage import files
 
 
 class LoRA(Format):

@@ -10,12 +10,14 @@ from typing import Any
 
 import torch
 
-from emu import adapters, originals, tensor_files
+from emu import originals
 from emu.errors import UserError
 from emu.formats import ENDING, Format, plain
 from emu.formats.header import model_spec
 from emu.module import TextToImageModule
-from emu.tensor_files import Stored
+from emu.networks import adapters
+from emu.pipeline_folders import tensor_files
+from emu.pipeline_folders.tensor_files import Stored
 
 
 class SingleFile(Format):

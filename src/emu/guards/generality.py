@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from emu.counted import many
 from emu.guards.evidence import Evidence
 from emu.guards.finding import Finding, not_measured
 from emu.guards.guard import Guard
 from emu.statistics import corrected, net_rate, outcomes, sign_test
 from emu.statistics.bootstrap import Interval
+from emu.terminal.counted import many
 
 NAME = "generality"
 ALARM = 0.05  # the chance of a false alarm among all categories

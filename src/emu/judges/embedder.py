@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from emu import named
+from emu.class_paths import named
 from emu.judges.judge import Card
 from emu.judges.preprocessing import to_tensor
 
@@ -67,6 +67,6 @@ class TextEmbedder(Embedder):
 def load(given: str, *, where: str, typed: bool = False) -> Embedder:
     """CLASS_PATH[:ARG][,NAME=VALUE] of an `Embedder`, or a hub name or folder of CLIP or SigLIP. UserError: neither.
 
-    where, typed: as for `emu.named.make`.
+    where, typed: as for `emu.class_paths.named.make`.
     """
     return named.make(given, Embedder, where=where, like=f"{CLIP}:MODEL", bare=CLIP, typed=typed)

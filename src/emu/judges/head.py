@@ -14,11 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from scipy.special import expit
 
-from emu import files
-from emu.curated import HEAD
 from emu.errors import UserError, first_line
 from emu.judges.judge import Card
-from emu.records import parse
+from emu.layouts.curated_folder import HEAD
+from emu.storage import files
+from emu.storage.records import parse
 
 CARD = "emu-taste"
 HeadCard = TypedDict(

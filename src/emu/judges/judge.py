@@ -8,9 +8,9 @@ from importlib.metadata import version
 import torch
 from torch import Tensor
 
-from emu import shapes
 from emu.errors import UserError, printable
-from emu.records import build
+from emu.storage import shapes
+from emu.storage.records import build
 
 Card = dict[str, str | float]
 

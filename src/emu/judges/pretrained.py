@@ -10,9 +10,9 @@ from urllib.request import getproxies
 
 from huggingface_hub import constants
 
-from emu import weight_files
 from emu.errors import UserError, first_line, not_installed
 from emu.judges.weights import require_sha256, weights_sha256
+from emu.pipeline_folders import weight_files
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from emu import files
-from emu.bars import only_ours
-from emu.counted import many
 from emu.errors import UserError, first_line
+from emu.storage import files
+from emu.terminal.bars import only_ours
+from emu.terminal.counted import many
 
 
 @dataclass(frozen=True)

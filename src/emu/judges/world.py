@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from emu import files
 from emu.bundled import resolve
 from emu.errors import UserError
 from emu.judges.embedder import Embedder
 from emu.judges.judge import BatchedJudge, Card, versions
+from emu.storage import files
 from emu.world import COLOURS, KINDS, PLACES, QUALITIES, TIMES, named
 
 SIDE = 32  # pixels

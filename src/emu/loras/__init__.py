@@ -14,11 +14,11 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from emu import files
-from emu.counted import many
 from emu.loras import known
 from emu.loras.file import LoRAFile
 from emu.loras.written import BASE, identity
+from emu.storage import files
+from emu.terminal.counted import many
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from emu import components, folders, weight_files
 from emu.errors import UserError
 from emu.loras.names import Spellings
 from emu.originals import Piece, layout
-from emu.records import read_json
-from emu.shapes import ComponentConfig
+from emu.pipeline_folders import components, folders, weight_files
+from emu.storage.records import read_json
+from emu.storage.shapes import ComponentConfig
 
 END = ".weight"
 

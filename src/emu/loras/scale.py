@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from emu.loras.update import rank_of
-from emu.records import parse, read_json
-from emu.shapes import ComponentConfig
+from emu.storage.records import parse, read_json
+from emu.storage.shapes import ComponentConfig
 
 HEADER = "lora_adapter_metadata"  # a key of a file's header, in which diffusers keeps peft's config
 CONFIG = "adapter_config.json"  # where peft itself keeps it, beside

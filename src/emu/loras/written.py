@@ -9,12 +9,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from emu import folders
-from emu.adapters import layers
-from emu.counted import many
 from emu.errors import UserError, first_line
 from emu.loras import known
+from emu.networks.adapters import layers
 from emu.originals import Piece
+from emu.pipeline_folders import folders
+from emu.terminal.counted import many
 
 BASE = "emu.base_sha256"  # a key of a file's header
 DOWN, UP = ".lora_A.weight", ".lora_B.weight"

@@ -7,7 +7,7 @@ from torch import Tensor
 from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.latents import scale
-from emu.shapes import Arguments
+from emu.storage.shapes import Arguments
 
 
 class AuraFlow(FlowMatching):

@@ -8,9 +8,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from emu.draws import draw_posterior
 from emu.models.latent import LatentDiffusion, LatentDiffusionXL
 from emu.models.reconstruction import Reconstruction, require_least
+from emu.objectives.draws import draw_posterior
 
 MEMORY = 0.99  # of the latents' variance from step to step
 

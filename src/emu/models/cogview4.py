@@ -11,7 +11,7 @@ from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.latents import scale
 from emu.models.padding import cut, pad
-from emu.shapes import Arguments
+from emu.storage.shapes import Arguments
 
 STEP = 16  # its encodings are of so many tokens or a multiple, filled up in front of the prompt
 

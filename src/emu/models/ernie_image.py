@@ -7,7 +7,7 @@ from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.latents import batch_norm
 from emu.models.padding import cut, pad
-from emu.shapes import Arguments
+from emu.storage.shapes import Arguments
 
 
 class ErnieImage(FlowMatching):

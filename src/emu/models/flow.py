@@ -14,7 +14,7 @@ from emu.batch import Cond
 from emu.models.latents import pack, shift_and_scale, unpack
 from emu.module import TextToImageModule
 from emu.objectives import flow_matching_loss
-from emu.shift import shift_of
+from emu.objectives.shift import shift_of
 
 
 class FlowMatching(TextToImageModule):

@@ -8,13 +8,13 @@ from typing import Any
 from diffusers import HiDreamImagePipeline
 from torch import Tensor, nn
 
-from emu import folders
 from emu.batch import Cond
-from emu.components import used
 from emu.errors import UserError
 from emu.models.flow import FlowMatching
-from emu.shapes import Arguments
-from emu.shift import shift_of
+from emu.objectives.shift import shift_of
+from emu.pipeline_folders import folders
+from emu.pipeline_folders.components import used
+from emu.storage.shapes import Arguments
 
 WHOLE = (
     "its folder is published without Llama; make it whole once: HiDreamImagePipeline.from_pretrained(NAME, "

@@ -12,7 +12,7 @@ from emu.batch import Cond
 from emu.models.flow import FlowMatching
 from emu.models.latents import scale
 from emu.models.padding import cut, lengths, pad
-from emu.shapes import Arguments
+from emu.storage.shapes import Arguments
 
 
 class Kandinsky5(FlowMatching):

@@ -10,9 +10,9 @@ from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
 
 from emu.batch import Cond
-from emu.draws import draw_posterior
 from emu.models.gaussian import GaussianDiffusion
-from emu.shapes import Arguments
+from emu.objectives.draws import draw_posterior
+from emu.storage.shapes import Arguments
 
 
 class LatentDiffusion(GaussianDiffusion):

@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from emu.draws import draw_posterior
+from emu.objectives.draws import draw_posterior
 
 
 def shift_and_scale(moments: Tensor, vae: Any) -> Tensor:

@@ -6,17 +6,21 @@ from pathlib import Path
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from emu import documents, folders, models, named, runs, shapes, single_files, trust
 from emu import loras as lora_files
+from emu import models, single_files
 from emu.checkpoints import gathered, is_sharded, verify
 from emu.checkpoints.durable import read_file
 from emu.checkpoints.state import Checkpoint
+from emu.class_paths import named, trust
 from emu.errors import UserError
+from emu.layouts import runs
 from emu.loras.file import LoRAFile
 from emu.module import TextToImageModule
-from emu.nf4 import KIND
-from emu.records import fault
-from emu.shapes import Arguments, Config
+from emu.networks.nf4 import KIND
+from emu.pipeline_folders import folders
+from emu.storage import documents, shapes
+from emu.storage.records import fault
+from emu.storage.shapes import Arguments, Config
 
 OPTIMIZER = "optimizer"  # the one argument of a model that names a class, and no picture needs it
 TRAINING = {OPTIMIZER, "weights_dtype", "encoders_dtype", "average_on"}
@@ -38,7 +42,7 @@ def load_model(
             run folder for its best one.
         architecture: a pipeline folder's class, as "my_models.Mine"; None for the one that exported it or, where no
             run did, the one of `emu.models` for its kind of pipeline.
-        config, vae: as in `emu.loaded_pipeline.LoadedPipeline`; a run has its own.
+        config, vae: as in `emu.module.loaded_pipeline.LoadedPipeline`; a run has its own.
         loras: files of LoRAs, FILE or FILE:STRENGTH, merged into all that they are for; on a checkpoint too.
 
     Raises UserError where there is none, or where it does not fit.
@@ -188,7 +192,7 @@ def from_config(config: Config, *, origin: str = runs.CONFIG) -> TextToImageModu
 
     `origin`: the file that it is from, for messages.
 
-    UserError: it names no model, or one whose code the user has not trusted (`emu.trust`).
+    UserError: it names no model, or one whose code the user has not trusted (`emu.class_paths.trust`).
     """
     if wrong := fault(config, shapes.RunConfig):
         raise UserError(f"{origin}: {wrong}; give the config of a run that `emu fit` made")

@@ -11,12 +11,12 @@ from diffusers import AmusedScheduler, DiffusionPipeline, UVit2DModel, VQModel
 from torch import Tensor
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
-from emu.architecture import generators
 from emu.batch import Cond
 from emu.module import TextToImageModule
+from emu.module.architecture import generators
 from emu.objectives import masked_token_loss
 from emu.parts import masked
-from emu.shapes import Arguments
+from emu.storage.shapes import Arguments
 
 AESTHETIC_SCORE = 6  # the pipeline's default for the score that aMUSEd is conditioned on
 

@@ -14,7 +14,7 @@ from emu.module import TextToImageModule
 from emu.objectives import masked_token_loss
 from emu.parts import masked
 from emu.parts.token_upscaler import TokenUpscalingPipeline
-from emu.shapes import Arguments
+from emu.storage.shapes import Arguments
 
 
 class MuseUpscaling(TextToImageModule):

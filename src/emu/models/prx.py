@@ -11,11 +11,11 @@ from diffusers import PRXPipeline, PRXPixelPipeline
 from diffusers.utils import is_ftfy_available
 from torch import Tensor, nn
 
-from emu import folders
 from emu.batch import Cond
 from emu.errors import UserError
 from emu.models.flow import FlowMatching
 from emu.objectives import draw_sigmas, mean_square, offset_noise
+from emu.pipeline_folders import folders
 
 
 class PRX(FlowMatching):

@@ -13,7 +13,7 @@ from emu.models.flow import FlowMatching
 from emu.models.latents import forget_frames, mean_and_std
 from emu.models.padding import cut, lengths, pad
 from emu.parts.text_processor import TextProcessor
-from emu.shapes import Arguments
+from emu.storage.shapes import Arguments
 
 
 class QwenImage21(FlowMatching):

@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from emu.batch import Cond
-from emu.draws import draw_normal, draw_uniform
 from emu.errors import UserError
 from emu.models.gaussian import GaussianDiffusion
 from emu.models.latent import LatentDiffusion
 from emu.models.pixel import PixelDiffusion
-from emu.shapes import Arguments
+from emu.objectives.draws import draw_normal, draw_uniform
+from emu.storage.shapes import Arguments
 
 
 class Upscaling(GaussianDiffusion):

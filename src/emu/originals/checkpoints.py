@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from emu import components, folders, tensor_files
 from emu.errors import UserError, first_line
 from emu.originals.inverse import Original
 from emu.originals.networks import DROPPED, Layout, clip, converted, layout, open_clip
-from emu.tensor_files import Stored
+from emu.pipeline_folders import components, folders, tensor_files
+from emu.pipeline_folders.tensor_files import Stored
 
 UNET, FIRST_STAGE = "model.diffusion_model.", "first_stage_model."
 WHOLE = {

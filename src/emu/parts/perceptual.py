@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from transformers import AutoModel
 from transformers.utils.hub import cached_file
 
-from emu import weight_files
 from emu.bundled import resolve
 from emu.errors import UserError, first_line
+from emu.pipeline_folders import weight_files
 
 
 class Perceptual(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from emu.bars import Bar
+from emu.terminal.bars import Bar
 
 Pooled = Callable[[list[str]], Tensor]  # texts -> float (b, width)
 LONGEST = 77  # tokens of a caption, where a tokenizer knows no end

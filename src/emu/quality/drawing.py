@@ -15,13 +15,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from emu import runs
 from emu.batch import Pictures, Prompts, Sampler
 from emu.data.prompts import sample_row
 from emu.drawn import black, to_pixels
 from emu.guards.looks import colours, layout
 from emu.judges import Judge, judge_pixels
-from emu.shapes import Row
+from emu.layouts import runs
+from emu.storage.shapes import Row
 
 Scores = dict[str, dict[str, float]]
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
-from emu import runs
 from emu.checkpoints.state import Saved
 from emu.errors import UserError, printable
 from emu.guards import Evidence, Guard, Side
 from emu.judges import Judge, judge_card
+from emu.layouts import runs
+from emu.layouts.quality_json import Check
 from emu.quality.drawing import Drawn
-from emu.shapes import Card
-from emu.tuned import Check
+from emu.storage.shapes import Card
 
 Cards = dict[str, Card]
 

@@ -1,6 +1,6 @@
 """The paper's recipe as figures, and a plain sentence where a run is far from them (arXiv 2309.15807, section 3.4)."""
 
-from emu.counted import many
+from emu.terminal.counted import many
 
 RECIPE_BATCH = 64
 RECIPE_PASSES = 480  # 15,000 steps at most, of 64 pictures, over about 2,000

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emu.guards import Finding
-from emu.tuned import Check
+from emu.layouts.quality_json import Check
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from typing import Any, cast
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_info
 
-from emu import runs
 from emu.batch import Pictures, Prompts, Sampler
 from emu.checkpoints.state import Saved
 from emu.errors import UserError
 from emu.guards import Guard, at_a_check
 from emu.judges import Judge
+from emu.layouts import runs
+from emu.layouts.quality_json import Check, Quality, versions, write_quality
 from emu.quality.drawing import Drawing
 from emu.quality.evidence import StepZero, cards, judged
 from emu.quality.stopping import StopRule
 from emu.quality.trainer import finish_check, recount, schedule, take_over, tuning, warn_of_passes
-from emu.tuned import Check, Quality, versions, write_quality
 
 
 class QualityTuning(L.Callback):

@@ -11,12 +11,13 @@ import torch
 from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint, fetch_diffusers_config
 from torch import Tensor
 
-from emu import components, folders, originals, tensor_files, weight_files
-from emu.counted import many
+from emu import originals
 from emu.errors import UserError, first_line
-from emu.records import read_json
-from emu.shapes import ComponentConfig
-from emu.tensor_files import Stored
+from emu.pipeline_folders import components, folders, tensor_files, weight_files
+from emu.pipeline_folders.tensor_files import Stored
+from emu.storage.records import read_json
+from emu.storage.shapes import ComponentConfig
+from emu.terminal.counted import many
 
 DRAWS = "model.diffusion_model."
 OTHERS = ("first_stage_model.", "vae.", "cond_stage_model.", "conditioner.", "text_encoders.", "model_ema.")

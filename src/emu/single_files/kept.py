@@ -7,7 +7,8 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
-from emu import folders, locks
+from emu.pipeline_folders import folders
+from emu.storage import locks
 
 
 def place(stem: str, *sources: Path) -> Path:

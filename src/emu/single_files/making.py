@@ -12,12 +12,14 @@ from typing import Any
 
 import torch
 
-from emu import components, files, folders, originals, tensor_files, weight_files
+from emu import originals
 from emu.errors import UserError
-from emu.records import read_json
-from emu.shapes import ComponentConfig
+from emu.pipeline_folders import components, folders, tensor_files, weight_files
 from emu.single_files.contents import Part, autoencoder, parts, published_config, read
 from emu.single_files.kept import is_whole, made, place
+from emu.storage import files
+from emu.storage.records import read_json
+from emu.storage.shapes import ComponentConfig
 
 
 def is_file(pretrained: str) -> bool:

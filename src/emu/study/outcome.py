@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from emu.records import left_out, read_json
 from emu.statistics import MeanDifference, NetRate, WinRate
 from emu.statistics.bootstrap import Interval
+from emu.storage.records import left_out, read_json
 from emu.study.plan import Overrides
 
 

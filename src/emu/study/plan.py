@@ -8,9 +8,10 @@ from os.path import isfile  # False of a name that no file can have, where `Path
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from emu import documents, flags
+from emu import flags
 from emu.errors import UserError, closest
-from emu.records import fault
+from emu.storage import documents
+from emu.storage.records import fault
 
 WORLD = "{world}"  # in a value: the folder of the sets that the study draws
 NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."  # of folders: on any disk, in any shell

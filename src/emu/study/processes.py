@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emu import files
-from emu.bars import Bar
 from emu.cores import cores
 from emu.errors import UserError
-from emu.records import read_json
-from emu.tuned import read_quality
+from emu.layouts.quality_json import read_quality
+from emu.storage import files
+from emu.storage.records import read_json
+from emu.terminal.bars import Bar
 
 IN_TURN = "import sys; from emu.cli import main; [main([each, *sys.argv[2:]]) for each in sys.argv[1].split('+')]"
 END = 8192  # bytes of a log in which its last words are

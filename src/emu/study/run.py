@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from emu import files
 from emu.data.options import ENCODED_ALIKE
 from emu.errors import UserError
+from emu.storage import files
 from emu.study.outcome import StudyOutcome
 from emu.study.plan import WORLD as PLACE
 from emu.study.plan import Study

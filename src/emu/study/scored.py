@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from emu import runs
 from emu.compare.pictures import open_picture
 from emu.compare.sides import require_scores
 from emu.errors import UserError
 from emu.guards.looks import COLOURS, colours
+from emu.layouts import runs
+from emu.layouts.quality_json import Check, read_quality
 from emu.statistics import MeanDifference, NetRate, WinRate, mean_difference, net_rate, win_rate
 from emu.study.outcome import GuardNumber
-from emu.tuned import Check, read_quality
 
 Scores = dict[tuple[str, int], float]
 """(prompt, seed) -> score."""

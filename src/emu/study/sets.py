@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from emu import files
-from emu.bars import Bar
 from emu.errors import UserError
-from emu.records import read_lines
+from emu.storage import files
+from emu.storage.records import read_lines
+from emu.terminal.bars import Bar
 from emu.world import World, named
 from emu.world.scene import Scene
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from emu.aligned import aligned
 from emu.statistics import WinRate
 from emu.statistics.bootstrap import Interval
 from emu.study.outcome import AgainstReference, Arm, StudyOutcome
+from emu.terminal.aligned import aligned
 
 HEAD = ["", "seeds", "best step", "appeal win", "95 %", "mean score", "faithful +/-", "95 %", "contrast", "saturation"]
 AGAINST = ["win", "tie", "lose", "95 %"]

@@ -15,18 +15,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from emu.counted import many
 from emu.curate.folder import Curated, read_curated
-from emu.curated import HEAD, REVIEW, TASTE
 from emu.errors import UserError
-from emu.files import write
 from emu.judges.embedder import load
 from emu.judges.head import Head, HeadCard, write_head
-from emu.reviewed import read_review
+from emu.layouts.curated_folder import HEAD, REVIEW, TASTE
+from emu.layouts.review_json import read_review
+from emu.storage.files import write
 from emu.taste.decisions import decisions, files_of, groups
 from emu.taste.embeddings import Embeddings, Matrix
 from emu.taste.held_out import Skill, held_out
 from emu.taste.logistic import Labels, Logistic, fit
+from emu.terminal.counted import many
 
 CACHE = ".taste"
 FEWEST = 20  # decisions of each kind

@@ -8,10 +8,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from emu.curate.folder import Curated
-from emu.curated import original
 from emu.errors import UserError
-from emu.reviewed import ReviewOutcome
-from emu.shapes import Row
+from emu.layouts.curated_folder import original
+from emu.layouts.review_json import ReviewOutcome
+from emu.storage.shapes import Row
 
 NEAR = 8  # of 64 bits of a perceptual hash
 

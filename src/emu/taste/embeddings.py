@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emu.cache import Cache
 from emu.curate.picture import reduced
 from emu.data.pictures import BadPicture, decode
-from emu.files import sha256
 from emu.judges import Embedder
 from emu.judges.embedder import SIDE
+from emu.storage.cache import Cache
+from emu.storage.files import sha256
 
 FLUSH = 64  # pictures
 MAX_PIXELS = 100_000_000

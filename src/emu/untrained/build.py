@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import nn
 
-# As in `emu.outline`: plain meta tensors do not do, since transformers asks a mask of them for its values.
+# As in `emu.planning.outline`: plain meta tensors do not do, since transformers asks a mask of them for its values.
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from emu import folders
 from emu.errors import UserError
 from emu.parts.text_encoder import learn_words, pooled
+from emu.pipeline_folders import folders
 from emu.untrained import components, joints, sizes
 from emu.untrained.plan import Plan, read
 

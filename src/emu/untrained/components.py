@@ -11,11 +11,12 @@ from diffusers.configuration_utils import ConfigMixin
 from torch import nn
 from transformers import CLIPTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, T5Tokenizer
 
-from emu import folders, named, weight_files
 from emu.bundled import resolve
+from emu.class_paths import named
 from emu.errors import UserError, first_line
 from emu.parts.tokenizer import clip_tokenizer, t5_tokenizer
-from emu.shapes import ComponentConfig
+from emu.pipeline_folders import folders, weight_files
+from emu.storage.shapes import ComponentConfig
 
 CLASS = "_class_name"  # as in diffusers' own configs: of another class than the pipeline's constructor names
 PRETRAINED = "pretrained"  # what is loaded, where settings of ours stand beside it

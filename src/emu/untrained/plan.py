@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emu import documents, named
+from emu.class_paths import named
 from emu.errors import UserError
 from emu.module import TextToImageModule
+from emu.storage import documents
 
 KEYS = ("model", "resolution", "components")
 

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from emu.aligned import aligned
-from emu.counted import many
 from emu.errors import UserError
 from emu.module import TextToImageModule
-from emu.outline import count
+from emu.planning.outline import count
+from emu.terminal.aligned import aligned
+from emu.terminal.counted import many
 
 
 @dataclass(frozen=True)

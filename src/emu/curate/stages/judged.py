@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from emu import named
+from emu.class_paths import named
 from emu.curate.picture import Picture
 from emu.curate.pixels import SIDE, tensors
 from emu.curate.stage import Row, Stage

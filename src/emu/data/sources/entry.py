@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from emu.data.pictures import Opener
-from emu.shapes import Row
+from emu.storage.shapes import Row
 
 NOWHERE = "nowhere"  # has the empty caption of a picture without one come from
 LONGEST_CAPTION = 20_000  # characters; the longest that any text encoder here reads has some 2,000

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from emu.curated import WORK, WORKS
 from emu.data.sources.below import below
 from emu.data.sources.entry import Dropped, Item, Wanted
 from emu.data.sources.kinds import COMPANIONS, LISTS, METADATA_FILES, PICTURES, TABLES, UNREAD, hidden, suffix
@@ -14,6 +13,7 @@ from emu.data.sources.openers import File
 from emu.data.sources.rows import is_record, read_record, read_rows
 from emu.data.sources.tars import read_tar
 from emu.errors import UserError
+from emu.layouts.curated_folder import WORK, WORKS
 
 REPEATS = re.compile(r"(\d{1,3})_(.+)")  # kohya's `10_subject`: how often to show each, and a caption for the rest
 

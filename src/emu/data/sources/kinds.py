@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from emu.curated import METADATA
+from emu.layouts.curated_folder import METADATA
 
 PICTURES = frozenset((
     "jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "avif", "tif", "tiff", "bmp", "dib", "gif",

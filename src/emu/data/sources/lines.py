@@ -8,7 +8,7 @@ from typing import Any
 from emu.data.sources.entry import Fault
 from emu.data.tabular import read_cells
 from emu.errors import UserError
-from emu.shapes import Row
+from emu.storage.shapes import Row
 
 LONGEST = 1_000_000  # bytes of a line
 BATCH = 512  # rows of parquet

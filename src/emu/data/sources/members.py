@@ -14,7 +14,7 @@ from emu.data.pictures import Opener
 from emu.data.sources.columns import TEXTS, captions, cell_of, listed, named, texts_of
 from emu.data.sources.entry import NOWHERE, Dropped, Fault, Item, Wanted, entry_or_fault
 from emu.data.sources.kinds import COMPANIONS, LISTS, NOTES, PICTURES, UNPACKED, UNREAD, hidden, suffix
-from emu.shapes import Row
+from emu.storage.shapes import Row
 
 LONGEST = 1_000_000  # bytes of a caption's file
 HIDDEN = "a hidden file"

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emu.curated import UPSAMPLED_FROM
 from emu.data.pictures import Opener
 from emu.data.sources.below import below
 from emu.data.sources.columns import NAMES, STORED, TEXTS, captions, listed, named
@@ -14,6 +13,7 @@ from emu.data.sources.entry import NOWHERE, Dropped, Fault, Item, Wanted, entry_
 from emu.data.sources.lines import read_lines
 from emu.data.sources.openers import File, Remote
 from emu.errors import UserError
+from emu.layouts.curated_folder import UPSAMPLED_FROM
 
 ADDRESSES = ("http://", "https://")
 FETCHED = "success"  # what img2dataset writes under `status` where it got the picture

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from emu.counted import many
 from emu.data.options import Options
 from emu.data.pictures import BadPicture
 from emu.data.sources.entry import Dropped, Fault, Wanted
@@ -14,6 +13,7 @@ from emu.data.streams.shards import Spool, addresses, is_remote, read_shard
 from emu.data.streams.stream import Stream
 from emu.data.survey import Picture
 from emu.errors import UserError
+from emu.terminal.counted import many
 
 
 def stream_of(root: str, options: Options, spool: Spool, *, captioned: bool = True) -> tuple[Stream, list[Picture]]:

@@ -8,13 +8,13 @@ import torch
 from PIL import Image
 from sqlalchemy import delete, insert, select
 
-from emu.bars import Bar
 from emu.desk.review.standing import standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts
 from emu.desk.review.thumbnails import decoded
 from emu.errors import UserError
 from emu.judges.chat import ChatModel
+from emu.terminal.bars import Bar
 
 ASKED = "Describe this picture in one factual sentence of at most 40 words. Name no person and no brand."
 TOKENS = 80

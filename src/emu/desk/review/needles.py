@@ -10,15 +10,15 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from emu import files
-from emu.counted import many
-from emu.curated import METADATA, REVIEW
 from emu.desk.review.results import results, waits
 from emu.desk.review.study import Review
 from emu.desk.study import fingerprint
 from emu.errors import UserError
-from emu.records import to_json
-from emu.reviewed import Reviewed
+from emu.layouts.curated_folder import METADATA, REVIEW
+from emu.layouts.review_json import Reviewed
+from emu.storage import files
+from emu.storage.records import to_json
+from emu.terminal.counted import many
 
 MARK = ".reviewed.json"  # what the folder is made from
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emu.curated import MANIFEST, METADATA, REVIEWING, TASTE, original
 from emu.data.sources import Entry, Wanted
 from emu.data.sources.rows import read_rows
 from emu.errors import UserError, printable, reason
-from emu.files import sha256, write_json
-from emu.records import read_json
+from emu.layouts.curated_folder import MANIFEST, METADATA, REVIEWING, TASTE, original
+from emu.storage.files import sha256, write_json
+from emu.storage.records import read_json
 
 SUMS = "sums.json"
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from emu import documents
 from emu.errors import UserError, reason
+from emu.storage import documents
 
 GRID, SINGLE, CAPTIONS = "grid", "single", "captions"
 PAGES = (GRID, SINGLE, CAPTIONS)

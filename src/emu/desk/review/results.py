@@ -12,18 +12,18 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from emu import files
-from emu.counted import many
-from emu.curated import REVIEW
 from emu.desk.review.plan import Pass
 from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing, waiting_words
 from emu.desk.review.study import Review
 from emu.desk.review.tables import guidelines, look_events, looks
 from emu.desk.review.telling import captions
 from emu.errors import UserError
-from emu.records import to_json
-from emu.reviewed import Cast, Guideline, PassOutcome, RaterOutcome, Reviewed, ReviewOutcome, Version
+from emu.layouts.curated_folder import REVIEW
+from emu.layouts.review_json import Cast, Guideline, PassOutcome, RaterOutcome, Reviewed, ReviewOutcome, Version
 from emu.statistics.agreement import krippendorff_alpha
+from emu.storage import files
+from emu.storage.records import to_json
+from emu.terminal.counted import many
 
 Rows = Sequence[Any]  # of looks, or of look_events
 

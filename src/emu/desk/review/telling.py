@@ -11,7 +11,7 @@ from emu.desk.review.raters import Desk, desks
 from emu.desk.review.standing import CAPTION, REJECT, Far, Standing, numbers, standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts, look_events, looks
-from emu.records import left_out
+from emu.storage.records import left_out
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from emu import files
-from emu.curated import REVIEWING
 from emu.data.pictures import BadPicture, decode
 from emu.desk.review.pictures import Candidate
 from emu.errors import UserError
+from emu.layouts.curated_folder import REVIEWING
 from emu.offline import webp
+from emu.storage import files
 
 SIDE = 360  # pixels of the longer side: sharp on a dense screen
 MAX_PIXELS = 200_000_000

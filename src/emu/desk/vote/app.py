@@ -23,7 +23,7 @@ from emu.desk.vote.cards import DECK
 from emu.desk.vote.drawing import CardPictures
 from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import FAITHFULNESS, TRAINING
-from emu.records import left_out
+from emu.storage.records import left_out
 
 
 @dataclass(frozen=True)

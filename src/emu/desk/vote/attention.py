@@ -11,7 +11,7 @@ from statistics import median
 
 from emu.desk.vote.questions import MATCH, REPEAT
 from emu.desk.vote.votes import Vote
-from emu.voted import Attention
+from emu.layouts.votes_json import Attention
 
 BAR = 0.8
 MIN_CHECKS = 5

@@ -7,12 +7,12 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-from emu import files
 from emu.desk.vote.attention import kept
 from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import APPEAL, MATCH
 from emu.desk.vote.tally import majority, sign
 from emu.desk.vote.votes import read_votes
+from emu.storage import files
 
 
 def write_votes(poll: Poll, path: Path) -> int:

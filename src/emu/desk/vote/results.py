@@ -15,8 +15,8 @@ from emu.desk.vote.table import table
 from emu.desk.vote.tally import sign, tally
 from emu.desk.vote.votes import Vote, read_votes
 from emu.errors import UserError
+from emu.layouts.votes_json import Cast, Question, Voted, VoteOutcome, write_voted
 from emu.statistics.strengths import Comparison, Strength, strengths
-from emu.voted import Cast, Question, Voted, VoteOutcome, write_voted
 
 MAJORITY = "the answer of most votes on a pair; where two are equally common, a tie; both and neither are ties"
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from emu.aligned import aligned
-from emu.counted import many
 from emu.desk.vote.attention import RULE, attention, kept
 from emu.desk.vote.poll import Poll
 from emu.desk.vote.tally import tally
 from emu.desk.vote.votes import Vote, rater_names
 from emu.errors import printable
+from emu.layouts.votes_json import Attention
 from emu.statistics import WinRate
 from emu.statistics.strengths import Strength
-from emu.voted import Attention
+from emu.terminal.aligned import aligned
+from emu.terminal.counted import many
 
 HEAD = ("", "pairs", "votes", "win", "tie", "lose", "95 % of win", "pooled win", "95 %", "alpha")
 

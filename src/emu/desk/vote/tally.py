@@ -10,9 +10,9 @@ from typing import Literal
 
 from emu.desk.vote.questions import MATCH
 from emu.desk.vote.votes import Vote
+from emu.layouts.votes_json import Tally
 from emu.statistics import WinRate, win_rate
 from emu.statistics.agreement import krippendorff_alpha
-from emu.voted import Tally
 
 Sign = Literal[1, 0, -1]
 SIGNS: dict[str, Sign] = {"second": 1, "first": -1}

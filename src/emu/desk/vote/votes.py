@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Row, and_, func, select
 
-from emu.counted import many
 from emu.desk.database import raters
 from emu.desk.raters import roll
 from emu.desk.vote.cards import cards, events
 from emu.desk.vote.matches import Match
 from emu.desk.vote.poll import Poll
 from emu.desk.vote.questions import MATCH, REPEAT, TRAINING, accepted, outcome
+from emu.terminal.counted import many
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Classes that a text names: found and made, their arguments read, their code trusted."""

@@ -1,0 +1,3 @@
+from .module import TextToImageModule
+
+__all__ = ["TextToImageModule"]

@@ -1,0 +1,1 @@
+"""What happens to weights at a step: their average, rounding, the rate, steps that are left out."""

@@ -1,0 +1,1 @@
+"""What commands say: bars, tables and counts."""
