@@ -29,7 +29,7 @@ from emu.cli import main
 from emu.errors import UserError
 from emu.layouts import quality_json as tuned
 from emu.layouts import runs
-from emu.module.module import module
+from emu.module import module
 from emu.quality import tuning
 from emu.storage import files
 from processes import ranks, start
