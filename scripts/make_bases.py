@@ -18,13 +18,14 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from decoders import sharpen
 from diffusers import DiffusionPipeline
 from images import batches, degraded, to_tensor
-from pretraining import pretrain, progress
+from pretraining import RATE, pretrain, progress
 from safetensors.torch import save_file
 from small_networks import train_kl
 from small_tokens import train_tokens
@@ -72,7 +73,7 @@ def stage_vq(work: Path) -> None:
     train_tokens(work, pictures(work, 0, PICTURES), steps=6000)
 
 
-def subjects(name: str, number: int = 20_000) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def subjects(name: str, number: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Pictures with more to see, uint8 (2 number,64,64,3), where their subjects are, (2 number,16,16), and captions."""
     scenes = [scene(i, SHARES[name]) for i in range(number)]
     images, places = (np.stack([of(one) for one in scenes]) for of in (lambda s: np.asarray(s.render()), where))
@@ -80,16 +81,17 @@ def subjects(name: str, number: int = 20_000) -> tuple[np.ndarray, np.ndarray, l
     return images, places, 2 * [one.caption for one in scenes]
 
 
-def stage_subjects(name: str, work: Path, minutes: float, *, anew: bool) -> None:
+def stage_subjects(name: str, work: Path, minutes: float, *, anew: bool, number: int, batch: int, rate: float) -> None:
     """On from the base that ships, or from nothing, by pictures and a loss in which the subject counts for more."""
-    images, places, captions = subjects(name)
+    images, places, captions = subjects(name, number)
     rng, start = np.random.default_rng(0), None if anew else f"emu://bases/{name}"
-    pretrain(name, work, images, captions, rng=rng, minutes=minutes, caption_dropout=0.1, start=start, where=places)
+    how: dict[str, Any] = {"rng": rng, "minutes": minutes, "batch": batch, "rate": rate, "caption_dropout": 0.1}
+    pretrain(name, work, images, captions, start=start, where=places, **how)
 
 
-def stage_decoder(name: str, work: Path, minutes: float) -> None:
+def stage_decoder(name: str, work: Path, minutes: float, *, number: int) -> None:
     """The decoder of the base that ships, on such pictures."""
-    images, places, _ = subjects(name)
+    images, places, _ = subjects(name, number)
     sharpen(name, work, images, places, side=plan(name).resolution, minutes=minutes)
 
 
@@ -184,6 +186,9 @@ def main() -> None:
     parser.add_argument("--go-on", action="store_true", help="backbones begin with those that ship, not with nothing")
     parser.add_argument("--subjects", action="store_true", help="as --go-on, and the subject counts for more")
     parser.add_argument("--anew", action="store_true", help="with --subjects: from nothing")
+    parser.add_argument("--scenes", type=int, default=20_000, help="with --subjects: so many, and their mirror images")
+    parser.add_argument("--batch", type=int, default=32, help="with --subjects")
+    parser.add_argument("--rate", type=float, default=RATE, help="with --subjects: the highest learning rate")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -191,9 +196,10 @@ def main() -> None:
     torch.manual_seed(0)
     for stage in options.stages:
         if stage in ARCHITECTURES and options.subjects:
-            stage_subjects(stage, options.work, options.minutes, anew=options.anew)
+            how = {"number": options.scenes, "batch": options.batch, "rate": options.rate}
+            stage_subjects(stage, options.work, options.minutes, anew=options.anew, **how)
         elif stage in DECODERS and options.subjects:
-            stage_decoder(DECODERS[stage], options.work, options.minutes)
+            stage_decoder(DECODERS[stage], options.work, options.minutes, number=options.scenes)
         elif stage in ARCHITECTURES:
             stage_backbone(stage, options.work, options.steps, options.minutes, go_on=options.go_on)
         else:

@@ -19,7 +19,7 @@ from emu.models import Muse
 from emu.module import TextToImageModule
 from emu.optim import averaging
 
-RATE = 1.5e-3  # the highest learning rate, of AdamW
+RATE = 1.5e-3  # the highest learning rate, of AdamW, where none is given
 
 
 def progress(name: str, losses: Iterator[float], every: int = 100) -> None:
@@ -43,6 +43,7 @@ def pretrain(
     steps: float = math.inf,
     caption_dropout: float = 0.0,
     batch: int = 32,
+    rate: float = RATE,
     start: str | None = None,
     backbone: str | None = None,
     where: np.ndarray | None = None,
@@ -50,19 +51,20 @@ def pretrain(
     """Teach a backbone `images`, uint8 (n,64,64,3), with `captions`; its average is saved as WORK/NAME.
 
     It begins with the pipeline `start`; where None, around the parts in `work`, with the backbone of the pipeline
-    `backbone`, or untrained. The learning rate falls to nothing over `steps` or over
-    `minutes`, whichever ends first. `where`, bool (n,16,16), says in which cells subjects are, for the loss to look at.
+    `backbone`, or untrained. The learning rate falls from `rate` to nothing over
+    `steps` or over `minutes`, whichever ends first. `where`, bool (n,16,16), says in which cells subjects are, for the
+    loss to look at.
     """
     module = build(name, work, start, backbone)
     draw = draws(module, images, captions, plan(name).resolution, rng=rng, caption_dropout=caption_dropout, batch=batch)
     places = None if where is None else torch.from_numpy(where)
-    optimizer = torch.optim.AdamW(module.backbone.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(module.backbone.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     module.backbone.train()
     begun, total = time.time(), 0.0
     for step in count(1):
         done = min(1.0, max(step / steps, (time.time() - begun) / 60 / minutes))
         for group in optimizer.param_groups:
-            group["lr"] = RATE * min(1, step / 200) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
+            group["lr"] = rate * min(1, step / 200) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
         pick, x, cond = next(draw)
         if places is None:
             loss = module.loss(x, cond).mean()
