@@ -17,7 +17,7 @@ def pad(rows: Sequence[Tensor], length: int) -> tuple[Tensor, Tensor]:
 
 
 def lengths(mask: Tensor) -> list[int]:
-    """How many of each row count, bool (b,n), on the host: what takes lists or cuts a batch asks for it."""
+    """How many of each row count, bool (b,n), on the host, which waits for it: what takes lists or cuts asks once."""
     return [sum(row) for row in mask.tolist()]
 
 
@@ -28,6 +28,6 @@ def cut(padded: Tensor, mask: Tensor) -> list[Tensor]:
 
 def trim(padded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
     """(b,n,...) and its mask -> both as long as the longest of the batch; no mask where nothing is hidden."""
-    longest = max(lengths(mask))
-    shorter = mask[:, :longest]
-    return padded[:, :longest], None if min(lengths(mask)) == longest else shorter
+    counts = lengths(mask)
+    longest = max(counts)
+    return padded[:, :longest], None if min(counts) == longest else mask[:, :longest]

@@ -68,7 +68,7 @@ def _alike(average: nn.Module, live: nn.Module) -> Iterator[tuple[list[Tensor], 
         return
     for some, theirs in _some(means, weights):
         moved = [w.to(m.device, non_blocking=True) for m, w in zip(some, theirs, strict=True)]
-        if theirs[0].is_cuda:  # into memory that is pinned
+        if theirs[0].is_cuda and not moved[0].is_cuda:  # into memory that is pinned, and read by the host below
             torch.cuda.current_stream(theirs[0].device).synchronize()
         yield some, [w.to(m.dtype) for m, w in zip(some, moved, strict=True)]
 
