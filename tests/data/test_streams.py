@@ -33,7 +33,7 @@ from emu.data.streams.setting_up import stream_of
 from emu.data.streams.shards import Spool, addresses, file_name, read_shard
 from emu.data.streams.stream import Stream
 from emu.errors import UserError
-from sets import picture, write_table, write_tar
+from sets import downloaded, picture, write, write_table, write_tar
 from tarred import tables, tars
 
 Numbers = st.integers(1, 40)
@@ -409,6 +409,23 @@ def test_so_they_are_in_an_address(folder: str, end: str) -> None:
     for name in (*wanted, f"memory:///bracketed/{folder}/readme.txt"):
         storage.pipe_file(name, b"content")
     assert addresses(f"memory://bracketed/{folder}{end}") == wanted
+
+
+@pytest.mark.parametrize("where", ["", "file://", "memory:/"])
+def test_of_a_downloader_s_folder_the_tars_are_read_and_no_notes(tmp_path: Path, where: str) -> None:
+    """img2dataset writes a parquet file of addresses beside each tar, here or into a bucket; a Mac adds `._NAME`."""
+    import fsspec
+
+    for shard in ("00000", "00001"):
+        downloaded(tmp_path / "web", "webdataset", good=3, failed=2, shard=shard)
+    write(tmp_path / "web", {"._00000.tar": b"a note of a Mac's"})
+    if where == "memory:/":
+        for file in (tmp_path / "web").iterdir():
+            fsspec.filesystem("memory").pipe_file(f"{tmp_path}/web/{file.name}", file.read_bytes())
+    for end in ("", "/", "/*.tar"):
+        assert [file_name(each) for each in addresses(f"{where}{tmp_path}/web{end}")] == ["00000.tar", "00001.tar"]
+    found = {name for batch in names(iter(streamed(f"{where}{tmp_path}/web")), 6) for name in batch}
+    assert len(found) == 6
 
 
 def test_an_address_may_be_a_folder_and_end_in_a_question(root: str) -> None:

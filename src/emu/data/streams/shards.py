@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from emu.data.sources.entry import Item, Wanted
 from emu.data.sources.folder import notes_downloads
-from emu.data.sources.kinds import suffix
+from emu.data.sources.kinds import hidden, suffix
 from emu.data.sources.roots import matching, names_of
 from emu.data.sources.tars import read_tar
 from emu.errors import UserError, first_line
@@ -65,7 +65,7 @@ def _matching(name: str, root: str) -> list[str]:
         return _matching_there(name, root)
     name = os.path.expanduser(name)
     if os.path.isdir(name):
-        files = sorted(path for path in Path(name).iterdir() if suffix(path.name) in KINDS)
+        files = sorted(path for path in Path(name).iterdir() if suffix(path.name) in KINDS and not hidden(path.name))
         return [str(path) for path in files if path.suffix != ".parquet" or not notes_downloads(path)]
     return matching(name) if WILD.intersection(name) else [name]
 
@@ -81,11 +81,19 @@ def _matching_there(name: str, root: str) -> list[str]:
     try:
         for pattern in (path, inside, own) if WILD.intersection(asked) else (inside,):
             found = sorted(str(storage.unstrip_protocol(each)) for each in storage.glob(pattern))
-            if found := [each for each in found if pattern != inside or suffix(file_name(each)) in KINDS]:
+            found = [each for each in found if not hidden(file_name(each))]
+            if found := _shards(found) if pattern == inside else found:
                 return found
     except Exception as error:  # of each storage another kind
         raise UserError(f"data.root {root}: its shards cannot be listed ({first_line(error)})") from None
     return []
+
+
+def _shards(addresses: list[str]) -> list[str]:
+    """Of all that a folder elsewhere holds; a parquet file beside a tar of its name notes what was downloaded into it."""
+    tars = {each for each in addresses if suffix(file_name(each)) == "tar"}
+    tables = [each for each in addresses if suffix(file_name(each)) == "parquet"]
+    return sorted(tars.union(each for each in tables if f"{each.removesuffix('.parquet')}.tar" not in tars))
 
 
 def _storage(address: str, root: str) -> tuple["AbstractFileSystem", str]:
