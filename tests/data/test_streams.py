@@ -12,6 +12,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -346,6 +347,45 @@ def test_shards_from_elsewhere_are_fetched_and_go_again(root: str) -> None:
         most = max(most, len(list(stream.spool.folder.iterdir())))
     assert 0 < most <= 4 * 3  # of each lane: in the window, being read, on its way
     assert streamed(f"file://{folder}/*.tar").stream.shards == tuple(f"file://{folder}/{i:03}.tar" for i in range(4))
+
+
+def test_a_run_that_is_over_leaves_no_shard_to_the_next_stage(root: str) -> None:
+    """Both are of one process, whose end may be weeks away."""
+
+    class Line(L.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(()))
+
+        def training_step(self, batch: Any) -> torch.Tensor:
+            return (self.weight * batch["image"]).mean()
+
+        def validation_step(self, batch: Any, index: int, dataloader_idx: int = 0) -> None:
+            held_out.extend(batch["name"])
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    held_out: list[str] = []
+    options = {"resolution": 16, "bucket_step": 8, "batch_size": 2, "lanes": 4, "shuffle": 4, "held_out": 1}
+    data = CuratedData(f"file://{root}", stream=True, num_workers=2, **options)
+    folders = []
+    for _ in range(2):
+        trainer = L.Trainer(
+            accelerator="cpu",
+            max_steps=6,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(Line(), datamodule=data)
+        folders.append(data._spool.folder)
+        assert trainer.global_step == 6
+        assert not data._spool.folder.exists()
+        assert set(held_out) == {"000.tar:0-0.png"}
+        held_out.clear()
+    assert folders[0] != folders[1]
 
 
 def test_a_fetch_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

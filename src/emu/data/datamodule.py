@@ -96,6 +96,12 @@ class CuratedData(L.LightningDataModule):
         )
         rank_zero_info(self.describe())
 
+    def teardown(self, stage: str) -> None:
+        """Shards that were fetched go: of a run in stages the next one fetches its own. `setup` begins anew."""
+        if self.stream:
+            self._spool.remove()
+            self.stream, self.held_out_pictures = None, []
+
     @property
     def shapes(self) -> set[Bucket]:
         """Those that batches have, of a stream those that they may have; after `setup`."""

@@ -90,7 +90,7 @@ def _matching_there(name: str, root: str) -> list[str]:
 
 
 def _shards(addresses: list[str]) -> list[str]:
-    """Of all that a folder elsewhere holds; a parquet file beside a tar of its name notes what was downloaded into it."""
+    """Of all that a folder elsewhere holds; a parquet file beside a tar of its name notes what was downloaded."""
     tars = {each for each in addresses if suffix(file_name(each)) == "tar"}
     tables = [each for each in addresses if suffix(file_name(each)) == "parquet"]
     return sorted(tars.union(each for each in tables if f"{each.removesuffix('.parquet')}.tar" not in tars))
@@ -132,7 +132,7 @@ class Spool:
             if process and not _runs(process[1]):
                 shutil.rmtree(left, ignore_errors=True)
         spool = cls(Path(tempfile.mkdtemp(prefix=f"{NAME}{os.getpid()}-")))
-        atexit.register(shutil.rmtree, spool.folder, ignore_errors=True)
+        atexit.register(spool.remove)
         return spool
 
     def fetch(self, address: str) -> Path:
@@ -168,6 +168,10 @@ class Spool:
 
         Thread(target=work, daemon=True).start()
         return fetched
+
+    def remove(self) -> None:
+        """All of it, also what a thread still writes there."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def drop(self, path: Path) -> None:
         """No longer needed."""
