@@ -306,6 +306,46 @@ def test_cells_of_captions(tmp_path: Path, cell: object, wanted: str | None, cap
     assert (item.texts if isinstance(item, Entry) else None) == captions
 
 
+@pytest.mark.parametrize("layout", ["folder", "tar"])
+@pytest.mark.parametrize(
+    ("wanted", "caption"),
+    [
+        (None, "a boat"),
+        ("caption.de", "ein Boot"),
+        ("long.en", "a red boat at sea"),
+        ("tags", "boat, sea"),
+        ("txt", "boat"),
+        ("caption.fr", None),
+        ("tag", None),
+    ],
+)
+def test_the_caption_that_is_asked_for_is_the_one_that_is_read(
+    tmp_path: Path, layout: str, wanted: str | None, caption: str | None
+) -> None:
+    """Of a .json with several, nested ones too, and with a file of text beside it; another is never taken for it."""
+    row = {"caption": {"en": "a boat", "de": "ein Boot"}, "long": {"en": "a red boat at sea"}, "tags": "boat, sea"}
+    files: dict[str, bytes | str] = {"0.png": picture(0), "0.json": json.dumps(row), "0.txt": "boat"}
+    root = write_tar(tmp_path / "0.tar", files) if layout == "tar" else write(tmp_path, files)
+    used, failed, _ = read(root, text_column=wanted)
+    assert list(used.values()) == ([caption] if caption else [])
+    assert [f"no caption under {wanted}; there are caption, long, tags" in one for one in failed] == [True] * (
+        not caption
+    )
+
+
+@pytest.mark.parametrize("end", ["png", "image.png"])
+@pytest.mark.parametrize(("wanted", "caption"), [("de", "ein Boot"), ("caption", "a ship")])
+def test_a_field_of_text_that_is_asked_for_is_read(tmp_path: Path, end: str, wanted: str, caption: str) -> None:
+    files: dict[str, bytes | str] = {f"7.{end}": picture(0), "7.caption.txt": "a ship", "7.de.txt": "ein Boot"}
+    files |= {"7.txt": "a boat"}
+    assert list(read(write_tar(tmp_path / "0.tar", files), text_column=wanted)[0].values()) == [caption]
+
+
+def test_notes_without_a_caption_make_way_for_a_file_of_text(tmp_path: Path) -> None:
+    write(tmp_path, {"0.png": picture(0), "0.json": json.dumps({"score": 7}), "0.txt": "a boat"})
+    assert read(tmp_path, text_column="text")[0] == {"0.png": "a boat"}
+
+
 def test_a_null_caption_makes_way_for_another_column(tmp_path: Path) -> None:
     row = {"file_name": "0.png", "text": None, "caption": "a boat"}
     write(tmp_path, {"0.png": picture(0), "metadata.jsonl": json.dumps(row)})

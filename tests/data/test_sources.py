@@ -121,7 +121,7 @@ def test_a_path_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_tar_is_read_member_by_member(tmp_path: Path) -> None:
     members = {
         "a/0.png": png(tmp_path, (3, 4)),
-        "a/0.json": json.dumps({"caption": "zero", "licence": "MIT"}).encode(),
+        "a/0.json": json.dumps({"text": "zero", "licence": "MIT"}).encode(),
         "b/0.PNG": png(tmp_path, (5, 6)),
         "b/0.txt": b"other zero\n",
         "c.d.png": b"what a mask may be called",

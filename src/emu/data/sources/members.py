@@ -1,7 +1,8 @@
 """Pictures with captions in files beside them: one set of rules for folders and for the members of tars.
 
 `a.jpg` takes `a.json`, `a.txt` or `a.caption`, or `a.jpg.txt`. Where it has none, its key counts, which is what stands
-before the first dot, as WebDataset has it: so `7.image.jpg` takes `7.txt` or `7.caption.txt`.
+before the first dot, as WebDataset has it: so `7.image.jpg` takes `7.txt` or `7.caption.txt`. What the user names is
+taken before these: `de` is `7.de.txt`, or a field of `7.json`, and a .json that has others in its place is a fault.
 """
 
 import json
@@ -86,9 +87,14 @@ class Members:
         return entry_or_fault(shown, texts, opener, {**columns, **self.place.columns}, caption_from=origin)
 
     def _own(self, name: str) -> list[str]:
-        """The files beside a picture that bear its name."""
-        places = [f"{bare}.{kind}" for kind in COMPANIONS for bare in (stem(name), name)]
-        return [self.companions[place] for place in places if place in self.companions]
+        """The files beside a picture that bear its name; the one that is wanted alone, where there is one."""
+        asked = self.wanted.text_column
+        wanted = (*(f"{asked}.{kind}" for kind in COMPANIONS), asked) if asked else ()
+        for kinds in (wanted, COMPANIONS):
+            places = [f"{bare}.{kind}" for kind in kinds for bare in (stem(name), name)]
+            if found := [self.companions[place] for place in places if place in self.companions]:
+                return found
+        return []
 
     def _of_key(self, name: str) -> list[str] | Dropped | Fault:
         """The files of text of a picture's key, where it is the one that they are of."""
@@ -104,8 +110,8 @@ class Members:
             return Fault(f"one caption for {', '.join(fields)}; name one of them, as data.image_column {fields[-1]}")
         if name != chosen:
             return Dropped(f"beside {chosen}, which the caption is of")
-        best = [text for text in texts if stem(text) == own or self._names_text(text)]
-        return best or texts[:1]
+        asked = [text for text in texts if self._is_asked(text)]
+        return asked or [text for text in texts if stem(text) == own or _names_text(text)] or texts[:1]
 
     def _first(self, rivals: Sequence[str], *, strict: bool = False) -> str | None:
         """Of pictures of one name or key: whose ending is wanted, the only one or, unless `strict`, the first."""
@@ -117,9 +123,8 @@ class Members:
             return (chosen or list(rivals))[0]
         return None
 
-    def _names_text(self, text: str) -> bool:
-        name = ending(text).rpartition(".")[0]
-        return name == self.wanted.text_column or name.casefold() in TEXTS
+    def _is_asked(self, text: str) -> bool:
+        return self.wanted.text_column in (ending(text), stem(ending(text)), suffix(text))
 
     def _captions(self, beside: Sequence[str]) -> tuple[tuple[str, ...], Row, str]:
         """(captions, what else a .json says, where the captions are from). ValueError: there is none."""
@@ -129,7 +134,7 @@ class Members:
             if len(content) > LONGEST:
                 raise ValueError(f"its caption's file is longer than {LONGEST:,} bytes")
             if suffix(name) == "json":
-                texts, said = self._object(json.loads(content))
+                texts, said = self._object(name, json.loads(content))
                 columns |= said
             else:
                 texts = self._lines(_decoded(content).strip())
@@ -144,13 +149,12 @@ class Members:
             return ("",), columns, NOWHERE
         raise ValueError(f"{beside[0]} has no caption; {listed(columns)}" if beside else NONE)
 
-    def _object(self, row: Any) -> tuple[tuple[str, ...], Row]:
-        """The captions of a .json, none where it has none, and what else it says."""
+    def _object(self, name: str, row: Any) -> tuple[tuple[str, ...], Row]:
+        """The captions of a .json, none where it has none, and what else it says. ValueError: not the wanted one."""
         if not isinstance(row, dict):
             return texts_of(row), {}
-        wanted = self.wanted.text_column
         try:
-            column, texts = captions(row, wanted if wanted in row else None)
+            column, texts = captions(row, None if self._is_asked(name) else self.wanted.text_column)
         except ValueError:
             if any(cell_of(row, name) is not None for name in named(row, TEXTS)):
                 raise
@@ -176,6 +180,10 @@ class Members:
         if not kind and not hidden(name) and not NOTES.match(file):
             return "its name has no ending"
         return None
+
+
+def _names_text(text: str) -> bool:
+    return stem(ending(text)).casefold() in TEXTS
 
 
 def _decoded(content: bytes) -> str:
