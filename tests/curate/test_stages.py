@@ -315,11 +315,28 @@ def test_a_short_caption_is_judged_by_what_the_source_is_like_and_capitals_do_no
     def wanted(text: str, share: float = 0.8) -> float:
         return float(Language(share=share).measure(picture(pixels(0), text=text))["language_wanted"])
 
-    assert min(map(wanted, ("Taj Mahal", "Red Fox", "Fort Sumter", "A Golden Temple", "two owls"))) > 0.1
+    names = ("Taj Mahal", "Hawa Mahal", "Rio de Janeiro", "Plaza Mayor", "Zanzibar", "Duomo di Milano")
+    assert min(map(wanted, (*names, "Red Fox", "Fort Sumter", "A Golden Temple", "two owls"))) > 0.1
     assert wanted("A Red Fox In The Snow") == wanted("a red fox in the snow") > 0.99
     assert wanted("Red Fox", 0.01) < 0.5 < wanted("a red fox sleeps in the snow of the old garden", 0.01)
     with pytest.raises(UserError, match="share 1: between 0 and 1"):
         Language(share=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Zwei Kinder spielen im Garten",
+        "Le chien dort devant la chemin\u00e9e",
+        "Una donna legge un libro in giardino",
+        "Twee kinderen spelen op straat",
+        "Stary kamienny most nad rzek\u0105",
+        "En gammal stenbro \u00f6ver floden",
+        "El perro duerme frente a la chimenea",
+    ],
+)
+def test_a_sentence_in_another_language_is_no_name(text: str) -> None:
+    assert float(Language().measure(picture(pixels(0), text=text))["language_wanted"]) < 0.1
 
 
 @pytest.mark.parametrize("colour", ["black", "white", "darkslategray"])

@@ -14,7 +14,7 @@ from emu.curate.stages.readable import Readable
 from emu.errors import UserError
 
 SHARD = 256  # pictures: what a killed worker has to do again
-VERSION = 4  # of what a shard holds: shards of another one are not gone on with
+VERSION = 5  # of what a shard holds: shards of another one are not gone on with
 
 
 @dataclass(frozen=True)

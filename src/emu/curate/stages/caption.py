@@ -2,8 +2,11 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from emu.curate.picture import Picture
 from emu.curate.stage import Row, Stage
@@ -13,6 +16,7 @@ JUNK = re.compile(
     r"https?://|www\.|\S+@\S+\.\S+|\.(?:jpe?g|png|webp|gif|svg)\b|(?:img|dsc|dscn|image|untitled)[_ -]?\d+|<[a-z/!]",
     re.I,
 )
+OVERLAP = 4  # n-grams of up to four bytes overlap, and are no evidence of their own (docs/results/funnel.md)
 
 
 class Caption(Stage):
@@ -46,8 +50,9 @@ class Language(Stage):
 
     Three words tell little, so what is known beforehand counts: `language_wanted` is by Bayes' rule, from the share of
     captions of the source that are in a wanted language. A short caption stays near that share, a long one speaks for
-    itself. A limit of 0.5 drops what is likelier in another language, one of 0.1 spares names. Capitals are not looked
-    at: a title is not German for its nouns.
+    itself: n-grams weigh OVERLAP times less than if each stood alone, however long the caption is. A limit of 0.5 drops
+    what is likelier in another language, one of 0.1 spares names. Capitals are not looked at: a title is not German for
+    its nouns.
 
     Args:
         wanted: ISO 639-1 codes.
@@ -67,7 +72,7 @@ class Language(Stage):
     def detector(self) -> Any:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+        return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=False)
 
     def require(self) -> None:
         super().require()
@@ -76,9 +81,17 @@ class Language(Stage):
             raise UserError(f"stage {self.name}: no language {unknown[0]}; there are {', '.join(sorted(known))}")
 
     def measure(self, picture: Picture) -> Row:
-        chances = {language: float(chance) for language, chance in self.detector.rank(picture.text.lower())}
-        wanted = sum(chances[language] for language in self.wanted)
-        known = len(self.wanted) / len(chances)  # what the detector supposes before it reads: all are equally likely
-        weight = self.share / known * wanted
-        other = (1 - self.share) / (1 - known) * max(1 - wanted, 0.0) if known < 1 else 0.0
-        return {"language": max(chances, key=chances.__getitem__), "language_wanted": weight / (weight + other or 1.0)}
+        scores = dict(self.detector.rank(picture.text.lower()))
+        wanted = [scores[language] for language in self.wanted]
+        others = [score for language, score in scores.items() if language not in self.wanted]
+        log_odds = np.log(self.share / (1 - self.share)) + _evidence(wanted, others) if others else np.inf
+        return {"language": max(scores, key=scores.__getitem__), "language_wanted": float(1 / (1 + np.exp(-log_odds)))}
+
+
+def _evidence(wanted: Sequence[float], others: Sequence[float]) -> float:
+    """The logarithm of how many times likelier a text is in a wanted language than in another one, at most 700 either
+    way, by the log-likelihoods of its n-grams in each; languages of a kind are equally likely before it is read.
+    """
+    first, second = (np.asarray(scores, dtype=np.float64) / OVERLAP for scores in (wanted, others))
+    means = [np.logaddexp.reduce(one) - np.log(len(one)) for one in (first, second)]
+    return float(np.clip(means[0] - means[1], -700, 700))
