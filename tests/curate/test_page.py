@@ -8,12 +8,14 @@ import re
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from emu.curate import Funnel, curate
 from emu.curate.counts import table
 from emu.curate.explain import explain
-from emu.curate.manifest import Footer
+from emu.curate.manifest import Footer, groups
 from emu.curate.pool import Pool
 from emu.errors import UserError
 from haystack import SEEN, config, folder
@@ -101,6 +103,22 @@ def test_a_picture_that_is_not_there_or_there_twice(made: tuple[Path, Footer], t
     assert explain(made[0], sha256[:12])
     with pytest.raises(UserError, match="no manifest there"):
         explain(tmp_path, "row 1")
+
+
+def test_no_column_is_read_but_those_that_are_told(made: tuple[Path, Footer], tmp_path: Path) -> None:
+    path = tmp_path / "manifest.parquet"
+    whole = pq.read_table(made[0] / path.name)
+    more = whole.append_column("likes", pa.array(range(len(whole))))
+    pq.write_table(more, path, use_dictionary=False, write_page_checksum=True)
+    assert explain(tmp_path, "row 5") == explain(made[0], "row 5")
+    group, content = pq.read_metadata(path).row_group(0), bytearray(path.read_bytes())
+    likes = group.column(group.num_columns - 1)
+    end = likes.data_page_offset + likes.total_compressed_size
+    content[likes.data_page_offset : end] = bytes(likes.total_compressed_size)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        list(groups(tmp_path))
+    assert explain(tmp_path, "row 5") == explain(made[0], "row 5")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

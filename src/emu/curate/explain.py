@@ -7,13 +7,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from emu.curate.config import Funnel, Step
-from emu.curate.manifest import Footer, groups, read_footer
+from emu.curate.manifest import Footer, groups, numbered, read_footer
 from emu.errors import UserError, printable
 from emu.layouts.curated_folder import MANIFEST
 from emu.storage.shapes import Row
 
 FEWEST = 6  # characters of a sha256 that name a picture
 LONGEST = 19  # digits of a row's number
+NAMED_BY = ("row", "source", "file", "sha256")
+TOLD = ("row", "source", "text", "source_columns", "status", "stage", "reason", "file")
 
 
 def explain(out: Path, picture: str) -> list[str]:
@@ -24,16 +26,21 @@ def explain(out: Path, picture: str) -> list[str]:
     UserError: there is none, or more than one.
     """
     footer = read_footer(out)
-    found = [row for group in groups(out) for row in _matching(group, picture)]
+    names = enumerate(groups(out, NAMED_BY))
+    found = [(number, row) for number, group in names for row in _matching(group, picture)]
     if not found:
         raise UserError(f"--explain {picture}: not in {out / MANIFEST}; give a name, a file, a row or a sha256")
     if len(found) > 1:
-        which = ", ".join(f"row {row['row']}" for row in found[:5])
+        which = ", ".join(f"row {row}" for _, row in found[:5])
         raise UserError(f"--explain {picture}: {len(found)} pictures are called so; give one of {which}")
-    return [indent + printable(text) for indent, text in _story(Funnel(footer.document), footer, found[0])]
+    funnel, (number, row) = Funnel(footer.document), found[0]
+    group = numbered(out, number, [*TOLD, *(name for step in funnel.steps for name in _told_by(step))])
+    (told,) = group.filter(pc.equal(group["row"], row)).to_pylist()
+    return [indent + printable(text) for indent, text in _story(funnel, footer, told)]
 
 
-def _matching(group: pa.Table, picture: str) -> list[Row]:
+def _matching(group: pa.Table, picture: str) -> list[int]:
+    """The rows that are called so."""
     name = picture.removeprefix("./")
     hits = pc.or_(
         pc.equal(group["source"], name),
@@ -47,8 +54,13 @@ def _matching(group: pa.Table, picture: str) -> list[Row]:
         hits = pc.or_(hits, pc.equal(group["row"], int(number)))
     elif len(name) >= FEWEST:
         hits = pc.or_(hits, pc.fill_null(pc.starts_with(group["sha256"], name), False))
-    rows: list[Row] = group.filter(hits).to_pylist()
+    rows: list[int] = group["row"].filter(hits).to_pylist()
     return rows
+
+
+def _told_by(step: Step) -> list[str]:
+    """The columns that a step has measured or has limits on."""
+    return list(dict.fromkeys((*step.stage.columns, *step.limited)))
 
 
 def _story(funnel: Funnel, footer: Footer, row: Row) -> Iterator[tuple[str, str]]:
@@ -68,7 +80,7 @@ def _story(funnel: Funnel, footer: Footer, row: Row) -> Iterator[tuple[str, str]
 
 def _measured(step: Step, row: Row) -> str:
     parts, least, most = [], step.config.at_least or {}, step.config.at_most or {}
-    for name in dict.fromkeys((*step.stage.columns, *step.limited)):
+    for name in _told_by(step):
         if name not in row:  # an embedding, which no one reads
             continue
         value = row[name]

@@ -5,6 +5,7 @@ kept, every score, the source's own columns; in the footer the config, the count
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -156,11 +157,23 @@ def kept(out: Path) -> list[Kept]:
 
 def groups(out: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """The manifest's tables, one at a time, with those of `columns` that it has. UserError where it is damaged."""
+    with _opened(out) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number, columns=columns)
+
+
+def numbered(out: Path, number: int, columns: Sequence[str]) -> pa.Table:
+    """One of those tables, by its number. UserError where it is damaged."""
+    with _opened(out) as file:
+        return file.read_row_group(number, columns=columns)
+
+
+@contextmanager
+def _opened(out: Path) -> Iterator[pq.ParquetFile]:
     path = out / MANIFEST
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for number in range(file.num_row_groups):
-                yield file.read_row_group(number, columns=columns)
+            yield file
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: damaged ({first_line(error)}); remove it and {METADATA}, and curate again") from None
 
