@@ -2,6 +2,8 @@
 
 import errno
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 
 from emu import cli
 from emu.cli import main
+from emu.storage import files
 
 
 @pytest.fixture
@@ -49,6 +52,45 @@ def test_what_the_system_refuses(failing: Callable[[BaseException], str], number
     assert failing(OSError(number, os.strerror(number))).startswith(f"emu: {said}")  # it names no file
 
 
+def test_what_libraries_make_of_a_disk_that_takes_no_more(tmp_path: Path) -> None:
+    """Their own errors, which are none of the system's. A limit on the size of files stands in for a disk."""
+    import torch
+    from safetensors.torch import save_file
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "a").write_text("a" * 10_000)
+    words = Tokenizer(WordLevel({str(i): i for i in range(5000)}, unk_token="0"))
+    writers: list[Callable[[], object]] = [
+        lambda: save_file({"a": torch.zeros(10_000)}, tmp_path / "a"),
+        lambda: words.save(str(tmp_path / "b")),
+        lambda: shutil.copytree(tmp_path / "from", tmp_path / "to"),
+    ]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for write in writers:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        try:
+            with pytest.raises(Exception, match="File too large") as told:
+                write()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        said = cli.mendable(told.value)
+        assert said == "cannot be read or written (File too large); mend that and run the same command again"
+    assert cli.mendable(RuntimeError("nothing of a disk")) is None
+
+
+def test_a_file_that_a_library_could_not_write_is_named(tmp_path: Path) -> None:
+    def full(beside: Path) -> None:
+        beside.write_text("half")
+        raise RuntimeError("I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(OSError, match="No space left") as told, files.replacing(tmp_path / "a") as beside:
+        full(beside)
+    assert told.value.filename == str(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_interrupted_it_says_nothing(failing: Callable[[BaseException], str]) -> None:
     assert failing(KeyboardInterrupt()) == ""
 
@@ -77,7 +119,7 @@ def test_a_full_disk_under_a_command(tmp_path: Path) -> None:
         pytest.skip("no /dev/full here")
     (tmp_path / "report.html").symlink_to("/dev/full")
     code = (
-        "from pathlib import Path; from emu import cli, runs\n"
+        "from pathlib import Path; from emu import cli\n"
         f"cli.run = lambda argv: Path({str(tmp_path / 'report.html')!r}).write_text('x' * 10**6); cli.main([])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

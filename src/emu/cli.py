@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from emu import commands, flags, refused
 from emu.class_paths import signatures, trust
-from emu.errors import UserError, closest, of_the_system, printable
+from emu.errors import UserError, closest, of_the_system, printable, system_error
 from emu.starting import starting, waiting
 
 CONFIGURED = {
@@ -57,8 +57,8 @@ def mendable(error: Exception) -> str | None:
     """
     if isinstance(error.__cause__, UserError):
         return str(error.__cause__)
-    if isinstance(error, OSError) and error.errno is not None:
-        return of_the_system(error)
+    if system := system_error(error):
+        return of_the_system(system)
     match type(error).__name__:  # by their names, so that they need not be imported
         case "ArgumentError":
             return refused.plain(str(error))

@@ -2,9 +2,13 @@
 
 import difflib
 import errno
+import os
+import re
 from collections.abc import Iterable
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+OF_DISKS = (*FULL, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+NUMBER = re.compile(r"\[Errno (\d+)\]|\(os error (\d+)\)")  # as Python says it, and as Rust does
 
 
 class UserError(Exception):
@@ -18,6 +22,18 @@ def of_the_system(error: OSError, path: object = None) -> str:
     if error.errno in FULL:
         return f"{named}the disk is full; make room and run the same command again"
     return f"{named}cannot be read or written ({error.strerror}); mend that and run the same command again"
+
+
+def system_error(error: Exception) -> OSError | None:
+    """The system's error: this one, or of a disk that does not take what is written the one that a library hid in it.
+
+    `safetensors` and `tokenizers` raise errors of their own, and `shutil.copytree` one without a number.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    found = None if isinstance(error, UserError) else NUMBER.search(str(error))
+    number = int(found[1] or found[2]) if found else 0
+    return OSError(number, os.strerror(number)) if number in OF_DISKS else None
 
 
 def reason(error: Exception) -> str:

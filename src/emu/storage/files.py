@@ -13,6 +13,7 @@ from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
+from emu.errors import system_error
 from emu.storage.records import to_json
 
 
@@ -21,7 +22,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A path beside `path` to write a file to, renamed into its place at the end; its folder is made where need be.
 
     What is raised inside leaves `path` as it was. An OSError names `path`, also where the system names none (a full
-    disk). `durable`: the file outlives a power cut once this has ended.
+    disk) and where a library made another error of it. `durable`: the file outlives a power cut once this has ended.
     """
     beside = beside_of(path)
     try:
@@ -32,10 +33,13 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         beside.replace(path)
         if durable:
             to_disk(path.parent)
-    except OSError as error:
-        if error.filename in (None, str(beside)):
-            error.filename = str(path)
-        raise
+    except Exception as error:
+        system = system_error(error)
+        if system is not None and system.filename in (None, str(beside)):
+            system.filename = str(path)
+        if system is None or system is error:
+            raise
+        raise system from error
     finally:
         with suppress(OSError):  # the folder itself may be gone, which was said above
             beside.unlink(missing_ok=True)
