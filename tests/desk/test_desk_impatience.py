@@ -168,6 +168,25 @@ def test_one_tile_has_the_focus_and_what_happens_is_read_out(browser: Any, revie
         assert tab.complaints == []
 
 
+@pytest.mark.parametrize("review", [[GRID]], indirect=True)
+def test_keys_that_come_before_the_pictures_do_nothing(browser: Any, review: Review) -> None:
+    with served_review(review) as port:
+        tab = Tab(browser, port, link(review))
+        held: list[Any] = []
+        tab.page.route("**/small/*", lambda route: held.append(route))
+        tab.page.reload()
+        eventually(tab.page, lambda: len(held) == 8)
+        for key in ("ArrowRight", "2", "ArrowDown", "Space", "Enter"):
+            tab.page.keyboard.press(key)
+        for route in held:
+            route.continue_()
+        tab.page.wait_for_selector("body[data-look]")
+        assert tab.page.locator(".tile.rejected").count() == 0
+        assert tab.page.get_attribute(".tile >> nth=0", "tabindex") == "0"
+        assert said(review) == []
+        assert tab.complaints == []
+
+
 @pytest.mark.parametrize("review", [[SINGLE]], indirect=True)
 def test_a_small_picture_is_shown_as_large_as_its_frame(browser: Any, review: Review) -> None:
     with served_review(review) as port:

@@ -4,6 +4,7 @@ SQLite runs in WAL mode with synchronous=FULL: what was committed outlives kill 
 turns (`writing`), so what one read before it writes is still so when it writes.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,11 +50,16 @@ doors = sa.Table(
 )  # fmt: skip
 
 
+class Lost(UserError):
+    """The file of the database is not where it was: what is written to it would be found by nobody."""
+
+
 class Database:
     """A study's tables behind two doors: `reading()` and `writing()`, each one transaction.
 
     A file of SQLite's may be read by its owner alone, whatever it is named by: it holds the raters' names and the
-    study's secret.
+    study's secret. Where it is moved or removed meanwhile, both doors raise `Lost` until it is back: SQLite itself
+    would go on writing to a file that has no name any more, and make an empty one in its place.
 
     Args:
         url: as SQLAlchemy reads it: `sqlite:////absolute/file` or `postgresql+psycopg://user@host/name`.
@@ -63,6 +69,7 @@ class Database:
     """
 
     def __init__(self, url: str | sa.URL) -> None:
+        self._file: tuple[Path, os.stat_result] | None = None
         try:
             self.engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)  # errors name no rater
             if self.engine.dialect.name == "sqlite":
@@ -72,6 +79,7 @@ class Database:
                 metadata.create_all(connection)
                 if self.engine.dialect.name == "sqlite":
                     _require_whole(connection)
+                    self._file = _file_of(connection)
         except OSError as error:
             raise UserError(
                 f"--db: {reason(error)}; keep answers in a file of your own, which nobody else may read"
@@ -107,19 +115,40 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """One transaction that only reads: it sees one state, and keeps no writer waiting."""
+        self._require_there()
         with self.engine.connect().execution_options(emu_reads=True) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """One transaction, alone among writers; on disk when the block has ended."""
+        self._require_there()
         with self.engine.begin() as connection:
             if self.engine.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(TURN)))
             yield connection
+            self._require_there()
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def _require_there(self) -> None:
+        """Lost where the file is away, or another one has its name."""
+        if self._file is None:
+            return
+        path, opened = self._file
+        try:
+            there = os.path.samestat(opened, path.stat())
+        except OSError:
+            there = False
+        if not there:
+            raise Lost(f"{path}: moved, removed or replaced since it was opened; put it back, or start again")
+
+
+def _file_of(connection: sa.Connection) -> tuple[Path, os.stat_result] | None:
+    """Where the file of SQLite's lies, by whatever URL, and which it is; None of one in memory."""
+    (_, _, name), *_ = connection.exec_driver_sql("PRAGMA database_list").all()  # the main one; then SQLite's own
+    return (Path(name), os.stat(name)) if name else None
 
 
 def _require_whole(connection: sa.Connection) -> None:

@@ -1,5 +1,6 @@
 """A page of the desk as an app: its own routes, its files, the door, and what it answers when something fails."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from functools import partial
@@ -16,20 +17,23 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route, Router
 
 from emu.desk import raters
-from emu.desk.database import Database
+from emu.desk.database import Database, Lost
 from emu.desk.dealing import Presence
 from emu.desk.deck import Card, Deck
 from emu.desk.guard import Guard, Members
-from emu.errors import UserError
+from emu.errors import UserError, first_line, printable
 from emu.offline import environment
 from emu.storage.records import to_json
 
 HERE = Path(__file__).parent
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 SESSION_DAYS = 30
+ANSWER = "/answer"  # the route by which every page stores what raters say
 TEMPLATES = environment(HERE)
 
 Handler = Callable[[Request], Response]
+
+log = logging.getLogger(__name__)
 
 
 class DeskPage(ABC):
@@ -42,6 +46,7 @@ class DeskPage(ABC):
     def __init__(self, database: Database, deck: Deck) -> None:
         self.database, self.deck = database, deck
         self.presence = Presence()
+        self._hindrance = ""  # why answers cannot be stored, as it was told last
 
     @property
     def name(self) -> str:
@@ -71,9 +76,27 @@ class DeskPage(ABC):
             self.presence.note(request.state.rater.id)
             with self.database.writing() as connection:
                 found = change(connection, request.state.rater.id)
+            if request.scope["path"] == ANSWER:  # others may have had nothing to write
+                self._told("")
             return as_json(found)
 
         return await run_in_threadpool(changed)
+
+    def not_stored(self, request: Request, error: Exception) -> Response:
+        """The database is away or full: the page keeps the answer and tries again, and whoever runs it is told why."""
+        self._told(printable(first_line(getattr(error, "orig", error))))
+        return PlainTextResponse("Not stored.\n", status_code=503)
+
+    def _told(self, hindrance: str) -> None:
+        """Say once why answers cannot be stored, and once that they are again."""
+        if hindrance == self._hindrance:
+            return
+        self._hindrance = hindrance
+        where = self.database.name
+        if hindrance:
+            log.warning("%s: answers are not stored, and the pages try on: %s", where, hindrance)
+        else:
+            log.warning("%s: answers are stored again", where)
 
 
 def app(page: DeskPage, *, hosts: Collection[str] = (), secure: bool = False) -> Starlette:
@@ -90,7 +113,12 @@ def app(page: DeskPage, *, hosts: Collection[str] = (), secure: bool = False) ->
     made = Starlette(
         routes=[Route("/join/{link}", join), Mount("/", members)],
         middleware=[Middleware(Guard, hosts=hosts)],
-        exception_handlers={exc.OperationalError: _not_stored, UserError: _not_there, ClientDisconnect: _gone},
+        exception_handlers={
+            exc.OperationalError: page.not_stored,
+            Lost: page.not_stored,
+            UserError: _not_there,
+            ClientDisconnect: _gone,
+        },
     )
     made.router.redirect_slashes = False  # the address of a redirection would be made from the Host header
     return made
@@ -140,11 +168,6 @@ def entrance(database: Database, html: str, cookie: str, *, secure: bool) -> Han
         return response
 
     return join
-
-
-def _not_stored(request: Request, error: Exception) -> Response:
-    """The database is away or full: the page keeps the answer and tries again."""
-    return PlainTextResponse("Not stored.\n", status_code=503)
 
 
 def _gone(request: Request, error: Exception) -> Response:

@@ -224,6 +224,7 @@ function toggle(reason = "") {
 }
 
 function move(step) {
+  if (busy) return; // the pictures are not there yet, or are being sent
   place = Math.min(Math.max(place + step, 0), sheet.length - 1);
   drawMarks();
   byId("sheet").children[place].focus();
