@@ -22,7 +22,7 @@ from emu.check.prints import Print, print_of
 from emu.check.shown import captions, pictures, scenes
 from emu.check.watching import Seen, answering, tensors, watched
 from emu.errors import UserError, first_line
-from emu.module import TextToImageModule
+from emu.module import TextToImageModule, asked
 from emu.module.settings import draw
 from emu.objectives import draws
 
@@ -95,13 +95,13 @@ def first_picture(model: TextToImageModule) -> Pixels:
 def chain(model: TextToImageModule, images: Tensor) -> tuple[Links, dict[str, Losses]]:
     """The prints of all links, and the losses, for float (b,3,h,w) in [-1,1]."""
     with model.pictures_as_held():
-        x = as_cached(torch.cat([model.encode_images(image[None]) for image in images]))
+        x = as_cached(torch.cat([asked.pictures(model, image[None]) for image in images]))
     text = model.encode(captions()) if model.reads_captions else {}
     text = {key: as_cached(value) for key, value in text.items()}
     seen, losses = learn(model, x, text, images.shape[-2:])
     links = {
         "pictures": [print_of(list(images))],
-        "tokens": [print_of(token_ids(model))],
+        "tokens": [print_of([torch.tensor(ids) for ids in model.token_ids(captions())])],
         "captions": [print_of(list(text.values()))],
         "encoded pictures": [print_of(list(x))],
         **links_given(seen),
@@ -113,12 +113,6 @@ def chain(model: TextToImageModule, images: Tensor) -> tuple[Links, dict[str, Lo
 def as_cached(tensor: Tensor) -> Tensor:
     """As a cache gives it: in order, and float32, so that noise is drawn alike in any precision."""
     return (tensor.float() if tensor.is_floating_point() else tensor).contiguous()
-
-
-def token_ids(model: TextToImageModule) -> list[Tensor]:
-    """What the tokenizer makes of the captions, int64 (tokens,) each."""
-    texts = [model.in_template(caption) for caption in captions()]
-    return [torch.tensor(ids) for ids in model.tokenizer(text=texts, truncation=False, verbose=False)["input_ids"]]
 
 
 def learn(model: TextToImageModule, x: Tensor, text: Cond, sides: torch.Size) -> tuple[list[Seen], dict[str, Losses]]:
@@ -144,7 +138,7 @@ def losses_at(model: TextToImageModule, x: Tensor, cond: Cond, number: int) -> l
     times = torch.full((len(x),), (number + 0.5) / TIMES)
     seeds = [len(x) * number + i for i in range(len(x))]
     with draws.at_times(times), draws.seeded(seeds, torch.device("cpu")):
-        losses: list[float] = model.loss(x, cond).float().tolist()
+        losses: list[float] = asked.losses(model, x, cond).float().tolist()
     return losses
 
 

@@ -38,7 +38,7 @@ def look(pairing: Pairing, curated: CuratedSet, embedder: "Embedder | None") -> 
 
 def findings(pairing: Pairing, seen: Evidence, attributes: Attributes | None) -> list[Finding]:
     """A finding for every number that is watched."""
-    found = [finding for guard in of_folders() for finding in guard(seen)]
+    found = [finding for guard in of_folders() for finding in guard.findings(seen)]
     found = claimed(found, attributes) if attributes else found
     known = {finding.guard for finding in found}
     kept = [finding for finding in _of_the_check(pairing) if finding.guard not in known]

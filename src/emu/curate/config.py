@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from emu import answers
 from emu.class_paths import named, trust
-from emu.curate.document import Config, Data, StageConfig
+from emu.curate.document import Config, Data, StageConfig, schema
 from emu.curate.fetch import Fetch
 from emu.curate.stage import Row, Selection, Stage, Value
 from emu.curate.stages.readable import Readable
@@ -124,6 +125,8 @@ class Funnel:
         return Funnel(_without({**self.document, "stages": stages, "missing": missing}, gone))
 
     def _check(self) -> None:
+        for step in self.steps:
+            _require_whole(step.stage)
         names = [step.stage.name for step in self.steps]
         if twice := {name for name in names if names.count(name) > 1}:
             raise UserError(f"stages: two are called {sorted(twice)[0]}; give each a name of its own")
@@ -139,6 +142,16 @@ class Funnel:
                     raise UserError(f"{where}: no column {column} up to there; there are {', '.join(sorted(known))}")
             if words := [name for name in (*step.limited, *numbers) if known[name] in ("string", "binary")]:
                 raise UserError(f"{where}: column {words[0]} holds no numbers, and has neither limits nor ranks")
+
+
+def _require_whole(stage: Stage) -> None:
+    """UserError where a class of a user's own does not say what a stage has to."""
+    if not hasattr(stage, "name"):
+        raise answers.lacks(stage, "name", "how config, manifest and page call it")
+    measures = type(stage).measure is not Stage.measure or type(stage).measure_many is not Stage.measure_many
+    if stage.columns and not measures:
+        raise answers.lacks(stage, "measure", f"what {', '.join(stage.columns)} are of a picture")
+    schema(stage.columns, where=f"{answers.name_of(stage)}.columns")
 
 
 def cause(reason: str) -> str:

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from emu import answers
 from emu.curate.config import Funnel
-from emu.curate.stage import Selection
+from emu.curate.stage import Choice, Selection
 from emu.errors import UserError, first_line
 
 STAYED = -1
@@ -113,11 +114,26 @@ def _select(funnel: Funnel, shards: list[Path], fates: Fates, *, first: int) -> 
         there = fates.passed(number)
         there[list(fates.fallen)] = False
         choice = step.stage.choose({name: column(shards, name) for name in step.stage.reads}, there)
+        _require_choice(step.stage, choice, there)
         fates.left[choice.leaves] = number
         fates.failed[choice.leaves] = False
         fates.reasons[number] = choice.reasons
         fates.notes[step.stage.name] = choice.notes
         fates.twins |= choice.twins
+
+
+def _require_choice(stage: Selection, choice: Any, there: NDArray[np.bool_]) -> None:
+    """UserError where somebody would leave who is gone, or without a reason."""
+    if not isinstance(choice, Choice):
+        raise answers.refuse(stage, "choose", choice, "a Choice")
+    leaves, wanted = choice.leaves, f"bool ({len(there)},), True for those of `there` who leave"
+    if not isinstance(leaves, np.ndarray) or leaves.dtype != bool or leaves.shape != there.shape:
+        raise answers.refuse(stage, "choose, as leaves,", leaves, wanted)
+    if (leaves & ~there).any():
+        raise UserError(f"{answers.name_of(stage)}.choose let go of pictures that are gone; give {wanted}")
+    if len(choice.reasons) < leaves.sum():
+        who = f"{leaves.sum()} pictures leave, with reasons for {len(choice.reasons)}"
+        raise UserError(f"{answers.name_of(stage)}.choose: {who}; give one for each row that leaves")
 
 
 def column(shards: list[Path], name: str) -> NDArray[Any]:

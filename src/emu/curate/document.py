@@ -84,12 +84,12 @@ class Config:
         return config
 
 
-def schema(columns: Mapping[str, str]) -> list[tuple[str, pa.DataType]]:
+def schema(columns: Mapping[str, str], *, where: str = "data.columns") -> list[tuple[str, pa.DataType]]:
     """UserError: a type that pyarrow does not know."""
     try:
         return [(name, pa.type_for_alias(kind)) for name, kind in columns.items()]
     except ValueError as error:
-        raise UserError(f"data.columns: {error}; types are string, int64, float64, bool") from None
+        raise UserError(f"{where}: {error}; types are string, int64, float64, bool") from None
 
 
 def _require_known(given: Iterable[str], kind: Any, where: str) -> None:

@@ -8,6 +8,7 @@ which may depend on who is measured together, do not depend on kills, on the eng
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from emu import answers
 from emu.curate.config import Funnel
 from emu.curate.picture import THUMBNAIL, Picture
 from emu.curate.stage import Row, Stage
@@ -111,7 +112,8 @@ class Flow:
     def _together(self, stage: Stage, pictures: list[Passenger], number: int) -> list[Row | Left]:
         try:
             rows = stage.measure_many([one.picture for one in pictures])
-            assert len(rows) == len(pictures), f"{stage.name}: {len(rows)} rows of {len(pictures)} pictures"
+            if not isinstance(rows, Sequence) or len(rows) != len(pictures):
+                raise answers.refuse(stage, "measure_many", rows, f"a list of {len(pictures)} rows, one a picture")
             return list(rows)
         except UserError:  # of the config, such as a model that is not there: no picture is to blame
             raise
@@ -136,7 +138,7 @@ class Flow:
             if found.step:  # else it could not be decoded: nothing of it can be shown
                 self.leave(one)
             return False
-        one.row |= found
+        one.row |= self.steps[number].stage.checked(found)
         verdict = self.steps[number].verdict(one.row)
         if verdict is not None:
             cut = f" once cut to {one.cut[0]} x {one.cut[1]}" if one.cut else ""

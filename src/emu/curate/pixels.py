@@ -53,7 +53,7 @@ def embeddings(given: str, pictures: Sequence[Picture], *, views: int = 1) -> "T
     key = f"{given} {views}"
     if unseen := [picture for picture in pictures if key not in picture.embeddings]:
         embedder, images = load_embedder(given), tensors(unseen, SIDE)
-        seen = torch.stack([embedder.images([_view(image, view) for image in images]).cpu() for view in range(views)])
+        seen = torch.stack([embedder.vectors([_view(image, view) for image in images]).cpu() for view in range(views)])
         together = seen[0] if views == 1 else torch.nn.functional.normalize(seen.sum(0), dim=1)
         for picture, one in zip(unseen, together, strict=True):
             picture.embeddings[key] = one

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emu import answers
 from emu.curate.picture import Picture
 from emu.errors import UserError
 
@@ -58,6 +59,12 @@ class Stage(ABC):
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
         """The same of up to `batch` pictures. What it raises costs nobody a row: they are then measured one by one."""
         return [self.measure(picture) for picture in pictures]
+
+    def checked(self, found: Row) -> Row:
+        """A row that was measured. UserError, which ends the job: it has not the stage's columns."""
+        if not isinstance(found, Mapping) or found.keys() - self.columns.keys():
+            raise answers.refuse(self, "measure", found, f"a dict of {', '.join(self.columns) or 'nothing'}")
+        return {**dict.fromkeys(self.columns), **found}
 
     def require(self) -> None:
         """UserError where a package or a model that it needs is not there: no stage is ever passed silently."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from emu import answers
 from emu.curate.config import Funnel, cause
 from emu.curate.contents import Contents
 from emu.curate.decide import STAYED
@@ -23,6 +24,7 @@ from emu.curate.stage import Row, Value
 from emu.data.pictures import BadPicture
 from emu.data.sources import Entry, Fault
 from emu.data.sources.openers import Remote
+from emu.errors import UserError, first_line
 from emu.layouts.curated_folder import WORK
 
 CAPTIONS = "captions"  # among a source's columns: all of a picture's captions, where it has several
@@ -74,8 +76,17 @@ class Work:
     def table(self, rows: list[Row]) -> pa.Table:
         """Rows with every column that the funnel has, null where it was not measured."""
         kinds = {**OWN, **self.funnel.data.columns, **self.funnel.columns, **FATE}
-        arrays = [pa.array([row.get(name) for row in rows], type=kind) for name, kind in schema(kinds)]
+        arrays = [self._array(name, kind, [row.get(name) for row in rows]) for name, kind in schema(kinds)]
         return pa.table(arrays, names=list(kinds))
+
+    def _array(self, name: str, kind: pa.DataType, values: list[Value]) -> pa.Array:
+        try:
+            return pa.array(values, type=kind)
+        except (pa.ArrowException, TypeError, OverflowError) as error:
+            stage = next((step.stage for step in self.funnel.steps if name in step.stage.columns), None)
+            if stage is None:
+                raise
+            raise UserError(f"{answers.name_of(stage)}.measure: {name} is no {kind} ({first_line(error)})") from error
 
     def _source(self, entry: Entry) -> Row:
         typed = {name: _cast(entry.columns.get(name), kind) for name, kind in schema(self.funnel.data.columns)}

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import DiffusionPipeline
 from numpy.typing import NDArray
 from PIL import Image
 
-from emu import starts
+from emu import answers, starts
 from emu.batch import Prompts
 from emu.drawn import is_black, on_white, to_pixels
 from emu.errors import UserError
@@ -61,6 +62,8 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     written_as.check(model, out)
     step = int(read_checkpoint(checkpoint)["global_step"])
     written_as.write(model, out, story(runs.run_of(checkpoint), step, model))
+    if not out.exists():
+        raise UserError(f"{answers.name_of(written_as)}.write wrote no {out}")
     if out.is_dir():
         files.write_json(out / folders.MODEL, describe(config, model), indent=2)
         files.write(
@@ -77,6 +80,8 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
         if written_as.dtype is not None:
             wanted = of_the_model(rounded(model, written_as.dtype), device, wanted.row)
         pipeline = written_as.load(model, out)
+        if not isinstance(pipeline, DiffusionPipeline):
+            raise answers.refuse(written_as, "load", pipeline, "the pipeline of diffusers that draws from it")
         read_as_held(pipeline, device)
         drawn = draw_plain(pipeline, wanted.row, model, device)
     found = difference(drawn, wanted, out=out)

@@ -13,6 +13,7 @@ import diffusers
 import torch
 from diffusers import DiffusionPipeline
 
+from emu import answers
 from emu.class_paths import named
 from emu.errors import UserError
 from emu.module import TextToImageModule
@@ -36,7 +37,10 @@ def find(name: str) -> "Format":
     if first not in NAMES and "." not in first:
         raise UserError(f"--format {name}: give {', '.join(NAMES)}, or the class path of one of your own")
     given = NAMES.get(first, first) + comma + settings
-    return named.make(given, Format, where="--format", like=NAMES["lora"], typed=True)
+    found = named.make(given, Format, where="--format", like=NAMES["lora"], typed=True)
+    if not hasattr(found, "says"):
+        raise answers.lacks(found, "says", "what the file or folder is, in words")
+    return found
 
 
 class Format(ABC):

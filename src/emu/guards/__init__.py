@@ -50,6 +50,8 @@ def at_a_check(given: Sequence[Guard] | Mapping[str, float] | None = None) -> li
             raise UserError(f"quality.guards.{name}: no such guard; there are {', '.join(AT_A_CHECK)}")
         given = [AT_A_CHECK[name](threshold) for name, threshold in given.items() if name in AT_A_CHECK]
     own = list(given or ())
+    for guard in own:
+        guard.require()
     return [*(kind() for kind in AT_A_CHECK.values() if not any(type(one) is kind for one in own)), *own]
 
 

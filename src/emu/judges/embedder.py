@@ -8,13 +8,16 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from emu import answers
 from emu.class_paths import named
+from emu.class_paths.code import own_code
 from emu.judges.judge import Card
 from emu.judges.preprocessing import to_tensor
 
@@ -42,17 +45,35 @@ class Embedder(ABC):
     @property
     def name(self) -> str:
         """How reports call its vectors."""
-        return f"embeddings of {self.describe().get('model', type(self).__name__)}"
+        return f"embeddings of {self._described().get('model', type(self).__name__)}"
 
     @property
     def fingerprint(self) -> str:
-        """16 digits that change with the weights or the preprocessing, and not with the versions that ran them."""
-        card = {key: value for key, value in self.describe().items() if key in ("sha256", "preprocessing")}
-        return hashlib.sha256(json.dumps([card, SIDE], sort_keys=True).encode()).hexdigest()[:16]
+        """16 digits that change with the weights, the preprocessing or the code of a class outside of emu.
+
+        Not with the versions that ran them.
+        """
+        card = {key: value for key, value in self._described().items() if key in ("sha256", "preprocessing")}
+        code = [own] if (own := own_code(type(self))) else []
+        return hashlib.sha256(json.dumps([card, SIDE, *code], sort_keys=True).encode()).hexdigest()[:16]
+
+    def _described(self) -> Card:
+        given: Any = self.describe()
+        if not isinstance(given, dict):
+            raise answers.refuse(self, "describe", given, "a dict of words and numbers")
+        return given
+
+    def vectors(self, images: Sequence[Tensor]) -> Tensor:
+        """What `images` gives. UserError: it is not a finite vector a picture."""
+        wanted = f"a vector a picture, float ({len(images)}, d) of finite numbers"
+        found = answers.tensor(self.images(images), self, "images", wanted, rows=len(images))
+        if found.ndim != 2 or not bool(found.isfinite().all()):
+            raise answers.refuse(self, "images", found, wanted)
+        return found
 
     def see(self, picture: Image.Image, *, device: str = "cpu") -> NDArray[np.float32]:
         """An RGB picture by itself -> (d,)."""
-        seen: NDArray[np.float32] = self.images([to_tensor(picture, device)])[0].float().cpu().numpy()
+        seen: NDArray[np.float32] = self.vectors([to_tensor(picture, device)])[0].float().cpu().numpy()
         return seen
 
 

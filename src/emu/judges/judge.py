@@ -4,13 +4,17 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from emu import answers
+from emu.class_paths.code import own_code
 from emu.errors import UserError, printable
 from emu.storage import shapes
-from emu.storage.records import build
+from emu.storage.records import build, fault
 
 Card = dict[str, str | float]
 
@@ -44,8 +48,8 @@ class Judge(ABC):
         Here one by one. Where a judge can take them in one forward pass it may, and the last bits of a score then
         depend on who goes together; verdicts are made of `score` alone.
         """
-        one_by_one = [self.score(image[None], [text]) for image, text in zip(images, prompts, strict=True)]
-        return torch.cat(one_by_one)
+        both = zip(images, prompts, strict=True)
+        return torch.cat([column(self, "score", self.score(image[None], [text]), 1) for image, text in both])
 
     def require(self) -> None:  # noqa: B027 - most judges have all that they need once they are made
         """UserError where a model that is loaded later is not there, or of another kind; weights are not looked at."""
@@ -79,7 +83,10 @@ def judge_pixels(
     `names`, or by its prompt where there are none.
     """
     images = pixels.float() / 255
-    columns = {criterion: judge.score(images, prompts).tolist() for criterion, judge in judges.items()}
+    columns = {
+        criterion: column(judge, "score", judge.score(images, prompts), len(prompts)).tolist()
+        for criterion, judge in judges.items()
+    }
     for criterion, scores in columns.items():
         for score, picture in zip(scores, names or prompts, strict=True):
             if not math.isfinite(score):
@@ -88,10 +95,34 @@ def judge_pixels(
     return [{criterion: scores[i] for criterion, scores in columns.items()} for i in range(len(prompts))]
 
 
+def column(judge: Judge, method: str, given: Tensor, number: int) -> Tensor:
+    """What a judge gave, a score a picture: float64 (b,). UserError: it gave something else."""
+    wanted = f"a score a picture: ({number},)"
+    tensor = torch.as_tensor(given) if isinstance(given, np.ndarray) else given
+    scores = answers.tensor(tensor, judge, method, wanted, rows=number)
+    if scores.ndim != 1:
+        raise answers.refuse(judge, method, given, wanted)
+    return scores.detach().double()
+
+
 def judge_card(judge: Judge) -> shapes.Card:
-    """A judge's description with its `name`, `family` and `tie` rule as a number: what run folders keep."""
+    """A judge's description with its `name`, `family` and `tie` rule as a number: what run folders keep.
+
+    Of a class outside of emu also its code in 8 digits, so that no score outlives what gave it. UserError: it says too
+    little, or something other than words and numbers.
+    """
+    for name, what in (("name", "how reports call it"), ("tie", "the difference within which two pictures tie")):
+        if not hasattr(judge, name):
+            raise answers.lacks(judge, name, what)
+    described: Any = judge.describe()
+    if not isinstance(described, Mapping):
+        raise answers.refuse(judge, "describe", described, "a dict of words and numbers")
     family: Card = {"family": judge.family} if judge.family else {}
-    card: shapes.Card = build({**judge.describe(), **family, "name": judge.name, "tie": judge.tie}, shapes.Card)
+    code: Card = {"code": own} if (own := own_code(type(judge))) else {}
+    said = {**described, **code, **family, "name": judge.name, "tie": judge.tie}
+    if wrong := fault(said, dict[str, str | float]) or fault(said, shapes.Card):
+        raise UserError(f"{answers.name_of(judge)}.describe: {wrong}; it says plain words and numbers")
+    card: shapes.Card = build(said, shapes.Card)
     return card
 
 

@@ -124,15 +124,17 @@ def read_judges(folder: Path) -> dict[str, shapes.Card]:
 def other_judges(first: Mapping[str, Mapping[str, Any]], second: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The criteria of both that two judges stand for, or two versions of one: their descriptions differ.
 
-    Libraries change under a judge; the same weights, prepared and read in the same way, are the same judge.
+    Libraries change under a judge; the same weights, prepared and read in the same way, are the same judge. Earlier
+    runs say nothing of a judge's code.
     """
-    cards = [
-        {criterion: {key: value for key, value in card.items() if key != "versions"} for criterion, card in of.items()}
-        for of in (first, second)
-    ]
-    return sorted(
-        criterion for criterion in cards[0].keys() & cards[1].keys() if cards[0][criterion] != cards[1][criterion]
-    )
+    return sorted(name for name in first.keys() & second.keys() if not _one_judge(first[name], second[name]))
+
+
+def _one_judge(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    both = first.keys() & second.keys()
+    left_out = {"versions"} if "code" in both else {"versions", "code"}
+    cards = [{key: value for key, value in card.items() if key not in left_out} for card in (first, second)]
+    return cards[0] == cards[1]
 
 
 def read_config(run: Path) -> Config | None:

@@ -10,10 +10,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from emu import answers, starts
 from emu.batch import Cond, Sampler
+from emu.class_paths.code import code_of, own_arguments
 from emu.drawn import on_white
-from emu.errors import UserError
-from emu.module.code import code_of, own_arguments
+from emu.errors import UserError, closest
+from emu.module import asked
 from emu.module.sizes import Sized
 from emu.pipeline_folders import components, folders
 from emu.storage.shapes import Arguments
@@ -68,15 +70,16 @@ class Architecture(Sized, ABC):
 
     def encode(self, prompts: list[str], *, negative: bool = False) -> Cond:
         """`encode_prompts` or `encode_negatives` in float32, its last bits not depending on the batch."""
-        encode = self.encode_negatives if negative else self.encode_prompts
         with self.as_held():
-            parts = [encode(list(some)) for some in self.apart(prompts)]
+            parts = [asked.prompts(self, list(some), negative=negative) for some in self.apart(prompts)]
+        for part in parts[1:]:
+            asked.alike(self, parts[0], part)
         return in_float32({key: torch.cat([part[key] for part in parts]) for key in parts[0]})
 
     def encode_pictures(self, images: Tensor) -> Tensor:
         """`encode_images`, its last bits not depending on the batch."""
         with self.pictures_as_held():
-            return torch.cat([self.encode_images(some) for some in self.apart(images)])
+            return torch.cat([asked.pictures(self, some) for some in self.apart(images)])
 
     def as_held(self) -> AbstractContextManager[Any]:
         """Inside, text encoders compute in what they are held in, whatever a run computes in: so `emu encode` does.
@@ -122,9 +125,17 @@ class Architecture(Sized, ABC):
         return prompt
 
     def token_counts(self, prompts: list[str]) -> list[int]:
-        """Tokens of each prompt in its template, special ones counted, before any cut; above `max_tokens` it is cut."""
+        """How many tokens each prompt has, before any cut; above `max_tokens` it is cut."""
+        return [len(ids) for ids in self.token_ids(prompts)]
+
+    def token_ids(self, prompts: list[str]) -> list[list[int]]:
+        """The tokens of each prompt in its template, special ones too, before any cut.
+
+        A model without a tokenizer has this and `max_tokens` of its own.
+        """
         texts = [self.in_template(prompt) for prompt in prompts]
-        return [len(ids) for ids in self.tokenizer(text=texts, truncation=False, verbose=False)["input_ids"]]
+        found: list[list[int]] = self.tokenizer(text=texts, truncation=False, verbose=False)["input_ids"]
+        return found
 
     # ---- how it draws
 
@@ -145,6 +156,7 @@ class Architecture(Sized, ABC):
             seeds: int (b,); each picture has a generator of its own, so it does not depend on its batch.
             height, width: in pixels; where None what `enlarged` says of the picture, without one `resolution`.
         """
+        asked.alike(self, negative, {key: value for key, value in cond.items() if key in negative})
         pairs = {key: negative[key].expand_as(value) for key, value in cond.items() if key in negative}
         if self.starts_from_picture:
             height, width = self.enlarged(*cond["image"].shape[-2:], height=height, width=width)
@@ -175,6 +187,12 @@ class Architecture(Sized, ABC):
         """
         named = cond | {f"negative_{key}": value for key, value in negative.items()}
         taken = self.call_parameters()
+        if self.reads_captions and not cond.keys() & taken.keys() - {starts.COLUMN}:
+            raise UserError(
+                f"{answers.name_of(self)}.encode_prompts gave {', '.join(cond)}, and {self.pipeline_class.__name__}'s "
+                "call takes none of them; give its own keywords, or say in prompt_arguments what it takes"
+                f"{closest(next(iter(cond)), taken)}"
+            )
         # Some pipelines have a prompt or "" by default, and refuse it beside embeddings.
         texts = {key: None for key in TEXTS if key in taken}
         return texts | {key: value for key, value in named.items() if key in taken}

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer
 
-from emu import single_files
+from emu import answers, single_files
 from emu.errors import UserError, first_line
 from emu.networks import nf4
 from emu.pipeline_folders import components, folders, weight_files
@@ -22,6 +22,11 @@ from emu.pipeline_folders import components, folders, weight_files
 Precision = Literal["float32", "bfloat16"]
 Loader = Callable[[Path, Mapping[str, Any], Mapping[str, torch.dtype | None]], Mapping[str, nn.Module]]
 """Loads networks as `components.load_networks` does; `emu.planning.outline` has one that reads no weights."""
+
+SAID = {
+    "pipeline_class": "the diffusers pipeline that it draws with",
+    "slot": "the pipeline's component that trains, such as transformer",
+}
 
 
 class LoadedPipeline(L.LightningModule):
@@ -65,6 +70,9 @@ class LoadedPipeline(L.LightningModule):
         encoders_dtype: Precision | Literal["nf4"] = "float32",
     ) -> None:
         super().__init__()
+        for name, what in SAID.items():
+            if not hasattr(type(self), name):
+                raise answers.lacks(self, name, what)
         self.pretrained, self.config, self.vae = pretrained, config, vae
         self.licence = licence
         self.weights_dtype, self.base_dtype, self.encoders_dtype = weights_dtype, base_dtype, encoders_dtype
@@ -119,6 +127,12 @@ class LoadedPipeline(L.LightningModule):
                 f"({first_line(error)}); {weight_files.AGAIN}"
             ) from error
         pipeline.register_modules(**stand_ins)
+        if not isinstance(getattr(pipeline, self.slot, None), nn.Module):
+            names = (name for name, part in pipeline.components.items() if isinstance(part, nn.Module))
+            raise UserError(
+                f"{answers.name_of(self)} says that {self.slot} trains, which {self.pipeline_class.__name__} has no "
+                f"network of; its networks are {', '.join(names)}"
+            )
         return pipeline
 
     def stand_ins(self) -> Mapping[str, Any]:
@@ -141,8 +155,13 @@ class LoadedPipeline(L.LightningModule):
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer that `tokenizer_name` names, read without any weights."""
-        part = self.folder / self.tokenizer_name
-        components.check(part, components.used(folders.read_index(self.folder))[self.tokenizer_name])
+        part, used = self.folder / self.tokenizer_name, components.used(folders.read_index(self.folder))
+        if self.tokenizer_name not in used:
+            raise UserError(
+                f"{answers.name_of(self)}: {self.folder} has no {self.tokenizer_name}; let the class say its "
+                "tokenizer_name, or have token_ids and max_tokens of its own"
+            )
+        components.check(part, used[self.tokenizer_name])
         return AutoTokenizer.from_pretrained(part)
 
     def frozen_parts(self) -> list[nn.Module]:

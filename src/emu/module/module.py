@@ -19,6 +19,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from emu.batch import Cond, Pictures, Prompts, Validated
 from emu.errors import UserError
+from emu.module import asked
 from emu.module.architecture import in_float32
 from emu.module.settings import draw, drawn_with, require_drawable
 from emu.module.texts import RemembersTexts
@@ -230,7 +231,7 @@ class TextToImageModule(RemembersTexts):
             if self.reads_captions:
                 cond = in_float32(batch["cond"]) if "cond" in batch else self.encode(batch["text"])
         with draws.seeded(batch["noise_seed"], self.device):
-            return self.loss(x, {**cond, "size": batch["size"]})
+            return asked.losses(self, x, {**cond, "size": batch["size"]})
 
     @contextmanager
     def _fixed_draws(self, batch_idx: int) -> Iterator[None]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from emu import starts
 from emu.batch import Prompts, Sampler
 from emu.errors import UserError
+from emu.module import asked
 from emu.module.architecture import Architecture
 
 GUIDANCE, TRUE_GUIDANCE = "guidance_scale", "true_cfg_scale"  # the latter where the former is a distilled model's input
@@ -36,7 +37,8 @@ def draw(model: Architecture, batch: Prompts) -> Tensor:
         if model.starts_from_picture:
             cond["image"] = starts.of_rows(batch["columns"]).to(model.device)
         with model.encoders_aside():
-            return model.sample(cond, negative, batch["seed"], **sides)
+            images = model.sample(cond, negative, batch["seed"], **sides)
+        return asked.drawn(model, images, len(batch["prompt"]))
     finally:
         model.sampler = own
 

@@ -15,6 +15,8 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
+from emu import answers
+from emu.errors import UserError
 from emu.objectives.draws import draw_normal, draw_times, draw_uniform
 
 Predict = Callable[[Tensor, Tensor], Tensor]
@@ -47,7 +49,9 @@ def ddpm_loss(
     if noise is None:
         noise = offset_noise(x, noise_offset)
     noisy = scheduler.add_noise(x, noise, timesteps)
-    prediction = predict(noisy, timesteps)[:, : x.shape[1]]
+    prediction = predict(noisy, timesteps)
+    if isinstance(prediction, Tensor):  # else it is refused below
+        prediction = prediction[:, : x.shape[1]]
     loss = mean_square(prediction, target_of(x, noise, timesteps, scheduler))
     if min_snr_gamma is None:
         return loss
@@ -145,6 +149,10 @@ def masked_token_loss(
     if mask is None:
         mask = draw_mask(tokens.shape, tokens.device)
     logits = predict(torch.where(mask, mask_id, tokens))
+    if not isinstance(logits, Tensor) or (*logits.shape[:1], *logits.shape[2:]) != tokens.shape:
+        raise UserError(
+            f"predict gave {answers.shown(logits)} for tokens of {tuple(tokens.shape)}; give logits (b,codes,h,w)"
+        )
     losses = F.cross_entropy(logits.float(), tokens, reduction="none")
     return (losses * mask).sum(dim=(1, 2)) / mask.sum(dim=(1, 2))
 
@@ -158,5 +166,10 @@ def draw_mask(shape: torch.Size, device: torch.device) -> Tensor:
 
 
 def mean_square(prediction: Tensor, target: Tensor) -> Tensor:
-    """The mean squared error of each sample, (b,c,h,w) twice -> float32 (b,)."""
+    """The mean squared error of each sample, (b,c,h,w) twice -> float32 (b,). UserError: they are not alike."""
+    if not isinstance(prediction, Tensor) or prediction.shape != target.shape:
+        raise UserError(
+            f"predict gave {answers.shown(prediction)}, where a tensor of {tuple(target.shape)} is learned; give the "
+            "network's first output, in the shape of what is noisy"
+        )
     return (prediction.float() - target.float()).square().mean(dim=(1, 2, 3))

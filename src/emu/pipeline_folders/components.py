@@ -4,6 +4,7 @@ Notable: libraries draw what their files lack at random and say so in a warning 
 """
 
 import inspect
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -37,10 +38,14 @@ def is_part(entry: Any) -> bool:
 
 
 def class_of(library: str, name: str) -> type[Any] | None:
-    """A class of diffusers, transformers or emu; None where the folder names one of its own."""
+    """A class of diffusers, transformers or emu, or of a module that runs already, as a user's own architecture does.
+
+    None for any other: what a folder names is not imported for it.
+    """
     if library.startswith("emu."):
         return getattr(import_module(library), name, None)
-    return getattr({"diffusers": diffusers, "transformers": transformers}.get(library), name, None)
+    known = {"diffusers": diffusers, "transformers": transformers}
+    return getattr(known.get(library) or sys.modules.get(library), name, None)
 
 
 def accepted(stand_ins: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from emu.batch import Cond
+from emu.module import asked
 from emu.networks.blocks import blocks
 from emu.optim import averaging
 from emu.planning.outline import Outline, count
@@ -97,7 +98,7 @@ def step(outline: Outline, work: Work) -> int:
         for weight in weights:  # of the batch before: they are there until all of the way forward is gone
             weight.grad = torch.empty_like(weight)
         with _autocast(work.half):
-            loss = model.loss(x, cond).mean()
+            loss = asked.losses(model, x, cond).mean()
         if not work.accumulates:
             model.backbone.zero_grad()
         loss.backward()
@@ -125,7 +126,7 @@ def drawing(outline: Outline, work: Work) -> int:
     try:
         with average, _counted(outline, autocast=work.half) as peak, torch.no_grad():
             with model.as_held():
-                cond, negative = _texts(outline, work), model.encode_negatives([""])
+                cond, negative = _texts(outline, work), asked.prompts(model, [""], negative=True)
             if model.starts_from_picture:
                 cond["image"] = torch.zeros(work.batch, 3, height // model.factor, width // model.factor)
             with model.encoders_aside():
@@ -163,7 +164,7 @@ def _encode(outline: Outline, work: Work) -> tuple[Tensor, Cond]:
     with _autocast(work.autocast):
         images = torch.zeros(1 if work.apart else work.batch, 3, *work.size)
         with outline.model.pictures_as_held():
-            x = outline.model.encode_images(images)
+            x = asked.pictures(outline.model, images)
         return torch.cat([x] * (work.batch // len(images))), _texts(outline, work)
 
 
@@ -171,5 +172,5 @@ def _texts(outline: Outline, work: Work) -> Cond:
     """Of captions that fill all tokens; one by one they take what one takes, so that one is gone through."""
     at_once = 1 if work.apart else work.batch
     with outline.model.as_held():
-        cond = outline.model.encode_prompts([outline.caption] * at_once)
+        cond = asked.prompts(outline.model, [outline.caption] * at_once)
     return {key: torch.cat([value] * (work.batch // at_once)) for key, value in cond.items()}

@@ -15,7 +15,7 @@ from transformers.utils import logging as of_transformers
 from emu import loras, single_files
 from emu.errors import UserError, first_line
 from emu.loras.file import LoRAFile
-from emu.module import TextToImageModule
+from emu.module import TextToImageModule, asked
 from emu.networks import nf4
 from emu.pipeline_folders import components, folders, weight_files
 from emu.planning.weightless import Shapes, Weightless
@@ -82,8 +82,8 @@ class Outline:
     def cached(self, height: int, width: int) -> tuple[int, int]:
         """Bytes that a picture and a caption take in the cache."""
         with self.shapes():
-            x = self.model.encode_images(torch.zeros(1, 3, height, width))
-            cond = self.model.encode_prompts([""])
+            x = asked.pictures(self.model, torch.zeros(1, 3, height, width))
+            cond = asked.prompts(self.model, [""])
         return size(x), sum(size(tensor) for tensor in cond.values())
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from lightning.pytorch.utilities import rank_zero_info
 
 from emu.checkpoints.state import Saved
+from emu.class_paths.code import own_code
 from emu.errors import UserError, printable
 from emu.guards import Evidence, Guard, Side
 from emu.judges import Judge, judge_card
@@ -90,6 +91,14 @@ def evidence(before: Drawn, now: Drawn, kept: Sequence[int], *, folders: tuple[P
     return Evidence([now.rows[i]["prompt"] for i in kept], first, second, times=np.array(times, dtype=np.float32))
 
 
+def try_out(guards: Sequence[Guard], drawn: Drawn, folder: Path) -> None:
+    """Show step 0 beside itself to guards of a user's own: what would end the run at its first check ends it here."""
+    seen = evidence(drawn, drawn, range(len(drawn.rows)), folders=(folder, folder))
+    for guard in guards:
+        if own_code(type(guard)):
+            guard.findings(seen)
+
+
 def judged(
     base: StepZero, now: Drawn, *, run: Path, step: int, judges: Mapping[str, Judge], guards: Sequence[Guard]
 ) -> Check:
@@ -103,7 +112,7 @@ def judged(
         ties={criterion: judge.tie for criterion, judge in judges.items()},
         held_out_ratio=_ratio(now.held_out_loss, base.drawn.held_out_loss),
         prompts=seen.prompts,
-        guards=[finding for guard in guards for finding in guard(seen)],
+        guards=[finding for guard in guards for finding in guard.findings(seen)],
     )
 
 

@@ -16,11 +16,11 @@ from emu.batch import Pictures, Prompts, Sampler
 from emu.checkpoints.state import Saved
 from emu.errors import UserError
 from emu.guards import Guard, at_a_check
-from emu.judges import Judge
+from emu.judges import Judge, judge_card
 from emu.layouts import runs
 from emu.layouts.quality_json import Check, Quality, versions, write_quality
 from emu.quality.drawing import Drawing
-from emu.quality.evidence import StepZero, cards, judged
+from emu.quality.evidence import StepZero, cards, judged, try_out
 from emu.quality.stopping import StopRule
 from emu.quality.trainer import finish_check, recount, schedule, take_over, tuning, warn_of_passes
 
@@ -73,6 +73,7 @@ class QualityTuning(L.Callback):
             return
         for judge in self.judges.values():  # before the model is loaded, and minutes before the judge is asked
             judge.require()
+            judge_card(judge)
         max_steps = take_over(trainer, batch=self.batch, max_steps=self.rule.max_steps)
         self._accumulate = trainer.accumulate_grad_batches
         self.rule = dataclasses.replace(self.rule, max_steps=max_steps)
@@ -136,6 +137,7 @@ class QualityTuning(L.Callback):
             runs.write_judges(self._drawing.folder, judges)
             runs.write_samples(self._drawing.folder, drawn.rows)
         if trainer.sanity_checking:
+            try_out(self.guards, drawn, self._drawing.folder)
             self._base = StepZero.of(drawn, judges)
             return
         assert self._base is not None

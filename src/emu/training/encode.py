@@ -24,6 +24,7 @@ from emu.data.keys import Digests, picture_key, prompt_key
 from emu.data.survey import Faults
 from emu.drawn import require_finite
 from emu.errors import UserError
+from emu.module import asked
 from emu.storage import locks
 from emu.storage.cache import Cache
 from emu.terminal.bars import Bar
@@ -102,15 +103,17 @@ def _encode_pictures(model: Encoder, keys: list[str], images: Decoded, faults: F
         item = images[Draw(i)]
         if message := faults.add([item["fault"]] if item["fault"] else []):
             Bar.write(message)
-        x = model.encode_images(item["image"][None].to(model.device))
+        x = asked.pictures(model, item["image"][None].to(model.device))
         require_finite(x, [item["name"]], "the encoder made")
         yield key, {"x": x[0], "sound": torch.tensor(not item["fault"])}
 
 
 def _encode_prompts(model: Encoder, keys: list[str], texts: list[Text]) -> Iterator[Entry]:
     """key, cond without its batch axis."""
+    first: dict[str, Tensor] = {}
     for key, text in zip(keys, texts, strict=True):
-        cond = (model.encode_negatives if text.negative else model.encode_prompts)([text.words])
+        cond = asked.prompts(model, [text.words], negative=text.negative)
+        asked.alike(model, first := first or cond, cond)
         for tensor in cond.values():
             require_finite(tensor, [f"the text {text.words!r}"], "the text encoder made")
         yield key, {name: tensor[0] for name, tensor in cond.items()}

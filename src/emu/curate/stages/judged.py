@@ -41,7 +41,10 @@ class Judged(Stage):
         self.judge.require()
 
     def measure_many(self, pictures: Sequence[Picture]) -> list[Row]:
-        scores = self.judge.score_many(tensors(pictures, self.side or 0), [picture.text for picture in pictures])
+        from emu.judges.judge import column
+
+        given = self.judge.score_many(tensors(pictures, self.side or 0), [picture.text for picture in pictures])
+        scores = column(self.judge, "score_many", given, len(pictures))
         return [{self.column: score} for score in scores.tolist()]
 
 
