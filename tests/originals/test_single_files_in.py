@@ -245,7 +245,7 @@ def test_what_does_not_go_together_is_said(whole: Folder, tiny_folder: Folder, t
         make("latent_xl", file, config=str(whole("sd15")))
     with pytest.raises(UserError, match="says what a single file is, and .* is none"):
         make("latent", whole("sd15"), config=str(whole("sd15")))
-    with pytest.raises(UserError, match="latents of 8 channels, and the model's have 4"):
+    with pytest.raises(UserError, match="its latent_channels is 8, and the model's has 4"):
         make("latent", whole("sd15"), vae=str(whole("sd3")))
     with pytest.raises(UserError, match="holds no config.json"):
         make("latent", whole("sd15"), vae=str(tmp_path))

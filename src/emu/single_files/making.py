@@ -1,4 +1,4 @@
-"""A single file, or a pipeline folder with another autoencoder, as a pipeline folder: made once, and kept.
+"""A single file as a pipeline folder: made once, and kept; with another autoencoder too.
 
 Notable: what is made lies where the hub's models lie, and goes by what it is made of, so that a file that was changed
 is another model.
@@ -8,18 +8,15 @@ import json
 import shutil
 from collections.abc import Set
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from emu import originals
 from emu.errors import UserError
-from emu.pipeline_folders import components, folders, tensor_files, weight_files
-from emu.single_files.contents import Part, autoencoder, parts, published_config, read
+from emu.pipeline_folders import components, folders, weight_files
+from emu.single_files import autoencoders, fitting
+from emu.single_files.contents import parts, published_config, read
 from emu.single_files.kept import is_whole, made, place
 from emu.storage import files
-from emu.storage.records import read_json
 from emu.storage.shapes import ComponentConfig
+from emu.terminal.counted import an
 
 
 def is_file(pretrained: str) -> bool:
@@ -37,7 +34,7 @@ def describing(pretrained: str, config: str | None = None, vae: str | None = Non
     else:
         _refuse(config, pretrained)
         base = folders.describing(pretrained)
-    return base if vae is None else _with_autoencoder(base, vae, weights=False)
+    return base if vae is None else autoencoders.swapped(base, vae, weights=False)
 
 
 def folder_of(pretrained: str, *, config: str | None = None, vae: str | None = None) -> Path:
@@ -56,7 +53,7 @@ def folder_of(pretrained: str, *, config: str | None = None, vae: str | None = N
     else:
         _refuse(config, pretrained)
         base = folders.locate(pretrained)
-    return base if vae is None else _with_autoencoder(base, vae)
+    return base if vae is None else autoencoders.swapped(base, vae)
 
 
 def _refuse(config: str | None, pretrained: str) -> None:
@@ -92,43 +89,25 @@ def _of_file(file: Path, config: str, description: Path) -> Path:
         return out
     found = parts(held, description)
     for name, part in found.items():
-        _require_fit(part, description / name, where=f"{file}: its {name}")
+        fitting.require_fit(part, description / name, where=f"{file}: its {name}")
     rest = _rest(file, set(found), config, description)
 
     def fill(target: Path) -> None:
         _describe(target, description, markers=held.keys() & {"v_pred", "ztsnr"})
         for name, part in found.items():
-            _write(target / name, part, description / name)
+            fitting.write(target / name, part, description / name)
         for name, folder in rest.items():
             (target / name).symlink_to(folder.resolve())
 
     return made(out, fill)
 
 
-def _kinds(description: Path) -> dict[str, type[Any]]:
-    """Component -> class, of the networks that are used."""
-    used = components.used(folders.read_index(description))
-    return {name: kind for name, kind in used.items() if kind is not None and components.is_network(kind)}
-
-
-def _wanted(folder: Path, kind: type[Any]) -> dict[str, torch.Size]:
-    shapes = components.outline(folder, kind)
-    return {originals.wrapped(name): shape for name, shape in shapes.items()} if components.is_encoder(kind) else shapes
-
-
-def _require_fit(part: Part, folder: Path, *, where: str, layers: tuple[str, ...] = ()) -> None:
-    """UserError where a network of a file is not the one that its component's folder describes."""
-    kind = _kinds(folder.parent)[folder.name]
-    if wrong := part.misfit(_wanted(folder, kind), layers=layers):
-        raise UserError(f"{where} is no {kind.__name__} as {folder} describes it: {wrong}; give one of that family")
-
-
 def _rest(file: Path, found: set[str], config: str, description: Path) -> dict[str, Path]:
     """Component -> its folder, of the networks that a file lacks. UserError: they are not with its description."""
-    kinds = _kinds(description)
+    kinds = fitting.kinds(description)
     missing = kinds.keys() - found
     if missing == kinds.keys():
-        raise UserError(f"{file}: holds no network of a {folders.read_index(description)['_class_name']} ({config})")
+        raise UserError(f"{file}: holds no network of {an(folders.read_index(description)['_class_name'])} ({config})")
     whole = folders.describing(config, also=missing) if missing else description
     for name in missing:
         if weight_files.only_variant(whole / name) is None and not _plain_weights(whole / name):
@@ -145,7 +124,7 @@ def _plain_weights(folder: Path) -> bool:
 
 def _copied(description: Path) -> list[Path]:
     """The files of a description that go into what is made by it; its other weights are linked."""
-    kinds, used = _kinds(description), components.used(folders.read_index(description))
+    kinds, used = fitting.kinds(description), components.used(folders.read_index(description))
     files = [description / folders.INDEX, *(description / name / "config.json" for name in kinds)]
     for name in used.keys() - kinds.keys():
         files += (description / name).rglob("*")
@@ -160,76 +139,10 @@ def _describe(target: Path, description: Path, *, markers: Set[str]) -> None:
     files.write_json(target / folders.INDEX, index | left_out, indent=2)
     for licence in description.glob("LICENSE*"):
         shutil.copyfile(licence, target / licence.name)
-    for name in used.keys() - _kinds(description).keys():
+    for name in used.keys() - fitting.kinds(description).keys():
         shutil.copytree(description / name, target / name, copy_function=shutil.copyfile)
     path = target / "scheduler" / "scheduler_config.json"
     if markers:
         marked: ComponentConfig = {"prediction_type": "v_prediction"} if "v_pred" in markers else {}
         marked |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if "ztsnr" in markers else {}
         files.write_json(path, json.loads(path.read_text()) | marked, indent=2)
-
-
-def _write(target: Path, part: Part, described: Path) -> None:
-    """A component's folder: a part's weights, and the config that describes it."""
-    kind = _kinds(described.parent)[described.name]
-    name = "model.safetensors" if components.is_encoder(kind) else "diffusion_pytorch_model.safetensors"
-    wanted, tensors = _wanted(described, kind), part.converted()
-    target.mkdir()
-    shutil.copyfile(described / "config.json", target / "config.json")
-    held = {key: tensor_files.of(tensors[key]) for key in wanted}
-    tensor_files.write(target / name, held, {"format": "pt"})
-
-
-def _with_autoencoder(base: Path, vae: str, *, weights: bool = True) -> Path:
-    """A folder of links to a pipeline's, with another autoencoder; of a file its weights, where they are asked for."""
-    index = folders.read_index(base)
-    if "vae" not in index:
-        raise UserError(f"model.vae {vae}: a {index['_class_name']} has no autoencoder of that name; leave it out")
-    if is_file(vae):
-        return _with_autoencoder_file(base, Path(vae), weights=weights)
-    folder = folders.component(vae, "vae", weights=weights)
-    out = place(base.name, base / folders.INDEX, folder / "config.json")
-    if is_whole(out):
-        return out
-    kind = _require_latents(folder, base / "vae")
-
-    def fill(target: Path) -> None:
-        _link(target, base, index | {"vae": ["diffusers", kind]})
-        (target / "vae").symlink_to(folder.resolve())
-
-    return made(out, fill)
-
-
-def _with_autoencoder_file(base: Path, vae: Path, *, weights: bool) -> Path:
-    out = place(base.name, base / folders.INDEX, vae)
-    if is_whole(out):
-        return out
-    part = autoencoder(read(vae), base)
-    _require_fit(part, base / "vae", where=f"model.vae {vae}: it", layers=("encoder.", "decoder."))
-    if not weights:  # it is as the base describes its own
-        return base
-
-    def fill(target: Path) -> None:
-        _link(target, base, folders.read_index(base))
-        _write(target / "vae", part, base / "vae")
-
-    return made(out, fill)
-
-
-def _link(target: Path, base: Path, index: ComponentConfig) -> None:
-    """What a pipeline folder has but for its autoencoder, as links."""
-    files.write_json(target / folders.INDEX, index, indent=2)
-    for one in base.iterdir():
-        if one.name not in ("vae", folders.INDEX):
-            (target / one.name).symlink_to(one.resolve())
-
-
-def _require_latents(folder: Path, own: Path) -> str:
-    """The class of an autoencoder in a folder. UserError: its latents have other channels than the model's own."""
-    given, known = (read_json(one / "config.json", ComponentConfig, remedy=weight_files.AGAIN) for one in (folder, own))
-    if given.get("latent_channels") != known.get("latent_channels"):
-        raise UserError(
-            f"model.vae {folder}: latents of {given.get('latent_channels')} channels, and the model's have "
-            f"{known.get('latent_channels')}; give an autoencoder of its family"
-        )
-    return str(given["_class_name"])

@@ -1,4 +1,4 @@
-"""Numbers with what they count, in words."""
+"""Numbers with what they count, in words, and names with their articles."""
 
 
 def many(number: int, one: str, more: str | None = None) -> str:
@@ -7,3 +7,9 @@ def many(number: int, one: str, more: str | None = None) -> str:
     more: the words where it is not one; None for those of one with an s.
     """
     return f"{number:,} {one if number == 1 else more or f'{one}s'}"
+
+
+def an(name: str) -> str:
+    """A class's name with its article: `an IFPipeline`, `a FluxPipeline`, `an SD3Transformer2DModel`."""
+    spelled = name[:2].isupper() and name[0] in "FHLMNRSX"  # letter by letter
+    return f"{'an' if spelled or name[0] in 'AEIO' else 'a'} {name}"
