@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from architectures import CLASSES, make
 from emu.errors import UserError
 from emu.networks.adapters import Adapter
+from emu.parts.tokenizer import clip_tokenizer
 
 Folder = Callable[[str], Path]
 INDEX, SCHEDULER = "model_index.json", "scheduler/scheduler_config.json"
@@ -116,3 +118,66 @@ def test_what_is_no_setting_is_no_other_run(tiny_folder: Folder, tmp_path: Path)
     edited(base / "text_encoder/config.json", transformers_version="9.9", torch_dtype="float16", use_cache=True, new=1)
     edited(base / "model_index.json", _name_or_path="/elsewhere", requires_safety_checker=True)
     make("latent", base).on_load_checkpoint(checkpoint)
+
+
+def longer(tokenizer: Any) -> Any:
+    tokenizer.model_max_length = 20
+    return tokenizer
+
+
+def padded_otherwise(tokenizer: Any) -> Any:
+    tokenizer.pad_token = "!"
+    return tokenizer
+
+
+def larger(tokenizer: Any) -> Any:
+    tokenizer.add_tokens(["moonboat"])
+    return tokenizer
+
+
+def of_other_captions(tokenizer: Any) -> Any:
+    return clip_tokenizer(["nine blue trains", "a red boat at noon"], vocab_size=len(tokenizer), max_length=12)
+
+
+TOKENIZERS = {
+    "model_max_length 20": longer,
+    "pad_token !": padded_otherwise,
+    r"vocabulary \d+ tokens": larger,
+    "(vocabulary|known texts cut as) ": of_other_captions,
+}
+
+
+@pytest.mark.parametrize("said", TOKENIZERS)
+def test_a_run_goes_on_with_its_own_tokenizer_alone(said: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(tiny_folder("latent"), tmp_path / "base"))
+    checkpoint: dict[str, Any] = {}
+    make("latent", base).on_save_checkpoint(checkpoint)
+    changed = TOKENIZERS[said](AutoTokenizer.from_pretrained(base / "tokenizer"))
+    shutil.rmtree(base / "tokenizer")
+    changed.save_pretrained(base / "tokenizer")
+    model = make("latent", base)
+    with pytest.raises(UserError, match=f"its tokenizer has {said}.*, and the run began with"):
+        model.on_load_checkpoint(checkpoint)
+    before = json.loads(checkpoint["settings"])
+    del before["tokenizer"]
+    model.on_load_checkpoint(checkpoint | {"settings": json.dumps(before)})  # of an earlier emu
+
+
+@pytest.mark.parametrize("name", ["flow", "flux2_klein", "qwen_image_21", "kandinsky5", "lumina2", "hidream"])
+def test_a_tokenizer_that_is_saved_anew_is_no_other(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    """Whatever the files then say, and after it has drawn; every one of a pipeline is known."""
+    base = Path(shutil.copytree(tiny_folder(name), tmp_path / "base"))
+    checkpoint: dict[str, Any] = {}
+    begun = make(name, base)
+    begun.on_save_checkpoint(checkpoint)
+    folders = sorted(path.parent for path in base.glob("*/tokenizer_config.json"))
+    assert {one.name for one in folders} <= json.loads(checkpoint["settings"]).keys()
+    for folder in folders:
+        AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
+    model = make(name, base)
+    model.encode(["a red boat"])
+    model.on_load_checkpoint(checkpoint)
+    (drawn := make(name, base)).encode(["a red boat"])
+    late: dict[str, Any] = {}
+    drawn.on_save_checkpoint(late)
+    assert json.loads(late["settings"]) == json.loads(checkpoint["settings"])

@@ -20,7 +20,7 @@ from emu.module.loaded_pipeline import LoadedPipeline
 from emu.networks import adapters, nf4
 from emu.networks.adapters import Adapter
 from emu.optim import averaging
-from emu.pipeline_folders import components, described, folders, tensor_files, weight_files
+from emu.pipeline_folders import components, described, folders, tensor_files, tokenizing, weight_files
 from emu.starting import started
 
 MERGED, BASE, FROZEN, SETTINGS = "merged_loras", "base", "frozen", "settings"  # keys of checkpoints
@@ -138,8 +138,10 @@ class PipelineModule(LoadedPipeline):
 
     @cached_property
     def settings(self) -> described.Settings:
-        """What the folder's JSON says beside all weights."""
-        return described.settings(self.folder)
+        """What the folder's JSON says beside all weights, and what its tokenizers make of texts."""
+        parts = self.pipeline.components.items()
+        read = {name: tokenizing.told(part) for name, part in parts if tokenizing.tokenizer_of(part) is not None}
+        return described.settings(self.folder) | read
 
     def on_fit_start(self) -> None:
         """UserError where files cannot be read of which checkpoints are to say what they hold."""

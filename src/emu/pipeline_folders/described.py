@@ -2,7 +2,7 @@
 
 Two autoencoders of the same weights draw otherwise by their `scaling_factor`, two schedulers by `prediction_type`.
 Notable: a folder that newer libraries saved again spells out what was a default, and says which version it was; neither
-is another setting. Tokenizers, whose files differ from version to version, are not looked at.
+is another setting. Tokenizers, whose files differ from version to version, are known otherwise (`tokenizing.py`).
 """
 
 import inspect
@@ -55,8 +55,8 @@ def differences(before: Settings, now: Settings, folder: Path, pipeline: type[An
     """
     kinds = {**components.used(folders.read_index(folder)), folders.INDEX: pipeline}
     for name in sorted(before.keys() & now.keys()):
-        defaults = _defaults(kinds.get(name))
-        then, today = ({**defaults, **said[name]} for said in (before, now))
+        standard = defaults(kinds.get(name))
+        then, today = ({**standard, **said[name]} for said in (before, now))
         for key in sorted(then.keys() & today.keys()):
             if not _same(then[key], today[key]):
                 yield Difference(name, key, then[key], today[key])
@@ -73,7 +73,7 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _defaults(kind: type[Any] | None) -> ComponentConfig:
+def defaults(kind: type[Any] | None) -> ComponentConfig:
     """Of a constructor's arguments, as JSON has them."""
     parameters = inspect.signature(kind.__init__).parameters.values() if kind else ()
     given = {one.name: one.default for one in parameters if one.default is not one.empty}
