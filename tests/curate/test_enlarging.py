@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from test_upsample import SIZES, rows, short_sides
 
 from architectures import loader, make, prompt_batch, trainer, training_batch
@@ -98,3 +99,17 @@ def test_a_run_of_ones_own_makes_of_a_picture_what_plain_diffusers_makes(
             ).images[0].resize((30, 40), Image.Resampling.LANCZOS)  # fmt: skip
             assert np.abs(np.asarray(drawn).astype(int) - np.asarray(made)).max() <= 1
     assert found["run"] != found["out"]
+
+
+@pytest.mark.parametrize(("component", "key"), [("vae", "decoder.conv_out.weight"), ("unet", "conv_in.weight")])
+def test_an_upscaler_whose_weights_are_not_all_there_is_refused(
+    component: str, key: str, tmp_path: Path, pipeline: Callable[[str], Path]
+) -> None:
+    """diffusers by itself draws them at random, and says so in a warning."""
+    folder = Path(shutil.copytree(pipeline("latent upscaler"), tmp_path / "torn"))
+    (file,) = (folder / component).glob("*.safetensors")
+    weights = load_file(file)
+    del weights[key]
+    save_file(weights, file, {"format": "pt"})
+    with pytest.raises(UserError, match=f"torn/{component}: .* 1 are missing, such as {key}"):
+        upsampler(str(folder), **STEPS)(Image.new("RGB", (32, 32)), "a red boat", short=64, seed=0)

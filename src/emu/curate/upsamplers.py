@@ -79,11 +79,17 @@ class Upscaler(Upsampler):
         import diffusers
         import torch
 
+        from emu.pipeline_folders import components
+
         only_ours()
         there = torch.cuda.is_available()
+        dtype = torch.float16 if there else torch.float32
         kind = getattr(diffusers, self.index["_class_name"])
+        # By themselves libraries draw at random what a file lacks.
+        dtypes = dict.fromkeys(components.networks(self.index), dtype)
+        networks = components.load_networks(self.folder, self.index, dtypes)
         try:
-            pipeline = kind.from_pretrained(self.folder, dtype=torch.float16 if there else torch.float32)
+            pipeline = kind.from_pretrained(self.folder, dtype=dtype, **networks)
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             reason = first_line(error)
             raise UserError(f"--upsampler {self.name}: cannot be loaded ({reason}); name a whole pipeline") from None
