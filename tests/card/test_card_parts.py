@@ -1,5 +1,6 @@
 """Laws of the card's parts: verdicts on shares, names of licences, scripts of captions, spans that nothing closes."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from emu.card import looks, origin
 from emu.card.blocks import Quoted, Table
 from emu.card.captions import script
 from emu.card.concepts import AS_BEFORE, FEW, verdict
-from emu.card.licences import hub_name, values
+from emu.card.licences import front, hub_name, values
 from emu.card.markdown import _table, block, code
+from emu.curate.folder import read_curated
 from needles import make_folder
 
 
@@ -95,3 +97,30 @@ def test_a_sample_has_intervals_and_a_count_has_none(tmp_path: Path, monkeypatch
     assert len(set(drawn)) == 5
     assert drawn == looks.sample(files, 5, seed=1)
     assert any(looks.sample(files, 5, seed=seed) != drawn for seed in range(2, 9))
+
+
+def test_a_set_of_several_sources_has_the_licences_of_each() -> None:
+    """A picture's is known where one of its columns says it, whichever source came first."""
+    rows = [
+        {"license": "CC BY 4.0"},
+        {"licence_url": "https://creativecommons.org/publicdomain/zero/1.0/", "license": None},
+        {"license": "", "licence_url": "MIT"},
+    ]
+    assert front(rows) == ["cc-by-4.0", "cc0-1.0", "mit"]
+    assert front([*rows, {"text": "of neither"}]) == ["cc-by-4.0", "cc0-1.0", "mit", "unknown"]
+    assert front([{"text": "a boat"}]) == ["unknown"]
+
+
+def test_each_version_of_an_upsampler_has_its_own_pictures(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, [(40, 30)] * 3)
+    rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
+    for row, sha256 in zip(rows, ("first", "first", "second"), strict=True):
+        made = {"file_name": row["file_name"], "upsampler": "large", "upsampler_sha256": sha256}
+        row |= {"upsample": 2.0, "upsampled_from": made}
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tables = [one for one in origin.making(read_curated(folder)).blocks if isinstance(one, Table)]
+    (counts,) = [one.rows for one in tables if "Pictures" in one.heads]
+    assert [[getattr(cell, "text", cell) for cell in row] for row in counts] == [
+        ["large", "first", "2"],
+        ["large", "second", "1"],
+    ]

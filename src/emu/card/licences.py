@@ -38,7 +38,7 @@ def section(rows: list[Row]) -> Section:
 
 def values(rows: list[Row], column: str) -> Counter[str]:
     """Value -> pictures; those without one as `not known`."""
-    return Counter(str(row[column]).strip() or UNKNOWN if row.get(column) is not None else UNKNOWN for row in rows)
+    return Counter(_stated(row.get(column)) for row in rows)
 
 
 def front(rows: list[Row]) -> list[str]:
@@ -46,8 +46,17 @@ def front(rows: list[Row]) -> list[str]:
     found = columns(rows)
     if not found:
         return ["unknown"]
-    names = {"unknown" if value == UNKNOWN else hub_name(value) for value in values(rows, found[0])}
-    return sorted(names)
+    said = {tuple(_stated(row.get(name)) for name in found) for row in rows}
+    return sorted(set().union(*map(_hub_names, said)))
+
+
+def _stated(value: object) -> str:
+    return UNKNOWN if value is None else str(value).strip() or UNKNOWN
+
+
+def _hub_names(values: tuple[str, ...]) -> set[str]:
+    """Of one picture: sets of several sources have a column of each, and some say it in two."""
+    return {hub_name(value) for value in values if value != UNKNOWN} or {"unknown"}
 
 
 def hub_name(value: str) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import platform
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -66,9 +67,8 @@ def _upsampled(curated: Curated) -> Block:
         return "No picture is known to be upsampled."
     if not made:
         return f"No picture is upsampled; {small:,} are marked as smaller than was asked for."
-    by = {(str(one.get("upsampler")), str(one.get("upsampler_sha256") or "-")) for one in made}
+    by = Counter((str(one.get("upsampler")), str(one.get("upsampler_sha256") or "-")) for one in made)
     rows: list[list[Cell]] = [
-        [Quoted(name), Quoted(sha256), f"{sum(one.get('upsampler') == name for one in made):,}"]
-        for name, sha256 in sorted(by)
+        [Quoted(name), Quoted(sha256), f"{number:,}"] for (name, sha256), number in sorted(by.items())
     ]
     return Table(["Upsampled by", "sha256 of its weights", "Pictures"], rows, number=1)
