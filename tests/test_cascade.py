@@ -1,6 +1,7 @@
 """Several models as one: what each draws is what plain diffusers draws, one after the other, and nothing is lost."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,12 +15,14 @@ import yaml
 from diffusers import DiffusionPipeline
 from PIL import Image
 
-from architectures import loader, make, prompt_batch, trainer, training_batch
+from architectures import CLASSES, loader, make, prompt_batch, trainer, training_batch
 from emu.cli import main
 from emu.compare.reading import read_run
 from emu.errors import UserError
+from emu.exporting.cascade import ship
 from emu.layouts import runs
 from emu.layouts.quality_json import Quality, write_quality
+from emu.pipeline_folders import folders
 from emu.sampling.cascade import draw, draw_run, read_stage, require_chain, unfolded
 from emu.sampling.sample import Plan, Stage
 
@@ -236,3 +239,20 @@ def test_an_exported_cascade_is_drawn_by_its_script_and_by_emu(
     with pytest.raises(SystemExit):
         main(["export", str(tmp_path / "run"), str(tmp_path / "run"), *ends])
     assert (tmp_path / "run" / "best.ckpt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["flux2_klein", "hidream", "kandinsky5", "longcat_image", "joined"])
+def test_any_first_stage_is_drawn_by_the_script(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    """Those that draw sizes of their own, take no prompt first, lack a part or have one of emu's, in a new process."""
+    first = Path(shutil.copytree(tiny_folder(name), tmp_path / "first"))
+    sampler = {"num_inference_steps": 2, "max_sequence_length": 48}
+    sampler = {key: value for key, value in sampler.items() if key in CLASSES[name].sampler_defaults}
+    described = {"class_path": f"emu.models.{CLASSES[name].__name__}"}
+    described |= {"init_args": {"resolution": 32, "sampler": sampler}}
+    (first / folders.MODEL).write_text(json.dumps(described))
+    stages = [Stage(str(first)), Stage(str(tiny_folder("latent_upscaling")), dict(LARGEST))]
+    assert ship(stages, tmp_path / "out") <= 1
+    said = ["a picture", str(tmp_path / "drawn.png"), "--seed", "0"]
+    subprocess.run([sys.executable, str(tmp_path / "out" / "draw.py"), *said], check=True)
+    assert pixels(tmp_path / "drawn.png").shape == (64, 64, 3)

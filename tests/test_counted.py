@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from emu.cli import main
-from emu.terminal.counted import many
+from emu.terminal.counted import an, many
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,17 @@ from emu.terminal.counted import many
 )
 def test_a_number_with_what_it_counts(number: int, words: tuple[str, ...], said: str) -> None:
     assert many(number, *words) == said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("an IFPipeline", "an AuraFlowPipeline", "an OvisImagePipeline", "an SD3Transformer2DModel", "a FluxPipeline"),
+        *("a UNet2DConditionModel", "a StableDiffusionXLPipeline", "a PRXPipeline", "a HiDreamImagePipeline"),
+    ],
+)
+def test_a_name_with_its_article(said: str) -> None:
+    assert an(said.split()[1]) == said
 
 
 def test_a_plan_of_one_of_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

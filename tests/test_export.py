@@ -13,18 +13,16 @@ import pytest
 import torch
 import yaml
 from diffusers import DiffusionPipeline
-from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from architectures import (
     CLASSES,
     FLOW,
-    OF_EMU,
-    OF_PICTURES,
     OLDER,
     PROMPTS,
     SANA,
     SEEDS,
+    START,
     loader,
     make,
     prompt_batch,
@@ -32,12 +30,19 @@ from architectures import (
     trainer,
     training_batch,
 )
+from emu import starts
 from emu.errors import UserError
 from emu.exporting import readme
 from emu.exporting.export import export
+from emu.formats import STEP
+from emu.formats.comfyui import ComfyUI
+from emu.formats.folder import PipelineFolder
+from emu.formats.lora import LoRA
+from emu.formats.single_file import SingleFile
 from emu.layouts import runs
 from emu.models import load_model
 from emu.module import TextToImageModule
+from emu.networks.adapters import Adapter
 from emu.pipeline_folders import folders
 
 Folder = Callable[[str], Path]
@@ -62,11 +67,16 @@ def config(name: str, folder: Path) -> dict[str, Any]:
 
 def draw(model: TextToImageModule, run: Path, step: int) -> None:
     """The step's pictures of a run."""
+    cond, start = model.encode(PROMPTS), {}
+    if model.starts_from_picture:
+        start = {starts.COLUMN: str(START)}
+        cond["image"] = starts.of_rows([start] * len(PROMPTS))
     with torch.no_grad():
-        pictures = model.sample(model.encode(PROMPTS), model.negative_prompt(), SEEDS)
+        pictures = model.sample(cond, model.negative_prompt(), SEEDS)
     folder, rows = runs.step_folder(run, step), []
     for i, pixels in enumerate((pictures * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()):
-        rows.append({"file": runs.picture_name(i), "prompt": PROMPTS[i], "seed": SEEDS[i], "sampler": model.sampler})
+        row = {"file": runs.picture_name(i), "prompt": PROMPTS[i], "seed": SEEDS[i], "sampler": model.sampler}
+        rows.append(row | start)
         runs.save_picture(folder / runs.picture_name(i), pixels)
     runs.write_samples(folder, rows)
 
@@ -97,6 +107,7 @@ def test_an_export_draws_the_runs_picture(
     monkeypatch.syspath_prepend(str(SANA.parent))
     model = train(name, tiny_folder(name), tmp_path / "run")
     assert export(tmp_path / "run", tmp_path / "out") <= 1
+    assert readme.call(model, tmp_path / "out") in (tmp_path / "out" / readme.NAME).read_text()
     again = load_model(tmp_path / "run" / "best.ckpt")
     torch.testing.assert_close(again.state_dict(), model.state_dict(), rtol=0, atol=0)
     assert again.sampler == model.sampler
@@ -162,6 +173,40 @@ def test_a_folder_of_other_things_is_not_written_over(latent_run: Path, tmp_path
     (tmp_path / "out" / "letter.txt").write_text("dear")
     with pytest.raises(UserError, match="something other than a pipeline"):
         export(latent_run, tmp_path / "out")
+
+
+def test_what_a_run_was_made_of_is_not_written_over(tiny_folder: Folder, tmp_path: Path) -> None:
+    """Nor what holds it, though it is an export itself."""
+    base = tmp_path / "holds" / "base"
+    shutil.copytree(tiny_folder("latent"), base)
+    (base / folders.MODEL).write_text("{}")
+    (base.parent / folders.MODEL).write_text("{}")
+    before = files(base)
+    train("latent", base, tmp_path / "run")
+    (tmp_path / "link").symlink_to(base)
+    for out in (base, base.parent, tmp_path / "link", tmp_path):
+        with pytest.raises(UserError, match=f"{out}: holds .*, which the run was made of and is read from"):
+            export(tmp_path / "run", out)
+    assert files(base) == before
+
+
+def test_what_no_export_wrote_is_not_written_over(tiny_folder: Folder, tmp_path: Path) -> None:
+    shutil.copytree(tiny_folder("latent"), tmp_path / "somebodys")
+    with pytest.raises(UserError, match="something other than a pipeline folder of an export"):
+        PipelineFolder().check(make("latent", tiny_folder("latent")), tmp_path / "somebodys")
+    model, out = make("latent", tiny_folder("latent"), adapter=Adapter(rank=2)), tmp_path / "style.safetensors"
+    for kind in (SingleFile(), LoRA(), ComfyUI()):
+        save_file({"weight": torch.ones(1)}, out)
+        with pytest.raises(UserError, match="there already, and no export wrote it; name another file"):
+            kind.check(model, out)
+        out.write_text("a letter")
+        with pytest.raises(UserError, match="there already, and no export wrote it; name another file"):
+            kind.check(model, out)
+        kind.write(model, out, {STEP: "1"})
+        kind.check(model, out)
+    out.with_suffix(".json").write_text('{"description": "my notes of a model"}')
+    with pytest.raises(UserError, match=r"style\.json: there already, and no export wrote it"):
+        ComfyUI().check(model, out)
 
 
 class Harmful:
@@ -238,30 +283,6 @@ def test_what_was_not_trained_is_the_bases_file_by_file(name: str, tiny_folder: 
     assert after.keys() <= before.keys()
     changed = {file for file in after if after[file] != before[file]}
     assert changed <= ({weights, "scheduler/scheduler_config.json"} if name in ("pixel", "upscaling") else {weights})
-
-
-@pytest.mark.parametrize("name", [*OLDER, *OF_PICTURES, *OF_EMU])
-def test_the_call_in_its_readme_draws_a_picture_as_it_stands(
-    name: str, tiny_folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = make(name, halved(tiny_folder(name), tmp_path / "base"))
-    model.save_pipeline(tmp_path / "out")
-    monkeypatch.chdir(tmp_path)
-    Image.new("RGB", (16, 16), "red").save("small.png")
-    code = readme.call(model, tmp_path / "out")
-    exec(code, {})
-    with Image.open("picture.png") as picture:
-        assert model.starts_from_picture or picture.size == (side(name),) * 2
-
-
-def halved(folder: Path, copy: Path) -> Path:
-    """The pipeline with its text encoders saved in half precision, as many are published."""
-    shutil.copytree(folder, copy)
-    for file in copy.glob("text_encoder*/*.safetensors"):
-        save_file({key: each.half() for key, each in load_file(file).items()}, file, {"format": "pt"})
-    for file in copy.glob("text_encoder*/config.json"):
-        file.write_text(json.dumps(json.loads(file.read_text()) | {"dtype": "float16", "torch_dtype": "float16"}))
-    return copy
 
 
 def test_parts_that_nothing_uses_are_copied_and_never_loaded(tiny_folder: Folder, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,8 +15,10 @@ from safetensors import safe_open
 
 from architectures import make
 from emu.cli import main
+from emu.formats.header import data_licences
 from emu.formats.single_file import SingleFile
 from emu.layouts import runs
+from emu.layouts.curated_folder import CARD
 from needles import draw
 
 Folder = Callable[[str], Path]
@@ -116,3 +119,24 @@ def test_a_cache_and_a_check_of_a_file(given: list[str], capsys: pytest.CaptureF
     capsys.readouterr()
     main(check)
     assert "FAIL" not in capsys.readouterr().out
+
+
+def test_a_set_of_several_folders_has_the_licences_of_all_their_cards(tmp_path: Path) -> None:
+    """Of all stages of a run too; where a folder has no card that is not known, and without any nothing is."""
+    cards = {"a": "cc-by-4.0", "b": "[cc-by-nc-4.0, cc-by-4.0]", "c": None, "d/deeper": "mit"}
+    for name, licence in cards.items():
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "0.tar").touch()
+        if licence:
+            (tmp_path / name / CARD).write_text(f"---\nlicense: {licence}\n---\n\n# {name}\n")
+
+    def of(root: str, **more: Any) -> list[str]:
+        return data_licences({"data": {"root": f"{tmp_path}/{root}"}, **more})
+
+    assert of("{a,b}") == ["cc-by-4.0", "cc-by-nc-4.0"]
+    assert of("{a,b,c}") == ["cc-by-4.0", "cc-by-nc-4.0", "unknown"]
+    assert of("*/*.tar") == ["cc-by-4.0", "cc-by-nc-4.0", "unknown"]
+    assert of("a/0.tar") == ["cc-by-4.0"]
+    assert of("c") == of("nowhere") == data_licences({}) == []
+    later = [{"steps": 2}, {"steps": 2, "data.root": f"{tmp_path}/d/deeper"}]
+    assert of("a", stages=later) == ["cc-by-4.0", "mit"]

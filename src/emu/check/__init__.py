@@ -20,6 +20,7 @@ from emu.errors import UserError
 from emu.exporting.export import autocast
 from emu.models.loading import load_model
 from emu.terminal.aligned import aligned
+from emu.terminal.counted import an
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def again(now: Measured, picture: Pixels, place: Path) -> Checked:
     """Against what is stored. UserError: that is of another kind of model."""
     stored, before = reference.read(place)
     if stored.kind != now.kind:
-        raise UserError(f"{place}: of a {stored.kind}, and {now.model} is a {now.kind}; name another by --against")
+        raise UserError(f"{place}: of {an(stored.kind)}, and {now.model} is {an(now.kind)}; name another by --against")
     against = held_against(now, stored, (picture, before))
     # What a model broke when it was stored, or held by what rounding moves, it may break now.
     kept = {row.what for row in laws(stored, below=1 - HAIR) if not row.fails}

@@ -77,20 +77,25 @@ def _write(stage: Stage, folder: Path) -> Shipped:
 
 def _entry(model: TextToImageModule, folder: Path) -> ShippedStage:
     given = {name: value for name, value in model.plain_arguments(PROMPT).items() if name != "prompt"}
-    start = {} if model.starts_from_picture else model.size_arguments(model.resolution, model.resolution)
-    kind = model.pipeline_class
+    side = None if model.starts_from_picture else model.resolution
+    kind, index = model.pipeline_class, folders.read_index(folder)
+    left_out = components.left_out(kind, index)
+    not_there = readme.not_there(model, folder)
     return {
         "folder": folder.name,
         "pipeline": None if in_diffusers(kind) else f"{kind.__module__}.{kind.__qualname__}",
-        "arguments": {**given, **start},
-        "left_out": components.left_out(model.pipeline_class, folders.read_index(folder)),
+        "arguments": {**given, **model.size_arguments(side, side)},
+        "left_out": {name: value for name, value in left_out.items() if name not in not_there},
+        "not_there": not_there,
+        "attributes": model.size_attributes(side, side) if side else {},
+        "modules": components.modules(index),
         "factor": model.factor,
         "sized": bool(model.size_arguments(1, 1)),
     }
 
 
 def _said(model: TextToImageModule, folder: Path) -> str:
-    base = model.pretrained if readme.on_the_hub(model.pretrained) else Path(model.pretrained).name
+    base = readme.named(model.pretrained)
     return f"| {code(folder.name)} | {model.pipeline_class.__name__} | {code(base)} | {model.licence or 'not known'} |"
 
 

@@ -28,10 +28,15 @@ def draw(prompt: str, *, seed: int = 0, dtype: str = "float32", folder: Path = H
             arguments |= {"height": stage["factor"] * picture.height, "width": stage["factor"] * picture.width}
         # No stage is to start from a picture that is blackened or stamped.
         left_out = stage["left_out"] if bare or number < len(stages) else {}
-        pipeline: Any = pipeline_class(stage.get("pipeline")).from_pretrained(folder / stage["folder"], **left_out)
+        for module in stage["modules"]:  # of parts of the folder, which diffusers does not import by itself
+            import_module(module)
+        kind = pipeline_class(stage.get("pipeline"))
+        pipeline: Any = kind.from_pretrained(folder / stage["folder"], **left_out, **stage["not_there"])
+        for name, value in stage["attributes"].items():
+            setattr(pipeline, name, [tuple(one) for one in value] if isinstance(value, list) else value)
         pipeline.to("cuda" if torch.cuda.is_available() else "cpu", getattr(torch, dtype))
         generator = torch.Generator().manual_seed(seed)  # the CPU's: a seed means the same on every device
-        picture = pipeline(prompt, generator=generator, **arguments).images[0]
+        picture = pipeline(prompt=prompt, generator=generator, **arguments)[0][0]
         del pipeline  # one stage at a time is in memory
     drawn: Image.Image = picture
     return drawn

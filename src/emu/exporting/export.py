@@ -18,14 +18,15 @@ from PIL import Image
 
 from emu import answers, starts
 from emu.batch import Prompts
+from emu.bundled import resolve
 from emu.drawn import is_black, on_white, to_pixels
 from emu.errors import UserError
 from emu.exporting import readme
 from emu.formats import Format
 from emu.formats.folder import PipelineFolder
-from emu.formats.header import card_of, story
+from emu.formats.header import data_licences, story
 from emu.layouts import runs
-from emu.layouts.curated_folder import stated_licences
+from emu.loras.file import LoRAFile
 from emu.models.loading import describe, find_checkpoint, load_checkpoint, read_checkpoint, read_config
 from emu.module import TextToImageModule
 from emu.module.settings import draw
@@ -59,6 +60,7 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     written_as = written_as or PipelineFolder()
     checkpoint = find_checkpoint(checkpoint_or_run)
     config, model = read_config(runs.run_of(checkpoint)), load_checkpoint(checkpoint, original=True)
+    require_apart(out, checkpoint, model)
     written_as.check(model, out)
     step = int(read_checkpoint(checkpoint)["global_step"])
     written_as.write(model, out, story(runs.run_of(checkpoint), step, model))
@@ -66,9 +68,7 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
         raise UserError(f"{answers.name_of(written_as)}.write wrote no {out}")
     if out.is_dir():
         files.write_json(out / folders.MODEL, describe(config, model), indent=2)
-        files.write(
-            out / readme.NAME, readme.text(model, out, step=step, of_pictures=stated_licences(card_of(config))).encode()
-        )
+        files.write(out / readme.NAME, readme.text(model, out, step=step, of_pictures=data_licences(config)).encode())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with autocast(config.get("trainer", {}).get("precision"), device):
         wanted = None if computed_apart(config) else of_the_run(checkpoint, model)
@@ -89,6 +89,16 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     size = {"width": width, "height": height}
     written_as.accompany(model, out, {**wanted.row, "sampler": {**wanted.row["sampler"], **size}}, pipeline)
     return found
+
+
+def require_apart(out: Path, checkpoint: Path, model: TextToImageModule) -> None:
+    """UserError where what is written would take the place of the run, or of something that it was made of."""
+    named = [model.pretrained, model.config, model.vae, *(str(LoRAFile(given).path) for given in model.loras)]
+    sources = [runs.run_of(checkpoint), model.folder, *(Path(resolve(one)) for one in named if one)]
+    place = out.resolve()
+    for source in sources:
+        if source.exists() and place in (source.resolve(), *source.resolve().parents):
+            raise UserError(f"{out}: holds {source}, which the run was made of and is read from; name another place")
 
 
 @dataclass(frozen=True)

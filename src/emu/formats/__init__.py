@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import diffusers
 import torch
 from diffusers import DiffusionPipeline
+from safetensors import SafetensorError, safe_open
 
 from emu import answers
 from emu.class_paths import named
@@ -29,6 +30,7 @@ NAMES = {
     "lora-kohya": "emu.formats.kohya.KohyaLoRA",
 }
 ENDING = ".safetensors"
+STEP = "emu.step"  # a key of the header of every file that is exported
 
 
 def find(name: str) -> "Format":
@@ -67,6 +69,19 @@ class Format(ABC):
 
         `row` of samples.jsonl says what it drew, with the picture's width and height in its sampler.
         """
+
+
+def require_ours(out: Path) -> None:
+    """UserError where there is a file that no export wrote."""
+    if not out.exists():
+        return
+    try:
+        with safe_open(out, "pt") as held:
+            ours = STEP in (held.metadata() or {})
+    except (SafetensorError, OSError):
+        ours = False
+    if not ours:
+        raise UserError(f"{out}: there already, and no export wrote it; name another file")
 
 
 def in_diffusers(pipeline_class: type[Any]) -> bool:

@@ -6,6 +6,7 @@ Notable: the workflow has the noise levels themselves (ManualSigmas), as the run
 schedule or of a shift has to mean the same in two programs. `benchmarks/comfyui.py` holds it against ComfyUI itself.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from emu.formats.single_file import SingleFile
 from emu.module import TextToImageModule
 from emu.storage import files
 from emu.storage.shapes import Row
+from emu.terminal.counted import an
 
 Graph = dict[str, dict[str, Any]]
 
@@ -56,14 +58,28 @@ class ComfyUI(SingleFile):
     def check(self, model: TextToImageModule, out: Path) -> None:
         name = model.pipeline_class.__name__
         if name not in FAMILIES:
-            raise UserError(f"--format comfyui: emu knows no workflow of a {name}; give --format single-file")
+            raise UserError(f"--format comfyui: emu knows no workflow of {an(name)}; give --format single-file")
         require_known_noise(model.pipeline.scheduler)
         sampler(model.pipeline.scheduler, model.sampler)
         super().check(model, out)
+        require_workflow(out.with_suffix(".json"))
 
     def accompany(self, model: TextToImageModule, out: Path, row: Row, pipeline: Any) -> None:
         made = workflow(out.name, row, pipeline)
         files.write_json(out.with_suffix(".json"), made, indent=2)
+
+
+def require_workflow(path: Path) -> None:
+    """UserError where there is a file that is no workflow: other programs keep what they know of a model there."""
+    if not path.exists():
+        return
+    try:
+        nodes = json.loads(path.read_text()).values()
+        ours = any(one["class_type"] == "ManualSigmas" for one in nodes)
+    except (ValueError, LookupError, TypeError, AttributeError, OSError):
+        ours = False
+    if not ours:
+        raise UserError(f"{path}: there already, and no export wrote it; name another file")
 
 
 def workflow(file: str, row: Row, pipeline: Any) -> Graph:
@@ -191,7 +207,7 @@ def sampler(scheduler: Any, settings: Mapping[str, Any]) -> str:
     wanted = {**PLAIN, **STEPS.get(name, {}), **({"eta": 0} if name == "DDIMScheduler" else {})}
     if other := next((key for key, known in wanted.items() if taken.get(key, known) != known), None):
         raise UserError(
-            f"--format comfyui: its {SAMPLERS[name]} is a {name} of {other} {wanted[other]}, and this one has "
+            f"--format comfyui: its {SAMPLERS[name]} is {an(name)} of {other} {wanted[other]}, and this one has "
             f"{taken[other]}; give --format single-file"
         )
     return SAMPLERS[name]

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from emu.compare.recipe import recipe
+from emu.data.sources import roots
+from emu.errors import UserError
+from emu.formats import STEP
 from emu.layouts import runs
 from emu.layouts.curated_folder import CARD, stated_licences
 from emu.layouts.quality_json import read_quality
@@ -47,16 +50,15 @@ def story(run: Path, step: int, model: TextToImageModule) -> dict[str, str]:
     config = runs.read_config(run) or {}
     shown = {name: value for name, value in recipe(config) if name not in PLACES}
     found = {
-        "emu.step": str(step),
+        STEP: str(step),
         BASE: identity(model.folder, model.slot, model.merged_loras),
         "emu.recipe": json.dumps(shown),
     }
     if model.licence:
         found["emu.licence"] = model.licence
-    card = card_of(config)
-    if card.is_file():
-        found["emu.data_card_sha256"] = files.sha256(card)
-    if of_pictures := stated_licences(card):
+    if sums := [files.sha256(card) for card in cards_of(config) if card.is_file()]:
+        found["emu.data_card_sha256"] = ", ".join(sums)
+    if of_pictures := data_licences(config):
         found["emu.data_licences"] = ", ".join(of_pictures)
     for check in read_quality(run).checks:
         for criterion, rate in (("appeal", check.appeal), ("faithfulness", check.faithfulness)):
@@ -67,9 +69,24 @@ def story(run: Path, step: int, model: TextToImageModule) -> dict[str, str]:
     return found
 
 
-def card_of(config: Mapping[str, Any]) -> Path:
-    """Where the card of a run's set lies, if it has one."""
-    return Path(str((config.get("data") or {}).get("root"))) / CARD
+def cards_of(config: Mapping[str, Any]) -> list[Path]:
+    """Where the cards of a run's set lie, of those of its folders that have one, of all its stages."""
+    given = [(config.get("data") or {}).get("root"), *(one.get("data.root") for one in config.get("stages") or [])]
+    places = [place for root in given if root for place in _places(str(root))]
+    return list(dict.fromkeys((place if place.is_dir() else place.parent) / CARD for place in places))
+
+
+def data_licences(config: Mapping[str, Any]) -> list[str]:
+    """Of a run's pictures, as the cards of its set say: `unknown` too where a folder has none, [] without any."""
+    stated = [stated_licences(card) for card in cards_of(config)]
+    return list(dict.fromkeys(one for card in stated for one in card or ["unknown"])) if any(stated) else []
+
+
+def _places(root: str) -> list[Path]:
+    try:
+        return roots.find(root)
+    except UserError:  # not there by now, or an address
+        return []
 
 
 def model_spec(model: TextToImageModule, title: str, *, lora: bool = False) -> dict[str, str]:

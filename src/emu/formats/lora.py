@@ -13,7 +13,7 @@ from torch import Tensor
 
 from emu import loras
 from emu.errors import UserError
-from emu.formats import ENDING, Format, plain
+from emu.formats import ENDING, Format, plain, require_ours
 from emu.formats.header import model_spec
 from emu.loras import written
 from emu.loras.file import LoRAFile
@@ -31,6 +31,7 @@ class LoRA(Format):
             raise UserError("--format: the run trained all weights, and a LoRA file holds an adapter; leave it out")
         if out.suffix != ENDING:
             raise UserError(f"{out}: a LoRA is one file; give a name that ends in {ENDING}")
+        require_ours(out)
 
     def tensors(self, model: TextToImageModule) -> dict[str, Tensor]:
         """The average's adapter under the file's names."""

@@ -12,7 +12,7 @@ import torch
 
 from emu import originals
 from emu.errors import UserError
-from emu.formats import ENDING, Format, plain
+from emu.formats import ENDING, Format, plain, require_ours
 from emu.formats.header import model_spec
 from emu.module import TextToImageModule
 from emu.networks import adapters
@@ -38,6 +38,7 @@ class SingleFile(Format):
     def check(self, model: TextToImageModule, out: Path) -> None:
         if out.suffix != ENDING:
             raise UserError(f"{out}: one file; give a name that ends in {ENDING}")
+        require_ours(out)
         self.tensors(model)
 
     def tensors(self, model: TextToImageModule) -> dict[str, Stored]:

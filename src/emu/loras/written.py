@@ -14,7 +14,7 @@ from emu.loras import known
 from emu.networks.adapters import layers
 from emu.originals import Piece
 from emu.pipeline_folders import folders
-from emu.terminal.counted import many
+from emu.terminal.counted import an, many
 
 BASE = "emu.base_sha256"  # a key of a file's header
 DOWN, UP = ".lora_A.weight", ".lora_B.weight"
@@ -45,9 +45,10 @@ def published(network: nn.Module) -> dict[str, Tensor]:
     names = [name.removesuffix(DOWN) for name in own if name.endswith(DOWN)]
     made = known.published(network)
     if nameless := [name for name in names if name not in {one.name for pieces in made.values() for one in pieces}]:
+        kind = an(type(network).__name__)
         raise UserError(
-            f"--format: {many(len(nameless), 'layer has', 'layers have')} no name where a {type(network).__name__} was "
-            f"first published, the first {nameless[0]}; give --format lora"
+            f"--format: {many(len(nameless), 'layer has', 'layers have')} no name where {kind} was first published, "
+            f"the first {nameless[0]}; give --format lora"
         )
     found: dict[str, Tensor] = {}
     for layer, pieces in made.items():

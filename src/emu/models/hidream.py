@@ -66,6 +66,6 @@ class HiDream(FlowMatching):
     def shift(self, latents: Tensor) -> float:
         return shift_of(self.pipeline.scheduler, tokens=self.pipeline.transformer.max_seq)  # whatever the size
 
-    def allow_size(self, pipeline: Any, height: int, width: int) -> None:
-        side = math.sqrt(height * width) / pipeline.vae_scale_factor
-        pipeline.default_sample_size = math.nextafter(side, math.inf)  # by its area the pipeline scales what is asked
+    def size_attributes(self, height: int, width: int) -> Arguments:
+        side = math.sqrt(height * width) / self.pipeline.vae_scale_factor
+        return {"default_sample_size": math.nextafter(side, math.inf)}  # by its area the pipeline scales what is asked

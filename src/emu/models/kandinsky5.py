@@ -62,8 +62,8 @@ class Kandinsky5(FlowMatching):
         picture: Tensor = frames[:, 0].permute(0, 3, 1, 2)
         return picture
 
-    def allow_size(self, pipeline: Any, height: int, width: int) -> None:
-        pipeline.resolutions = [(width, height)]  # of which it takes the one that is most like what is asked
+    def size_attributes(self, height: int, width: int) -> Arguments:
+        return {"resolutions": [(width, height)]}  # of which it takes the one that is most like what is asked
 
     @cached_property
     def texts(self) -> Any:

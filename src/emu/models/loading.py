@@ -21,6 +21,7 @@ from emu.pipeline_folders import folders
 from emu.storage import documents, shapes
 from emu.storage.records import fault
 from emu.storage.shapes import Arguments, Config
+from emu.terminal.counted import an
 
 OPTIMIZER = "optimizer"  # the one argument of a model that names a class, and no picture needs it
 TRAINING = {OPTIMIZER, "weights_dtype", "encoders_dtype", "average_on"}
@@ -115,7 +116,7 @@ def _architecture_of(pipeline: str, *, where: str) -> str:
     known = {own["pipeline_class"].__name__: name for name, own in classes.items() if "pipeline_class" in own}
     if pipeline not in known:
         raise UserError(
-            f"{where}: holds a {pipeline}; emu.models knows {', '.join(known)}; name a class of your own by "
+            f"{where}: holds {an(pipeline)}; emu.models knows {', '.join(known)}; name a class of your own by "
             "--architecture CLASS_PATH"
         )
     return f"emu.models.{known[pipeline]}"

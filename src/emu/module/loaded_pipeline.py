@@ -18,6 +18,7 @@ from emu import answers, single_files
 from emu.errors import UserError, first_line
 from emu.networks import nf4
 from emu.pipeline_folders import components, folders, weight_files
+from emu.terminal.counted import an
 
 Precision = Literal["float32", "bfloat16"]
 Loader = Callable[[Path, Mapping[str, Any], Mapping[str, torch.dtype | None]], Mapping[str, nn.Module]]
@@ -106,8 +107,8 @@ class LoadedPipeline(L.LightningModule):
         held = folders.read_index(folder)["_class_name"]
         if held != self.pipeline_class.__name__:
             raise UserError(
-                f"model.pretrained {self.pretrained}: holds a {held}, and {type(self).__name__} takes "
-                f"a {self.pipeline_class.__name__}; choose the architecture by its config (-c)"
+                f"model.pretrained {self.pretrained}: holds {an(held)}, and {type(self).__name__} takes "
+                f"{an(self.pipeline_class.__name__)}; choose the architecture by its config (-c)"
             )
 
     def build_pipeline(self, networks: Mapping[str, nn.Module]) -> Any:

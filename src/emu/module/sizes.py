@@ -38,8 +38,14 @@ class Sized(PipelineModule):
                 f"not {height}x{width}" + " (data.bucket_step)" * (height != width)
             )
 
+    def size_attributes(self, height: int, width: int) -> Arguments:
+        """What a pipeline, ours or a plain one, is to have to draw that size, and not one of its own; most take any."""
+        return {}
+
     def allow_size(self, pipeline: Any, height: int, width: int) -> None:
-        """Make a pipeline, ours or a plain one, draw that size where by itself it would draw another; most take any."""
+        """Give a pipeline its `size_attributes`."""
+        for name, value in self.size_attributes(height, width).items():
+            setattr(pipeline, name, value)
 
     def size_arguments(self, height: int | None, width: int | None) -> Arguments:
         """What the pipeline's call is given for a size; nothing where None, or where its picture says it."""

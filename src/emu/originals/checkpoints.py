@@ -17,6 +17,7 @@ from emu.originals.inverse import Original
 from emu.originals.networks import DROPPED, Layout, clip, converted, layout, open_clip
 from emu.pipeline_folders import components, folders, tensor_files
 from emu.pipeline_folders.tensor_files import Stored
+from emu.terminal.counted import an
 
 UNET, FIRST_STAGE = "model.diffusion_model.", "first_stage_model."
 WHOLE = {
@@ -45,7 +46,7 @@ def parts(folder: Path, slot: str) -> dict[str, str]:
         raise UserError(f"its {own[0]} is emu's own, of which no program reads a single file; give --format diffusers")
     whole = WHOLE.get(index["_class_name"], {slot: ""})
     if slot == "unet" and index["_class_name"] not in WHOLE:
-        raise UserError(f"a {index['_class_name']} was never published as a single file; give --format diffusers")
+        raise UserError(f"{an(index['_class_name'])} was never published as a single file; give --format diffusers")
     return {name: prefix for name, prefix in whole.items() if name in components.used(index)}
 
 

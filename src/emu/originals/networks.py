@@ -13,6 +13,7 @@ from torch import Tensor
 from emu.errors import UserError
 from emu.originals import names, tables
 from emu.originals.inverse import Guess, Original, Piece, inverse
+from emu.terminal.counted import an
 
 Layout = dict[str, Original]
 
@@ -86,7 +87,7 @@ def _namer(kind: str, held: list[str], config: Mapping[str, Any]) -> Callable[[s
         case "AutoencoderKL":
             return partial(names.autoencoder, blocks=len(config["up_block_types"]))
     if kind not in TABLES:
-        raise UserError(f"diffusers reads no single file of a {kind}; give --format diffusers")
+        raise UserError(f"diffusers reads no single file of {an(kind)}; give --format diffusers")
     return partial(names.renamed, table=TABLES[kind])
 
 

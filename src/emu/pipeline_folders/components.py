@@ -59,6 +59,20 @@ def required(pipeline_class: type[Any]) -> set[str]:
     return {one.name for one in parameters if one.default is one.empty} - {*UNUSED}
 
 
+def not_there(pipeline_class: type[Any], index: Mapping[str, Any]) -> dict[str, None]:
+    """Arguments without which `pipeline_class.from_pretrained` refuses a folder that leaves these components out."""
+    there = {name for name, part in index.items() if is_part(part) and part[0] is not None}
+    parameters = inspect.signature(pipeline_class).parameters.values()
+    asked = [one.name for one in parameters if one.default is one.empty]
+    return {name: None for name in asked if name not in {*there, *getattr(pipeline_class, "_optional_components", ())}}
+
+
+def modules(index: Mapping[str, Any]) -> list[str]:
+    """Of emu's own parts: diffusers loads from no module that a folder names and nobody has imported."""
+    libraries = {part[0] for part in index.values() if is_part(part) and part[0] is not None}
+    return sorted(one for one in libraries if one.startswith("emu."))
+
+
 def left_out(pipeline_class: type[Any], index: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of `pipeline_class.from_pretrained` that leave out what is unused, and what the folder leaves out.
 

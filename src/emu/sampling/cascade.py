@@ -27,6 +27,7 @@ from emu.sampling.sample import Plan, Stage, describe, draw_rows, require_ours, 
 from emu.storage import documents
 from emu.storage.records import read_json
 from emu.storage.shapes import Row, ShippedStage
+from emu.terminal.counted import an
 
 STAGES = "stages.json"  # in an exported cascade: its stages, in the order in which they draw
 
@@ -84,7 +85,7 @@ def require_chain(stages: Sequence[Stage], plan: Plan) -> None:
         model = find_model(stage.model, architecture=stage.architecture, config=stage.config, vae=stage.vae)
         if number > 1 and not model.starts_from_picture:
             raise UserError(
-                f"--then {stage.model}: a {type(model).__name__} draws from noise, and takes no picture of the stage "
+                f"--then {stage.model}: {an(type(model).__name__)} draws from noise, and takes no picture of the stage "
                 "before; put it first, and after --then what makes pictures larger"
             )
         Outline(model)

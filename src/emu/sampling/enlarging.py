@@ -22,6 +22,7 @@ from emu.pipeline_folders import folders
 from emu.sampling.sample import Stage
 from emu.storage import files
 from emu.storage.places import without_places
+from emu.terminal.counted import an
 
 
 def upsampler(name: str, **settings: Any) -> Upsampler:
@@ -42,7 +43,7 @@ class Enlarging(Upsampler):
         self.stage = stage
         model = find_model(stage.model)
         if not model.starts_from_picture:
-            raise UserError(f"a {type(model).__name__} makes no picture larger; name what does, or {LANCZOS}")
+            raise UserError(f"{an(type(model).__name__)} makes no picture larger; name what does, or {LANCZOS}")
 
     @cached_property
     def model(self) -> TextToImageModule:

@@ -54,6 +54,9 @@ class ShippedStage(TypedDict):
     pipeline: NotRequired[str | None]
     arguments: Arguments
     left_out: Arguments
+    not_there: NotRequired[Arguments]
+    attributes: NotRequired[Arguments]
+    modules: NotRequired[list[str]]
     factor: int
     sized: bool
 
