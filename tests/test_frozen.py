@@ -126,7 +126,7 @@ def longer(tokenizer: Any) -> Any:
 
 
 def padded_otherwise(tokenizer: Any) -> Any:
-    tokenizer.pad_token = "!"
+    tokenizer.pad_token = tokenizer.bos_token
     return tokenizer
 
 
@@ -141,7 +141,7 @@ def of_other_captions(tokenizer: Any) -> Any:
 
 TOKENIZERS = {
     "model_max_length 20": longer,
-    "pad_token !": padded_otherwise,
+    r"pad_token <\|startoftext\|>": padded_otherwise,
     r"vocabulary \d+ tokens": larger,
     "(vocabulary|known texts cut as) ": of_other_captions,
 }
