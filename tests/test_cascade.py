@@ -19,7 +19,7 @@ from architectures import CLASSES, loader, make, prompt_batch, trainer, training
 from emu.cli import main
 from emu.compare.reading import read_run
 from emu.errors import UserError
-from emu.exporting.cascade import ship
+from emu.exporting.cascade import Shipped, _readme, ship
 from emu.layouts import runs
 from emu.layouts.quality_json import Quality, write_quality
 from emu.pipeline_folders import folders
@@ -256,3 +256,19 @@ def test_any_first_stage_is_drawn_by_the_script(name: str, tiny_folder: Folder, 
     said = ["a picture", str(tmp_path / "drawn.png"), "--seed", "0"]
     subprocess.run([sys.executable, str(tmp_path / "out" / "draw.py"), *said], check=True)
     assert pixels(tmp_path / "drawn.png").shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("licences", "front"),
+    [
+        (("MIT", "MIT"), {"license": "mit"}),
+        (("MIT", "OpenRAIL++"), {"license": "other", "license_name": "MIT and OpenRAIL++"}),
+        (("MIT", None), {"license": "unknown"}),
+    ],
+)
+def test_a_cascade_is_under_the_licences_of_all_its_stages(
+    licences: tuple[str | None, ...], front: dict[str, str], tmp_path: Path
+) -> None:
+    stage: Any = {}
+    told = _readme(tmp_path / "out", [Shipped(stage, "| stage |", licence) for licence in licences])
+    assert yaml.safe_load(told.split("---\n")[1]).items() >= front.items()

@@ -40,6 +40,7 @@ class Shipped:
 
     entry: ShippedStage
     said: str
+    licence: str | None
 
 
 def ship(stages: Sequence[Stage], out: Path) -> int:
@@ -72,7 +73,7 @@ def _write(stage: Stage, folder: Path) -> Shipped:
         model.save_pipeline(folder)
         if (origin := model.folder / folders.MODEL).is_file():
             files.write(folder / folders.MODEL, origin.read_bytes())
-    return Shipped(_entry(model, folder), _said(model, folder))
+    return Shipped(_entry(model, folder), _said(model, folder), model.licence)
 
 
 def _entry(model: TextToImageModule, folder: Path) -> ShippedStage:
@@ -100,7 +101,9 @@ def _said(model: TextToImageModule, folder: Path) -> str:
 
 
 def _readme(out: Path, shipped: Sequence[Shipped]) -> str:
-    head = {"library_name": "diffusers", "pipeline_tag": "text-to-image", **readme.front(None)}
+    licences = list(dict.fromkeys(one.licence for one in shipped))
+    known = " and ".join(one for one in licences if one) if all(licences) else None
+    head = {"library_name": "diffusers", "pipeline_tag": "text-to-image", **readme.front(known)}
     table = ["| Stage | Pipeline of diffusers | Base | Licence |", "|---|---|---|---|", *(one.said for one in shipped)]
     return (
         f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n# {out.resolve().name}\n\n"
