@@ -289,7 +289,7 @@ LAYOUTS: dict[str, tuple[str, Callable[[Path], None]]] = {
 
 REFUSED: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "playground-2.5": ("latent_xl", playground, "its EDMDPMSolverMultistepScheduler is EDM's"),
-    "if-ii in stage I": ("pixel", deepfloyd_2, "holds a IFSuperResolutionPipeline"),
+    "if-ii in stage I": ("pixel", deepfloyd_2, "holds an IFSuperResolutionPipeline"),
 }
 """Name -> architecture, what writes it, and what is said of it."""
 
