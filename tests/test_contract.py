@@ -400,7 +400,7 @@ def test_captions_are_counted_without_weights(name: str, tiny_folder: Folder) ->
 def test_a_folder_of_another_architecture_is_refused(name: str, tiny_folder: Folder) -> None:
     other = "pixel" if name != "pixel" else "muse"
     held, wanted = CLASSES[other].pipeline_class.__name__, CLASSES[name].pipeline_class.__name__
-    with pytest.raises(UserError, match=f"holds a {held}, and {CLASSES[name].__name__} takes an? {wanted}"):
+    with pytest.raises(UserError, match=f"holds an? {held}, and {CLASSES[name].__name__} takes an? {wanted}"):
         make(name, tiny_folder(other))
 
 
