@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.statistics import mean_difference, mean_interval, net_rate, ratio_interval, win_rate
-from emu.statistics.bootstrap import Interval
+from emu.statistics import by_prompt, mean_difference, net_rate, ratio_interval, win_rate
+from emu.statistics.intervals import Interval
 
 SPREAD = 2.0  # a + b of the beta distribution: within a prompt, draws correlate by 1 / (1 + SPREAD)
 TIED = 0.1
+RESAMPLES = 2000  # of prompts, by the percentile bootstrap that the intervals are compared with
 Study = Callable[[np.random.Generator], tuple[Interval, float]]
 
 
@@ -51,6 +52,11 @@ def rows() -> Iterator[tuple[str, str, str, Study]]:
     for k, m in ((30, 1), (100, 5)):
         yield "mean difference", "0.3", f"{k} x {m}", of_mean(k, m)
     for k in (30, 100):
+        yield "ratio of diversity", "0.9", f"{k} x 4", of_ratio(k)
+    for k in (2, 3, 5, 10):
+        yield "win rate", "65 %", f"{k} x 4", of_wins(0.65, k, 4)
+        yield "win - lose", f"{100 * (1 - TIED) * 0.3:g} points", f"{k} x 4", of_net(0.65, k, 4)
+        yield "mean difference", "0.3", f"{k} x 4", of_mean(k, 4)
         yield "ratio of diversity", "0.9", f"{k} x 4", of_ratio(k)
     for truth, k in ((0.65, 100), (0.97, 30), (0.97, 100)):
         yield "win rate", f"{100 * truth:g} %", f"{k} x 5", of_wins(truth, k, 5)
@@ -87,7 +93,9 @@ def of_mean(k: int, m: int) -> Study:
     def study(rng: np.random.Generator) -> tuple[Interval, float]:
         values = 0.3 + np.repeat(rng.normal(0, 1, k), m) + rng.normal(0, 1, k * m)
         prompts = np.repeat(np.arange(k), m).tolist()
-        return mean_difference([0.0] * (k * m), values.tolist(), prompts=prompts).ci95, 0.3
+        ci95 = mean_difference([0.0] * (k * m), values.tolist(), prompts=prompts).ci95
+        assert ci95 is not None
+        return ci95, 0.3
 
     return study
 
@@ -110,8 +118,10 @@ def by_draw(truth: float, k: int, m: int) -> Study:
 
 def by_bootstrap(truth: float, k: int, m: int) -> Study:
     def study(rng: np.random.Generator) -> tuple[Interval, float]:
-        low, high = mean_interval(*drawn(rng, truth, k, m))
-        return (100 * low, 100 * high), 100 * truth
+        sums, counts = by_prompt(*drawn(rng, truth, k, m))
+        shares = rng.multinomial(k, np.full(k, 1 / k), size=RESAMPLES) @ np.stack([sums, counts], axis=1)
+        low, high = np.percentile(100 * shares[:, 0] / shares[:, 1], (2.5, 97.5))
+        return (float(low), float(high)), 100 * truth
 
     return study
 

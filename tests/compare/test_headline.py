@@ -6,7 +6,7 @@ from emu.compare.headline import headline
 from emu.compare.verdict import Agreement, CriterionVerdict, Verdict
 from emu.guards import Finding
 from emu.guards.finding import State
-from emu.statistics.bootstrap import Interval
+from emu.statistics.intervals import Interval
 
 
 def run(

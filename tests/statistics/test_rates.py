@@ -80,11 +80,18 @@ def test_the_interval_of_a_mean_difference_covers_it_as_often_as_it_says() -> No
     rng, covered = np.random.default_rng(0), 0
     for _ in range(2000):
         before = rng.normal(size=12)
-        low, high = mean_difference(before, before + rng.normal(0.3, 1, size=12)).ci95
+        low, high = mean_difference(before, before + rng.normal(0.3, 1, size=12)).ci95 or (0, 0)
         covered += low <= 0.3 <= high
     assert 0.94 <= covered / 2000 <= 0.96
 
 
 def test_a_mean_difference_without_spread_is_sure() -> None:
     assert mean_difference([0.25, 0.5], [0.5, 0.75]).ci95 == (0.25, 0.25)
-    assert mean_difference([1.0], [3.0]).difference == 2
+
+
+def test_one_prompt_says_nothing_of_others() -> None:
+    for draws in (1, 8):
+        found = mean_difference([1.0] * draws, [3.0 + i for i in range(draws)], prompts=["a fox"] * draws)
+        assert found.difference == 2 + (draws - 1) / 2
+        assert found.ci95 is None
+    assert mean_difference([1.0], [3.0]).ci95 is None

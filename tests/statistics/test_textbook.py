@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from emu.statistics import (
     by_prompt,
@@ -85,12 +86,24 @@ def test_what_no_number_of_prompts_tells_is_refused() -> None:
     assert power(found, 240) >= 0.8 > power(found - 0.001, 240)
 
 
-def test_bootstrap_of_a_mean_is_near_students_interval() -> None:
-    values = np.random.default_rng(0).normal(3, 2, size=400)
-    low, high = mean_interval(values, range(400))
-    half = 1.96 * values.std(ddof=1) / 20
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.03)
-    assert mean_interval(values, range(400)) == (low, high)
+@pytest.mark.parametrize("n", [2, 5, 400])
+def test_of_a_mean_it_is_the_interval_of_the_t_test(n: int) -> None:
+    values = np.random.default_rng(0).normal(3, 2, size=n)
+    theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert mean_interval(values, range(n)) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_of_a_ratio_it_is_near_the_bootstrap_where_there_are_many_prompts() -> None:
+    rng = np.random.default_rng(0)
+    before = rng.gamma(9, 1, size=300)
+    after = 0.9 * before * rng.gamma(25, 1 / 25, size=300)
+    drawn = rng.integers(300, size=(4000, 300))
+    theirs = np.percentile(after[drawn].sum(1) / before[drawn].sum(1), (2.5, 97.5))
+    assert ratio_interval(after, before) == pytest.approx(theirs.tolist(), abs=0.002)
+
+
+def test_an_end_has_no_bound_where_one_prompt_has_all() -> None:
+    assert not np.isfinite(ratio_interval([1.0, 2.0], [0.0, 1.0])).any()
 
 
 def test_repeating_every_draw_adds_nothing() -> None:
@@ -118,6 +131,6 @@ def test_effective_number_lies_between_prompts_and_draws() -> None:
 
 
 @pytest.mark.parametrize(("above", "below"), [([1.0], [1.0]), ([1.0, np.nan], [1.0, 1.0]), ([1.0, 2.0], [1.0])])
-def test_a_bootstrap_of_nothing_is_refused(above: list[float], below: list[float]) -> None:
+def test_an_interval_of_nothing_is_refused(above: list[float], below: list[float]) -> None:
     with pytest.raises(ValueError, match="at least two prompts"):
         ratio_interval(above, below)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from emu.compare.verdict import CRITERIA
 from emu.guards import Finding
 from emu.layouts.quality_json import Quality
-from emu.statistics.bootstrap import Interval
+from emu.statistics.intervals import Interval
 
 WIDTH, HEIGHT = 320.0, 120.0  # of the plot, without what is written around it
 ROOM = 0.08  # of the range, above and below

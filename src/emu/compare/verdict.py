@@ -1,7 +1,7 @@
 """The verdict of a comparison: these dataclasses are the schema of `verdict.json`.
 
-Rates are percent of pairs, `net` is win - lose in points, and `ci95` is always a 95 % interval. A criterion that a run
-was not judged by is absent from the file, and so is whatever nobody asked for.
+Rates are percent of pairs, `net` is win - lose in points, and `ci95` is always a 95 % interval, null of the mean of one
+prompt. A criterion that a run was not judged by is absent from the file, and so is whatever nobody asked for.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 from emu.guards import Finding
 from emu.statistics import MeanDifference, Rates, Shares
-from emu.statistics.bootstrap import Interval
+from emu.statistics.intervals import Interval
 from emu.storage.records import left_out, read_json
 from emu.storage.shapes import Card
 

@@ -3,7 +3,7 @@
 Tuning is known to do this beyond what a prompt asks for, noise offset above all; a judge of appeal may like it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from emu.guards.evidence import Evidence
 from emu.guards.finding import Finding, not_measured
@@ -11,6 +11,7 @@ from emu.guards.guard import Guard
 from emu.guards.looks import COLOURS
 from emu.statistics import MeanDifference, mean_difference
 
+ANY = (-1.0, 1.0)  # the interval of one prompt, which says nothing of all pictures
 NOTED = 0.05  # of the whole range: a change visible side by side
 WORDS = {  # measure -> what more of it is called, and less of it
     "brightness": ("brighter", "darker"),
@@ -37,29 +38,21 @@ class Drift(Guard):
         for name, move in moved(evidence).items():
             seen = noted(name, move)
             sentence = f"all pictures are {seen} than before" if seen else f"{name} stayed where one would not notice"
-            findings.append(self.found(f"drift of {name}", sentence, move.difference, move.ci95))
+            findings.append(self.found(f"drift of {name}", sentence, move.difference, move.ci95 or ANY))
         return findings
 
 
 def moved(evidence: Evidence) -> dict[str, MeanDifference]:
-    """measure -> its means on both sides and their difference, paired by prompt and seed; needs colours.
-
-    One prompt says nothing of all pictures: its interval is the whole range.
-    """
+    """measure -> its means on both sides and their difference, paired by prompt and seed; needs colours."""
     before, after = evidence.before.colours, evidence.after.colours
     assert before is not None
     assert after is not None
     sides = before.astype(float).T.tolist(), after.astype(float).T.tolist()
-    found = {
-        name: mean_difference(sides[0][i], sides[1][i], prompts=evidence.prompts) for i, name in enumerate(COLOURS)
-    }
-    if len(set(evidence.prompts)) > 1:
-        return found
-    return {name: replace(one, ci95=(-1.0, 1.0)) for name, one in found.items()}
+    return {name: mean_difference(sides[0][i], sides[1][i], prompts=evidence.prompts) for i, name in enumerate(COLOURS)}
 
 
 def noted(measure: str, move: MeanDifference) -> str | None:
     """A word for a difference above NOTED whose interval excludes no change."""
     more, less = WORDS[measure]
-    sure = move.ci95[0] > 0 or move.ci95[1] < 0
+    sure = move.ci95 is not None and (move.ci95[0] > 0 or move.ci95[1] < 0)
     return (more if move.difference > 0 else less) if sure and abs(move.difference) > NOTED else None

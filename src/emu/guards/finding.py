@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from emu.statistics.bootstrap import Interval
+from emu.statistics.intervals import Interval
 
 State = Literal["held", "unsure", "broken", "not measured"]
 Kind = Literal["at_least", "at_most", "within"]

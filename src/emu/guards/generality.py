@@ -13,7 +13,7 @@ from emu.guards.evidence import Evidence
 from emu.guards.finding import Finding, not_measured
 from emu.guards.guard import Guard
 from emu.statistics import corrected, net_rate, outcomes, sign_test
-from emu.statistics.bootstrap import Interval
+from emu.statistics.intervals import Interval
 from emu.terminal.counted import many
 
 NAME = "generality"

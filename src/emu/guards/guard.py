@@ -11,7 +11,7 @@ from emu import answers
 from emu.errors import UserError
 from emu.guards.evidence import Evidence
 from emu.guards.finding import Finding, Kind, Part, not_measured, state_of
-from emu.statistics.bootstrap import Interval
+from emu.statistics.intervals import Interval
 from emu.storage.records import fault
 
 SAID = {

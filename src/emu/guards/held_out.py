@@ -13,7 +13,7 @@ from emu.guards.evidence import Evidence, Numbers
 from emu.guards.finding import Finding, Part, not_measured
 from emu.guards.guard import Guard
 from emu.statistics import ratio_interval, simultaneous_level
-from emu.statistics.bootstrap import Interval
+from emu.statistics.intervals import Interval
 
 NAME = "held-out loss"
 PARTS = 4  # of the time from 0 to 1

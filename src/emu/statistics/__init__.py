@@ -1,6 +1,6 @@
 """Statistics of paired comparisons: how often one side wins, by how much, and how sure that is."""
 
-from emu.statistics.bootstrap import by_prompt, mean_interval, ratio_interval
+from emu.statistics.intervals import by_prompt, mean_interval, ratio_interval
 from emu.statistics.power import prompts_needed, smallest_rate
 from emu.statistics.rates import (
     MeanDifference,

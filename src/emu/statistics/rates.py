@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from emu.statistics.bootstrap import Interval, by_prompt, mean_interval
+from emu.statistics.intervals import Interval, by_prompt, mean_interval
 
 Prompts = Sequence[Hashable] | None
 
@@ -62,12 +62,15 @@ class Rates(Shares):
 
 @dataclass(frozen=True)
 class MeanDifference:
-    """Means of both sides and of `after - before`, with the 95 % interval of the latter."""
+    """Means of both sides and of `after - before`, with the 95 % interval of the latter.
+
+    `ci95` is None of one prompt, which says nothing of how others differ.
+    """
 
     before: float
     after: float
     difference: float
-    ci95: Interval
+    ci95: Interval | None
 
 
 def outcomes(before: Sequence[float], after: Sequence[float], *, tie: float) -> NDArray[np.int8]:
@@ -109,41 +112,34 @@ def rates(before: Sequence[float], after: Sequence[float], *, tie: float, prompt
 
 
 def mean_difference(before: Sequence[float], after: Sequence[float], *, prompts: Prompts = None) -> MeanDifference:
-    """The mean of the paired differences with Student's interval, which has no width where all are the same.
-
-    Where pairs share prompts it is a bootstrap's, over prompts; of one prompt alone it has no width either.
+    """The mean of the paired differences with Student's interval over prompts, which has no width where all are the
+    same; of one prompt there is none.
     """
     first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
-    moved = second - first
-    mean = float(moved.mean())
-    low = high = mean
-    distinct = len(set(prompts)) if prompts is not None else moved.size
-    if distinct > 1 and float(np.ptp(moved)) > 0:
-        if prompts is not None and distinct < moved.size:
-            low, high = mean_interval(moved, prompts)
-        else:
-            interval = stats.ttest_1samp(moved, 0).confidence_interval(0.95)
-            low, high = float(interval.low), float(interval.high)
-    return MeanDifference(float(first.mean()), float(second.mean()), mean, (low, high))
+    units: Sequence[Hashable] = range(len(first)) if prompts is None else prompts
+    ci95 = mean_interval(second - first, units) if len(set(units)) > 1 else None
+    return MeanDifference(float(first.mean()), float(second.mean()), float((second - first).mean()), ci95)
 
 
 def effective_number(values: ArrayLike, prompts: Sequence[Hashable]) -> float:
     """The n at which independent `values`, float (n,), would have a mean as uncertain as theirs, at most n.
 
-    The number of values where each has a prompt of its own, the number of prompts where those of a prompt agree: the
-    number of draws over the design effect (Kish 1965, "Survey Sampling", section 8.2). Intervals of a share that are
-    made for independent draws hold for it (Dean and Pagano 2015, J. Survey Stat. Methodol. 3(4)); near 0 and 100 % they
-    cover better than a bootstrap does (docs/results/statistics.md).
+    The number of values where each has a prompt of its own, the number of prompts where those of a prompt agree and
+    all have as many: the number of draws over the design effect (Kish 1965, "Survey Sampling", section 8.2), less where
+    few prompts say how much prompts differ (Korn and Graubard 1998, Survey Methodology 24(2)). Intervals of a share
+    that are made for independent draws hold for it (Dean and Pagano 2015, J. Survey Stat. Methodol. 3(4)); near 0 and
+    100 % they cover better than a bootstrap does (docs/results/statistics.md).
     """
     numbers = np.asarray(values, dtype=np.float64)
     sums, counts = by_prompt(numbers, prompts)
     if len(sums) == len(numbers) or len(sums) < 2:
         return float(len(sums))
-    mean = numbers.mean()
-    variance = len(sums) * (sums - counts * mean).var(ddof=1) / len(numbers) ** 2  # of the mean, prompts as the units
+    least = len(numbers) ** 2 / (counts**2).sum()  # where the draws of a prompt agree
+    variance = len(sums) * (sums - counts * numbers.mean()).var(ddof=1) / len(numbers) ** 2  # of the mean, over prompts
     if variance == 0:
-        return float(len(sums))
-    return float(min(len(numbers), max(1.0, numbers.var() / variance)))
+        return float(least)
+    known = (stats.t.ppf(0.975, len(numbers) - 1) / stats.t.ppf(0.975, len(sums) - 1)) ** 2
+    return float(np.clip(known * numbers.var() / variance, least, len(numbers)))
 
 
 def _independent(values: NDArray[np.generic], prompts: Prompts) -> float:

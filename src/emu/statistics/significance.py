@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from emu.statistics.bootstrap import by_prompt
+from emu.statistics.intervals import by_prompt
 
 
 @dataclass(frozen=True)

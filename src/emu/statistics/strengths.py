@@ -3,6 +3,7 @@
 P(i beats j) = 1 / (1 + exp(s_j - s_i)); a tie is half a win for each. The intervals resample prompts, never votes:
 votes on one prompt are not independent, and intervals that resample them are too narrow. A model that never lost has no
 largest strength that the votes speak against: its interval is open upwards, and one that never won is open downwards.
+Of one prompt all ends are open.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
+Numbers = NDArray[np.float64]
 PRIOR = 1e-3  # choix's alpha: keeps a model that won every time, or none, at a finite strength
 
 
@@ -43,20 +46,35 @@ def strengths(comparisons: Sequence[Comparison], *, resamples: int = 1000, seed:
     if not linked(wins.sum(axis=0)):
         raise ValueError("some models were never compared with the others, not even over a third")
     fitted = fit(wins.sum(axis=0))
+    if len(wins) == 1:  # which says nothing of how prompts differ
+        return _ranked(models, fitted, np.full_like(fitted, -np.inf), np.full_like(fitted, np.inf))
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(len(wins), np.full(len(wins), 1 / len(wins)), size=resamples)
     drawn = [np.tensordot(each, wins, axes=1) for each in counts]
     resampled, ends = np.stack([fit(each) for each in drawn]), np.stack([unbounded(each) for each in drawn])
     # An end among resamples in which the model beat all others, or lost to all, would be the prior's word: it is open.
-    low = np.percentile(np.where(ends[:, 0], -np.inf, resampled), 2.5, axis=0, method="lower")
-    high = np.percentile(np.where(ends[:, 1], np.inf, resampled), 97.5, axis=0, method="higher")
+    tail = 50 * (1 - expanded(0.95, len(wins)))
+    low = np.percentile(np.where(ends[:, 0], -np.inf, resampled), tail, axis=0, method="lower")
+    high = np.percentile(np.where(ends[:, 1], np.inf, resampled), 100 - tail, axis=0, method="higher")
     downwards, upwards = unbounded(wins.sum(axis=0))
     if (winners := upwards & ~downwards).any():
         low[winners] = nearest(wins, fitted, winners)[winners]
     if (losers := downwards & ~upwards).any():
         high[losers] = nearest(wins, fitted, ~losers)[losers]
+    return _ranked(models, fitted, low, high)
+
+
+def _ranked(models: Sequence[str], fitted: Numbers, low: Numbers, high: Numbers) -> list[Strength]:
     found = [Strength(model, float(fitted[i]), (_end(low[i]), _end(high[i]))) for i, model in enumerate(models)]
     return sorted(found, key=lambda one: -one.strength)
+
+
+def expanded(level: float, k: int) -> float:
+    """The level that a percentile interval over k units, two or more, is taken at to cover `level`: it is narrow by
+    itself (Hesterberg 2015, The American Statistician 69(4), section 5.3).
+    """
+    quantile = stats.t.ppf((1 + level) / 2, k - 1) * np.sqrt(k / (k - 1))
+    return float(1 - 2 * stats.norm.cdf(-quantile))
 
 
 def unbounded(wins: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """What a study came to: these dataclasses are the schema of `study.json`, and what table and plot are made of.
 
 Rates are percent of draws, win - lose is in points, and every `ci95` is a 95 % interval that takes prompts as its
-units. A criterion that the runs were not judged by is absent.
+units; the mean of one prompt has none. A criterion that the runs were not judged by is absent.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from emu.statistics import MeanDifference, NetRate, WinRate
-from emu.statistics.bootstrap import Interval
+from emu.statistics.intervals import Interval
 from emu.storage.records import left_out, read_json
 from emu.study.plan import Overrides
 

@@ -13,14 +13,14 @@ from emu.guards import Diversity, HeldOut
 from emu.guards.diversity import NAMES as DIVERSITY
 from emu.guards.held_out import NAME as HELD_OUT
 from emu.statistics import WinRate
-from emu.statistics.bootstrap import Interval
+from emu.statistics.intervals import Interval
 from emu.study.outcome import CurvePoint, StudyOutcome
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Panel = Callable[["Axes", StudyOutcome], None]
-Read = Callable[[CurvePoint], "tuple[float, Interval] | None"]  # a number of a step, with its interval
+Read = Callable[[CurvePoint], "tuple[float, Interval | None] | None"]  # a number of a step, with its interval if any
 INK, GRID = "#333333", "#dddddd"
 COLOURS = ("#3b6fb6", "#d1662b", "#3a8f5c", "#8a5aa8", "#b03a48", "#7a6a53")  # distinct on paper too
 STYLE: dict[Any, Any] = {
@@ -146,7 +146,7 @@ def _curve(axes: "Axes", outcome: StudyOutcome, *, title: str, read: Read, limit
         points = [(at.step, *found) for at in figures.curve if (found := read(at))]
         steps, values = [step for step, _, _ in points], [value for _, value, _ in points]
         aside = 0.06 * (i - (len(outcome.arms) - 1) / 2) * min(steps, default=0)
-        reach = [[abs(ci95[end] - value) for _, value, ci95 in points] for end in (0, 1)]
+        reach = [[abs(ci95[end] - value) if ci95 else 0 for _, value, ci95 in points] for end in (0, 1)]
         places, colour = [step + aside for step in steps], colours(outcome)[arm]
         axes.plot([0, *places], [0, *values], color=colour, label=arm, linewidth=1.3)
         axes.errorbar(places, values, yerr=reach, color=colour, fmt=".", elinewidth=1, markersize=5)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from emu.statistics import WinRate
-from emu.statistics.bootstrap import Interval
+from emu.statistics.intervals import Interval
 from emu.study.outcome import AgainstReference, Arm, StudyOutcome
 from emu.terminal.aligned import aligned
 

@@ -39,7 +39,7 @@ def _strength(value: float, low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
         return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
     ends = [f"{word} {end:+.2f}" for word, end in (("above", low), ("below", high)) if end is not None]
-    return f"{ends[0]} (all votes went one way)" if ends else "not known (all votes went one way, above and below it)"
+    return f"{ends[0]} (all votes went one way)" if ends else f"{value:+.2f} (how sure is not known)"
 
 
 def _rows(title: str, models: tuple[str, str], question: str, votes: Sequence[Vote]) -> Iterator[list[str]]:
