@@ -25,7 +25,7 @@ from emu.desk import raters
 from emu.desk.database import Database
 from emu.desk.dealing import Presence
 from emu.desk.deck import Answer, Status
-from emu.desk.pages import app
+from emu.desk.pages import app, version
 from emu.desk.serving import Address, listen, server
 from emu.desk.vote.app import VotePage
 from emu.desk.vote.assignment import Hand, deal
@@ -35,7 +35,7 @@ from emu.desk.vote.poll import Poll, open_poll
 from emu.layouts import runs
 from emu.layouts.quality_json import Quality, write_quality
 
-OURS = {"Content-Type": "application/json", "X-Emu-Desk": "1"}
+OURS = {"Content-Type": "application/json", "X-Emu-Desk": version()}
 
 
 def write_run(run: Path, count: int = 6, *, prompts: list[str] | None = None, base: int = 0, tuned: int = 1) -> Path:

@@ -59,6 +59,15 @@ def test_figures_add_up(tmp_path: Path) -> None:
     assert outcome.guideline.text.startswith("# Light")
 
 
+def test_a_rater_keeps_the_number_whoever_answers_besides(tmp_path: Path) -> None:
+    desk = Desk(make_review(write_folder(tmp_path, 4), plan(Pass("first", "single", votes=2))), "Ada", "Bo")
+    desk.all("Bo", "first", KEEP)
+    (alone,) = results(desk.review).raters
+    desk.all("Ada", "first", REJECT)
+    kept = {row["rater"]: row["kept"] for row in results(desk.review).raters}
+    assert kept == {alone["rater"]: 4, desk.raters["Ada"]: 0}
+
+
 def test_the_table_says_it_in_lines(tmp_path: Path) -> None:
     said = write_results(reviewed(tmp_path).review)
     assert said.startswith("generalists: 10 came, 6 stay, 4 left, 0 open, 0 disputed; 20 looks of 2 raters, alpha 1.00")

@@ -17,9 +17,9 @@ pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 
 from PIL import Image
 
-from emu.desk.guard import HEADERS, host_name
+from emu.desk.guard import HEADERS, UPDATED, host_name
 from emu.desk.messages import LONGEST
-from emu.desk.pages import app
+from emu.desk.pages import app, version
 from emu.desk.raters import invite as invite_one
 from emu.desk.raters import revoke
 from emu.desk.vote.app import VotePage
@@ -101,7 +101,6 @@ def test_another_raters_cards_are_not_there(voters: list[Voter]) -> None:
         {"Content-Type": "application/json"},
         {"X-Emu-Desk": "1", "Content-Type": "text/plain"},
         {"X-Emu-Desk": "1", "Content-Type": "application/x-www-form-urlencoded"},
-        {"X-Emu-Desk": "0", "Content-Type": "application/json"},
         {**OURS, "Sec-Fetch-Site": "cross-site"},
         {**OURS, "Sec-Fetch-Site": "same-site"},
     ],
@@ -110,6 +109,14 @@ def test_a_post_from_elsewhere_is_refused_though_the_cookie_is_right(
     voters: list[Voter], path: str, headers: dict[str, str]
 ) -> None:
     assert voters[0].send("POST", path, "{}", **headers)[0] == 403
+
+
+@pytest.mark.parametrize("path", ["/hand", "/begin", "/answer"])
+def test_a_page_of_another_emu_is_asked_to_load_again(voters: list[Voter], path: str) -> None:
+    status, _, said = voters[0].send("POST", path, "{}", **{**OURS, "X-Emu-Desk": "1"})
+    assert (status, said) == (409, f"{UPDATED}\n".encode())
+    _, _, page = voters[0].send("GET", "/")
+    assert f'data-version="{OURS["X-Emu-Desk"]}"'.encode() in page
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "POST"])
@@ -164,7 +171,7 @@ def test_a_server_below_a_path_closes_the_same_routes(poll: Poll, root: str, pat
     """What is behind the door is what the router sends there, wherever the app is put."""
     sent: list[Any] = []
     scope = {"type": "http", "method": "POST", "path": path, "root_path": root, "query_string": b"", "scheme": "http",
-             "headers": [(b"host", b"a"), (b"content-type", b"application/json"), (b"x-emu-desk", b"1")]}  # fmt: skip
+             "headers": [(b"host", b"a"), (b"content-type", b"application/json"), (b"x-emu-desk", version().encode())]}  # fmt: skip
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"{}", "more_body": False}

@@ -113,7 +113,7 @@ async function post(path, body) {
       try {
         const response = await fetch(path, {
           method: "POST",
-          headers: { "Content-Type": "application/json", "X-Emu-Desk": "1" },
+          headers: { "Content-Type": "application/json", "X-Emu-Desk": document.documentElement.dataset.version },
           body: message,
           signal: AbortSignal.timeout(20000),
           keepalive: message.length < 16000, // it arrives though the tab is closed meanwhile; browsers take no longer ones

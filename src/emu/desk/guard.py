@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from emu.desk.raters import Rater
 
 OUR_HEADER = "x-emu-desk"  # another site's form cannot send it, and its script would have to ask us first
+UPDATED = "emu was updated since this page was opened; load it again, and what you began is still there"
 HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?", re.IGNORECASE)
 HEADERS = {
     "Content-Security-Policy": (
@@ -35,10 +36,14 @@ NO_SESSION = "This page opens with an invitation link. Ask whoever runs the stud
 
 
 class Guard:
-    """Lets through to `app` what comes for one of `hosts`, or for any host where there are none, from our own page."""
+    """Lets through to `app` what comes for one of `hosts`, or for any host where there are none, from our own page.
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str] = ()) -> None:
-        self.app = app
+    Args:
+        version: of the page; what one of another version sends may mean something else.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str] = (), version: str) -> None:
+        self.app, self.version = app, version
         self.hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,9 +62,10 @@ class Guard:
             return None
         foreign = request.headers.get("sec-fetch-site", "same-origin") != "same-origin"
         json = request.headers.get("content-type", "").partition(";")[0].strip() == "application/json"
-        if foreign or not json or request.headers.get(OUR_HEADER) != "1":
+        version = request.headers.get(OUR_HEADER)
+        if foreign or not json or version is None:
             return PlainTextResponse("Not from this page.\n", status_code=403)
-        return None
+        return None if version == self.version else PlainTextResponse(f"{UPDATED}\n", status_code=409)
 
 
 class Members:

@@ -1,9 +1,10 @@
 """A page of the desk as an app: its own routes, its files, the door, and what it answers when something fails."""
 
+import hashlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def app(page: DeskPage, *, hosts: Collection[str] = (), secure: bool = False) ->
     members = Members(inside(page), rater_of=partial(raters.rater_of, page.database), cookie=cookie)
     made = Starlette(
         routes=[Route("/join/{link}", join), Mount("/", members)],
-        middleware=[Middleware(Guard, hosts=hosts)],
+        middleware=[Middleware(Guard, hosts=hosts, version=version())],
         exception_handlers={
             exc.OperationalError: page.not_stored,
             Lost: page.not_stored,
@@ -129,11 +130,18 @@ def inside(page: DeskPage) -> Router:
     html = TEMPLATES.get_template(f"{page.name}/{page.name}.html")
 
     def show(request: Request) -> Response:
-        return HTMLResponse(html.render(rater=request.state.rater.name, longest=page.longest))
+        return HTMLResponse(html.render(rater=request.state.rater.name, longest=page.longest, version=version()))
 
     files = [HERE / "desk.css", HERE / "desk.js", *(page.folder / f"{page.name}{ending}" for ending in TYPES)]
     routes = [Route("/", show), *(Route(f"/{path.name}", file(path)) for path in files), *page.routes]
     return Router(routes, redirect_slashes=False)
+
+
+@cache
+def version() -> str:
+    """Of the pages and of all that reads what they send: another one where a byte of it is."""
+    code = (path for path in sorted(HERE.rglob("*")) if path.suffix in (".py", ".html", ".js"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:12]
 
 
 def as_json(value: Any) -> Response:

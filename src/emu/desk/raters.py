@@ -20,7 +20,7 @@ LONGEST_NAME = 80
 
 @dataclass(frozen=True)
 class Rater:
-    """`id` is what answers are kept by; `name` is only shown."""
+    """`id` is what answers are kept by, and all that others may know of a rater; `name` is only shown."""
 
     id: int
     name: str

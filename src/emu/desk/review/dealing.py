@@ -15,7 +15,7 @@ from emu.desk.dealing import Presence, Share
 from emu.desk.deck import Card, Status
 from emu.desk.review.pictures import Candidate
 from emu.desk.review.plan import GRID, LONGEST_REASON, Pass
-from emu.desk.review.standing import CAPTION, REJECT, Standing, choices, numbers, standing
+from emu.desk.review.standing import CAPTION, REJECT, Standing, choices, standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import DECK, looks
 from emu.errors import UserError
@@ -112,7 +112,6 @@ def _free(stands: Standing, share: Share, one: Pass, presence: Presence) -> Iter
     return sorted(wanting, key=lambda key: (-taken[key], stands.review.ranks[key]))
 
 
-def _rejected_by(connection: Connection, one: Pass, number: int) -> set[str]:
-    raters = [rater for rater, known in numbers(connection).items() if known == number]
+def _rejected_by(connection: Connection, one: Pass, rater: int) -> set[str]:
     rejected = (looks.c["pass"] == one.name) & looks.c.ruling.is_(False) & (looks.c.choice == REJECT)
-    return set(connection.execute(select(looks.c.picture).where(rejected & looks.c.rater.in_(raters))).scalars())
+    return set(connection.execute(select(looks.c.picture).where(rejected & (looks.c.rater == rater))).scalars())

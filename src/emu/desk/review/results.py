@@ -5,7 +5,7 @@ its end and the caption that stands.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from emu.desk.review.plan import Pass
-from emu.desk.review.standing import KEEP, REJECT, Standing, numbers, standing, waiting_words
+from emu.desk.review.standing import KEEP, REJECT, Standing, standing, waiting_words
 from emu.desk.review.study import Review
 from emu.desk.review.tables import guidelines, look_events, looks
 from emu.desk.review.telling import captions
@@ -38,11 +38,11 @@ def results(review: Review) -> ReviewOutcome:
             raise UserError("no answers yet; open the page with emu review FOLDER")
         events = connection.execute(timed.join(looks, looks.c.id == look_events.c.look)).all()
         texts = captions(review, connection)
-        guideline, known = _guideline(connection), numbers(connection)
+        guideline = _guideline(connection)
     passes = [(one, _in(rows, one), _in(events, one)) for one in review.plan.passes]
     return ReviewOutcome(
         passes=[_pass(stands, *each) for each in passes],
-        raters=[row for each in passes for row in _raters(*each, known)],
+        raters=[row for each in passes for row in _raters(*each)],
         guideline=guideline,
         pictures=[_picture(stands, key, *texts[key]) for key in review.pictures],
     )
@@ -116,12 +116,12 @@ def _alpha(votes: Rows) -> float | None:
     return krippendorff_alpha(list(said.values()))
 
 
-def _raters(one: Pass, rows: Rows, events: Rows, known: Mapping[int, int]) -> Iterator[RaterOutcome]:
+def _raters(one: Pass, rows: Rows, events: Rows) -> Iterator[RaterOutcome]:
     for rater in sorted({row.rater for row in rows}):
         mine = [row for row in rows if row.rater == rater]
         kept = sum(row.choice != REJECT for row in mine)
         seconds = median(row.milliseconds for row in events if row.rater == rater) / 1000
-        yield {"rater": known[rater], "pass": one.name, "looked": len(mine), "kept": kept, "seconds": seconds}
+        yield {"rater": rater, "pass": one.name, "looked": len(mine), "kept": kept, "seconds": seconds}
 
 
 def _picture(stands: Standing, key: str, text: str, source: str) -> Reviewed:

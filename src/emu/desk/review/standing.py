@@ -135,12 +135,6 @@ def waiting_words(missing: Mapping[int, int], page: str | None) -> str:
     return ", ".join(parts)
 
 
-def numbers(connection: Connection) -> dict[int, int]:
-    """Rater -> number, from 1, of those who have answered: what others may know of a rater."""
-    answered = select(looks.c.rater).where(looks.c.choice.is_not(None)).distinct()
-    return {rater: number for number, rater in enumerate(sorted(connection.execute(answered).scalars()), start=1)}
-
-
 def choices(one: Pass) -> tuple[str, ...]:
     """The answers that a pass takes."""
     return (CAPTION, REJECT) if one.page == CAPTIONS else (KEEP, REJECT)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from emu.desk.deck import Card
 from emu.desk.review.plan import CAPTIONS
 from emu.desk.review.raters import Desk, desks
-from emu.desk.review.standing import CAPTION, REJECT, Far, Standing, numbers, standing
+from emu.desk.review.standing import CAPTION, REJECT, Far, Standing, standing
 from emu.desk.review.study import Review
 from emu.desk.review.tables import drafts, look_events, looks
 from emu.storage.records import left_out
@@ -90,8 +90,7 @@ def _entry(stands: Standing, connection: Connection, mine: Desk) -> PassEntry:
 def _raters(connection: Connection, name: str) -> list[int]:
     """The numbers of those who have answered in a pass."""
     answered = (looks.c["pass"] == name) & looks.c.ruling.is_(False) & looks.c.choice.is_not(None)
-    known, raters = numbers(connection), select(looks.c.rater).where(answered).distinct()
-    return sorted(known[rater] for rater in connection.execute(raters).scalars())
+    return sorted(connection.execute(select(looks.c.rater).where(answered).distinct()).scalars())
 
 
 def sections(text: str) -> list[Section]:
