@@ -70,6 +70,29 @@ def test_pictures_of_one_name_are_pairs_and_the_rest_is_named(tmp_path: Path) ->
     assert "seed 0" not in out.read_text()
 
 
+def test_a_pair_of_which_nobody_knows_what_it_shows_is_the_only_one_that_goes_unjudged(tmp_path: Path) -> None:
+    files, captions = [f"{i}.png" for i in range(5)], {f"{i}.txt": f"a fox {i}" for i in range(4)}
+    before, after = (folder(tmp_path / name, level, files, captions) for name, level in (("x", 10), ("y", 90)))
+    told = compare([before, after], out=tmp_path / "page.html", appeal=Brightness(), faithfulness=Reader())
+    found = verdict(tmp_path / "page.html")
+    assert (found["pairs"], found["unasked"]) == (5, 1)
+    assert found["appeal"]["win"] == found["faithfulness"]["win"] == 100.0
+    assert found["faithfulness"]["p"] == 0.125  # four tosses of a coin
+    assert found["appeal"]["p"] == 0.0625
+    assert "what the pictures of 1 pair were to show is not known" in told
+    assert (tmp_path / "page.html").read_text().count('data-faithfulness="win"') == 4
+
+
+def test_folders_that_both_know_an_empty_prompt(make_run: MakeRun, tmp_path: Path) -> None:
+    sides = [folder(tmp_path / name, level, ["0.png", "1.png"]) for name, level in (("x", 10), ("y", 90))]
+    for side in sides:
+        rows = [{"file": f"{i}.png", "prompt": text, "seed": i, "index": i} for i, text in enumerate(("", "a fox"))]
+        (side / runs.SAMPLES).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    compare(sides, out=tmp_path / "page.html", faithfulness=Reader())
+    found = verdict(tmp_path / "page.html")
+    assert (found["pairs"], found["unasked"], found["faithfulness"]["p"]) == (2, 1, 1.0)
+
+
 @pytest.mark.parametrize("source", ["beside", "metadata", "samples"])
 def test_prompts_come_from_whatever_either_folder_says(source: str, tmp_path: Path) -> None:
     before = folder(tmp_path / "base", 10, ["a.png", "b.png"])

@@ -120,6 +120,7 @@ def _verdict(pairing: Pairing, heard: Heard, curated: CuratedSet, seen: Evidence
         unpaired=len(pairing.alone),
         alone=pairing.alone,
         black=pairing.black,
+        unasked=sum(not pair.asked for pair in pairing.pairs),
         notes=[*pairing.notes, *filter(None, [curated.unread])],
         stop_reason=pairing.quality.stop_reason,
         judges=judges_of(pairing),

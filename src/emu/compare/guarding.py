@@ -1,5 +1,6 @@
 """What the guards see of a run, and what they find: in its pictures and scores, and in the check that was kept."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,10 @@ def _of_the_check(pairing: Pairing) -> list[Finding]:
 def _side(pairing: Pairing, side: int, embedder: "Embedder | None") -> Side:
     files = [(pair.before, pair.after)[side] for pair in pairing.pairs]
     seen = [_look(file, embedder) for file in files]
-    scores = {name: [pair.scores[name][side] for pair in pairing.pairs] for name in pairing.criteria}
+    scores = {
+        name: [pair.scores[name][side] if pair.judged_by(name) else math.nan for pair in pairing.pairs]
+        for name in pairing.criteria
+    }
     return Side(np.stack([one for one, _ in seen]), np.stack([one for _, one in seen]), scores, files=files)
 
 

@@ -31,13 +31,14 @@ NOT_JUDGED = (
 
 
 def judged(pairing: Pairing, criterion: str) -> CriterionVerdict:
-    """The word of all judges of a criterion that every picture was judged by."""
+    """The word of all judges of a criterion that every picture was judged by that can be."""
     tie = judge_of(pairing, criterion)["tie"]
+    before, after, prompts = pairing.opinions(pairing.columns(criterion)[0])
     opinions = [_opinion(pairing, column) for column in pairing.columns(criterion)]
     return CriterionVerdict(
         **{one.name: getattr(opinions[0], one.name) for one in fields(Rates)},
         judge=opinions[0].judge,
-        p=sign_test(outcomes(*pairing.opinions(pairing.columns(criterion)[0]), tie=tie), pairing.prompts).p,
+        p=sign_test(outcomes(before, after, tie=tie), prompts).p,
         opinions=opinions,
         agreement=_agreement(pairing, criterion, opinions),
     )
@@ -56,16 +57,22 @@ def groups(pairing: Pairing) -> dict[str, Group]:
             column,
             prompts=len({pair.prompt for pair in found[column, value]}),
             pairs=len(found[column, value]),
-            **{name: _rates_of_group(found[column, value], name, judge_of(pairing, name)) for name in pairing.criteria},
+            **{
+                name: _rates_of_group(judged, name, judge_of(pairing, name))
+                for name in pairing.criteria
+                if (judged := [pair for pair in found[column, value] if pair.judged_by(name)])
+            },
         )
         for column, value in sorted(found, key=lambda key: (columns.index(key[0]), key[1]))
     }
 
 
 def pair_outcomes(pairing: Pairing) -> list[dict[str, str]]:
-    """For every pair: criterion -> "win", "tie" or "lose"."""
-    signs = {name: _signs(pairing, pairing.columns(name)[0]) for name in pairing.criteria}
-    return [{name: WORDS[int(signs[name][i])] for name in signs} for i in range(len(pairing.pairs))]
+    """For every pair: criterion -> "win", "tie" or "lose", of those that it can be judged by."""
+    signs = {name: iter(_signs(pairing, pairing.columns(name)[0])) for name in pairing.criteria}
+    return [
+        {name: WORDS[int(next(each))] for name, each in signs.items() if pair.judged_by(name)} for pair in pairing.pairs
+    ]
 
 
 def judge_of(pairing: Pairing, criterion: str) -> Card:
@@ -88,7 +95,8 @@ def judges_of(pairing: Pairing) -> dict[str, Card]:
 
 def _opinion(pairing: Pairing, column: str) -> Opinion:
     card = pairing.quality.judges[column]
-    said = rates(*pairing.opinions(column), tie=card["tie"], prompts=pairing.prompts)
+    before, after, prompts = pairing.opinions(column)
+    said = rates(before, after, tie=card["tie"], prompts=prompts)
     return Opinion(**vars(said), judge=card["name"], family=card.get("family"), prefers=SIDES[said.direction])
 
 
@@ -125,4 +133,5 @@ def _rates_of_group(pairs: Sequence[Pair], criterion: str, card: Card) -> Judged
 
 
 def _signs(pairing: Pairing, column: str) -> NDArray[np.int8]:
-    return outcomes(*pairing.opinions(column), tie=pairing.quality.judges[column]["tie"])
+    before, after, _ = pairing.opinions(column)
+    return outcomes(before, after, tie=pairing.quality.judges[column]["tie"])

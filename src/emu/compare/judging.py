@@ -99,20 +99,30 @@ def usable_device(name: str | None) -> str:
 
 
 def _columns(sides: Sequence[PictureFolder]) -> tuple[set[str], set[str]]:
-    """The columns that hold a score of any picture of the sides, and those that hold one of every picture."""
-    held = [set(side.scores_of(key)) for side in sides for key in side.shown]
-    return set().union(*held), held[0].intersection(*held[1:]) if held else set()
+    """The columns that hold a score of any picture of the sides, and those that hold one of every picture that they can
+    judge.
+    """
+    held = [(side, key, side.scores_of(key)) for side in sides for key in side.shown]
+    begun = {column for _, _, scores in held for column in scores}
+    lacking = {
+        column
+        for column in begun
+        if any(column not in scores and side.judged_by(column, key) for side, key, scores in held)
+    }
+    return begun, begun - lacking
 
 
 def _scores(side: PictureFolder, seats: Seats, bench: Bench) -> dict[str, dict[str, float]]:
     """All scores of a folder, those of these judges anew or out of the cache."""
-    scores, shown = dict(side.scores), list(side.shown.values())
-    for start in range(0, len(shown), BATCH):
-        batch = shown[start : start + BATCH]
-        pixels = [np.array(open_picture(side.folder / one.file)) for one in batch]
+    scores, keys = dict(side.scores), list(side.shown)
+    for start in range(0, len(keys), BATCH):
+        batch = keys[start : start + BATCH]
+        pixels = {key: np.array(open_picture(side.path(key))) for key in batch}
         for column, taken in seats.items():
-            found = _scores_of(pixels, batch, taken, folder=side.folder, bench=bench)
-            for one, score in zip(batch, found, strict=True):
+            some = [key for key in batch if side.judged_by(column, key)]
+            shown = [side.shown[key] for key in some]
+            found = _scores_of([pixels[key] for key in some], shown, taken, folder=side.folder, bench=bench)
+            for one, score in zip(shown, found, strict=True):
                 scores[one.file] = {**scores.get(one.file, {}), column: score}
     return scores
 

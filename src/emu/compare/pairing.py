@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emu.compare.columns import columns
+from emu.compare.columns import columns, criterion_of
 from emu.compare.sides import Key, PictureFolder, require_scores
 from emu.compare.verdict import CRITERIA
 from emu.drawn import is_black
@@ -25,6 +25,7 @@ class Pair:
         prompt: the name of its files where nobody knows what they were to show.
         seed: the pair's place in the list where no seeds are known.
         scores: by criterion, of the headline judge; `opinions`: by column, of every judge.
+        asked: whether it is known what they were to show; else they are judged by appeal alone.
         columns: what else the prompt file says of the prompt.
     """
 
@@ -35,6 +36,11 @@ class Pair:
     scores: Scores
     opinions: Scores
     columns: Mapping[str, str]
+    asked: bool = True
+
+    def judged_by(self, criterion: str) -> bool:
+        """Whether it can be judged by a criterion."""
+        return self.asked or criterion != "faithfulness"
 
     @property
     def key(self) -> tuple[str, int]:
@@ -86,17 +92,24 @@ class Pairing:
 
     @property
     def criteria(self) -> list[str]:
-        """The criteria that every picture was judged by."""
-        return [name for name in CRITERIA if all(name in pair.scores for pair in self.pairs)]
+        """The criteria that every picture was judged by, but for what cannot be judged by them."""
+        return [name for name in CRITERIA if (own := self.judged(name)) and all(name in pair.scores for pair in own)]
+
+    def judged(self, criterion: str) -> list[Pair]:
+        """The pairs that can be judged by a criterion."""
+        return [pair for pair in self.pairs if pair.judged_by(criterion)]
 
     def columns(self, criterion: str) -> list[str]:
-        """The columns of scores that judge a criterion and are there for every pair, the headline's first."""
-        return _columns(self.quality, criterion, [pair.opinions for pair in self.pairs])
+        """The columns of scores that judge a criterion and are there for every pair that can be judged by it, the
+        headline's first.
+        """
+        return _columns(self.quality, criterion, [pair.opinions for pair in self.judged(criterion)])
 
-    def opinions(self, column: str) -> tuple[list[float], list[float]]:
-        """The scores of all pictures before, and of all after."""
-        before, after = zip(*(pair.opinions[column] for pair in self.pairs), strict=True)
-        return list(before), list(after)
+    def opinions(self, column: str) -> tuple[list[float], list[float], list[str]]:
+        """The scores before and after of all pairs that the criterion of a column judges, and their prompts."""
+        pairs = self.judged(criterion_of(column))
+        before, after = zip(*(pair.opinions[column] for pair in pairs), strict=True)
+        return list(before), list(after), [pair.prompt for pair in pairs]
 
 
 def pair_up(
@@ -135,11 +148,14 @@ def pair_up(
 
 
 def _pairs(before: PictureFolder, after: PictureFolder, keys: Sequence[Key], quality: Quality) -> list[Pair]:
-    found = [
-        {name: (was[name], now[name]) for name in was if name in now}
-        for was, now in ((before.scores_of(key), after.scores_of(key)) for key in keys)
-    ]
-    heads = {name: next(iter(_columns(quality, name, found)), name) for name in CRITERIA}
+    found = []
+    for key in keys:
+        was, now = before.scores_of(key), after.scores_of(key)
+        both = [name for name in was if name in now and before.judged_by(name, key) and after.judged_by(name, key)]
+        found.append({name: (was[name], now[name]) for name in both})
+    asked = [all(side.judged_by("faithfulness", key) for side in (before, after)) for key in keys]
+    known = {"appeal": found, "faithfulness": [one for one, is_known in zip(found, asked, strict=True) if is_known]}
+    heads = {name: next(iter(_columns(quality, name, known[name])), name) for name in CRITERIA}
     pairs = []
     for place, (key, opinions) in enumerate(zip(keys, found, strict=True)):
         first, second = before.shown[key], after.shown[key]
@@ -152,6 +168,7 @@ def _pairs(before: PictureFolder, after: PictureFolder, keys: Sequence[Key], qua
                 scores={name: opinions[head] for name, head in heads.items() if head in opinions},
                 opinions=opinions,
                 columns=first.columns,
+                asked=asked[place],
             )
         )
     return pairs

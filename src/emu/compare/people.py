@@ -117,10 +117,12 @@ def _people(pairing: Pairing, name: str, outcome: VoteOutcome, counted: Counted)
 
 
 def _judge(pairing: Pairing, name: str, pairs: Sequence[Pair], signs: Sequence[float]) -> JudgeOfPeople | None:
-    """How often the headline judge and most people say the same of a pair."""
+    """How often the headline judge and most people say the same of a pair, of those that both have judged."""
     columns = pairing.columns(name)
-    if not columns:
+    both = [(pair, sign) for pair, sign in zip(pairs, signs, strict=True) if pair.judged_by(name)]
+    if not columns or not both:
         return None
+    pairs, signs = zip(*both, strict=True)
     card = pairing.quality.judges[columns[0]]
     before, after = zip(*(pair.opinions[columns[0]] for pair in pairs), strict=True)
     theirs, ours = outcomes(before, after, tie=card["tie"]), outcomes([0.0] * len(signs), signs, tie=0)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Judges = Mapping[str, Sequence["Judge"]]
 UNKNOWN = (
     "what the pictures of {pairs} were to show is not known (samples.jsonl, metadata.jsonl or a .txt beside each "
-    "would tell), so faithfulness is not judged, and judges of appeal are given an empty prompt for them"
+    "would tell), so faithfulness is not judged of them, and judges of appeal are given an empty prompt for them"
 )
 
 
@@ -104,8 +104,10 @@ def read_folders(before: Path, after: Path, *, judges: "Judges", bench: "Bench |
     """The pairs of two plain folders, judged. UserError: nothing to pair."""
     by_name = not all((folder / runs.SAMPLES).is_file() for folder in (before, after))
     sides = _of_one_prompt(named(before), named(after)) if by_name else (drawn(before), drawn(after))
-    unknown = sum(not sides[0].shown[key].prompt for key in sides[0].shown.keys() & sides[1].shown.keys())
-    if unknown:
+    sides = _unasked(sides[0]), _unasked(sides[1])
+    both = sides[0].shown.keys() & sides[1].shown.keys()
+    unknown = sum(not sides[0].judged_by("faithfulness", key) for key in both)
+    if unknown == len(both):
         judges = {criterion: some for criterion, some in judges.items() if criterion == "appeal"}
     common = {name: card for name, card in sides[0].judges.items() if sides[1].judges.get(name) == card}
     sides = _judged_by(sides[0], set(common)), _judged_by(sides[1], set(common))
@@ -144,6 +146,10 @@ def _asked(side: PictureFolder, prompts: Mapping[Key, set[str]]) -> PictureFolde
         else:
             found[key] = replace(shown, prompt=next(iter(prompts[key]), ""))
     return replace(side, shown=found, doubtful=doubtful)
+
+
+def _unasked(side: PictureFolder) -> PictureFolder:
+    return replace(side, unasked=frozenset(shown.file for shown in side.shown.values() if not shown.prompt))
 
 
 def _judged_by(side: PictureFolder, columns: set[str]) -> PictureFolder:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emu.compare.columns import criterion_of
 from emu.errors import UserError
 from emu.layouts import runs
 from emu.storage.shapes import Card
@@ -52,6 +53,7 @@ class PictureFolder:
         scores: file -> column -> score.
         judges: column -> card of the judge that gave it.
         doubtful: files that no key tells apart, so that they have no partner.
+        unasked: files of which nobody knows what they were to show, so that no judge of faithfulness has a say.
     """
 
     folder: Path
@@ -59,6 +61,11 @@ class PictureFolder:
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     judges: dict[str, Card] = field(default_factory=dict)
     doubtful: list[str] = field(default_factory=list)
+    unasked: frozenset[str] = frozenset()
+
+    def judged_by(self, column: str, key: Key) -> bool:
+        """Whether a picture can be judged by the judge of a column."""
+        return criterion_of(column) != "faithfulness" or self.shown[key].file not in self.unasked
 
     def scores_of(self, key: Key) -> dict[str, float]:
         """Column -> score of a picture."""

@@ -200,6 +200,7 @@ class Verdict:
         drift: measure -> how it moved, from 0 to 1.
         alone: files without a partner, `unpaired` of them, which do not count.
         black: pairs that do not count since a picture is black all over.
+        unasked: pairs of which nobody knows what they were to show, so that faithfulness is judged of the others alone.
         notes: what else is to be known of how the pairs came about.
         judges: column of scores -> the judge's description of itself; the headline's under the criterion alone.
     """
@@ -225,6 +226,7 @@ class Verdict:
     unpaired: int = 0
     alone: list[str] = field(default_factory=list)
     black: int = 0
+    unasked: int = 0
     notes: list[str] = field(default_factory=list)
     stop_reason: str | None = None
     judges: dict[str, Card] = field(default_factory=dict)

@@ -18,7 +18,7 @@ class Side:
     Args:
         colours: float32 (n,3), as `looks.colours` has them.
         features: float32 (n,d); the Euclidean distance of two is how far the pictures are apart.
-        scores: criterion -> n scores.
+        scores: criterion -> n scores, NaN where a pair cannot be judged by it.
         losses: float32 (m,) of the held-out pictures, in the order of their times.
         files: the n pictures; empty where they are not at hand.
     """

@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
+
 from emu.guards.evidence import Evidence
 from emu.guards.finding import Finding, not_measured
 from emu.guards.guard import Guard
@@ -80,7 +82,9 @@ def category_of(evidence: Evidence, key: tuple[str, str], rows: list[int]) -> Ca
 
 
 def categories_of(evidence: Evidence) -> dict[tuple[str, str], list[int]]:
-    """(column, category) -> its pairs; with the curated set at hand also whether its captions have a prompt's words."""
+    """(column, category) -> its pairs that a judge of faithfulness has scored; with the curated set at hand also whether
+    its captions have a prompt's words.
+    """
     groups: Sequence[Mapping[str, str]] = evidence.groups or [{} for _ in evidence.prompts]
     if evidence.training is not None:
         known = {word for caption in evidence.training.captions for word in words(caption)}
@@ -88,9 +92,10 @@ def categories_of(evidence: Evidence) -> dict[tuple[str, str], list[int]]:
             {**group, SEEN: "words seen" if words(prompt) <= known else "words unseen"}
             for group, prompt in zip(groups, evidence.prompts, strict=True)
         ]
+    judged = ~np.isnan([evidence.before.scores["faithfulness"], evidence.after.scores["faithfulness"]]).any(axis=0)
     found: dict[tuple[str, str], list[int]] = {}
-    for i, group in enumerate(groups):
-        for key in group.items():
+    for i in np.flatnonzero(judged).tolist():
+        for key in groups[i].items():
             found.setdefault(key, []).append(i)
     return found
 
