@@ -39,7 +39,7 @@ def test_few_prompts_are_not_taken_for_sure(bench: Any) -> None:
     """Wins are counts, so that coverage goes in steps: of two prompts four draws each it is above 95 %."""
     for prompts in (2, 3, 5):
         for interval in (bench.of_wins, bench.of_net):
-            held, _ = bench.coverage(interval(0.65, prompts, 4), 500)
+            held, _ = bench.coverage(interval(0.65, prompts, 4), 300)
             assert held >= 0.91
 
 

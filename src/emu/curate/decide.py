@@ -1,6 +1,7 @@
 """The second half: stages that look at all pictures at once, as queries over the small table of scores.
 
-In memory are the few columns that a stage reads and two numbers a picture; pixels are not met again.
+In memory are the few columns of words and numbers that a stage reads and two numbers a picture; columns of bytes are
+mapped, and pixels are not met again.
 """
 
 from collections import Counter, defaultdict
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from emu import answers
 from emu.curate.config import Funnel
+from emu.curate.mapped import Mapped
 from emu.curate.stage import Choice, Selection
 from emu.errors import UserError, first_line
 
@@ -113,7 +115,12 @@ def _select(funnel: Funnel, shards: list[Path], fates: Fates, *, first: int) -> 
             continue
         there = fates.passed(number)
         there[list(fates.fallen)] = False
-        choice = step.stage.choose({name: column(shards, name) for name in step.stage.reads}, there)
+        kinds = funnel.columns
+        scores = {
+            name: mapped(shards, name) if kinds.get(name) == "binary" else column(shards, name)
+            for name in step.stage.reads
+        }
+        choice = step.stage.choose(scores, there)
         _require_choice(step.stage, choice, there)
         fates.left[choice.leaves] = number
         fates.failed[choice.leaves] = False
@@ -134,6 +141,11 @@ def _require_choice(stage: Selection, choice: Any, there: NDArray[np.bool_]) -> 
     if len(choice.reasons) < leaves.sum():
         who = f"{leaves.sum()} pictures leave, with reasons for {len(choice.reasons)}"
         raise UserError(f"{answers.name_of(stage)}.choose: {who}; give one for each row that leaves")
+
+
+def mapped(shards: list[Path], name: str) -> Mapped:
+    """One column of bytes of all shards, in the order of the source."""
+    return Mapped((read(path, [name]).column(0).to_pylist() for path in shards), shards[0].parent)
 
 
 def column(shards: list[Path], name: str) -> NDArray[Any]:

@@ -19,7 +19,7 @@ from emu.errors import UserError
 
 Value = str | int | float | bool | bytes | None
 Row = dict[str, Value]  # column -> what was measured of a picture
-Scores = Mapping[str, NDArray[Any]]  # column -> a value a picture; NaN or None where it was not measured
+Scores = Mapping[str, Any]  # column -> an array with a value a picture, or `Mapped`; NaN or None if not measured
 
 
 class Stage(ABC):

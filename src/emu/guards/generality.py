@@ -82,8 +82,8 @@ def category_of(evidence: Evidence, key: tuple[str, str], rows: list[int]) -> Ca
 
 
 def categories_of(evidence: Evidence) -> dict[tuple[str, str], list[int]]:
-    """(column, category) -> its pairs that a judge of faithfulness has scored; with the curated set at hand also whether
-    its captions have a prompt's words.
+    """(column, category) -> its pairs that a judge of faithfulness has scored; with the curated set at hand a category
+    is also whether its captions have a prompt's words.
     """
     groups: Sequence[Mapping[str, str]] = evidence.groups or [{} for _ in evidence.prompts]
     if evidence.training is not None:

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 Interval = tuple[float, float]
 
@@ -40,7 +40,7 @@ def ratio_interval(above: ArrayLike, below: ArrayLike, *, level: float = 0.95) -
         ratio = first.sum() / second.sum()
         without = (first.sum() - first) / (second.sum() - second)
         spread = np.sqrt((count - 1) / count * ((without - ratio) ** 2).sum())
-    half = stats.t.ppf((1 + level) / 2, count - 1) * spread
+    half = stdtrit(count - 1, (1 + level) / 2) * spread
     return float(ratio - half), float(ratio + half)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from scipy.special import stdtrit
 
 from emu.statistics.intervals import Interval, by_prompt, mean_interval
 
@@ -138,7 +139,7 @@ def effective_number(values: ArrayLike, prompts: Sequence[Hashable]) -> float:
     variance = len(sums) * (sums - counts * numbers.mean()).var(ddof=1) / len(numbers) ** 2  # of the mean, over prompts
     if variance == 0:
         return float(least)
-    known = (stats.t.ppf(0.975, len(numbers) - 1) / stats.t.ppf(0.975, len(sums) - 1)) ** 2
+    known = (stdtrit(len(numbers) - 1, 0.975) / stdtrit(len(sums) - 1, 0.975)) ** 2
     return float(np.clip(known * numbers.var() / variance, least, len(numbers)))
 
 

@@ -117,16 +117,16 @@ class Duplicates(Copies):
     def _same_bytes(sha256: NDArray[Any], rows: NDArray[Any]) -> Twins:
         """Row -> (the first row with its bytes, the reason)."""
         first: dict[Any, int] = {}
-        found = {row: first.setdefault(sha256[row], row) for row in rows.tolist()}
-        return {row: (twin, f"the same bytes as row {twin}") for row, twin in found.items() if twin != row}
+        pairs = ((row, first.setdefault(sha256[row], row)) for row in rows.tolist())
+        return {row: (twin, f"the same bytes as row {twin}") for row, twin in pairs if twin != row}
 
     def _better_first(self, scores: Scores, rows: NDArray[np.int64], found: Twins) -> NDArray[np.int64]:
         """The rows, but of each with its copies the winner has the first of their places."""
+        order, place = rows.copy(), np.zeros(rows.max(initial=0) + 1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
         copies = defaultdict[int, list[int]](list)
-        for row in rows.tolist():
-            if row in found:
-                copies[found[row][0]].append(row)
-        order, place = rows.copy(), {row: at for at, row in enumerate(rows.tolist())}
+        for row in sorted(found, key=place.__getitem__):
+            copies[found[row][0]].append(row)
         for first, others in copies.items():
             best = reduce(lambda best, one: one if self.contest.wins(scores, one, best) else best, others, first)
             mine = [first, *others]
@@ -135,7 +135,7 @@ class Duplicates(Copies):
 
     def _same_looks(self, scores: Scores, rows: NDArray[np.int64]) -> Twins:
         """The same of those that look like an earlier one that stays: the one whose layout is nearest."""
-        phash, layout = scores["phash"][rows].astype(np.uint64), scores["layout"][rows]
+        phash, layout = scores["phash"][rows].astype(np.uint64), scores["layout"]
         found: Twins = {}
         stays = np.empty(0, dtype=np.int64)  # places in `rows`
         for start in range(0, len(rows), TOGETHER):
@@ -149,7 +149,7 @@ class Duplicates(Copies):
             leaves = set[int]()
             for at in sorted(earlier):
                 others = [place for place in earlier[at] if place not in leaves]
-                best, distance = nearest(layout[at], layout[others])
+                best, distance = nearest(layout[rows[at]], [layout[rows[place]] for place in others])
                 if distance <= self.apart:
                     leaves.add(at)
                     twin, bits = int(rows[others[best]]), int(phash[at] ^ phash[others[best]]).bit_count()
@@ -160,10 +160,10 @@ class Duplicates(Copies):
         return found
 
 
-def nearest(layout: bytes, others: NDArray[Any]) -> tuple[int, float]:
+def nearest(layout: bytes, others: Sequence[bytes]) -> tuple[int, float]:
     """The place of the nearest of other layouts, and how far it is; infinitely far where there are none."""
     mine = layouts([layout])
-    found = [apart(mine, layouts(others[start : start + BLOCK].tolist())) for start in range(0, len(others), BLOCK)]
+    found = [apart(mine, layouts(others[start : start + BLOCK])) for start in range(0, len(others), BLOCK)]
     distances = np.concatenate([*found, [np.inf]])
     best = int(distances.argmin())
     return best, float(distances[best])
