@@ -2,6 +2,7 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,31 @@ def test_imports_point_down(file: Path) -> None:
     order = [*DOORS, *rooms()]
     below = order[order.index(room(file)) + 1 :]
     assert imported(file) <= set(below)
+
+
+def module(file: Path) -> str:
+    """`src/emu/data/__init__.py` -> emu.data."""
+    return ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module(file) for file in FILES}
+
+
+def modules_imported(file: Path) -> set[str]:
+    """The modules of emu that a file imports as it runs, at its top or later; not those for types alone."""
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    names = {(f"{node.module}.{alias.name}", str(node.module)) for node in nodes for alias in node.names}
+    names |= {(alias.name, "") for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    return ({whole if whole in MODULES else part for whole, part in names} & MODULES) - {module(file)}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    order = TopologicalSorter({module(file): modules_imported(file) for file in FILES})
+    order.prepare()  # CycleError names a circle
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))

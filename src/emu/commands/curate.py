@@ -51,7 +51,7 @@ def curate(given: argparse.Namespace) -> None:
         raise UserError(f"--workers {given.workers}: at least 1")
     from emu.curate import curate
     from emu.curate.counts import table
-    from emu.curate.engine import make
+    from emu.curate.engines import make
 
     funnel = _funnel(given).without_missing()
     if missing := funnel.missing:

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from emu.compare.columns import column_of
 from emu.compare.pictures import open_picture
-from emu.compare.reading import steps_compared
 from emu.compare.score_cache import ScoreCache, score_key
-from emu.compare.sides import PictureFolder, Shown, drawn
+from emu.compare.sides import PictureFolder, Shown, drawn, steps_compared
 from emu.errors import UserError, first_line
 from emu.judges import Judge, judge_card, judge_pixels
 from emu.layouts import runs

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emu.compare.pairing import Pairing, pair_up
-from emu.compare.sides import Key, PictureFolder, Shown, drawn, named
+from emu.compare.sides import Key, PictureFolder, Shown, drawn, named, steps_compared
 from emu.errors import UserError, printable
 from emu.layouts import runs
 from emu.layouts.quality_json import Quality, read_quality
@@ -38,7 +38,7 @@ def read_pairings(folders: Sequence[Path], judges: "Judges", bench: "Bench | Non
     if plain:
         return [read_folders(folders[0], folders[1], judges=judges, bench=bench)]
     if judges:
-        from emu.compare.judging import judge_run
+        from emu.compare.judging import judge_run  # brings torch
 
         for run in folders:
             judge_run(run, judges=judges, bench=bench)
@@ -70,23 +70,6 @@ def read_run(run: Path) -> Pairing:
     return replace(paired, folder=run, before_step=steps[0], after_step=steps[1])
 
 
-def steps_compared(run: Path, quality: Quality) -> tuple[int, int]:
-    """(before, after): the first complete step and the best one, or the last one where none was kept as the best."""
-    if not run.is_dir():
-        raise UserError(f"{run}: no such run folder; give folders that `emu fit` or `emu sample` made")
-    steps = runs.complete_steps(run)
-    if len(steps) < 2:
-        raise UserError(
-            f"{run}: holds {len(steps)} drawn steps, comparing takes two; let `emu fit` reach its first check"
-        )
-    best = quality.best_step
-    last = quality.checks[-1].step if quality.checks else steps[-1]
-    after = last if best is None else best
-    if after not in steps[1:]:
-        raise UserError(f"{runs.step_folder(run, after)}: not drawn completely, though {runs.QUALITY} names it")
-    return steps[0], after
-
-
 def are_folders(paths: Sequence[Path]) -> bool:
     """Whether two plain folders are meant, and not runs. UserError: one that is not there, or plain beside a run."""
     if gone := [path for path in paths if not path.is_dir()]:
@@ -113,7 +96,7 @@ def read_folders(before: Path, after: Path, *, judges: "Judges", bench: "Bench |
     sides = _judged_by(sides[0], set(common)), _judged_by(sides[1], set(common))
     quality = Quality(judges=common)
     if judges:
-        from emu.compare.judging import judge_sides
+        from emu.compare.judging import judge_sides  # brings torch
 
         quality, sides = judge_sides(quality, sides, judges=judges, bench=bench)
     first, second = told_apart([before, after])

@@ -13,6 +13,7 @@ from typing import Any
 from emu.compare.columns import criterion_of
 from emu.errors import UserError
 from emu.layouts import runs
+from emu.layouts.quality_json import Quality
 from emu.storage.shapes import Card
 
 Key = Hashable  # (prompt, seed), or a file's name without its ending
@@ -74,6 +75,23 @@ class PictureFolder:
     def path(self, key: Key) -> Path:
         """The picture's file."""
         return self.folder / self.shown[key].file
+
+
+def steps_compared(run: Path, quality: Quality) -> tuple[int, int]:
+    """(before, after): the first complete step and the best one, or the last one where none was kept as the best."""
+    if not run.is_dir():
+        raise UserError(f"{run}: no such run folder; give folders that `emu fit` or `emu sample` made")
+    steps = runs.complete_steps(run)
+    if len(steps) < 2:
+        raise UserError(
+            f"{run}: holds {len(steps)} drawn steps, comparing takes two; let `emu fit` reach its first check"
+        )
+    best = quality.best_step
+    last = quality.checks[-1].step if quality.checks else steps[-1]
+    after = last if best is None else best
+    if after not in steps[1:]:
+        raise UserError(f"{runs.step_folder(run, after)}: not drawn completely, though {runs.QUALITY} names it")
+    return steps[0], after
 
 
 def drawn(folder: Path) -> PictureFolder:

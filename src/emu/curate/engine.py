@@ -9,9 +9,6 @@ from collections.abc import Iterable, Iterator
 
 from emu.curate.shards import Shard
 from emu.curate.work import Work
-from emu.errors import UserError
-
-ENGINES = ("pool", "daft", "ray")
 
 
 class Engine(ABC):
@@ -32,16 +29,3 @@ class Engine(ABC):
     @abstractmethod
     def stop(self) -> None:
         """End all workers, at work or not."""
-
-
-def make(name: str, *, workers: int) -> Engine:
-    """`pool`: processes of this machine. `daft`: its native runner. `ray`: Daft on Ray. UserError: no such engine."""
-    if name == "pool":
-        from emu.curate.pool import Pool
-
-        return Pool(workers)
-    if name in ENGINES:
-        from emu.curate.daft import Daft
-
-        return Daft(workers, ray=name == "ray")
-    raise UserError(f"--engine {name}: no such engine; there are {', '.join(ENGINES)}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from emu import starts
 from emu.batch import Sampler
 from emu.class_paths import named
-from emu.compare.reading import steps_compared
+from emu.compare.sides import steps_compared
 from emu.errors import UserError
 from emu.layouts import runs
 from emu.layouts.quality_json import read_quality, write_quality

@@ -8,6 +8,7 @@ mediocre, a needle has all five photographic qualities of the paper's guideline,
     picture, caption = scene.render(), scene.caption
 """
 
-from emu.world.scene import COLOURS, KINDS, PLACES, QUALITIES, TIMES, UNSEEN_KINDS, Scene, World, named
+from emu.world.scene import KINDS, PLACES, QUALITIES, TIMES, UNSEEN_KINDS, Scene, World, named
+from emu.world.subjects import COLOURS
 
 __all__ = ["COLOURS", "KINDS", "PLACES", "QUALITIES", "TIMES", "UNSEEN_KINDS", "Scene", "World", "named"]

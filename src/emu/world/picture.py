@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from emu.world.background import Pixels, background, clutter, floats
+from emu.world.subjects import COLOURS, subject
 
 if TYPE_CHECKING:
     from emu.world.scene import Scene
@@ -40,9 +41,6 @@ def render(scene: "Scene", size: int) -> Image.Image:
 
 def _place(scene: "Scene", rng: np.random.Generator, pixels: Pixels, size: int) -> Pixels:
     """The subject, well placed and lit from one side, its shadow on the ground; or off the frame, tiny or tilted."""
-    from emu.world.scene import COLOURS
-    from emu.world.subjects import subject
-
     share, x, foot, tilt = _composition(scene, rng)
     figure = subject(scene.kind, COLOURS[scene.colour])
     figure = figure.rotate(tilt, Image.Resampling.BILINEAR) if tilt else figure

@@ -6,19 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from emu.world.subjects import DRAWINGS
+from emu.world.picture import render
+from emu.world.subjects import COLOURS, DRAWINGS
 
 KINDS = tuple(DRAWINGS)
-COLOURS = {
-    "red": (214, 48, 44),
-    "orange": (240, 136, 36),
-    "yellow": (246, 208, 52),
-    "green": (62, 162, 72),
-    "blue": (52, 104, 214),
-    "purple": (136, 72, 176),
-    "pink": (244, 138, 176),
-    "white": (240, 238, 232),
-}
 PLACES = {
     "beach": "on the beach",
     "meadow": "in a meadow",
@@ -53,8 +44,6 @@ class Scene:
 
     def render(self, size: int = 64) -> Image.Image:
         """RGB, size x size pixels. The same scene gives the same picture."""
-        from emu.world.picture import render
-
         return render(self, size)
 
     def has(self, quality: str) -> bool:

@@ -12,6 +12,16 @@ from PIL import Image, ImageDraw
 
 BOX = 160  # drawn this large, then reduced: the reduction is the anti-aliasing
 
+COLOURS = {
+    "red": (214, 48, 44),
+    "orange": (240, 136, 36),
+    "yellow": (246, 208, 52),
+    "green": (62, 162, 72),
+    "blue": (52, 104, 214),
+    "purple": (136, 72, 176),
+    "pink": (244, 138, 176),
+    "white": (240, 238, 232),
+}
 FIXED = {
     "k": (38, 34, 46),
     "w": (250, 250, 246),
