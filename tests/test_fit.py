@@ -163,6 +163,26 @@ def test_a_set_that_changed_is_not_gone_on_with(
     assert runs.complete_steps(moved / "out") == [0, 2, 4]
 
 
+def test_a_run_that_is_over_says_that_it_is_given_another_set(
+    moved: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has nothing left to read of it; whoever gives it expects that it is learned from."""
+    (moved / "same").symlink_to(moved / "needles")
+    shutil.copytree(moved / "needles", moved / "copy")
+    shutil.copytree(moved / "needles", moved / "other")
+    one_less(moved / "other")
+    (moved / "other.txt").write_text("a green boat\n")
+    over = ["fit", "-c", str(moved / "run.yaml"), "--quality.max_steps", "4"]
+    for same in ("same", "copy"):
+        caplog.clear()
+        main([*over, "--data.root", str(moved / same)])
+        assert "stopped already at step 4" in caplog.text
+    for key, given, said in (("root", "other", "0.png is gone"), ("prompts", "other.txt", "other prompts")):
+        with pytest.raises(SystemExit):
+            main([*over, f"--data.{key}", str(moved / given)])
+        assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("spelled", ["needles", "./needles/", "link", "elsewhere"])
 def test_the_same_set_elsewhere_is_the_same_set(spelled: str, moved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (moved / "link").symlink_to(moved / "needles")

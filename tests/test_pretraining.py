@@ -157,6 +157,12 @@ def test_a_finished_run_says_so(path: Path, unbroken: Path, caplog: pytest.LogCa
     before = len(diary(unbroken))
     main(argv(path, "unbroken"))
     assert len(diary(unbroken)) == before
+    assert "stopped already" in caplog.text
+    assert "was trained on" not in caplog.text
+    other = tars(path.parent / "others", 6, 6)
+    main(argv(path, "unbroken", "--data.root", other))
+    assert len(diary(unbroken)) == before
+    assert f"; nothing of data.root {other} was trained on" in caplog.text
 
 
 @pytest.mark.slow

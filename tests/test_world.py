@@ -1,11 +1,14 @@
 """The simulated web tells the truth about itself."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from emu.errors import UserError
+from emu.study.sets import draw_prompts
 from emu.world import COLOURS, KINDS, PLACES, QUALITIES, TIMES, UNSEEN_KINDS, Scene, World, named
 
 GOOD = (True,) * len(QUALITIES)
@@ -63,6 +66,18 @@ def test_prompts_are_distinct_full_captions_in_two_groups() -> None:
         assert set(names) == {"kind", "colour", "place", "time"}
         assert (names["kind"] in UNSEEN_KINDS) == (row["group"] == "unseen")
     assert sum(row["group"] == "unseen" for row in rows) == 20
+
+
+def test_there_are_as_many_prompts_as_captions_and_no_more() -> None:
+    """All of both groups come; one more of either ends in words, where it once looked for it without an end."""
+    most = len(UNSEEN_KINDS) * len(COLOURS) * len(PLACES) * len(TIMES)
+    assert len(World(2).prompts(most, unseen=most)) == most
+    with pytest.raises(ValueError, match="1,025 captions of 4 kinds are asked for; there are 1,024"):
+        World(2).prompts(most + 1, unseen=most + 1)
+    with pytest.raises(ValueError, match="kinds are asked for"):
+        World(2).prompts(10**6, unseen=0)
+    with pytest.raises(UserError, match=r"world.prompts 1,000,000: .* are asked for; there are 1,024"):
+        draw_prompts(Path("prompts.jsonl"), 10**6)
 
 
 def saturation(picture: np.ndarray) -> float:

@@ -32,9 +32,12 @@ def draw_prompts(path: Path, amount: int, *, draws: int = 1) -> None:
     """Prompts, a quarter of them of kinds that no needle shows, with what they ask for in columns: kind, colour, ...
 
     Each stands in the file `draws` times: it is drawn from as many seeds, which diversity needs. A file of these very
-    prompts stays as it is, since runs may have begun with it.
+    prompts stays as it is, since runs may have begun with it. UserError: there are not so many.
     """
-    prompts = World(PROMPTS_SEED).prompts(amount, unseen=amount // 4)
+    try:
+        prompts = World(PROMPTS_SEED).prompts(amount, unseen=amount // 4)
+    except ValueError as error:
+        raise UserError(f"world.prompts {amount:,}: {error}") from None
     rows = [{**row, **named(row["prompt"])} for row in prompts for _ in range(draws)]
     there = read_lines(path, dict[str, str], remedy="remove it") if path.is_file() else []
     if [row.get("prompt") for row in there] != [row["prompt"] for row in rows]:

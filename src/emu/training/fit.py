@@ -34,7 +34,7 @@ from emu.training import captions, console
 from emu.training.ahead import look_ahead
 from emu.training.encode import encode as encode_into
 from emu.training.resume import changed, changes, finished, rule_of
-from emu.training.same_set import SameSet
+from emu.training.same_set import SameSet, require_same_set
 from emu.training.stages import OF_STEP_0, SIZE, Setting, Stage, require_no_lower, stage_at, stages_of
 
 # What our classes rely on: "before" pictures at step 0, checks counted in steps, ranks dealt to by CuratedData.
@@ -55,6 +55,8 @@ QUIET = (
     "The number of training batches .* is smaller than the logging interval",  # a set is small, an epoch short
     "`isinstance.treespec, LeafSpec.` is deprecated",  # its own, against newer torch
 )
+
+PLACES_OF_SET = ("data.root", "data.prompts")
 
 
 class RunConfig(SaveConfigCallback):
@@ -132,7 +134,7 @@ class EmuCLI(LightningCLI):
             if not (Path(checkpoint).is_file() or is_sharded(Path(checkpoint))):
                 raise UserError(f"--ckpt_path {checkpoint}: no such checkpoint")
             verify(Path(checkpoint))
-        self.finished = None
+        self.finished, self.another = None, False
         if self.command != "fit":
             return
         begun = bool(runs.checkpoints(run)) or (run / runs.BEST).exists()
@@ -145,6 +147,7 @@ class EmuCLI(LightningCLI):
             require_step_0(Path(checkpoint), now)
         elif found:
             self.finished = finished(run, found, rule_of(self.config))
+            self.another = any(key in PLACES_OF_SET for key, _, _ in changes(run, now))
             self.config.ckpt_path = str(found)
 
     def _enter(self, checkpoint: Path | None) -> None:
@@ -173,6 +176,15 @@ class EmuCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         super().instantiate_classes()
         self.datamodule.ahead, self.datamodule.captioned = self.ahead, self.model.reads_captions
+
+    def unread(self) -> str:
+        """Of a run that has ended: what it was given and does not read. UserError: another set than it began with."""
+        if not self.another:
+            return ""
+        data = self.datamodule
+        data.setup("fit")
+        require_same_set(Path(self.config.trainer.default_root_dir), data)
+        return f"; nothing of data.root {data.root} was trained on" if data.stream else ""
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         given: Namespace = self.config_init["trainer"]
@@ -207,7 +219,7 @@ def run_stage(command: str, args: list[str]) -> bool:
     with ExitStack() as held:
         cli = EmuCLI(args, command=command, held=held)
         if cli.finished:
-            rank_zero_info(f"{cli.config.trainer.default_root_dir}: {cli.finished}")
+            rank_zero_info(f"{cli.config.trainer.default_root_dir}: {cli.finished}{cli.unread()}")
             return False
         action = cli.trainer.fit if command == "fit" else cli.trainer.validate
         held.enter_context(console.above_bars())

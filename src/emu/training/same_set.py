@@ -15,6 +15,7 @@ from typing import Any, NotRequired, TypedDict
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_warn
 
+from emu.data import CuratedData
 from emu.data.pictures import Opener
 from emu.data.sources.openers import stamp
 from emu.data.survey import Picture
@@ -54,17 +55,13 @@ class SameSet(L.Callback):
         """After the set was looked at, and before the model is loaded."""
         if stage != "fit":
             return
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it without declaring it
-        pictures: list[Picture] = data.train_pictures + data.held_out_pictures
-        now: Document = {"pictures": [described(one) for one in pictures], "prompts": digest(data.prompt_rows)}
+        data: CuratedData = trainer.datamodule  # type: ignore[attr-defined]  # Lightning sets it without declaring it
         run = Path(trainer.default_root_dir)
-        path, begun = run / runs.DATA, bool(runs.checkpoints(run)) or (run / runs.BEST).exists()
-        then = read(path) if begun else None
-        if then and (said := difference(then, now)):
-            raise refusal(data.root, said)
+        then, now = require_same_set(run, data)
         if then:
             now["pictures"] = [{**row, **known} for known, row in zip(then["pictures"], now["pictures"], strict=True)]
         if trainer.is_global_zero:
+            path, pictures = run / runs.DATA, data.train_pictures + data.held_out_pictures
             files.write_json(path, now)
             self._sums = Sums(now, [one.entry.open for one in pictures], path, root=data.root)
 
@@ -126,6 +123,17 @@ class Sums:
         row["content"] = content
         if touched:
             row["touched"] = touched
+
+
+def require_same_set(run: Path, data: CuratedData) -> tuple[Document | None, Document]:
+    """The set that a run began with, None where it begins now, and `data` after its `setup`. UserError: another one."""
+    pictures = data.train_pictures + data.held_out_pictures
+    now: Document = {"pictures": [described(one) for one in pictures], "prompts": digest(data.prompt_rows)}
+    begun = bool(runs.checkpoints(run)) or (run / runs.BEST).exists()
+    then = read(run / runs.DATA) if begun else None
+    if then and (said := difference(then, now)):
+        raise refusal(data.root, said)
+    return then, now
 
 
 def read(path: Path) -> Document | None:

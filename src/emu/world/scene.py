@@ -68,11 +68,18 @@ class World:
         return _scene(rng, kinds, (True,) * len(QUALITIES))
 
     def prompts(self, count: int, *, unseen: int) -> list[dict[str, str]]:
-        """`count` distinct full captions, `unseen` of them of kinds that no needle shows; `group` says which."""
+        """`count` distinct full captions, `unseen` of them of kinds that no needle shows; `group` says which.
+
+        ValueError: there are not so many.
+        """
+        each = len(COLOURS) * len(PLACES) * len(TIMES)
+        for asked, known in ((unseen, len(UNSEEN_KINDS)), (count - unseen, len(KINDS) - len(UNSEEN_KINDS))):
+            if asked > known * each:
+                raise ValueError(f"{asked:,} captions of {known} kinds are asked for; there are {known * each:,}")
         rng = np.random.default_rng((self.seed, 2))
         rows: dict[str, str] = {}
         while len(rows) < count:
-            group = "unseen" if sum(g == "unseen" for g in rows.values()) < unseen else "seen"
+            group = "unseen" if len(rows) < unseen else "seen"  # those come first
             kinds = UNSEEN_KINDS if group == "unseen" else tuple(k for k in KINDS if k not in UNSEEN_KINDS)
             scene = _scene(rng, kinds, (True,) * len(QUALITIES))
             rows[_full(scene.kind, scene.colour, scene.place, scene.time)] = group
