@@ -5,20 +5,24 @@ in a file leads to emu, Lightning and torch's optimizers; any other module asks 
 with the sum of its source: it asks again when that has changed, though not when what it imports has.
 """
 
+import errno
 import hashlib
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from emu.errors import UserError
-from emu.storage import files
+from emu.errors import UserError, reason
+from emu.storage import files, own
 from emu.storage.records import read_json
 
 KNOWN = ("emu", "lightning", "torch.nn", "torch.optim")
 VARIABLE = "EMU_TRUST"  # modules, by commas: what `--trust` says to the processes that a command starts
 FLAG = "--trust"
+
+log = logging.getLogger(__name__)
 
 
 def take(argv: list[str]) -> list[str]:
@@ -103,14 +107,19 @@ def _sum(place: Path) -> str:
     return digest.hexdigest()
 
 
-def _store() -> Path:
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "emu" / "trusted.json"
+def _store() -> Path | None:
+    folder = own.settings()
+    return None if folder is None else folder / "trusted.json"
 
 
 def _kept() -> dict[str, str]:
-    if not _store().exists():
+    store = _store()
+    try:
+        if store is None or not store.exists():
+            return {}
+    except PermissionError:  # another's home: who runs this has trusted nothing there
         return {}
-    kept: dict[str, str] = read_json(_store(), dict[str, str], remedy="remove it, and say --trust again")
+    kept: dict[str, str] = read_json(store, dict[str, str], remedy="remove it, and say --trust again")
     return kept
 
 
@@ -120,5 +129,12 @@ def _remember(root: str) -> None:
         raise UserError(f"{FLAG} {root}: no such module here or among the installed packages")
     os.environ[VARIABLE] = ",".join(filter(None, [os.environ.get(VARIABLE), root]))
     kept = _kept() | {str(place): _sum(place)}
-    if kept != _kept():
-        files.write_json(_store(), kept, indent=1)
+    store = _store()
+    if kept == _kept():
+        return
+    try:
+        if store is None:
+            raise OSError(errno.ENOENT, "there is no home folder")
+        files.write_json(store, kept, indent=1)
+    except OSError as error:
+        log.warning("%s %s: for this command alone, it cannot be kept (%s)", FLAG, root, reason(error))

@@ -1,6 +1,7 @@
 """`emu compare`: before against after, as one page and one table."""
 
 import argparse
+import logging
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from emu.class_paths import named
 from emu.commands.parser import Parser, add_paths
 from emu.errors import UserError
+from emu.storage import own
 
 if TYPE_CHECKING:
     from emu.compare.attributes import AttributeReader
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 EMBEDDER = f"MODEL|{named.FORM}"
 JUDGES: dict[str, Any] = {"metavar": named.FORM, "action": "append", "default": []}
+
+log = logging.getLogger(__name__)
 
 
 def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -82,8 +86,22 @@ def _bench(given: argparse.Namespace) -> "Bench":
     from emu.compare.judging import Bench, usable_device
     from emu.compare.score_cache import ScoreCache
 
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Bench(usable_device(given.device), ScoreCache(given.cache or Path(caches) / "emu"))
+    device, folder = usable_device(given.device), given.cache or _own_cache()
+    return Bench(device, None if folder is None else ScoreCache(folder))
+
+
+def _own_cache() -> Path | None:
+    """Where scores are kept unless a flag says otherwise; None where nothing can be: they are then given again."""
+    folder = own.caches()
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK):
+                return folder
+    except OSError:  # a home that is another's, or may only be read
+        pass
+    log.warning("%s: scores cannot be kept there for later calls; --cache names another folder", folder or "no home")
+    return None
 
 
 def _embedder(given: str | None) -> "Embedder | None":

@@ -23,7 +23,9 @@ def place(stem: str, *sources: Path) -> Path:
 
 
 def made(out: Path, fill: Callable[[Path], None]) -> Path:
-    """A folder that is filled by one process, once."""
+    """A folder that is filled by one process, once. One that is there is taken also where it may only be read."""
+    if is_whole(out):
+        return out
     with locks.in_turn(out):
         if not is_whole(out):
             with folders.replacing(out) as target:

@@ -59,10 +59,13 @@ def in_turn(place: Path) -> Iterator[None]:
 
 
 def is_free(path: Path) -> bool:
-    """Whether no process holds this lock."""
+    """Whether no process holds this lock, as far as one may know of another user's."""
     if path in _held:
         return False
-    descriptor = _taken(path)
+    try:
+        descriptor = _taken(path)
+    except PermissionError:
+        return False
     if descriptor is None:
         return False
     os.close(descriptor)
@@ -72,7 +75,7 @@ def is_free(path: Path) -> bool:
 def _taken(path: Path) -> int | None:
     """A descriptor of the locked file; None where another process has it."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # a folder may be a group's
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
