@@ -52,6 +52,7 @@ def cost(*argv: str) -> dict[str, object]:
     ("argv", "code"),
     [
         (["--help"], 0),
+        (["--version"], 0),
         (["fit", "--help"], 0),
         (["compare", "--help"], 0),
         (["fti"], 2),

@@ -114,6 +114,29 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
             assert not anchor or anchor in anchors(there), f"{target}#{anchor}"
 
 
+@page
+def test_the_tables_of_a_page_are_whole(page: Path) -> None:
+    lines = ["", *BLOCK.sub("", page.read_text()).splitlines(), ""]
+    for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+        if line.startswith("|"):
+            assert columns(line) == columns(before if before.startswith("|") else after), line
+            assert before.startswith("|") or re.fullmatch(r"[|\s:-]+", after), f"no head: {line}"
+
+
+def columns(line: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", line)))
+
+
+@page
+def test_the_files_of_this_repository_that_a_page_names_are_there(page: Path) -> None:
+    tests = {path.name for path in (ROOT / "tests").rglob("*.py")}
+    for name in inline(page):
+        if re.fullmatch(r"(tests|benchmarks|scripts|src|examples)/[\w/.-]+", name):
+            assert (ROOT / name).exists(), name
+        elif re.fullmatch(r"test_\w+\.py", name):
+            assert name in tests, name
+
+
 def anchors(page: Path) -> set[str]:
     """The headings of a page as they are linked to: lower case, blanks as hyphens, no other sign."""
     headings = re.findall(r"^#+ (.*)$", BLOCK.sub("", page.read_text()), re.MULTILINE)

@@ -5,7 +5,9 @@ emu fit -c latent/sdxl --data.root my/needles       # quality-tune
 emu compare runs/sdxl --out report.html             # before against after
 """
 
+import argparse
 import os
+import platform
 import re
 import sys
 import textwrap
@@ -25,6 +27,7 @@ CONFIGURED = {
 }
 
 
+STANDS_ON = ("torch", "lightning", "diffusers", "transformers")
 INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 
 
@@ -91,11 +94,23 @@ def run(argv: list[str]) -> None:
 def parser() -> commands.Parser:
     """Every command; those that take a config are here for --help alone."""
     top = commands.Parser(prog="emu", description="Quality-tune any text-to-image model; prove before against after.")
+    top.add_argument("--version", action=Version, nargs=0, help="emu's version, and those of what it stands on")
     chosen = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, summary in CONFIGURED.items():
         chosen.add_parser(name, help=summary)
     commands.add_to(chosen)
     return top
+
+
+class Version(argparse.Action):
+    """Prints what a report of a fault should say, read from metadata: nothing is imported for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        below = ", ".join(f"{name} {version(name)}" for name in STANDS_ON)
+        print(f"emu {version('emu-quality-tuning')} (Python {platform.python_version()}, {below})")
+        parser.exit()
 
 
 def configured(command: str, args: list[str]) -> None:

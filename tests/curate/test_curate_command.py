@@ -54,8 +54,8 @@ def test_a_budget_sets_thresholds_and_keeps_them(
         (["--budget", "0"], "--budget 0: at least 1"),
         (["--workers", "0"], "--workers 0: at least 1"),
         (["--engine", "spark"], "--engine spark: no such engine"),
-        (["third"], "emu curate takes SRC DST there"),
-        (["--explain", "x"], "emu curate takes DST there"),
+        (["third"], "unknown third"),
+        (["--explain", "x"], "--explain takes one folder"),
         (["-c", "curate/papre"], "did you mean curate/paper"),
     ],
 )

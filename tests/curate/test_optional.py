@@ -1,5 +1,6 @@
 """Stages that may be missing: left out by name, and what ranks by their columns goes on without."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,14 @@ import pytest
 import yaml
 
 from emu.cli import main
+from emu.curate import curate
 from emu.curate.config import Funnel
 from emu.curate.stage import Stage
 from emu.errors import UserError
-from haystack import config, folder
+from haystack import Here, config, folder
 
-PAPER = Path(__file__).parents[2] / "configs" / "curate" / "paper.yaml"
+ROOT = Path(__file__).parents[2]
+PAPER, PYPROJECT = ROOT / "configs" / "curate" / "paper.yaml", ROOT / "pyproject.toml"
 
 
 class Absent(Stage):
@@ -75,3 +78,33 @@ def test_the_papers_funnel_is_a_config_and_no_more_than_pixels_are_needed() -> N
         "balance",
     }
     assert max(map(len, PAPER.read_text().splitlines())) <= 120
+
+
+def test_pictures_without_captions_are_taken_and_what_judges_captions_is_left_out(tmp_path: Path, capsys: Any) -> None:
+    source, written = folder(tmp_path / "hay", ["good"] * 3), tmp_path / "funnel.yaml"
+    (source / "metadata.jsonl").unlink()
+    rules = {"judge": "emu.judges.photo_rules.PhotoRules", "column": "beauty"}
+    clip = {"judge": "emu.judges.clip.ClipScore:./no-model", "column": "alignment"}
+    judged = [{"class_path": "emu.curate.stages.Judged", "init_args": args} for args in (rules, clip)]
+    captions = {"class_path": "emu.curate.stages.Caption", "at_least": {"caption_words": 2}}
+    document = config(captions, *judged, budget={"by": ["beauty", "alignment"], "number": 2})
+    written.write_text(yaml.safe_dump(document))
+    main(["curate", "-c", str(written), str(source), str(tmp_path / "out"), "--uncaptioned", "--workers", "1"])
+    assert "without caption, alignment\n" in capsys.readouterr().out
+    assert len((tmp_path / "out" / "metadata.jsonl").read_text().splitlines()) == 2
+
+
+def test_where_no_picture_has_a_caption_it_is_said_how_they_are_taken(tmp_path: Path) -> None:
+    source = folder(tmp_path / "hay", ["good"] * 3)
+    (source / "metadata.jsonl").unlink()
+    with pytest.raises(UserError, match="no caption beside it .* take pictures without them by --uncaptioned"):
+        curate(Funnel(config(SEEN)), str(source), tmp_path / "out", engine=Here())
+
+
+def test_the_extra_all_has_what_the_bundled_funnel_asks_for() -> None:
+    extras = tomllib.loads(PYPROJECT.read_text())["project"]["optional-dependencies"]
+    (everything,) = extras["all"]
+    steps = Funnel(yaml.safe_load(PAPER.read_text())).steps
+    asked = {extra for step in steps for extra in step.stage.packages.values()}
+    assert asked
+    assert asked <= set(everything.partition("[")[2].rstrip("]").split(","))

@@ -165,7 +165,7 @@ def test_a_broken_picture_costs_its_line_a_mark(needles: Path) -> None:
         (["--upsample", "-3", "NEEDLES"], "--upsample -3: give the shorter side"),
         (["--upsample", "many", "NEEDLES"], "invalid int value"),
         (["--upsample", "64", "."], "no metadata.jsonl there; name a curated folder"),
-        (["--upsample", "64", "NEEDLES", "OTHER"], "emu curate takes FOLDER there"),
+        (["--upsample", "64", "NEEDLES", "OTHER"], "--upsample takes one folder"),
         (["--upsampler", "lanczos", "NEEDLES"], "add --upsample SIZE"),
         (["--upsample", "64", "NEEDLES", "--sampler", "a=1"], "add --upsampler MODEL"),
         (["--upsample", "64", "NEEDLES", "--upsampler", "lanczos", "--sampler", "a=1"], "lanczos has no settings"),

@@ -21,8 +21,11 @@ def add_to(commands: "argparse._SubParsersAction[Parser]") -> None:
     parser = commands.add_parser("curate", help="a haystack of pictures into a curated folder and a manifest")
     parser.set_defaults(action=curate, parser=parser)
     parser.add_argument("-c", "--config", default="curate/paper", help="a funnel, or a bundled one (curate/paper)")
-    parser.add_argument("folders", nargs="+", metavar="SRC DST", help="the source, and the folder to make")
+    parser.add_argument("source", metavar="SRC", help="the source; of what looks at a curated folder, that folder")
+    parser.add_argument("out", nargs="?", metavar="DST", help="the folder to make")
     parser.add_argument("--budget", type=int, metavar="N", help="keep at most N pictures: sets thresholds by quantile")
+    taken = "take pictures that have no caption, and leave out what judges captions; people write them in emu review"
+    parser.add_argument("--uncaptioned", action="store_true", help=taken)
     parser.add_argument("--explain", metavar="PICTURE", help="what each stage said of a picture; takes DST alone")
     allowed = "fetch pictures from this network too, though it is not public, such as 10.1.0.0/16; may be repeated"
     parser.add_argument("--allow", action="append", default=[], metavar="NETWORK", help=allowed)
@@ -46,14 +49,16 @@ def curate(given: argparse.Namespace) -> None:
         return
     if given.upsampler or given.sampler:
         raise UserError("--upsampler: to which size? add --upsample SIZE")
-    source, out = _folders(given.folders, "SRC DST")
+    source, out = given.source, given.out
+    if out is None:
+        raise UserError(f"emu curate {source}: into which folder? name it behind, or see emu curate --help")
     if given.workers < 1:
         raise UserError(f"--workers {given.workers}: at least 1")
     from emu.curate import curate
     from emu.curate.counts import table
     from emu.curate.engines import make
 
-    funnel = _funnel(given).without_missing()
+    funnel = _funnel(given).without_missing(uncaptioned=given.uncaptioned)
     if missing := funnel.missing:
         lines = [f"without {', '.join(missing)}", *(f"  {name}: {why}" for name, why in missing.items())]
         print("\n".join(lines), flush=True)
@@ -66,13 +71,13 @@ def explain(given: argparse.Namespace) -> None:
     """Prints what became of one picture, stage by stage."""
     from emu.curate.explain import explain
 
-    (out,) = _folders(given.folders, "DST")
+    out = _curated(given, "--explain")
     print("\n".join(explain(Path(out), given.explain)))
 
 
 def upsample(given: argparse.Namespace) -> None:
     """Marks small pictures, or makes them larger, and prints how many of each concept there are."""
-    (out,) = _folders(given.folders, "FOLDER")
+    out = _curated(given, "--upsample")
     if given.sampler and not given.upsampler:
         raise UserError("--sampler: of which pipeline? add --upsampler MODEL")
     from emu.commands.sample import settings
@@ -107,13 +112,17 @@ def _funnel(given: argparse.Namespace) -> "Funnel":
         if given.budget < 1:
             raise UserError(f"--budget {given.budget}: at least 1")
         document["budget"] = {**document["budget"], "number": given.budget}
+    if given.uncaptioned:
+        document["data"] = {**(document.get("data") or {}), "captioned": False}
     if given.allow:
         fetching = document.get("fetch") or {}
         document["fetch"] = {**fetching, "allow": [*fetching.get("allow", []), *given.allow]}
     return Funnel(document)
 
 
-def _folders(given: list[str], wanted: str) -> list[str]:
-    if len(given) != len(wanted.split()):
-        raise UserError(f"emu curate takes {wanted} there, not {' '.join(given)}; see emu curate --help")
-    return given
+def _curated(given: argparse.Namespace, flag: str) -> str:
+    """The one folder that a flag looks at."""
+    if given.out is not None:
+        raise UserError(f"{flag} takes one folder, that emu curate made, not {given.source} {given.out}")
+    folder: str = given.source
+    return folder

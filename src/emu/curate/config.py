@@ -105,17 +105,25 @@ class Funnel:
         for step in self.steps:
             step.stage.require()
 
-    def without_missing(self) -> "Funnel":
+    def without_missing(self, *, uncaptioned: bool = False) -> "Funnel":
         """Without those `optional` stages that cannot run here, or that need the columns of such; `missing` has why.
 
         What ranks or cuts by several columns goes on with those that are there. UserError: a stage that is not optional
         cannot run.
+
+        Args:
+            uncaptioned: leave out all that judge captions too, optional or not.
         """
         missing, gone = dict[str, str](), set[str]()
         for step in self.steps:
-            if not step.config.optional:
+            why: str | None = None
+            if uncaptioned and step.stage.reads_captions():
+                why = "judges captions, and pictures are taken without"
+            elif step.config.optional:
+                why = step.cannot_run(gone)
+            else:
                 step.stage.require()
-            elif why := step.cannot_run(gone):
+            if why:
                 missing[step.stage.name] = why
                 gone |= step.stage.columns.keys()
         if not missing:

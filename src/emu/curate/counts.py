@@ -95,4 +95,6 @@ def require_some(funnel: Funnel, fates: Fates, counts: list[Count], shards: list
     if left_out:
         lines.append(f"left out {some(left_out)}")
     do = "mend the source" if one.failed + len(left_out) == one.came else "loosen its limits"
+    if number == 0 and "no caption" in why and funnel.data.captioned:
+        do = "write captions (docs/sets.md says where), or take pictures without them by --uncaptioned"
     raise UserError("; ".join([*lines, f"the first one: {why}", f"{do}; the manifest has every reason"]))

@@ -66,6 +66,10 @@ class Stage(ABC):
             raise answers.refuse(self, "measure", found, f"a dict of {', '.join(self.columns) or 'nothing'}")
         return {**dict.fromkeys(self.columns), **found}
 
+    def reads_captions(self) -> bool:
+        """Whether it has nothing to say of a picture without one; found before any model is there."""
+        return False
+
     def require(self) -> None:
         """UserError where a package or a model that it needs is not there: no stage is ever passed silently."""
         for module, extra in self.packages.items():

@@ -20,6 +20,7 @@ class ClipIqa(BatchedJudge):
     """
 
     name = "clip-iqa"
+    reads_prompts = False
     family = "clip"
     tie = 0.01  # of a probability
 

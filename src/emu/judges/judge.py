@@ -35,6 +35,9 @@ class Judge(ABC):
     tie: float
     """Two pictures tie when their scores differ by at most this, in the judge's own units."""
 
+    reads_prompts: bool = True
+    """Whether its score depends on the prompt; False where it looks at the picture alone."""
+
     @abstractmethod
     def score(self, images: Tensor, prompts: list[str]) -> Tensor:
         """images: float (b,3,h,w) in [0,1] on any device, prompts: b texts -> float (b,).

@@ -50,6 +50,7 @@ class LaionAesthetic(BatchedJudge):
     """
 
     name = "laion-aesthetic"
+    reads_prompts = False
     family = "clip"
     tie = 0.05  # points of a scale on which people voted in whole ones
     layouts = VERSIONS

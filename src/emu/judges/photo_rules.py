@@ -39,6 +39,7 @@ class PhotoRules(Judge):
     """
 
     name = "photo-rules"
+    reads_prompts = False
     family = "rules"
     tie = 0.01
 

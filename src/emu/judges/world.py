@@ -96,6 +96,7 @@ class WorldAppeal(_WorldJudge):
     """How many of the five photographic qualities a picture has: the mean of their probabilities, 0 to 1."""
 
     name = "world-appeal"
+    reads_prompts = False
     tie = 0.01
     outputs = len(QUALITIES)
 

@@ -33,6 +33,9 @@ class Caption(Stage):
         "caption_repeats": "float64",
     }
 
+    def reads_captions(self) -> bool:
+        return True
+
     def measure(self, picture: Picture) -> Row:
         words = re.findall(r"\w+", picture.text)
         letters = [c for c in picture.text if c.isalpha()]
@@ -67,6 +70,9 @@ class Language(Stage):
         if not 0 < share < 1:
             raise UserError(f"stage {self.name}: share {share:g}: between 0 and 1, such as 0.9")
         self.wanted, self.share = wanted or ["en"], share
+
+    def reads_captions(self) -> bool:
+        return True
 
     @cached_property
     def detector(self) -> Any:

@@ -36,6 +36,13 @@ class Judged(Stage):
 
         return named.make(self.given, Judge, where=f"stage {self.name}: judge", like=EXAMPLE)
 
+    def reads_captions(self) -> bool:
+        from emu.judges import Judge
+
+        return named.find(
+            self.given.partition(":")[0], Judge, where=f"stage {self.name}: judge", like=EXAMPLE
+        ).reads_prompts
+
     def require(self) -> None:
         super().require()
         self.judge.require()
