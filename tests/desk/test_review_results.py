@@ -11,6 +11,7 @@ pytest.importorskip("sqlalchemy", reason="the extra `desk` is not installed")
 from sqlalchemy import insert
 
 from emu.card import people
+from emu.data import CuratedData
 from emu.data.sources import Entry, read_source
 from emu.desk.review import needles
 from emu.desk.review.needles import write_needles
@@ -144,6 +145,17 @@ def test_what_stayed_is_a_folder_and_the_first_one_is_as_it_was(tmp_path: Path) 
         assert columns["license"] == "CC0"
         assert columns.get("source_text", text) == before[name][0]
     assert json.loads((tmp_path / "to" / "review.json").read_text())["passes"][0]["kept"] == 6
+
+
+def test_who_tunes_on_all_that_was_reviewed_is_told_where_the_rest_is(tmp_path: Path) -> None:
+    write_needles(reviewed(tmp_path / "from").review, tmp_path / "to")
+    of_folders = []
+    for folder in (tmp_path / "from", tmp_path / "to"):
+        data = CuratedData(str(folder), resolution=16, bucket_step=16, batch_size=1, num_workers=0)
+        data.setup("fit")
+        of_folders.append(data.describe())
+    assert f"emu review {tmp_path / 'from'} --out SET" in of_folders[0]
+    assert "emu review" not in of_folders[1]
 
 
 def test_killed_on_the_way_the_same_command_ends_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from emu.data.survey import Picture, Survey, some
+from emu.layouts.curated_folder import REVIEWING
 from emu.terminal.counted import many
 
 
@@ -22,9 +24,9 @@ def _column(number: int, one: str, more: str, width: int) -> str:
     return f"{' ' * (width - len(f'{number:,}'))}{many(number, one, more)}"
 
 
-def remarks(used: Sequence[Picture], seen: Survey, *, lines: bool) -> list[str]:
+def remarks(used: Sequence[Picture], seen: Survey, *, lines: bool, root: str) -> list[str]:
     """A line each for what somebody would want to know before `used` is trained on; of all that was seen, the rest."""
-    said = [_captions(used, lines=lines), _enlarged(used), _repeats(used), _rest(len(used), seen)]
+    said = [_captions(used, lines=lines), _enlarged(used), _repeats(used), _rest(len(used), seen), _reviewed(root)]
     return [f"  {line}" for line in said if line]
 
 
@@ -65,3 +67,10 @@ def _repeats(pictures: Sequence[Picture]) -> str:
         return ""
     numbers = ", ".join(map(str, asked))
     return f"folder names ask for repeats ({numbers}), which are not made: every picture is seen once an epoch"
+
+
+def _reviewed(root: str) -> str:
+    """Of the folder that people looked through; what they kept is another one, without their marks."""
+    if not (Path(root) / REVIEWING).is_dir():
+        return ""
+    return f"people have reviewed these, and what they rejected is among them: emu review {root} --out SET has the rest"

@@ -145,7 +145,7 @@ class CuratedData(L.LightningDataModule):
             return f"{self.root}: a stream of {shards}, {many(held_out, 'picture')} held out"
         head = f"{self.root}: {len(pictures):,} of {self.seen.total:,} used, {held_out:,} held out"
         shapes = table(self.train_pictures, at_once=self.batch_size * self._world)
-        said = remarks(pictures, self.seen, lines=self.options.caption_lines)
+        said = remarks(pictures, self.seen, lines=self.options.caption_lines, root=self.root)
         return "\n".join([f"{head}; height x width of the rest:", *shapes, *said])
 
     def train_dataloader(self) -> Training | Streaming:
