@@ -29,7 +29,10 @@ def section(rows: list[Row], review: ReviewOutcome | None) -> Section:
         heads = ["Length in", "Least", "Lower quartile", "Median", "Upper quartile", "Most"]
         units: list[list[Cell]] = [_quartiles(*one) for one in zip(("words", "characters"), lengths, strict=True)]
         alike = len(texts) - len(set(texts))
-        blocks += [Table(heads, units, number=5), f"{many(alike, 'caption')} repeat another one to the letter."]
+        blocks += [
+            Table(heads, units, number=5),
+            f"{many(alike, 'caption repeats', 'captions repeat')} another one to the letter.",
+        ]
         blocks += [counted("Letters", "Captions", Counter(map(script, texts)), most=SHOWN)]
     blocks += _languages(rows)
     return Section("Captions", blocks)

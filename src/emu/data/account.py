@@ -73,4 +73,6 @@ def _reviewed(root: str) -> str:
     """Of the folder that people looked through; what they kept is another one, without their marks."""
     if not (Path(root) / REVIEWING).is_dir():
         return ""
-    return f"people have reviewed these, and what they rejected is among them: emu review {root} --out SET has the rest"
+    return (
+        f"people have reviewed these, and what they rejected is among them: emu review {root} --out SET leaves it out"
+    )

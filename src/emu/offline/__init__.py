@@ -15,6 +15,7 @@ import jinja2
 from PIL import Image
 
 from emu.errors import printable
+from emu.terminal.counted import many
 
 HERE = Path(__file__).parent
 
@@ -29,6 +30,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["printable"] = printable
+    made.globals["many"] = many
     return made
 
 
