@@ -100,6 +100,20 @@ def test_the_plain_pipeline_draws_by_words_and_a_picture(tiny_folder: Folder, mo
         assert np.abs(np.array(picture).astype(float) - 255 * one.permute(1, 2, 0).numpy()).max() < 1
 
 
+@pytest.mark.parametrize("held", [("transformer",), ("transformer", "text_encoder")])
+def test_the_plain_pipeline_draws_in_bfloat16_beside_autoencoders_in_float32(
+    held: tuple[str, ...], tiny_folder: Folder
+) -> None:
+    plain: Any = TokenUpscalingPipeline.from_pretrained(tiny_folder("muse_upscaling"))
+    plain.set_progress_bar_config(disable=True)
+    for name in held:
+        getattr(plain, name).to(torch.bfloat16)
+    start = Image.effect_mandelbrot((4, 4), (-2, -1.5, 1, 1.5), 50).convert("RGB")
+    drawn = plain(PROMPTS[0], start, generator=torch.Generator().manual_seed(0), num_inference_steps=2).images[0]
+    assert drawn.size == (16, 16)
+    assert np.asarray(drawn).std() > 0
+
+
 def test_sizes_that_tokens_do_not_fill_are_refused(tiny_folder: Folder, tmp_path: Path, model: Any) -> None:
     with pytest.raises(UserError, match="starts from pictures whose sides are multiples of 2 pixels, not 3x4"):
         model.enlarged(3, 4)

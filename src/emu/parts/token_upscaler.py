@@ -175,7 +175,8 @@ class TokenUpscalingPipeline(DiffusionPipeline):  # type: ignore[misc]
         device, network = self._execution_device, self.transformer
         text = self._text(prompt, prompt_embeds).to(device, network.dtype)
         away = self._text(negative_prompt or "", negative_prompt_embeds).to(text).expand_as(text)
-        images = VaeImageProcessor(do_resize=False, do_normalize=False).preprocess(image).to(device, network.dtype)
+        images = VaeImageProcessor(do_resize=False, do_normalize=False).preprocess(image)
+        images = images.to(device, self.low_vqvae.dtype)  # which may stay in float32 beside a network in bfloat16
         low = masked.tokens_of(self.low_vqvae, images * 2 - 1).expand(len(text), -1, -1)
         draws = generator if isinstance(generator, list) else [generator] * len(text)
 
