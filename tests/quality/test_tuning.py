@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from emu.class_paths.code import own_code
 from emu.errors import UserError
 from emu.guards import Drift
 from emu.judges.image_reward import ImageReward
@@ -189,6 +190,7 @@ def test_judges_and_metrics_are_told(tmp_path: Path) -> None:
     assert seen["faithfulness_net"] == 100
     assert quality_of(tmp_path)["judges"]["appeal"] == {
         "name": "brightness", "tie": 0.5 / 255, "preprocessing": "none", "held-out accuracy": 1.0,
+        "code": own_code(Brightness),
     }  # fmt: skip
 
 
