@@ -10,7 +10,7 @@ import yaml
 from emu.cli import main
 from emu.curate import curate
 from emu.curate.config import Funnel
-from emu.curate.stage import Stage
+from emu.curate.stage import Row, Stage
 from emu.errors import UserError
 from haystack import Here, config, folder
 
@@ -24,6 +24,9 @@ class Absent(Stage):
     name = "absent"
     columns = {"beauty": "float64", "concept": "string"}
     packages = {"no_such_module": "nothing"}
+
+    def measure(self, picture: Any) -> Row:
+        raise AssertionError("it is left out before it measures")
 
 
 ABSENT = {"class_path": "test_optional.Absent"}
