@@ -1,6 +1,7 @@
 """Several judges of a criterion: who is the headline, whether they agree, and whose scores are whose."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from emu.compare import compare
 from emu.errors import UserError
 from emu.judges import Card, Judge
 from emu.layouts import runs
+from emu.layouts.quality_json import read_quality, write_quality
 from lamp import Brightness
 from verdicts import read_verdict
 
@@ -157,6 +159,9 @@ def test_pictures_of_several_sizes_are_judged_each_by_its_own(make_run: MakeRun,
 def test_a_card_that_tells_more_now_is_the_same_judge(make_run: MakeRun, tmp_path: Path) -> None:
     run, judge = unjudged(make_run), Of("clip")
     told(run, tmp_path / "a.html", appeal=[Brightness()])
+    quality = read_quality(run)  # an earlier emu said nothing of a judge's code
+    judges = {name: {key: one for key, one in card.items() if key != "code"} for name, card in quality.judges.items()}
+    write_quality(run, replace(quality, judges=judges))
     verdict, _ = told(run, tmp_path / "a.html", appeal=[judge, Of("rules", -1)])
     assert judge.seen == 0
     assert [one["family"] for one in verdict["appeal"]["opinions"]] == ["clip", "rules"]
