@@ -140,7 +140,7 @@ class PipelineModule(LoadedPipeline):
     def settings(self) -> described.Settings:
         """What the folder's JSON says beside all weights, and what its tokenizers make of texts."""
         parts = self.pipeline.components.items()
-        read = {name: tokenizing.told(part) for name, part in parts if tokenizing.tokenizer_of(part) is not None}
+        read = {name: tokenizing.fingerprint(part) for name, part in parts if tokenizing.tokenizer_of(part) is not None}
         return described.settings(self.folder) | read
 
     def on_fit_start(self) -> None:

@@ -25,7 +25,7 @@ def tokenizer_of(part: Any) -> PreTrainedTokenizerBase | None:
     return found if isinstance(found, PreTrainedTokenizerBase) else None
 
 
-def told(part: Any) -> ComponentConfig:
+def fingerprint(part: Any) -> ComponentConfig:
     """What a tokenizer, or a processor with one, is known by: names in words -> values as JSON has them."""
     tokenizer = tokenizer_of(part)
     assert tokenizer is not None
