@@ -365,7 +365,7 @@ def test_a_run_is_exported_as_what_draws_its_pictures(
 def test_formats_are_named_or_of_ones_own(alone: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--format ckpt: give diffusers, .*, lora-kohya, or the class path of one of"):
         find("ckpt")
-    with pytest.raises(UserError, match=r"--format emu\.runs\.Row: no Format; give a class such as"):
+    with pytest.raises(UserError, match=r"--format emu\.layouts\.runs\.Row: no Format; give a class such as"):
         find("emu.layouts.runs.Row")
     assert isinstance(find("test_adapters.Mine"), Mine)
 

@@ -349,7 +349,7 @@ def given_to_the_loss(model: TextToImageModule, batch: Any, monkeypatch: pytest.
 
     def loss(x: Tensor, cond: Any) -> Tensor:
         given.update({"x": x, **cond})
-        return torch.zeros(3)
+        return torch.zeros(3, requires_grad=True)
 
     monkeypatch.setattr(model, "loss", loss)
     with torch.autocast("cpu", torch.bfloat16):

@@ -129,4 +129,4 @@ def test_nothing_left_names_the_captions_that_were_not_read(tmp_path: Path) -> N
     told = said(config(SEEN), hay, tmp_path / "out")
     assert "of 3 that came 2 failed; left out captions.jsonl: a table beside the pictures, not read" in told
     assert "no caption beside it" in told
-    assert "mend the source" in told
+    assert "write captions (docs/sets.md says where), or take pictures without them by --uncaptioned" in told

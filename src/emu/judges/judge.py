@@ -99,13 +99,13 @@ def judge_pixels(
 
 
 def column(judge: Judge, method: str, given: Tensor, number: int) -> Tensor:
-    """What a judge gave, a score a picture: float64 (b,). UserError: it gave something else."""
+    """What a judge gave, a score a picture: float (b,). UserError: it gave something else."""
     wanted = f"a score a picture: ({number},)"
     tensor = torch.as_tensor(given) if isinstance(given, np.ndarray) else given
     scores = answers.tensor(tensor, judge, method, wanted, rows=number)
     if scores.ndim != 1:
         raise answers.refuse(judge, method, given, wanted)
-    return scores.detach().double()
+    return scores.detach() if scores.is_floating_point() else scores.double()
 
 
 def judge_card(judge: Judge) -> shapes.Card:

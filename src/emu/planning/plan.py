@@ -5,6 +5,8 @@ emu plan -c latent/sdxl --data.root my/needles
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from emu.data import CuratedData
 from emu.errors import first_line
@@ -38,10 +40,10 @@ PNG = 1.5  # bytes a pixel, about, of a photograph
 
 def plan(args: list[str]) -> str:
     """The arguments of `emu fit` -> what it would do, a paragraph each. Raises UserError as `emu fit` would."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # the bucket plan is said below
-    settings = Settings(args, command="plan")
-    data: CuratedData = settings.datamodule
-    data.setup("fit")
+    with quiet():  # the bucket plan is said below
+        settings = Settings(args, command="plan")
+        data: CuratedData = settings.datamodule
+        data.setup("fit")
     outline = Outline(settings.model)
     for height, width in data.sizes:
         settings.model.check_size(height, width)
@@ -59,6 +61,18 @@ def plan(args: list[str]) -> str:
     if settings.config.trainer.accelerator != "cpu":
         paragraphs.insert(5, cards.describe(args, settings, of, held))
     return "\n\n".join(paragraphs)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, Lightning says what it warns of alone; outside, what was to be said before."""
+    log = logging.getLogger("lightning.pytorch")
+    level = log.level
+    log.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def terms(licence: str | None) -> str:
