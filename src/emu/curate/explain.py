@@ -15,7 +15,7 @@ from emu.storage.shapes import Row
 FEWEST = 6  # characters of a sha256 that name a picture
 LONGEST = 19  # digits of a row's number
 NAMED_BY = ("row", "source", "file", "sha256")
-TOLD = ("row", "source", "text", "source_columns", "status", "stage", "reason", "file")
+SHOWN = ("row", "source", "text", "source_columns", "status", "stage", "reason", "file")
 
 
 def explain(out: Path, picture: str) -> list[str]:
@@ -34,9 +34,9 @@ def explain(out: Path, picture: str) -> list[str]:
         which = ", ".join(f"row {row}" for _, row in found[:5])
         raise UserError(f"--explain {picture}: {len(found)} pictures are called so; give one of {which}")
     funnel, (number, row) = Funnel(footer.document), found[0]
-    group = numbered(out, number, [*TOLD, *(name for step in funnel.steps for name in _told_by(step))])
-    (told,) = group.filter(pc.equal(group["row"], row)).to_pylist()
-    return [indent + printable(text) for indent, text in _story(funnel, footer, told)]
+    group = numbered(out, number, [*SHOWN, *(name for step in funnel.steps for name in _columns_of(step))])
+    (shown,) = group.filter(pc.equal(group["row"], row)).to_pylist()
+    return [indent + printable(text) for indent, text in _story(funnel, footer, shown)]
 
 
 def _matching(group: pa.Table, picture: str) -> list[int]:
@@ -58,7 +58,7 @@ def _matching(group: pa.Table, picture: str) -> list[int]:
     return rows
 
 
-def _told_by(step: Step) -> list[str]:
+def _columns_of(step: Step) -> list[str]:
     """The columns that a step has measured or has limits on."""
     return list(dict.fromkeys((*step.stage.columns, *step.limited)))
 
@@ -80,7 +80,7 @@ def _story(funnel: Funnel, footer: Footer, row: Row) -> Iterator[tuple[str, str]
 
 def _measured(step: Step, row: Row) -> str:
     parts, least, most = [], step.config.at_least or {}, step.config.at_most or {}
-    for name in _told_by(step):
+    for name in _columns_of(step):
         if name not in row:  # an embedding, which no one reads
             continue
         value = row[name]

@@ -47,7 +47,7 @@ class DeskPage(ABC):
     def __init__(self, database: Database, deck: Deck) -> None:
         self.database, self.deck = database, deck
         self.presence = Presence()
-        self._hindrance = ""  # why answers cannot be stored, as it was told last
+        self._hindrance = ""  # why answers cannot be stored, as it was said last
 
     @property
     def name(self) -> str:
@@ -78,17 +78,17 @@ class DeskPage(ABC):
             with self.database.writing() as connection:
                 found = change(connection, request.state.rater.id)
             if request.scope["path"] == ANSWER:  # others may have had nothing to write
-                self._told("")
+                self._report("")
             return as_json(found)
 
         return await run_in_threadpool(changed)
 
     def not_stored(self, request: Request, error: Exception) -> Response:
         """The database is away or full: the page keeps the answer and tries again, and whoever runs it is told why."""
-        self._told(printable(first_line(getattr(error, "orig", error))))
+        self._report(printable(first_line(getattr(error, "orig", error))))
         return PlainTextResponse("Not stored.\n", status_code=503)
 
-    def _told(self, hindrance: str) -> None:
+    def _report(self, hindrance: str) -> None:
         """Say once why answers cannot be stored, and once that they are again."""
         if hindrance == self._hindrance:
             return

@@ -147,10 +147,10 @@ def _onward(row: Row, folder: Path) -> Row:
 def _after(row: Row, before: Row, stage: int) -> Row:
     """A row of samples.jsonl that says what `stage` before it drew by: with other settings it is another picture."""
     # Names of the pipelines' arguments have no space; those of earlier stages have their stage before them.
-    told = {name if " " in name else f"stage-{stage} {name}": value for name, value in before["sampler"].items()}
+    earlier = {name if " " in name else f"stage-{stage} {name}": value for name, value in before["sampler"].items()}
     return {
         **row,
         starts.COLUMN: f"stage-{stage}/{before['file']}",
         "model": f"{before['model']}, then {row['model']}",
-        "sampler": {**told, **row["sampler"]},
+        "sampler": {**earlier, **row["sampler"]},
     }
