@@ -1,6 +1,7 @@
 """What is not finite is no picture, and what is black all over counts as none."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from PIL import Image
 
 from emu.compare import compare
 from emu.compare.reading import read_run
+from emu.data.pictures import decode
+from emu.data.sources.openers import File
 from emu.drawn import black, is_black, require_finite, to_pixels
 from emu.errors import UserError
 from emu.layouts import runs
@@ -48,6 +51,23 @@ def test_a_black_file_is_known_in_any_mode(tmp_path: Path, mode: str, end: str) 
     assert not is_black(path)
     path.write_text("no picture")
     assert not is_black(path)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_black_ink_on_a_clear_ground_is_a_drawing(tmp_path: Path, mode: str) -> None:
+    """It is judged laid on white; opaque all over it is black."""
+    clear, opaque = Image.new("RGBA", (8, 8)), Image.new("RGBA", (8, 8), (0, 0, 0, 255))
+    half = clear.copy()
+    half.paste((0, 0, 0, 255), (0, 0, 8, 4))
+    for name, picture in (("clear", clear), ("half", half), ("opaque", opaque)):
+        (picture.quantize(2) if mode == "P" else picture).convert(mode).save(tmp_path / f"{name}.png")
+        assert (
+            is_black(tmp_path / f"{name}.png") == (decoded(tmp_path / f"{name}.png").max() == 0) == (name == "opaque")
+        )
+
+
+def decoded(path: Path) -> "np.ndarray[Any, Any]":
+    return np.asarray(decode(File(path), max_pixels=100))
 
 
 def draw(folder: Path, light: int, dark: set[int], *, count: int = 4) -> Drawing:

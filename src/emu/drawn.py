@@ -55,11 +55,22 @@ def black(pixels: "Tensor") -> list[bool]:
 
 
 def is_black(path: Path) -> bool:
-    """Whether a file holds a picture that is black all over; False where it cannot be read, which others say."""
+    """Whether a file holds a picture that is black all over; False where it cannot be read, which others say.
+
+    What is transparent shows white, so that black ink on a clear ground is a drawing.
+    """
     try:
         if path.stat().st_size > LARGEST_BLACK:
             return False
         with Image.open(path) as picture:
-            return picture.convert("RGB").getbbox() is None
+            return _laid_on_white(picture).getbbox() is None
     except (OSError, SyntaxError, ValueError):  # SyntaxError: Pillow's word for a broken PNG
         return False
+
+
+def _laid_on_white(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    white = Image.new("RGBA", picture.size, "white")
+    white.alpha_composite(picture.convert("RGBA"))
+    return white.convert("RGB")

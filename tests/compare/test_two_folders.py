@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,7 @@ def test_what_is_no_pair_of_folders_is_one_line(
         ([one], "holds no drawn steps, so it is no run"),
         ([run, one], "two folders of pictures: emu compare BEFORE AFTER"),
         ([one, other, one], "holds no drawn steps"),
-        ([one, other], "other against one: one and other share no file name"),
+        ([one, other], "one and other share no file name; give two pictures of one prompt one name"),
         ([one, tmp_path / "empty"], "holds neither pictures nor a run"),
         ([one, one], "the same folder twice"),
         ([one, tmp_path / "gone"], "no such"),
@@ -214,3 +215,39 @@ def test_a_picture_that_is_none_is_named(tmp_path: Path) -> None:
     (after / "a.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"tuned/a\.png"):
         compare([before, after], out=tmp_path / "page.html")
+
+
+def test_a_name_with_accents_is_one_name_on_a_mac_and_elsewhere(tmp_path: Path) -> None:
+    names = ["caf\xe9.png", "B\xfcro/na\xefve.png"]
+    before, after = (
+        folder(tmp_path / form, level, [unicodedata.normalize(form, name) for name in names])
+        for form, level in (("NFC", 10), ("NFD", 90))
+    )
+    compare([before, after], out=tmp_path / "page.html", appeal=Brightness())
+    found = verdict(tmp_path / "page.html")
+    assert (found["pairs"], found["alone"], found["appeal"]["win"]) == (2, [], 100.0)
+
+
+def test_prompts_that_were_drawn_with_other_seeds_are_said_to_be(tmp_path: Path) -> None:
+    def side(name: str, prompt: str, seed: int) -> Path:
+        where = folder(tmp_path / name, 10, ["a.png"])
+        runs.write_samples(where, [{"file": "a.png", "prompt": prompt, "seed": seed, "index": 0, "sampler": {}}])
+        return where
+
+    first, second, other = side("first", "a fox", 0), side("second", "a fox", 1), side("other", "a cat", 0)
+    with pytest.raises(UserError, match="share prompts, and no seed of one; draw both with one --seed"):
+        compare([first, second], out=tmp_path / "page.html")
+    with pytest.raises(UserError, match="share no prompt and seed; draw both from one prompt file"):
+        compare([first, other], out=tmp_path / "page.html")
+
+
+def test_drawings_in_black_on_a_clear_ground_are_compared(tmp_path: Path) -> None:
+    """Stickers: their colour is black everywhere, and what they show is in their opacity."""
+    for name, rows in (("before", 6), ("after", 2)):
+        ink = np.zeros((8, 8, 4), dtype=np.uint8)
+        ink[:rows, :, 3] = 255
+        (tmp_path / name).mkdir()
+        Image.fromarray(ink).save(tmp_path / name / "a.png")
+    compare([tmp_path / "before", tmp_path / "after"], out=tmp_path / "page.html", appeal=Brightness())
+    found = verdict(tmp_path / "page.html")
+    assert (found["pairs"], found["black"], found["appeal"]["win"]) == (1, 0, 100.0)

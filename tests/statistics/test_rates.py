@@ -36,6 +36,15 @@ def test_a_difference_of_exactly_the_tie_ties() -> None:
     assert win_rate([0, 0, 0, 0], [0.5, 0.75, -0.5, -0.75], tie=0.5).tie == 50
 
 
+@given(st.integers(0, 1000), st.integers(1, 9), st.sampled_from([np.float32, np.float64]))
+def test_rounding_decides_no_pair(score: int, steps: int, kind: type[np.floating]) -> None:
+    """On a scale of tenths two scores tie where they are no more tenths apart than the tie, wherever they lie."""
+    before, near, far = (float(kind((score + more) / 10)) for more in (0, steps, steps + 1))
+    said = win_rate([before] * 4, [near, near, far, far], tie=steps / 10)
+    assert (said.tie, said.win) == (50, 50)
+    assert win_rate([before], [math.nextafter(before, math.inf)], tie=0).win == 100
+
+
 def test_same_pictures_only_tie_and_the_net_is_still_uncertain() -> None:
     same = [0.1, 0.7, 0.3]
     assert win_rate(same, same, tie=0).tie == 100

@@ -128,8 +128,8 @@ def pair_up(
     both = {key: None for key in before.shown if key in after.shown}  # in order, and looked up in no time
     shared = [key for key in both if not any(is_black(side.path(key)) for side in (before, after))]
     if not shared:
-        why = "every pair has a picture that is black all over" if both else f"{names[0]} and {names[1]} share no {by}"
-        raise UserError(f"{name}: {why}; draw both from one prompt file")
+        black = "every pair has a picture that is black all over; draw them again"
+        raise UserError(f"{name}: {black if both else f'{names[0]} and {names[1]} {_apart(before, after, by=by)}'}")
     for side in (before, after):
         require_scores(side.folder, side.scores)
     _require_one_judge(before, after)
@@ -145,6 +145,16 @@ def pair_up(
         sampler_differs=sorted({name for pair in samplers for name in _differing(*pair)}),
         quality=quality,
     )
+
+
+def _apart(before: PictureFolder, after: PictureFolder, *, by: str) -> str:
+    """Why no two pictures are a pair, and what to do."""
+    if by == "file name":
+        return "share no file name; give two pictures of one prompt one name"
+    prompts, others = ({shown.prompt for shown in side.shown.values()} for side in (before, after))
+    if prompts & others:
+        return "share prompts, and no seed of one; draw both with one --seed"
+    return f"share no {by}; draw both from one prompt file"
 
 
 def _pairs(before: PictureFolder, after: PictureFolder, keys: Sequence[Key], quality: Quality) -> list[Pair]:

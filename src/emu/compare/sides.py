@@ -5,6 +5,7 @@ its file names; prompts are whatever a reader of sets finds in it or beside the 
 """
 
 import math
+import unicodedata
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,7 +102,10 @@ def drawn(folder: Path) -> PictureFolder:
 
 
 def named(folder: Path) -> PictureFolder:
-    """A folder of pictures, known by file name: `a/0.png` of one is `a/0.jpg` of another."""
+    """A folder of pictures, known by file name: `a/0.png` of one is `a/0.jpg` of another.
+
+    A name with accents is one name, whether its maker's system writes them apart, as a Mac's does, or not.
+    """
     from emu.data.sources.kinds import pictures_below
 
     pictures = pictures_below(folder)
@@ -112,7 +116,10 @@ def named(folder: Path) -> PictureFolder:
     return _side(
         folder,
         [
-            (str(Path(file).with_suffix("")), known.get(file) or Shown(file, captions.get(file, "")))
+            (
+                unicodedata.normalize("NFC", str(Path(file).with_suffix(""))),
+                known.get(file) or Shown(file, captions.get(file, "")),
+            )
             for file in pictures
         ],
     )

@@ -18,6 +18,8 @@ from emu.statistics.intervals import Interval, by_prompt, mean_interval
 
 Prompts = Sequence[Hashable] | None
 
+ROUNDED = 2.0**-22  # of the larger score: how far the difference of two float32 may be from that of what they stand for
+
 
 @dataclass(frozen=True)
 class Shares:
@@ -75,11 +77,16 @@ class MeanDifference:
 
 
 def outcomes(before: Sequence[float], after: Sequence[float], *, tie: float) -> NDArray[np.int8]:
-    """Per pair +1 where `after` wins, 0 where the two differ by at most `tie`, -1 where it loses; int8 (n,)."""
-    difference = np.asarray(after, dtype=np.float64) - np.asarray(before, dtype=np.float64)
+    """Per pair +1 where `after` wins, 0 where the two differ by at most `tie`, -1 where it loses; int8 (n,).
+
+    Rounding decides nothing: at a tie of 0.1 the scores 0.3 and 0.4 tie as 0.2 and 0.3 do.
+    """
+    first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
+    difference = second - first
     if difference.ndim != 1 or difference.size == 0 or not np.isfinite(difference).all():
         raise ValueError("scores must be finite numbers, one a pair, of at least one pair")
-    return np.where(np.abs(difference) <= tie, 0, np.sign(difference)).astype(np.int8)
+    edge = tie + ROUNDED * np.maximum(np.abs(first), np.abs(second)) if tie else 0
+    return np.where(np.abs(difference) <= edge, 0, np.sign(difference)).astype(np.int8)
 
 
 def win_rate(before: Sequence[float], after: Sequence[float], *, tie: float, prompts: Prompts = None) -> WinRate:
