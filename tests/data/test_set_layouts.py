@@ -106,7 +106,7 @@ def test_folders_of_kohya_give_captions_and_say_their_repeats(tmp_path: Path) ->
     entries = [item for item in read_source(str(root)) if isinstance(item, Entry)]
     assert {entry.name: entry.text for entry in entries} == {
         "10_sks_dog/1.png": "a dog in the snow",
-        "10_sks_dog/2.png": "sks dog",
+        "10_sks_dog/2.png": "sks_dog",
         "3_cat/1.png": "cat",
     }
     assert [entry.columns["repeats"] for entry in entries] == [10, 10, 3]

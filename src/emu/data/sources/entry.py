@@ -77,4 +77,6 @@ def entry_or_fault(
             text.encode()
         except UnicodeEncodeError:
             return Fault(f"{name}: its caption is not valid Unicode")
+        if "\0" in text:  # what UTF-16 without a mark looks like
+            return Fault(f"{name}: its caption holds a NUL character; save it as UTF-8")
     return Entry(name, texts[0], opener, columns, tuple(texts[1:]), caption_from)

@@ -100,7 +100,7 @@ def _loose(parent: Path, names: Sequence[str], wanted: Wanted, root: Path | None
             return file.read(most)
 
     kohya = REPEATS.fullmatch(parent.name)
-    subject = kohya[2].replace("_", " ") if kohya else None
+    subject = kohya[2] if kohya else None
     columns = {"repeats": int(kohya[1])} if kohya else {}
     yield from Members(names, Place(title, checked, content, subject, columns), wanted)
 

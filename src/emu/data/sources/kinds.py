@@ -19,6 +19,7 @@ UNREAD = frozenset((  # pictures, moving pictures and archives: meant to be used
     "tfrecord", "arrow",
 ))  # fmt: skip
 UNPACKED = frozenset(("zip", "gz", "tgz", "bz2", "xz", "zst", "7z", "rar"))  # of UNREAD, what holds others
+LABELS = ("-masklabel", "-condlabel")  # OneTrainer's ends of names of what goes with a picture: a mask, a condition
 NOTES = re.compile(r"(?i)^(readme|licen[sc]e|notice|changelog|requirements|dataset_infos?|.*_stats)\b")
 
 

@@ -1,5 +1,6 @@
 """Rows that name pictures: of JSON lines, CSV, TSV or parquet, one at a time; no line is held beyond LONGEST."""
 
+import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ BATCH = 512  # rows of parquet
 def read_lines(path: Path) -> Iterator[tuple[str, Row | Fault]]:
     """(where, row or what is wrong with it) of every line that is not empty. UserError: no table."""
     kind = path.suffix.lower()
+    with path.open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise UserError(f"{path}: UTF-16, as spreadsheets save Unicode text; save it as UTF-8")
     return _tabular(path) if kind in (".csv", ".tsv") else _parquet(path) if kind == ".parquet" else _json(path)
 
 

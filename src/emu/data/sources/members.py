@@ -1,7 +1,7 @@
 """Pictures with captions in files beside them: one set of rules for folders and for the members of tars.
 
 `a.jpg` takes `a.json`, `a.txt` or `a.caption`, or `a.jpg.txt`. Where it has none, its key counts, which is what stands
-before the first dot, as WebDataset has it: so `7.image.jpg` takes `7.txt` or `7.caption.txt`. What the user names is
+before the first dot, as WebDataset has it: so `7.image.jpg` and `7.jpg` take `7.caption.txt`. What the user names is
 taken before these: `de` is `7.de.txt`, or a field of `7.json`, and a .json that has others in its place is a fault.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from emu.data.pictures import Opener
 from emu.data.sources.columns import TEXTS, captions, cell_of, listed, named, texts_of
 from emu.data.sources.entry import NOWHERE, Dropped, Fault, Item, Wanted, entry_or_fault
-from emu.data.sources.kinds import COMPANIONS, LISTS, NOTES, PICTURES, UNPACKED, UNREAD, hidden, suffix
+from emu.data.sources.kinds import COMPANIONS, LABELS, LISTS, NOTES, PICTURES, UNPACKED, UNREAD, hidden, suffix
 from emu.storage.shapes import Row
 
 LONGEST = 1_000_000  # bytes of a caption's file
@@ -49,7 +49,11 @@ class Members:
         self.kinds = {name: suffix(name) for name in names}
         texts = [name for name, kind in self.kinds.items() if kind in COMPANIONS and not hidden(name)]
         self.companions = {f"{stem(name)}.{self.kinds[name]}": name for name in texts}
-        self.pictures = [name for name, kind in self.kinds.items() if kind in PICTURES and not hidden(name)]
+        pictures = [name for name, kind in self.kinds.items() if kind in PICTURES and not hidden(name)]
+        stems = {stem(name) for name in pictures}
+        of = {name: stem(name).removesuffix(end) for name in pictures for end in LABELS if stem(name).endswith(end)}
+        self.labels = {name: own for name, own in of.items() if own in stems}
+        self.pictures = [name for name in pictures if name not in self.labels]
         self.by_stem, self.by_key = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
         for name in self.pictures:
             self.by_stem[stem(name)].append(name)
@@ -73,7 +77,7 @@ class Members:
         beside = self._own(name)
         if beside and name != (first := self._first(self.by_stem[stem(name)])):
             return Dropped(f"{shown}: {first} has the same name, and is the one that is read")
-        if not beside and key(name) != stem(name):
+        if not beside:
             found = self._of_key(name)
             if not isinstance(found, list):
                 return type(found)(f"{shown}: {found.message}")
@@ -102,16 +106,23 @@ class Members:
         texts = [text for text in self.texts_by_key[own] if stem(text) not in self.by_stem or stem(text) == own]
         if not texts:
             return []
-        if own in self.by_stem:
+        if own in self.by_stem and own != stem(name):
             return Dropped(f"beside {self.by_stem[own][0]}, which the caption is of")
         rivals = [other for other in self.by_key[own] if not self._own(other)]
-        if (chosen := self._first(rivals, strict=True)) is None:
+        if (chosen := name if own == stem(name) else self._first(rivals, strict=True)) is None:
             fields = [ending(rival) for rival in rivals]
             return Fault(f"one caption for {', '.join(fields)}; name one of them, as data.image_column {fields[-1]}")
         if name != chosen:
             return Dropped(f"beside {chosen}, which the caption is of")
         asked = [text for text in texts if self._is_asked(text)]
-        return asked or [text for text in texts if stem(text) == own or _names_text(text)] or texts[:1]
+        found = asked or [text for text in texts if stem(text) == own or _names_text(text)]
+        if not found and len(texts) == 1 and own != stem(name):
+            return texts
+        if not found and self.wanted.captioned:
+            fields = [ending(text) for text in texts]
+            said = f"no caption of a usual name beside it, but {', '.join(fields)}"
+            return Fault(f"{said}; name one, as data.text_column {stem(fields[0])}")
+        return found
 
     def _first(self, rivals: Sequence[str], *, strict: bool = False) -> str | None:
         """Of pictures of one name or key: whose ending is wanted, the only one or, unless `strict`, the first."""
@@ -169,7 +180,8 @@ class Members:
         """Why something that might be meant to be read is not; None for what nobody would expect to be."""
         kind, file = self.kinds[name], name.rpartition("/")[2]
         if kind in PICTURES:
-            return HIDDEN if hidden(name) else None
+            label = f"goes with {self.labels[name]}, as OneTrainer has it" if name in self.labels else None
+            return HIDDEN if hidden(name) else label
         if kind in UNREAD and not hidden(name):
             remedy = "; unpack it" if kind in UNPACKED else "; save it by to_parquet" if kind == "arrow" else ""
             return f".{kind} is not read{remedy}"

@@ -36,11 +36,15 @@ class Rows:
     title: str = ""
 
     def picture_column(self, columns: Iterable[str]) -> str | None:
-        """The wanted column, or `file_name` in its place; where none is wanted the first usual one."""
+        """The wanted column, or `file_name` in its place; where none is wanted the first usual one.
+
+        `datasets` names pictures by `X_file_name` too, and then calls them `X`.
+        """
         columns, given = list(columns), self.wanted.image_column
         if given:
-            return next((name for name in (given, "file_name") if name in columns), None)
-        return next(iter(named(columns, self.usual)), None)
+            return next((name for name in (given, f"{given}_file_name", "file_name") if name in columns), None)
+        own = [name for name in columns if name.endswith("_file_name")]
+        return next(iter([*named(columns, self.usual), *(own if len(own) == 1 else ())]), None)
 
     def require(self, where: str, columns: Sequence[str]) -> str:
         """The column of the pictures. UserError: that of pictures or of captions is not there."""
@@ -63,7 +67,7 @@ class Rows:
         if stored is None and not isinstance(cell, str):
             if column:
                 return Fault(f"{where}: its {column} is {'empty' if cell is None else f'no name but {cell!r:.60}'}")
-            return Fault(f'{where}: no "file_name"; {listed(row)}')
+            return Fault(f'{where}: no "file_name"; {listed(row)} (data.image_column)')
         if stored is None and "://" in str(cell) and not _is_address(str(cell)):
             return Fault(f"{cell}: refused: neither http nor https")
         try:

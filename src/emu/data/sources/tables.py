@@ -130,7 +130,9 @@ def _damage(path: Path) -> Iterator[None]:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    if pa.types.is_dictionary(kind):  # of categories
+        kind = kind.value_type
+    return any(is_one(kind) for is_one in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
 def _in_order(table: Table, group: int, row: int) -> Opener:
