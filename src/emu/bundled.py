@@ -10,9 +10,12 @@ DEMO = "runs/demo"  # what `emu demo` writes, and the configs of its models read
 
 
 def resolve(path: str) -> str:
-    """`emu://bases/latent` -> its folder in the package; any other path or hub name comes back as it is."""
+    """`emu://bases/latent` -> its folder in the package; any other path or hub name comes back as it is.
+
+    But for `~`, the home: no shell has made it one where a config says it, or a flag behind its `=`.
+    """
     if not path.startswith(SCHEME):
-        return path
+        return os.path.expanduser(path)
     found = Path(__file__).parent / "demo" / path.removeprefix(SCHEME)
     if not found.exists():
         raise UserError(f"{path}: nothing of this name ships with emu; see {found.parent}")
@@ -29,6 +32,6 @@ def how_to_have(path: str | Path) -> str | None:
 def is_same(path: str, other: str) -> bool:
     """Whether two paths or names lead to one place, which has many spellings."""
     try:
-        return path == other or len({os.path.realpath(Path(resolve(one)).expanduser()) for one in (path, other)}) == 1
+        return path == other or len({os.path.realpath(resolve(one)) for one in (path, other)}) == 1
     except ValueError:  # of a name that no file can have
         return False

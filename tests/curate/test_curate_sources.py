@@ -99,6 +99,32 @@ def test_pictures_without_captions_are_curated_where_that_is_said(tmp_path: Path
     assert [line["text"] for line in lines] == (["a boat"] if captioned else ["", "a boat", ""])
 
 
+def test_numbers_of_a_table_of_text_are_numbers(tmp_path: Path) -> None:
+    """A CSV has nothing but text: likes were no numbers, so that all pictures left, and typed columns were empty."""
+    source, stage = tmp_path / "hay", "emu.curate.stages.Popularity"
+    lines = ["file_name,text,likes,share", "0.jpg,a,5,0.5", "1.jpg,b,12, 1e-2", "2.jpg,c,many,"]
+    write(source, {f"{i}.jpg": CONTENT[i] for i in range(3)} | {"metadata.csv": "\n".join(lines)})
+    columns = {"likes": "int64", "share": "float64"}
+    popular = {"class_path": stage, "at_least": {"popularity": 10}}
+    funnel = Funnel(config(SEEN, popular, data={"columns": columns}))
+    curate(funnel, str(source), tmp_path / "out", engine=Here())
+    rows = pq.read_table(tmp_path / "out" / "manifest.parquet").to_pylist()
+    assert [row["status"] for row in rows] == ["dropped", "kept", "dropped"]
+    assert [(row["likes"], row["share"]) for row in rows] == [(5, 0.5), (12, 0.01), (None, None)]
+
+
+def test_no_column_of_the_source_is_written_over(tmp_path: Path) -> None:
+    source, row = tmp_path / "hay", {"file_name": "0.jpg", "caption": "a boat", "text": "IMG 7", "source": "a museum"}
+    write(source, {"0.jpg": CONTENT[0], "metadata.jsonl": json.dumps(row)})
+    curate(Funnel(config(SEEN, data={"text_column": "caption"})), str(source), tmp_path / "out", engine=Here())
+    again = Funnel(config(SEEN))
+    curate(again, str(tmp_path / "out"), tmp_path / "again", engine=Here())
+    for name, of in (("out", "0.jpg"), ("again", "images/00000000.jpg")):
+        (line,) = map(json.loads, (tmp_path / name / "metadata.jsonl").read_text().splitlines())
+        assert (line["text"], line["source"]) == ("a boat", of)
+        assert (line["source_text"], line["source_source"]) == ("IMG 7", "a museum")
+
+
 def test_all_captions_of_a_picture_outlive_the_funnel(tmp_path: Path) -> None:
     source = tmp_path / "hay"
     write(source, {f"{i}.jpg": CONTENT[i] for i in range(3)} | {f"{i}.txt": f"{i} a\n{i} b" for i in range(3)})

@@ -217,3 +217,20 @@ def test_what_cannot_be_done_is_refused_with_its_place(name: str, content: Any, 
         load_prompts(file)
     assert str(refused.value).startswith(f"{file}")
     assert "\n" not in str(refused.value)
+
+
+def test_a_folder_of_texts_is_a_prompt_a_file(tmp_path: Path) -> None:
+    """As DPG-Bench is published."""
+    for name, text in {"b": "two boats,\nred\n", "a": "a boat --d 7", ".c": "hidden"}.items():
+        write(tmp_path, f"{name}.txt", text)
+    rows = load_prompts(tmp_path)
+    assert [(row["name"], row["prompt"], row["seed"]) for row in rows] == [
+        ("a", "a boat", 7),
+        ("b", "two boats, red", 1),
+    ]
+
+
+def test_the_home_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, "p.txt", "a boat")
+    assert load_prompts("~/p.txt") == load_prompts(tmp_path / "p.txt")

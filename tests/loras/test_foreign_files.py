@@ -66,6 +66,61 @@ def test_one_layer_has_many_names(name: str, tiny_folder: Folder, tmp_path: Path
         torch.testing.assert_close(network.get_parameter(f"{ATTENTION}.weight"), wanted)
 
 
+OUT = ATTENTION.replace("to_q", "to_out.0")
+SELF = "text_model.encoder.layers.1.self_attn"
+BEFORE = {  # how diffusers wrote files until 0.22 and, of text encoders, until 0.30 -> layer
+    f"unet.{ATTENTION.replace('to_q', 'processor.to_q_lora')}": ("unet", ATTENTION),
+    ATTENTION.replace("to_q", "processor.to_q_lora"): ("unet", ATTENTION),
+    f"unet.{ATTENTION.replace('to_q', 'processor.to_out_lora')}": ("unet", OUT),
+    f"text_encoder.{SELF}.to_k_lora": ("text_encoder", f"{SELF}.k_proj"),
+    f"text_encoder.{SELF}.to_out_lora": ("text_encoder", f"{SELF}.out_proj"),
+    f"text_encoder.{SELF}.v_proj.lora_linear_layer": ("text_encoder", f"{SELF}.v_proj"),
+}
+
+
+@pytest.mark.parametrize("spelled", BEFORE)
+def test_files_of_earlier_diffusers(spelled: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    path, (component, layer) = tmp_path / "style.safetensors", BEFORE[spelled]
+    before = weight(load_model(tiny_folder("latent")), component, layer)
+    down, up = parts(*before.shape).values()
+    save_file({f"{spelled}.down.weight": down, f"{spelled}.up.weight": up}, path)
+    after = weight(load_model(tiny_folder("latent"), loras=[str(path)]), component, layer)
+    torch.testing.assert_close(after, before + up @ down)
+
+
+def weight(model: TextToImageModule, component: str, layer: str) -> Tensor:
+    own = dict(getattr(model.pipeline, component).named_parameters())
+    found: Tensor = own.get(f"{layer}.weight", own.get(f"{layer.removeprefix('text_model.')}.weight"))
+    return found.detach().clone()
+
+
+def test_the_first_layout_of_flux(tiny_folder: Folder, tmp_path: Path) -> None:
+    """XLabs' names are of what BFL calls img_attn and txt_attn (diffusers: _convert_xlabs_flux_lora_to_diffusers)."""
+    model = make("flux", tiny_folder("flux"))
+    block = model.backbone.get_submodule("transformer_blocks.0.attn")
+    fused = {"qkv_lora1": ("to_q", "to_k", "to_v"), "proj_lora2": ("to_add_out",)}
+    tensors, wanted = {}, {}
+    for name, layers in fused.items():
+        own = [block.get_submodule(layer).weight.detach() for layer in layers]
+        down, up = parts(sum(map(len, own)), own[0].shape[1]).values()
+        tensors |= {f"double_blocks.0.processor.{name}.{end}.weight": one for end, one in (("down", down), ("up", up))}
+        wanted |= dict(zip(layers, (torch.cat(own) + up @ down).split([len(one) for one in own]), strict=True))
+    save_file(tensors, tmp_path / "style.safetensors")
+    merged = make("flux", tiny_folder("flux"), loras=[str(tmp_path / "style.safetensors")])
+    for layer, expected in wanted.items():
+        found = merged.backbone.get_parameter(f"transformer_blocks.0.attn.{layer}.weight")
+        torch.testing.assert_close(found, expected)
+
+
+def test_a_file_of_encoders_alone_starts_no_run(tiny_folder: Folder, tmp_path: Path) -> None:
+    path = tmp_path / "style.safetensors"
+    tensors = parts(*fc1(make("latent_xl", tiny_folder("latent_xl")), "text_encoder").shape)
+    save_file({f"lora_te1_text_model_encoder_layers_1_mlp_fc1.{end}": one for end, one in tensors.items()}, path)
+    load_model(tiny_folder("latent_xl"), loras=[str(path)])
+    with pytest.raises(UserError, match="of text encoders alone, which stay as they are where a run starts"):
+        make("latent_xl", tiny_folder("latent_xl"), loras=[str(path)])
+
+
 @pytest.mark.parametrize("drawing", [False, True])
 def test_layers_of_text_encoders(
     drawing: bool, tiny_folder: Folder, tmp_path: Path, caplog: pytest.LogCaptureFixture

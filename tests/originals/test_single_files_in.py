@@ -204,9 +204,16 @@ def quantised(file: Path) -> None:
     save_file(load_file(file) | {"model.diffusion_model.out.2.scale_weight": torch.ones(1)}, file)
 
 
+def in_8_bits(file: Path) -> None:
+    """As programs that only draw keep a network: rounded, and without scales."""
+    name = "model.diffusion_model.out.2.weight"
+    save_file({k: v.to(torch.float8_e4m3fn) if k == name else v for k, v in load_file(file).items()}, file)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
+        (in_8_bits, "quantised weights"),
         (lora, "a LoRA, not a model"),
         (truncated, "damaged or cut off"),
         (without_encoder, "has no text_encoder, nor has"),
@@ -225,6 +232,34 @@ def test_a_file_that_is_no_such_model_is_one_line_before_weights_load(
         make("latent", file, config=str(without_weights(whole("sd15"), tmp_path / "described")))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "assets").exists()
+
+
+def test_a_network_in_8_bits_is_refused_and_an_encoder_in_8_bits_is_read(whole: Folder, tmp_path: Path) -> None:
+    """SD3 is published with T5 in 8 bits; what trains would begin from rounded weights, in a folder as in a file."""
+    file = one_file("flow", whole("sd3"), tmp_path / "one.safetensors")
+    rounded = load_file(file)
+    for name in rounded:
+        if name.startswith("text_encoders.t5xxl.") and rounded[name].dim() > 1:
+            rounded[name] = rounded[name].to(torch.float8_e4m3fn)
+    save_file(rounded, file)
+    make("flow", file, config=str(whole("sd3")))
+    base = Path(shutil.copytree(whole("sd15"), tmp_path / "folder"))
+    weights = base / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file({k: v.to(torch.float8_e5m2) for k, v in load_file(weights).items()}, weights)
+    with pytest.raises(UserError, match="quantised to F8_E5M2; give the folder with weights in bf16, fp16 or fp32"):
+        make("latent", base)
+
+
+def test_the_home_and_capitals_in_names(whole: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shell expands `~` in a config or behind the `=` of a flag."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    one_file("latent", whole("sd15"), tmp_path / "one.safetensors").rename(tmp_path / "ONE.SAFETENSORS")
+    base = Path(shutil.copytree(whole("sd15"), tmp_path / "base"))
+    known = make("latent", base).pipeline
+    assert_same_networks(make("latent", Path("~/ONE.SAFETENSORS"), config="~/base").pipeline, known)
+    assert_same_networks(make("latent", Path("~/base"), vae="~/base/vae").pipeline, known)
+    with pytest.raises(UserError, match="model.pretrained ~/nowhere/at/all: no such folder"):
+        make("latent", Path("~/nowhere/at/all"))
 
 
 def test_what_describes_a_file_is_named_where_it_is_not_at_hand(
@@ -249,9 +284,12 @@ def test_what_does_not_go_together_is_said(whole: Folder, tiny_folder: Folder, t
         make("latent", whole("sd15"), vae=str(whole("sd3")))
     with pytest.raises(UserError, match="holds no config.json"):
         make("latent", whole("sd15"), vae=str(tmp_path))
-    pickled = tmp_path / "model.ckpt"
-    torch.save({"state_dict": {}}, pickled)
-    with pytest.raises(UserError, match=r"or \.safetensors file; give one of them"):
-        make("latent", pickled)
+    for end, why in {"ckpt": "a pickle", "gguf": "GGUF, quantised weights", "zip": "no pipeline folder"}.items():
+        other = tmp_path / f"model.{end}"
+        torch.save({"state_dict": {}}, other)
+        with pytest.raises(UserError, match=f"^model.pretrained .*{end}: {why}.*; give one in .safetensors"):
+            make("latent", other)
+        with pytest.raises(UserError, match=f"^model.vae .*{end}: {why}"):
+            make("latent", whole("sd15"), vae=str(other))
     with pytest.raises(UserError, match="has no autoencoder of that name"):
         make("pixel", tiny_folder("pixel"), vae=str(whole("sd15")))

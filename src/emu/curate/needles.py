@@ -69,10 +69,15 @@ def _is_whole(path: Path, one: Kept) -> bool:
 
 
 def write_metadata(out: Path, kept: list[Kept]) -> None:
-    """A line a picture: its file, its caption, the source's own columns, and where it comes from."""
+    """A line a picture: its file, its caption, the source's own columns, and where it comes from.
+
+    A column of the source that is called as one of these and says something else is `source_NAME`.
+    """
     os.sync()  # once for all pictures, before the file that says that they are there
     lines = []
     for one in kept:
         own = {"file_name": one.file, "text": one.text, "source": one.source, "sha256": one.sha256}
-        lines.append(json.dumps({**json.loads(one.source_columns), **own}) + "\n")
+        theirs = json.loads(one.source_columns)
+        hidden = {f"source_{name}": theirs[name] for name in own if theirs.get(name) not in (None, own[name])}
+        lines.append(json.dumps({**hidden, **theirs, **own}) + "\n")
     write_durably(out / METADATA, "".join(lines))

@@ -121,7 +121,10 @@ def _cast(value: Any, kind: pa.DataType) -> Value:
     if pa.types.is_string(kind):
         return value if isinstance(value, str) else json.dumps(value, default=str)
     try:
-        found: Value = pa.scalar(value, type=kind).as_py()
+        if isinstance(value, str):  # tables of text have nothing else
+            found: Value = pa.scalar(value.strip()).cast(kind).as_py()
+        else:
+            found = pa.scalar(value, type=kind).as_py()
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return None
     return found

@@ -15,7 +15,7 @@ from emu.storage.cache import Cache
 
 def find_cache(folder: str | Path) -> Path:
     """The folder of one encoder's shards: `folder` itself, or the only one in it. UserError: none, or several."""
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if any(folder.glob("shard-*.safetensors")):
         return folder
     inside = sorted({shard.parent for shard in folder.glob("*/shard-*.safetensors")})

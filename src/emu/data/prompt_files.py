@@ -37,24 +37,36 @@ def read_rows(file: Path) -> Rows:
     if not file.is_file():
         remedy = how_to_have(file) or f"give one of {', '.join(READERS)}"
         raise UserError(f"{file}: no such prompt file; {remedy}")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror})") from None
-    for where, row in reader(text, str(file)):
+    for where, row in reader(_text(file), str(file)):
         named = row.get("image")
         if isinstance(named, str) and (beside := file.parent / named).is_file():
             row["image"] = str(beside.absolute())
         yield where, row
 
 
-def read_samples(folder: Path) -> Rows:
+def read_folder(folder: Path) -> Rows:
+    """The prompts of drawn pictures; where there are none and files of text, a prompt a file, as DPG-Bench has them."""
+    files = sorted(path for path in folder.glob("*.txt") if not path.name.startswith("."))
+    if (folder / runs.SAMPLES).exists() or not files:
+        yield from _samples(folder)
+    for file in files if not (folder / runs.SAMPLES).exists() else ():
+        yield str(file), {"name": file.stem, **split_flags(" ".join(_text(file).split()), where=str(file))}
+
+
+def _samples(folder: Path) -> Rows:
     """The prompts and seeds of drawn pictures, each picture under "image"; how they were drawn is left behind."""
     for row in runs.read_samples(folder):
         kept = {name: value for name, value in row.items() if name not in ("file", "index", "sampler", "model")}
         yield f"{folder / runs.SAMPLES}: {row['file']}", {**kept, "image": str((folder / row["file"]).absolute())}
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror})") from None
 
 
 def _lines(text: str, file: str) -> Rows:

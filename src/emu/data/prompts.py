@@ -10,7 +10,7 @@ import torch
 from emu import starts
 from emu.batch import Prompts
 from emu.bundled import resolve
-from emu.data.prompt_files import Rows, read_rows, read_samples
+from emu.data.prompt_files import Rows, read_folder, read_rows
 from emu.data.prompt_settings import take_settings
 from emu.errors import UserError
 from emu.layouts import runs
@@ -22,7 +22,8 @@ OWN = ("file", "index", "model", "sampler", "settings")  # what emu writes besid
 def load_prompts(path: str | Path, *, limit: int = 0, seed: int = 0) -> list[Row]:
     """Read a file of `emu.data.prompt_files`, such as a `.txt`, PartiPrompts' `.tsv` or kohya's sample_prompts.txt.
 
-    Of a folder that `emu sample` or a run drew the prompts are read, each with its picture under `image`.
+    Of a folder that `emu sample` or a run drew the prompts are read, each with its picture under `image`; of one with
+    `.txt` files and none of these, a prompt a file.
 
     Each row holds `prompt`, `index` (its place among the prompts of the file), `seed` (what its line says, otherwise
     `seed + index`), `settings` where its line says how it is drawn, by the names in `emu.data.prompt_settings`, and
@@ -31,7 +32,7 @@ def load_prompts(path: str | Path, *, limit: int = 0, seed: int = 0) -> list[Row
     UserError names the file and the line.
     """
     file = Path(resolve(str(path)))
-    rows = _rows(read_samples(file) if file.is_dir() else read_rows(file), seed)
+    rows = _rows(read_folder(file) if file.is_dir() else read_rows(file), seed)
     if not rows:
         raise UserError(f"{file}: holds no prompt")
     kept = min(limit or len(rows), len(rows))

@@ -14,6 +14,7 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
+from emu.errors import UserError
 from emu.loras import known
 from emu.loras.file import LoRAFile
 from emu.loras.written import BASE, identity
@@ -48,13 +49,17 @@ def merge(loras: Sequence[LoRAFile], pipeline: Any, *, slot: str, encoders: bool
         slot: the component that draws.
         encoders: the text encoders' layers too; else a line says that they are left out.
 
-    UserError as for `LoRAFile.check`, before anything is changed.
+    UserError as for `LoRAFile.check`, and where all of a file would be left out, before anything is changed.
     """
     parts = {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
     networks = {name: part for name, part in parts.items() if name == slot or (encoders and "text_encoder" in name)}
     components = {name: known.of_network(name, part) for name, part in networks.items()}
     for lora in loras:
         lora.check(components, slot=slot)
+        if not encoders and lora.of_encoders() == len(lora.layers):
+            raise UserError(
+                f"{lora.path}: of text encoders alone, which stay as they are where a run starts; leave it out"
+            )
     for lora in loras:
         lora.merge(networks, components, slot=slot)
         left_out = 0 if encoders else lora.of_encoders()

@@ -1,6 +1,7 @@
 """A LoRA, LoHa or LoKr file of any trainer: held against a pipeline by its header, then merged into its weights."""
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from emu.errors import UserError, first_line
 from emu.loras.known import Component, Shapes
-from emu.loras.names import Place, is_of_an_encoder, place_of
+from emu.loras.names import Place, is_of_an_encoder, of_today, place_of
 from emu.loras.scale import DAMAGED, Scales
 from emu.loras.update import ENDINGS, change, updated
 from emu.originals import Piece
@@ -39,7 +40,7 @@ class LoRAFile:
     """
 
     def __init__(self, given: str) -> None:
-        self.path, self.strength = _parted(given)
+        self.path, self.strength = _parted(os.path.expanduser(given))
         if not self.path.is_file():
             raise UserError(f"{self.path}: no such file; name a LoRA, a .safetensors file")
         try:
@@ -55,8 +56,9 @@ class LoRAFile:
         found: dict[str, dict[str, str]] = {}
         foreign = []
         for key in self._shapes:
+            named = of_today(key)
             name, part = next(
-                ((key.removesuffix(f".{end}"), part) for end, part in ENDINGS.items() if key.endswith(f".{end}")),
+                ((named.removesuffix(f".{end}"), part) for end, part in ENDINGS.items() if named.endswith(f".{end}")),
                 ("", ""),
             )
             if name:

@@ -6,6 +6,7 @@ taken for one sign, since kohya's trainers write the one for the other; a networ
 one is not read by such names.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -33,6 +34,15 @@ OF_ENCODERS = {
     "text_encoders_clip_l_transformer_": ("text_encoder",),
     "text_encoders_clip_g_transformer_": ("text_encoder_2",),
     "text_encoders_t5xxl_transformer_": ("text_encoder_3", "text_encoder_2"),
+}
+END = r"_lora\.(down|up)\.weight$"
+OF_PROCESSORS = {  # the end of a key -> that of its layer's name; diffusers until 0.22, and XLabs' of FLUX.1
+    re.compile(rf"(?<=\.self_attn)\.to_out{END}"): "out_proj",
+    re.compile(rf"(?<=\.self_attn)\.to_([qkv]){END}"): r"\1_proj",
+    re.compile(rf"(?:\.processor)?\.to_out{END}"): "to_out.0",
+    re.compile(rf"(?:\.processor)?\.to_([qkv]){END}"): r"to_\1",
+    re.compile(r"\.processor\.(qkv|proj)_lora1\.(down|up)\.weight$"): r"img_attn.\1",
+    re.compile(r"\.processor\.(qkv|proj)_lora2\.(down|up)\.weight$"): r"txt_attn.\1",
 }
 
 
@@ -93,6 +103,14 @@ def place_of(name: str, spellings: Mapping[str, Spellings], *, slot: str) -> Pla
             if component in spellings and (found := spellings[component].find(plain, (prefix, "text_model_"))):
                 return found
     return spellings[slot].find(plain, OF_THE_NETWORK)
+
+
+def of_today(key: str) -> str:
+    """A key of a processor of attention, which held LoRA's matrices before layers did, as today's layers have it."""
+    for pattern, layer in OF_PROCESSORS.items():
+        if (found := pattern.search(key)) is not None:
+            return f"{key[: found.start()]}.{found.expand(layer)}.lora.{found[found.lastindex or 0]}.weight"
+    return key
 
 
 def is_of_an_encoder(name: str) -> bool:

@@ -22,6 +22,8 @@ ENDINGS = {
     "lora_B.default.weight": "up",
     "lora_up.weight": "up",
     "lora.up.weight": "up",
+    "lora_linear_layer.down.weight": "down",  # of text encoders, diffusers until 0.30
+    "lora_linear_layer.up.weight": "up",
     "lora_mid.weight": "mid",  # (rank, rank, h, w)
     "alpha": "alpha",
     "lora_magnitude_vector": "magnitude",  # of DoRA's rows, in whichever shape

@@ -134,6 +134,8 @@ def load_network(folder: Path, kind: type[Any], *, dtype: torch.dtype | None = t
     """The network of a component's folder, whichever variant of its weights lies there; they may stay in the file."""
     of_transformers = is_encoder(kind)
     variant = weight_files.find_weights(folder, "model" if of_transformers else None)
+    if not of_transformers:
+        weight_files.require_unquantised(folder)
     dtype = dtype or weight_files.stored_dtype(folder)
     try:
         network: nn.Module = weight_files.load(kind, folder, variant=variant, dtype=dtype, local_files_only=True)

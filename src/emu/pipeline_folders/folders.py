@@ -32,7 +32,7 @@ def locate(pretrained: str) -> Path:
     path = Path(resolve(pretrained))
     if path.is_dir():
         return path
-    if path.is_absolute() or pretrained.startswith(".") or pretrained.count("/") != 1:
+    if path.is_absolute() or pretrained.startswith((".", "~")) or pretrained.count("/") != 1:
         raise UserError(
             f"model.pretrained {pretrained}: no such folder; give a pipeline folder or a hub name (OWNER/NAME)"
         )
@@ -45,7 +45,7 @@ def locate(pretrained: str) -> Path:
 
 def describing(pretrained: str, also: Iterable[str] = ()) -> Path:
     """As `locate`, but of a hub model only what describes it is fetched, and all of the components `also`."""
-    if Path(pretrained).is_dir() or pretrained.startswith((".", "/", "emu:")) or pretrained.count("/") != 1:
+    if Path(pretrained).is_dir() or pretrained.startswith((".", "/", "~", "emu:")) or pretrained.count("/") != 1:
         return locate(pretrained)
     try:
         return Path(snapshot_download(pretrained, allow_patterns=[*DESCRIPTION, *(f"{name}/*" for name in also)]))

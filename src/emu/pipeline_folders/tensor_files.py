@@ -135,7 +135,7 @@ def of(tensor: Tensor) -> Stored:
 def of_file(path: Path) -> dict[str, Stored]:
     """A file's tensors by name, a .safetensors or torch's own; UserError where it is cut off."""
     weight_files.check_file(path)
-    if path.suffix != ".safetensors":
+    if path.suffix.lower() != ".safetensors":
         mapped = is_zipfile(path)  # as torch writes them since 1.6; older ones are read whole
         state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         return {name: of(tensor) for name, tensor in state.items()}

@@ -13,6 +13,7 @@ from emu.errors import UserError, first_line
 from emu.terminal.bars import only_ours
 
 AGAIN = "download or copy the folder again"
+EIGHTS = {"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}  # numbers that were rounded to be drawn with
 POINTER = b"version https://git-lfs"
 
 
@@ -91,6 +92,17 @@ def stored_dtype(folder: Path) -> torch.dtype:
     return {"F32": torch.float32, "F16": torch.float16}.get(kind, torch.bfloat16)
 
 
+def require_unquantised(folder: Path) -> None:
+    """UserError where a component's weights were rounded to 8 bits: what is trained would begin from that."""
+    for path in paths_of(folder):
+        if path.suffix.lower() != ".safetensors":
+            continue
+        with safe_open(path, "pt") as held:
+            kinds = {held.get_slice(key).get_dtype() for key in held.keys()}  # noqa: SIM118
+        if found := sorted(kinds & EIGHTS.keys()):
+            raise UserError(f"{path}: quantised to {found[0]}; give the folder with weights in bf16, fp16 or fp32")
+
+
 def only_variant(folder: Path) -> str | None:
     """The variant that a component's weights are there as; None where they have the plain names, or are none."""
     for stem in ("model", None):
@@ -124,7 +136,7 @@ def check_file(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(len(POINTER)) == POINTER:
             raise UserError(f"{path}: stands for a file that git-lfs has not fetched; run `git lfs pull` in the folder")
-    if path.suffix != ".safetensors":
+    if path.suffix.lower() != ".safetensors":
         return
     try:
         with safe_open(path, "pt"):

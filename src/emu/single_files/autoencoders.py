@@ -7,6 +7,7 @@ One whose latents are others than the network learned would draw noise, or learn
 from pathlib import Path
 from typing import Any
 
+from emu.bundled import resolve
 from emu.errors import UserError
 from emu.pipeline_folders import components, described, folders, weight_files
 from emu.single_files import fitting
@@ -31,7 +32,7 @@ def swapped(base: Path, vae: str, *, weights: bool = True) -> Path:
 
     UserError: there is none of that name, or its latents are not the model's.
     """
-    index = folders.read_index(base)
+    vae, index = resolve(vae), folders.read_index(base)
     if "vae" not in index:
         raise UserError(f"model.vae {vae}: {an(index['_class_name'])} has no autoencoder of that name; leave it out")
     if Path(vae).is_file():
@@ -51,7 +52,7 @@ def _of_file(base: Path, vae: Path, *, weights: bool) -> Path:
     out = place(base.name, base / folders.INDEX, vae)
     if is_whole(out):
         return out
-    part = autoencoder(read(vae), base)
+    part = autoencoder(read(vae, key="model.vae"), base)
     fitting.require_fit(part, base / "vae", where=f"model.vae {vae}: it", layers=("encoder.", "decoder."))
     if not weights:  # it is as the base describes its own
         return base

@@ -25,6 +25,13 @@ LORA = ("lora_A.", "lora_B.", "lora_down.", "lora_up.", "lora.down.", "lora.up."
 QUANTISED = (".scale_weight", ".weight_scale", ".weight.quant_map", "scaled_fp8")
 
 
+PICKLE = "a pickle, which may run what it likes when it is opened"
+OTHER_FILES = {
+    ".gguf": "GGUF, quantised weights, which cannot be trained",
+    **dict.fromkeys((".ckpt", ".pt", ".pth", ".bin"), PICKLE),
+}
+
+
 @dataclass(frozen=True)
 class Part:
     """A component's tensors in a single file, without the prefix of their names, and how they are converted."""
@@ -57,14 +64,19 @@ class Part:
         return f"{len(wrong)} of {len(wanted)} weights are missing or of another shape, {wrong[0]} first"
 
 
-def read(file: Path) -> dict[str, Stored]:
+def read(file: Path, *, key: str = "model.pretrained") -> dict[str, Stored]:
     """A model's tensors by name. UserError: it is cut off, or no model but a LoRA, or quantised."""
-    if file.suffix != ".safetensors":
-        raise UserError(f"model.pretrained {file}: no pipeline folder, hub name or .safetensors file; give one of them")
+    kind = file.suffix.lower()
+    if kind != ".safetensors":
+        why = OTHER_FILES.get(kind, "no pipeline folder, hub name or .safetensors file")
+        raise UserError(f"{key} {file}: {why}; give one in .safetensors, bf16, fp16 or fp32, or a pipeline folder")
     held = tensor_files.of_file(file)
     if any(end in name for name in held for end in LORA):
         raise UserError(f"{file}: a LoRA, not a model; give the model that it was made on")
-    if any(name.endswith(QUANTISED) for name in held):
+    eighths = any(
+        one.dtype in weight_files.EIGHTS.values() for name, one in held.items() if not _is_of_an_encoder(name)
+    )
+    if eighths or any(name.endswith(QUANTISED) for name in held):
         raise UserError(f"{file}: quantised weights, which cannot be trained; give the file in bf16, fp16 or fp32")
     return held
 
@@ -117,6 +129,11 @@ def _inside(held: Mapping[str, Stored], *prefixes: str) -> dict[str, Stored]:
 def _drawing(held: Mapping[str, Stored]) -> dict[str, Stored]:
     """The network that draws: under its prefix, or all that is no other's."""
     return _inside(held, DRAWS) or {name: one for name, one in held.items() if not name.startswith(OTHERS)}
+
+
+def _is_of_an_encoder(name: str) -> bool:
+    """Whether a name is of a text encoder, of which SD3 is published with one in 8 bits."""
+    return name.startswith(("cond_stage_model.", "conditioner.", "text_encoders."))
 
 
 def _network(kind: str, config: Mapping[str, Any], names: Any, tensors: dict[str, Tensor]) -> Mapping[str, Tensor]:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Set
 from pathlib import Path
 
+from emu.bundled import resolve
 from emu.errors import UserError
 from emu.pipeline_folders import components, folders, weight_files
 from emu.single_files import autoencoders, fitting
@@ -21,7 +22,7 @@ from emu.terminal.counted import an
 
 def is_file(pretrained: str) -> bool:
     """Whether a model is a file."""
-    return Path(pretrained).is_file()
+    return Path(resolve(pretrained)).is_file()
 
 
 def describing(pretrained: str, config: str | None = None, vae: str | None = None) -> Path:
@@ -30,7 +31,7 @@ def describing(pretrained: str, config: str | None = None, vae: str | None = Non
     With another autoencoder that fits, as `folder_of` has it.
     """
     if is_file(pretrained):
-        base = _description(Path(pretrained), config)
+        base = _description(Path(resolve(pretrained)), config)
     else:
         _refuse(config, pretrained)
         base = folders.describing(pretrained)
@@ -49,7 +50,8 @@ def folder_of(pretrained: str, *, config: str | None = None, vae: str | None = N
     Raises UserError where there is none, or where a file is of another family, cut off or not all of a model.
     """
     if is_file(pretrained):
-        base = _of_file(Path(pretrained), _named(Path(pretrained), config), describing(pretrained, config))
+        file = Path(resolve(pretrained))
+        base = _of_file(file, _named(file, config), describing(pretrained, config))
     else:
         _refuse(config, pretrained)
         base = folders.locate(pretrained)

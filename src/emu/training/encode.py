@@ -65,7 +65,7 @@ def encode(
     data.setup("fit")
     if data.stream:
         raise UserError(f"data.root {data.root}: a stream, whose encoders run in the loop; there is nothing to encode")
-    cache = Cache(Path(folder) / model.fingerprint())
+    cache = Cache(Path(folder).expanduser() / model.fingerprint())
     # By set and rank: caches are there to be shared, and two commands over one set would do the same work twice.
     lock = f".{hashlib.sha256(str(Path(data.root).resolve()).encode()).hexdigest()[:16]}-{rank}{locks.NAME}"
     with locks.alone(cache.folder, f"emu encode of {data.root}", name=lock):

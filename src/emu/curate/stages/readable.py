@@ -63,4 +63,7 @@ class Popularity(Stage):
 
     def measure(self, picture: Picture) -> Row:
         value = picture.columns.get(self.column)
-        return {self.as_column: float(value) if isinstance(value, int | float) else None}
+        try:  # of a table of text numbers are text
+            return {self.as_column: float(value) if isinstance(value, int | float | str) else None}
+        except ValueError:
+            return {self.as_column: None}

@@ -17,7 +17,7 @@ RANGE = re.compile(r"(\d+)\.\.(\d+)")
 
 def find(root: str) -> list[Path]:
     """Folders and files, in order. UserError: there are none, or one that is named is not there."""
-    names = names_of(str(Path(resolve(root)).expanduser()), root)
+    names = names_of(str(Path(resolve(root))), root)
     found: list[Path] = []
     for name in names or [root]:
         there = list(map(Path, matching(name)))
