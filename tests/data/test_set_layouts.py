@@ -360,7 +360,7 @@ def test_a_null_caption_makes_way_for_another_column(tmp_path: Path) -> None:
         ({"file_name": "0.png"}, "0.png: no caption under text or another usual name; there are file_name"),
         ({"file_name": 7, "text": "a"}, "metadata.jsonl line 1: its file_name is no name but 7"),
         ({"file_name": None, "text": "a"}, "metadata.jsonl line 1: its file_name is empty"),
-        ({"text": "a"}, 'metadata.jsonl line 1: no "file_name"; there are text'),
+        ({"text": "a"}, 'metadata.jsonl line 1: no "file_name"; there are text (data.image_column)'),
     ],
 )
 def test_a_row_says_what_it_lacks(tmp_path: Path, row: dict[str, object], said: str) -> None:

@@ -84,3 +84,24 @@ def test_a_caption_of_a_usual_name_in_a_field_of_its_own(tmp_path: Path) -> None
     assert all("de.txt, en.txt; name one, as data.text_column de" in one for one in failed)
     assert read(tmp_path, text_column="en")[0] == {"7.jpg": "a boat", "8.jpg": "boat", "9.image.jpg": "boat"}
     assert list(read(tmp_path, captioned=False)[0]) == ["7.jpg", "8.jpg", "9.image.jpg"]
+
+
+def test_other_pictures_of_a_row_are_not_carried_along(tmp_path: Path) -> None:
+    """As in sets for editing and control; each was in memory for good, and a text of its bytes in the manifest."""
+    other = pa.array([{"bytes": picture(1), "path": "b.png"}])
+    columns = {
+        "image": pa.array([{"bytes": picture(0), "path": "a.png"}]),
+        "text": pa.array(["a boat"]),
+        "before": other,
+        "views": pa.array([[picture(2)]]),
+        "likes": pa.array([3]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "set.parquet")
+    names = {"file_name": pa.array(["a.png"]), **{name: columns[name] for name in ("text", "before", "likes")}}
+    write(tmp_path / "named", {"a.png": picture(0)})
+    pq.write_table(pa.table(names), tmp_path / "named" / "metadata.parquet")
+    for place in ("set.parquet", "named"):
+        (entry,) = read_source(str(tmp_path / place), sequential=True)
+        assert isinstance(entry, Entry)
+        assert entry.columns == {"likes": 3}
+        assert entry.open().read() == picture(0)

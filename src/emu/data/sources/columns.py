@@ -67,6 +67,19 @@ def _text(cell: Any) -> str:
     raise ValueError(f"its caption is not text but {cell!r:.60}")
 
 
+def without_bytes(schema: Any) -> list[str]:
+    """The columns of pyarrow's `schema` but for those of bytes, however deep: of a row's other pictures and videos.
+
+    A row is in memory for as long as its picture is in the set, and goes into the manifest as text.
+    """
+    return [field.name for field in schema if not _holds_bytes(field.type)]
+
+
+def _holds_bytes(kind: Any) -> bool:
+    inner = [kind.field(i).type for i in range(kind.num_fields)]  # of structs, lists and maps
+    return "binary" in str(kind) if not inner else any(map(_holds_bytes, inner))
+
+
 def listed(columns: Iterable[str]) -> str:
     """`there are a, b, c`, for messages."""
     names = ", ".join(map(str, columns))

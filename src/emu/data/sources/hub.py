@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emu.data.sources.below import below
+from emu.data.sources.columns import without_bytes
 from emu.data.sources.entry import Item, Wanted
 from emu.data.sources.rows import Rows
 from emu.errors import UserError, first_line
@@ -25,7 +26,8 @@ def read_hub(root: str, wanted: Wanted) -> Iterator[Item]:
     rows = Rows(Path(), wanted)
     column = rows.require(f"data.root {root}", table.column_names)
     pictures = table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
-    for index, row in enumerate(table.remove_columns(column)):
+    light = [name for name in without_bytes(table.features.arrow_schema) if name != column]
+    for index, row in enumerate(table.select_columns(light)):
         yield rows.item(f"row {index}", row, partial(open_cell, pictures, index, column, None))
 
 

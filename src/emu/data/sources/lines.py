@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from emu.data.sources.columns import without_bytes
 from emu.data.sources.entry import Fault
 from emu.data.tabular import read_cells
 from emu.errors import UserError
@@ -55,7 +56,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Row | Fault]]:
     number = 0
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(BATCH):
+            for batch in file.iter_batches(BATCH, columns=without_bytes(file.schema_arrow)):
                 for row in batch.to_pylist():
                     yield f"{path.name}:{number}", row
                     number += 1

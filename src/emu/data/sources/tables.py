@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from emu.data.pictures import Opener
+from emu.data.sources.columns import without_bytes
 from emu.data.sources.entry import Item, Wanted
 from emu.data.sources.hub import open_cell, opened
 from emu.data.sources.rows import Rows
@@ -78,7 +79,7 @@ def _table(path: Path, rows: Rows) -> Table:
 
 def _read(table: Table, file: pq.ParquetFile, opener: Callable[[int, int], Opener] | None) -> Iterator[Item]:
     """`opener` takes a group of rows and a row of that."""
-    light = [name for name in file.schema_arrow.names if name != table.column or not table.stored]
+    light = [name for name in without_bytes(file.schema_arrow) if name != table.column or not table.stored]
     for group in range(file.num_row_groups):
         at = 0
         for batch in file.iter_batches(BATCH, row_groups=[group], columns=light):
