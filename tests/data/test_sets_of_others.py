@@ -104,4 +104,5 @@ def test_other_pictures_of_a_row_are_not_carried_along(tmp_path: Path) -> None:
         (entry,) = read_source(str(tmp_path / place), sequential=True)
         assert isinstance(entry, Entry)
         assert entry.columns == {"likes": 3}
-        assert entry.open().read() == picture(0)
+        with entry.open() as file:
+            assert file.read() == picture(0)
