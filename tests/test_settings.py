@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,27 @@ def test_guidance_goes_by_the_name_that_the_pipeline_has(tiny_folder: Folder) ->
     assert (drawn["true_cfg_scale"], drawn["guidance_scale"]) == (4.0, 3.5)
     row = {"prompt": "a cat", "index": 0, "settings": {"negative_prompt": "dull"}}
     with pytest.raises(UserError, match="does nothing at true_cfg_scale 1"):
+        require_drawable(model, [row], where="p.txt")
+
+
+@pytest.mark.parametrize("name", ["latent", "z_image", "krea2"])
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 1.5])
+def test_a_negative_prompt_is_taken_where_it_leads_a_picture_away(name: str, scale: float, tiny_folder: Folder) -> None:
+    model = make(name, tiny_folder(name))
+    one: Any = {"prompt": PROMPTS[:1], "seed": torch.tensor([7]), "settings": {"guidance_scale": scale}}
+    acts = not torch.equal(draw(model, {**one, "negative": ["grey"]}), draw(model, {**one, "negative": [""]}))
+    row = {"prompt": "a cat", "index": 0, "settings": {"guidance_scale": scale, "negative_prompt": "grey"}}
+    with nullcontext() if acts else pytest.raises(UserError, match="a negative prompt does nothing"):
+        require_drawable(model, [row], where="p.txt")
+    assert acts == (scale > model.guides_above)
+
+
+def test_a_distilled_model_takes_no_negative_prompt(tiny_folder: Folder) -> None:
+    model = make("flux2_klein", tiny_folder("flux2_klein"))
+    row = {"prompt": "a cat", "index": 0, "settings": {"negative_prompt": "grey"}}
+    require_drawable(model, [row], where="p.txt")
+    model.pipeline.register_to_config(is_distilled=True)
+    with pytest.raises(UserError, match="Flux2Klein draws without a negative prompt; take it out"):
         require_drawable(model, [row], where="p.txt")
 
 

@@ -13,6 +13,7 @@ from diffusers import (
     DDIMScheduler,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
     HeunDiscreteScheduler,
     PNDMScheduler,
 )
@@ -220,6 +221,23 @@ def test_steps_that_the_sampler_of_that_name_does_not_take_are_refused_before_an
         model.pipeline.scheduler = kind.from_config(model.pipeline.scheduler.config, **settings)
     with pytest.raises(UserError, match=said):
         ComfyUI().check(model, tmp_path / "one.safetensors")
+
+
+@pytest.mark.parametrize("setting", [{"guidance_rescale": 0.7}, {"clip_skip": 1}])
+def test_a_setting_that_no_node_has_is_refused_and_not_left_out(
+    setting: dict[str, Any], whole: Folder, tmp_path: Path
+) -> None:
+    model = make("latent", whole("sd15"), sampler={"guidance_rescale": 0.0, "eta": 0.0, "clip_skip": None})
+    ComfyUI().check(model, tmp_path / "one.safetensors")
+    model.sampler |= setting
+    with pytest.raises(UserError, match=f"the run draws with {min(setting)} .*, which the workflow would leave out"):
+        ComfyUI().check(model, tmp_path / "one.safetensors")
+
+
+def test_a_flow_that_draws_noise_at_every_step_is_none_of_eulers() -> None:
+    assert sampler(FlowMatchEulerDiscreteScheduler(), {}) == "euler"
+    with pytest.raises(UserError, match="stochastic_sampling False, and this one has True"):
+        sampler(FlowMatchEulerDiscreteScheduler(stochastic_sampling=True), {})
 
 
 def test_noise_that_comfyui_does_not_know_is_refused(whole: Folder, tmp_path: Path) -> None:

@@ -1,12 +1,22 @@
 """Laws of pooled rates: prompts are what is sampled, however many draws each has."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emu.compare import compare
+from emu.judges import judge_card
+from emu.judges.photo_rules import PhotoRules
+from emu.layouts import runs
+from emu.layouts.quality_json import Quality, read_quality, write_quality
 from emu.statistics import win_rate
-from emu.study.scored import Scores, moved, net, rate
+from emu.study.plan import Study
+from emu.study.results import outcome_of
+from emu.study.scored import Scores, moved, net, rate, read_scored
+from lamp import Brightness
 
 scores = st.lists(st.floats(0, 1), min_size=2, max_size=40)
 
@@ -71,3 +81,42 @@ def test_what_moved_is_told_by_prompt_whatever_the_seeds() -> None:
     assert one.difference == pytest.approx(0.2)
     assert again.difference == pytest.approx(0.2)
     assert again.before == pytest.approx(one.before)
+
+
+def test_a_judge_who_came_afterwards_changes_no_study(tmp_path: Path) -> None:
+    """`emu compare` lets it judge two steps of one run; a study is told by those who watched the tuning."""
+    run = judged_run(tmp_path / "run")
+    before = read_scored(run)
+    compare([run], out=tmp_path / "page.html", appeal=PhotoRules(), faithfulness=PhotoRules())
+    assert len(read_quality(run).judges) == 3
+    assert read_scored(run).ties == before.ties == {"appeal": 0.5 / 255}
+    study = Study("latent/tiny", arms={"a": {}, "b": {}}, reference="a")
+    outcome = outcome_of(study, {"a": {0: before}, "b": {0: read_scored(run)}})
+    assert outcome.arms["a"].curve == outcome.arms["b"].curve
+    assert [at.step for at in outcome.arms["b"].curve] == [10, 20]
+
+
+def test_a_black_picture_counts_in_no_study(tmp_path: Path) -> None:
+    run = judged_run(tmp_path / "run")
+    runs.save_picture(runs.step_folder(run, 10) / runs.picture_name(2), np.zeros((8, 8, 3), dtype=np.uint8))
+    first, second, _ = read_scored(run).steps.values()
+    assert (len(first.scores["appeal"]), len(second.scores["appeal"]), len(second.drift["contrast"])) == (4, 3, 3)
+    won = rate([(first.scores["appeal"], second.scores["appeal"])], tie=0)
+    assert won is not None
+    assert won.n == 3
+
+
+def judged_run(run: Path) -> Path:
+    """Three steps of four pictures, ever brighter, which Brightness watched."""
+    judge, prompts = Brightness(), [f"a {i}" for i in range(4)]
+    for step in (0, 10, 20):
+        folder = runs.step_folder(run, step)
+        for i in range(4):
+            runs.save_picture(folder / runs.picture_name(i), np.full((8, 8, 3), 20 + step + i, dtype=np.uint8))
+        names = [runs.picture_name(i) for i in range(4)]
+        runs.write_judges(folder, {"appeal": judge_card(judge)})
+        runs.write_scores(folder, {name: {"appeal": (20 + step + i) / 255} for i, name in enumerate(names)})
+        rows = [{"file": name, "prompt": prompts[i], "seed": i, "index": i} for i, name in enumerate(names)]
+        runs.write_samples(folder, rows)
+    write_quality(run, Quality(run.name, best_step=20, stop_reason="the end", judges={"appeal": judge_card(judge)}))
+    return run

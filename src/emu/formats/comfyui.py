@@ -34,10 +34,13 @@ SAMPLERS = {  # a scheduler's class -> ComfyUI's sampler that takes the same ste
     "PNDMScheduler": "ipndm",
 }
 PLAIN = {"clip_sample": False, "thresholding": False}
-STEPS = {
+STEPS: dict[str, dict[str, Any]] = {
     "DPMSolverMultistepScheduler": {"algorithm_type": "dpmsolver++", "solver_order": 2, "solver_type": "midpoint"},
+    "FlowMatchEulerDiscreteScheduler": {"stochastic_sampling": False},
 }
 """Settings of a scheduler, where it has them, by which its steps are those of its sampler above."""
+SAID = {"num_inference_steps", "sigmas", "timesteps", "eta", "negative_prompt", "max_sequence_length"}
+"""Settings of a call that a workflow has, in its noise levels or its nodes, or that change nothing in it."""
 PREDICTIONS = {"epsilon": "eps", "v_prediction": "v_prediction", "sample": "x0"}  # what ComfyUI calls them
 BETAS = {
     "beta_schedule": "scaled_linear",
@@ -61,12 +64,25 @@ class ComfyUI(SingleFile):
             raise UserError(f"--format comfyui: emu knows no workflow of {an(name)}; give --format single-file")
         require_known_noise(model.pipeline.scheduler)
         sampler(model.pipeline.scheduler, model.sampler)
+        require_said(model, FAMILIES[name])
         super().check(model, out)
         require_workflow(out.with_suffix(".json"))
 
     def accompany(self, model: TextToImageModule, out: Path, row: Row, pipeline: Any) -> None:
         made = workflow(out.name, row, pipeline)
         files.write_json(out.with_suffix(".json"), made, indent=2)
+
+
+def require_said(model: TextToImageModule, family: Family) -> None:
+    """UserError where a run draws with a setting that no node of the workflow has, such as guidance_rescale."""
+    usual = {name: one.default for name, one in model.call_parameters().items()}
+    usual["cfg_normalization"] = False  # CFGGuider has none, though Lumina 2's pipeline has one unless it is told
+    for name in model.sampler.keys() - {*SAID, family.guidance, family.distilled}:
+        if model.sampler[name] != usual[name]:
+            raise UserError(
+                f"--format comfyui: the run draws with {name} {model.sampler[name]}, which the workflow would leave "
+                "out; give --format single-file"
+            )
 
 
 def require_workflow(path: Path) -> None:

@@ -6,8 +6,10 @@ alarm, so the exact sign tests are corrected.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,6 +22,11 @@ from emu.terminal.counted import many
 
 NAME = "generality"
 ALARM = 0.05  # the chance of a false alarm among all categories
+SHORTEST = 3  # letters of a word
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai and Lao, Burmese, Khmer
+    "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+"  # Kana, and Chinese signs
+)
 SEEN = "curated set"  # the column of prompts whose words its captions have, or not
 
 
@@ -101,5 +108,12 @@ def categories_of(evidence: Evidence) -> dict[tuple[str, str], list[int]]:
 
 
 def words(text: str) -> set[str]:
-    """The words of a text that a curated set may lack: three letters and more, in lower case."""
-    return set(re.findall(r"[^\W\d_]{3,}", text.lower()))
+    """The words of a text that a curated set may lack: three letters and more, in lower case.
+
+    Of a script that is written without spaces the signs, and every two that follow each other: so a text that stands in
+    another has no other words, as of any script.
+    """
+    signs = unicodedata.normalize("NFC", text.lower())
+    apart = "".join(sign if sign.isalpha() or unicodedata.category(sign).startswith("M") else " " for sign in signs)
+    found = {word for word in UNSPACED.sub(" ", apart).split() if len(word) >= SHORTEST}
+    return found.union(*({*run, *map("".join, pairwise(run))} for run in UNSPACED.findall(apart)))

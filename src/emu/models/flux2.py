@@ -25,6 +25,10 @@ class Flux2(GuidanceInput):
         embeds, _ = self.pipeline.encode_prompt(prompts, device=self.device, max_sequence_length=self.text_length)
         return {"prompt_embeds": embeds}
 
+    @property
+    def guides_above(self) -> float:
+        return math.inf  # the scale is an input of the network
+
     def shift(self, latents: Tensor) -> float:
         if not self.pipeline.scheduler.config.use_dynamic_shifting:
             return super().shift(latents)
@@ -50,6 +54,10 @@ class Flux2Klein(Flux2):
     """FLUX.2 klein, which reads layers of Qwen3; tune a base, which is not distilled."""
 
     pipeline_class = Flux2KleinPipeline
+
+    @property
+    def guides_above(self) -> float:
+        return math.inf if self.pipeline.config.is_distilled else 1.0
 
     def in_template(self, prompt: str) -> str:
         chat = [{"role": "user", "content": prompt}]

@@ -77,6 +77,10 @@ class Krea2(QwenLatents):
         embeds, mask = self.pipeline.encode_prompt(prompts, device=self.device, max_sequence_length=self.text_length)
         return {"prompt_embeds": embeds, "prompt_embeds_mask": mask}
 
+    @property
+    def guides_above(self) -> float:
+        return 0.0  # as Z-Image's
+
     def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
         text = cond["prompt_embeds"]
         return self.call_backbone(

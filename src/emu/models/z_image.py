@@ -34,6 +34,10 @@ class ZImage(FlowMatching):
             "negative_prompt_embeds": cut(negative["prompt_embeds"], negative["prompt_mask"]),
         }
 
+    @property
+    def guides_above(self) -> float:
+        return 0.0  # its pipeline guides by 1 + w
+
     def predict(self, noisy: Tensor, t: Tensor, cond: Cond, grid: tuple[int, int]) -> Tensor:
         texts = cut(cond["prompt_embeds"], cond["prompt_mask"])
         pictures = self.backbone(list(noisy[:, :, None].unbind()), t, texts, return_dict=False)[0]

@@ -223,6 +223,11 @@ class Architecture(Sized, ABC):
             self._negative = self.encode([""], negative=True)
         return {key: value.to(self.device) for key, value in self._negative.items()}
 
+    @property
+    def guides_above(self) -> float:
+        """The guidance scale above which it is led away from a negative prompt; infinite where it never is."""
+        return 1.0
+
     # ---- what it can draw
 
     def configure_model(self) -> None:

@@ -4,6 +4,7 @@ Settings are the pipeline's own arguments, but for `width`, `height`, `negative_
 pipeline has under one name or another.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -78,7 +79,11 @@ def _require(model: Architecture, settings: Sampler) -> None:
     if height and width and not model.starts_from_picture:
         model.check_size(height, width)
     name = _guidance(model)
-    if settings.get("negative_prompt") and float(sampler.get(name, 1 if name == TRUE_GUIDANCE else 2)) <= 1:
+    if not settings.get("negative_prompt"):
+        return
+    if math.isinf(model.guides_above):
+        raise UserError(f"{type(model).__name__} draws without a negative prompt; take it out")
+    if float(sampler.get(name, 1 if name == TRUE_GUIDANCE else 2)) <= model.guides_above:
         raise UserError(f"a negative prompt does nothing at {name} {sampler.get(name, 1):g}; raise it, or take it out")
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from emu.compare.pictures import open_picture
 from emu.compare.sides import require_scores
+from emu.compare.verdict import CRITERIA
+from emu.drawn import is_black
 from emu.errors import UserError
 from emu.guards.looks import COLOURS, colours
 from emu.layouts import runs
@@ -54,12 +56,14 @@ def read_scored(folder: Path) -> ScoredRun:
     steps = {step: _draws(runs.step_folder(folder, step)) for step in runs.complete_steps(folder)}
     if not steps:
         raise UserError(f"{folder}: no step is drawn completely; let `emu fit` reach its first check")
+    # Judges who came afterwards, by `emu compare`, have seen two steps and may have seen one run alone.
+    watched = [name for name in CRITERIA if name in quality.judges and all(name in at.scores for at in steps.values())]
     best = quality.best_step
     return ScoredRun(
         folder=folder,
         steps=steps,
         best=min(steps) if best is None else best,  # nothing was better than the base: it stays the base
-        ties={criterion: judge["tie"] for criterion, judge in quality.judges.items()},
+        ties={criterion: quality.judges[criterion]["tie"] for criterion in watched},
         stop_reason=quality.stop_reason or "",
         guards={check.step: _measured(check) for check in quality.checks},
     )
@@ -77,6 +81,8 @@ def _draws(folder: Path) -> Draws:
     found: dict[str, Scores] = defaultdict(dict)
     looks: dict[str, Scores] = defaultdict(dict)
     for row in rows:
+        if is_black(folder / row["file"]):  # which counts in no verdict
+            continue
         key = (row["prompt"], row["seed"])
         for criterion, score in scores[row["file"]].items():
             found[criterion][key] = score
