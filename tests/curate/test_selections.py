@@ -43,6 +43,14 @@ def looks(
     }
 
 
+def test_where_none_is_kept_no_last_one_is_named() -> None:
+    stay, choice = chosen(Best(0, {"score": 1}), {"score": [1.0, 2.0]})
+    assert stay == []
+    assert choice.reasons[0] == "rank 0.2500, none is kept"
+    _, choice = chosen(Best(1, {"score": 1}), {"score": [1.0, 2.0]})
+    assert choice.reasons[0] == "rank 0.2500, the last one kept has 0.7500"
+
+
 def test_of_what_looks_the_same_the_largest_stays() -> None:
     stay, choice = chosen(Duplicates(distance=2), looks(0b1111, 0b1011, 0xFFFF << 40, sizes=[10, 20, 5]))
     assert stay == [1, 2]

@@ -42,8 +42,10 @@ class Best(Selection):
         of_row = np.zeros(len(there))
         of_row[rows] = score
 
+        kept = "none is kept" if last is None else f"the last one kept has {last:.4f}"
+
         def words(row: int) -> str:
-            return f"rank {of_row[row]:.4f}, the last one kept has {last or 1:.4f}"
+            return f"rank {of_row[row]:.4f}, {kept}"
 
         return Choice(leaves, Reasons(leaves, words), {"last rank kept": last})
 
