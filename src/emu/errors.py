@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 OF_DISKS = (*FULL, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+SQLITE_FULL = 13
 NUMBER = re.compile(r"\[Errno (\d+)\]|\(os error (\d+)\)")  # as Python says it, and as Rust does
 
 
@@ -27,10 +28,12 @@ def of_the_system(error: OSError, path: object = None) -> str:
 def system_error(error: Exception) -> OSError | None:
     """The system's error: this one, or of a disk that does not take what is written the one that a library hid in it.
 
-    `safetensors` and `tokenizers` raise errors of their own, and `shutil.copytree` one without a number.
+    `safetensors`, `tokenizers` and SQLite raise errors of their own, and `shutil.copytree` one without a number.
     """
     if isinstance(error, OSError) and error.errno is not None:
         return error
+    if getattr(error, "sqlite_errorcode", None) == SQLITE_FULL:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     found = None if isinstance(error, UserError) else NUMBER.search(str(error))
     number = int(found[1] or found[2]) if found else 0
     return OSError(number, os.strerror(number)) if number in OF_DISKS else None

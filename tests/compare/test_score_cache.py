@@ -105,6 +105,17 @@ def test_what_is_no_cache_is_named(tmp_path: Path) -> None:
         ScoreCache(tmp_path / FILE / "below")
 
 
+def test_a_full_disk_is_no_damage(open_cache: Open) -> None:
+    cache = open_cache()
+    cache.put([(key(0), 0.5)])
+    (pages,) = cache._base.execute("pragma page_count").fetchone()
+    cache._base.execute(f"pragma max_page_count = {pages}")
+    with pytest.raises(UserError, match=r"scores\.sqlite: the disk is full; make room and run the same command again"):
+        cache.put((key(i), 0.5) for i in range(1000))
+    cache._base.execute("pragma max_page_count = 1000")
+    assert [cache.get(key(i)) for i in range(2)] == [0.5, None]
+
+
 def key(i: int) -> bytes:
     return score_key(PIXELS, f"prompt {i}", CARD)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emu.errors import UserError
+from emu.errors import FULL, UserError, of_the_system, system_error
 from emu.storage.shapes import Card
 
 FILE = "scores.sqlite"
@@ -53,6 +53,8 @@ class ScoreCache:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
+            if (system := system_error(error)) and system.errno in FULL:
+                raise UserError(of_the_system(system, self.path)) from error
             raise UserError(f"{self.path}: no cache of scores ({error}); remove it, or name another --cache") from error
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from emu.errors import UserError, reason
+from emu.errors import FULL, UserError, of_the_system, reason, system_error
 
 metadata = sa.MetaData()
 TURN = 0x656D75  # PostgreSQL's number of the lock that writers take turns by; a row would have to be there first
@@ -86,6 +86,8 @@ class Database:
             ) from error
         except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ModuleNotFoundError, sa.exc.DBAPIError) as error:
             why = getattr(error, "orig", error)
+            if (system := system_error(why)) and system.errno in FULL:
+                raise UserError(of_the_system(system, self.engine.url.database)) from error
             raise UserError(f"--db: {why}; give sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME") from error
 
     @classmethod
