@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("starlette", reason="the extra `desk` is not installed")
 
+from emu.desk.serving import SECONDS, open_in_browser
 from reviewers import write_folder
 from voters import write_run
 
@@ -41,6 +42,20 @@ def test_the_browser_is_led_to_a_link_that_no_command_line_holds(tmp_path: Path,
             assert re.findall('url=([^"]*)"', given.read_text()) == [link]
         finally:
             os.killpg(process.pid, signal.SIGTERM)
+
+
+def test_what_a_killed_page_left_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, others, mine = tmp_path / ".open-old.html", tmp_path / ".open-new.html", tmp_path / "open-old.html"
+    for file in (old, others, mine):
+        file.touch()
+    for file in (old, mine):
+        os.utime(file, (time.time() - 2 * SECONDS,) * 2)
+    monkeypatch.setattr("webbrowser.open", lambda url: True)
+    open_in_browser("http://127.0.0.1:1/join/a", tmp_path)
+    assert not old.exists()
+    assert mine.exists()
+    assert others.exists()  # a browser may be reading it
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def command_line(process: Path) -> bytes:

@@ -6,8 +6,10 @@ import ipaddress
 import socket
 import tempfile
 import threading
+import time
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -157,8 +159,12 @@ def open_in_browser(link: str, beside: Path) -> None:
     """Open a link without showing it to others: every user can read a command line.
 
     So the browser is given a file that only its owner may read. It lies in `beside`, where a browser in a sandbox may
-    read too, and goes after a minute, or with us.
+    read too, and goes after a minute, or with us; after a kill with the next one.
     """
+    with suppress(OSError):
+        for left in beside.glob(".open-*.html"):
+            if left.stat().st_mtime < time.time() - SECONDS:
+                left.unlink(missing_ok=True)
     try:
         with tempfile.NamedTemporaryFile("w", dir=beside, prefix=".open-", suffix=".html", delete=False) as page:
             page.write(LEADING.format(html.escape(link)))
