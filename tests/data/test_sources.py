@@ -108,6 +108,19 @@ def test_a_bad_line_is_named_and_the_rest_is_read(tmp_path: Path, line: str, mes
     assert "\n" not in faults[0]
 
 
+@pytest.mark.parametrize(("there", "named"), [("caf\u00e9", "cafe\u0301"), ("cafe\u0301", "caf\u00e9")])
+def test_a_name_in_another_form_of_unicode_is_told_from_one_that_is_gone(
+    tmp_path: Path, there: str, named: str
+) -> None:
+    root = make_folder(tmp_path, [(4, 4)])
+    (root / "0.png").rename(root / f"{there}.png")
+    for name, said in ((named, True), ("gone", False)):
+        (root / "metadata.jsonl").write_text(json.dumps({"file_name": f"{name}.png", "text": "a"}))
+        _, (fault,) = read(root)
+        assert "no such file" in fault
+        assert ("in another form of Unicode" in fault) == said
+
+
 @pytest.mark.parametrize("name", ["../0.png", "/etc/passwd", "a/../../0.png", "..\\0.png", "C:\\0.png"])
 def test_a_path_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     root = make_folder(tmp_path, [(4, 4)])

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NotRequired, TypedDict
+from unicodedata import normalize
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_warn
@@ -101,28 +102,30 @@ class Sums:
         for i in sorted(range(len(rows)), key=lambda i: "content" not in rows[i]):  # those with a sum to hold up first
             if self._ended.is_set():
                 break
-            self._look(rows[i], self.openers[i])
+            if not same_content(rows[i], self.openers[i]):
+                self._changed.append(rows[i]["name"])
         try:
             if not self._changed and self.path.exists():
                 files.write_json(self.path, self.document)
         except OSError as error:
             rank_zero_warn(f"{self.path}: not kept ({error.strerror}); the set will be read again")
 
-    def _look(self, row: Row, opener: Opener) -> None:
-        try:
-            touched = stamp(opener)
-            if touched and touched == row.get("touched") and "content" in row:
-                return
-            with opener() as stream:
-                content = files.sha256(stream)
-        except (OSError, ValueError):  # gone or damaged by now: whoever decodes it says so
-            return
-        if row.get("content", content) != content:
-            self._changed.append(row["name"])
-            return
-        row["content"] = content
-        if touched:
-            row["touched"] = touched
+
+def same_content(row: Row, opener: Opener) -> bool:
+    """Whether a picture has the content that its row says; a row without one is given it."""
+    try:
+        touched = stamp(opener)
+        if touched and touched == row.get("touched") and "content" in row:
+            return True
+        with opener() as stream:
+            content = files.sha256(stream)
+    except (OSError, ValueError):  # gone or damaged by now: whoever decodes it says so
+        return True
+    if row.setdefault("content", content) != content:
+        return False
+    if touched:
+        row["touched"] = touched
+    return True
 
 
 def require_same_set(run: Path, data: CuratedData) -> tuple[Document | None, Document]:
@@ -134,6 +137,17 @@ def require_same_set(run: Path, data: CuratedData) -> tuple[Document | None, Doc
     if then and (said := difference(then, now)):
         raise refusal(data.root, said)
     return then, now
+
+
+def require_same_contents(then: Document, data: CuratedData) -> None:
+    """UserError where a picture of a set, the same by name, size and caption, has another content; the first is told.
+
+    A file is read where it does not look untouched since the run summed it up.
+    """
+    pictures = data.train_pictures + data.held_out_pictures
+    for row, picture in zip(then["pictures"], pictures, strict=True):
+        if "content" in row and not same_content(row, picture.entry.open):
+            raise refusal(data.root, f"{row['name']} is another picture")
 
 
 def read(path: Path) -> Document | None:
@@ -170,8 +184,11 @@ def refusal(root: str, said: str) -> UserError:
 
 def _differences(then: list[Row], now: list[Row]) -> Iterator[str]:
     before, after = (Counter(row["name"] for row in rows) for rows in (then, now))
-    yield from (f"{name} is gone" for name in before - after)
-    yield from (f"{name} is new" for name in after - before)
+    gone, added = before - after, after - before
+    spelled = {normalize("NFC", name) for name in gone} & {normalize("NFC", name) for name in added}
+    yield from (f"{name} is spelled in another form of Unicode" for name in gone if normalize("NFC", name) in spelled)
+    yield from (f"{name} is gone" for name in gone if normalize("NFC", name) not in spelled)
+    yield from (f"{name} is new" for name in added if normalize("NFC", name) not in spelled)
     if before != after:
         return
     if [row["name"] for row in then] != [row["name"] for row in now]:

@@ -3,8 +3,10 @@
 import os
 import re
 from pathlib import Path
+from unicodedata import normalize
 
 CLIMBS = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[A-Za-z]:|^[/\\]{2}")  # up, or to a drive, here or where it was written
+ALIKE = ", but one whose name looks the same and is spelled in another form of Unicode; rename it"
 
 
 def below(folder: Path, name: str) -> Path:
@@ -17,7 +19,10 @@ def below(folder: Path, name: str) -> Path:
     if CLIMBS.search(name) or (os.path.isabs(name) and not within):
         raise ValueError(f"{name!r} leads out of the folder; name files below it")
     if not os.path.isfile(path):
-        raise ValueError(f"no such file {path}")
+        spelled = any(
+            other != path and os.path.isfile(other) for other in (normalize("NFC", path), normalize("NFD", path))
+        )
+        raise ValueError(f"no such file {path}" + ALIKE * spelled)
     if not within:
         raise ValueError(f"{name} is a link out of the folder; copy the file, or name its folder as data.root")
     return Path(path)
