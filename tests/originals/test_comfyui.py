@@ -186,6 +186,22 @@ def test_parentheses_are_no_weights() -> None:
     assert plain_text("a boat (red) \\ blue") == "a boat \\(red\\) \\ blue"
 
 
+@pytest.mark.parametrize("name", ["latent", "latent_xl"])
+@pytest.mark.parametrize("prompt", ["a {red|blue} boat", "a boat // at noon", "a /* red */ boat", "a boat \\"])
+def test_what_the_page_reads_in_a_box_lies_in_a_node_of_its_own(name: str, prompt: str) -> None:
+    """Its page takes {a|b} for a choice, in texts of encoders' own boxes alone."""
+    pipeline = build(name)
+    pipeline.scheduler.set_timesteps(2)
+    row = {"prompt": prompt, "seed": 3, "sampler": {"width": 32, "height": 32, "negative_prompt": "grey"}}
+    graph = workflow("a.safetensors", row, pipeline)
+    boxes = [value for key, value in graph["positive"]["inputs"].items() if key.startswith("text")]
+    assert boxes == [["positive_text", 0]] * len(boxes)
+    assert boxes
+    assert graph["positive_text"] == {"class_type": "PrimitiveStringMultiline", "inputs": {"value": prompt}}
+    assert "grey" in graph["negative"]["inputs"].values()
+    assert "negative_text" not in graph
+
+
 def test_a_sampler_that_comfyui_has_not_is_refused() -> None:
     euler = EulerDiscreteScheduler()
     euler.set_timesteps(5)

@@ -7,6 +7,7 @@ schedule or of a shift has to mean the same in two programs. `benchmarks/comfyui
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,11 @@ BETAS = {
 }
 MOST = 4518.77
 """The noise level that ComfyUI has where a schedule ends without any signal, and diffusers infinity or 4096."""
+READ_BY_THE_PAGE = re.compile(r"[{}]|//|/\*|\\$")
+"""What ComfyUI's page reads in the text of an encoder's own box: {a|b} as a choice, the rest as comments and escapes.
+
+It has no escape for them that does not reach the encoder. A text that a node of its own hands on is left as it is.
+"""
 
 
 class ComfyUI(SingleFile):
@@ -186,6 +192,15 @@ def _texts(kind: str, family: Family, row: Row, size: tuple[int, int]) -> Graph:
         "positive": plain_text(family.before + row["prompt"]),
         "negative": plain_text(row["sampler"].get("negative_prompt") or ""),
     }
+    apart = {name: text for name, text in texts.items() if READ_BY_THE_PAGE.search(text)}
+    linked: dict[str, Any] = {name: [f"{name}_text", 0] if name in apart else text for name, text in texts.items()}
+    strings = {f"{name}_text": _node("PrimitiveStringMultiline", value=text) for name, text in apart.items()}
+    return strings | _conditions(kind, family, row, size, clip, linked)
+
+
+def _conditions(
+    kind: str, family: Family, row: Row, size: tuple[int, int], clip: list[Any], texts: Mapping[str, Any]
+) -> Graph:
     if kind != "StableDiffusionXLPipeline":
         graph = {name: _node("CLIPTextEncode", clip=clip, text=text) for name, text in texts.items()}
         if family.distilled:
