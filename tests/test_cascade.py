@@ -1,5 +1,6 @@
 """Several models as one: what each draws is what plain diffusers draws, one after the other, and nothing is lost."""
 
+import filecmp
 import json
 import shutil
 import subprocess
@@ -239,6 +240,17 @@ def test_an_exported_cascade_is_drawn_by_its_script_and_by_emu(
     with pytest.raises(SystemExit):
         main(["export", str(tmp_path / "run"), str(tmp_path / "run"), *ends])
     assert (tmp_path / "run" / "best.ckpt").is_file()
+
+
+def test_what_a_stage_is_read_from_is_not_written_over(stages: list[Stage], tmp_path: Path) -> None:
+    for number, stage in enumerate(stages, start=1):
+        shutil.copytree(stage.model, tmp_path / "out" / f"stage-{number}")
+    (tmp_path / "out" / "stages.json").write_text("[]")
+    shutil.copytree(tmp_path / "out", tmp_path / "before")
+    again = [*stages[:1], Stage(str(tmp_path / "out" / "stage-2"), dict(LARGER))]
+    with pytest.raises(UserError, match=r"out: holds .*stage-2, which is read for it; name another place"):
+        ship(again, tmp_path / "out")
+    assert not filecmp.dircmp(tmp_path / "out", tmp_path / "before").diff_files
 
 
 # torch tensors given to numpy by diffusers' Euler scheduler

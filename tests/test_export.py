@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -175,6 +176,17 @@ def test_a_folder_of_other_things_is_not_written_over(latent_run: Path, tmp_path
         export(latent_run, tmp_path / "out")
 
 
+def test_an_export_that_was_killed_is_written_over(latent_run: Path, tmp_path: Path) -> None:
+    """Whenever its folder is there, what says that an export wrote it is in it."""
+    with (
+        mock.patch("emu.exporting.export.describe", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        export(latent_run, tmp_path / "out")
+    assert not (tmp_path / "out").exists() or (tmp_path / "out" / folders.MODEL).exists()
+    assert export(latent_run, tmp_path / "out") <= 1
+
+
 def test_what_a_run_was_made_of_is_not_written_over(tiny_folder: Folder, tmp_path: Path) -> None:
     """Nor what holds it, though it is an export itself."""
     base = tmp_path / "holds" / "base"
@@ -185,7 +197,7 @@ def test_what_a_run_was_made_of_is_not_written_over(tiny_folder: Folder, tmp_pat
     train("latent", base, tmp_path / "run")
     (tmp_path / "link").symlink_to(base)
     for out in (base, base.parent, tmp_path / "link", tmp_path):
-        with pytest.raises(UserError, match=f"{out}: holds .*, which the run was made of and is read from"):
+        with pytest.raises(UserError, match=f"{out}: holds .*, which is read for it; name another place"):
             export(tmp_path / "run", out)
     assert files(base) == before
 

@@ -15,14 +15,15 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from emu.bundled import resolve
 from emu.card.markdown import code
 from emu.errors import UserError
 from emu.exporting import readme
 from emu.exporting.draw import draw
-from emu.exporting.export import Reference, difference, export
+from emu.exporting.export import Reference, difference, export, require_apart
 from emu.formats import in_diffusers
 from emu.layouts import runs
-from emu.models.loading import is_of_a_run
+from emu.models.loading import find_checkpoint, find_model, is_of_a_run
 from emu.module import TextToImageModule
 from emu.pipeline_folders import components, folders
 from emu.sampling import cascade
@@ -46,11 +47,14 @@ class Shipped:
 def ship(stages: Sequence[Stage], out: Path) -> int:
     """Write every stage, prove that plain diffusers draws from them what emu draws, and say how far it is apart.
 
-    Returns the largest difference in 8-bit levels. UserError: `out` holds something else; a stage cannot follow; what
-    was written draws another picture.
+    Returns the largest difference in 8-bit levels. UserError: `out` holds something else, or what a stage is read
+    from; a stage cannot follow; what was written draws another picture.
     """
     if out.exists() and not (out / cascade.STAGES).is_file():
         raise UserError(f"{out}: holds something other than a cascade; name another folder")
+    for stage in stages:
+        run = runs.run_of(find_checkpoint(Path(stage.model))) if is_of_a_run(stage.model) else None
+        require_apart(out, run or Path(resolve(stage.model)), find_model(stage.model))
     plan = Plan([{"prompt": PROMPT, "seed": SEED, "index": 0}], out)
     cascade.require_chain(stages, plan)
     with folders.replacing(out) as target:

@@ -60,14 +60,17 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     written_as = written_as or PipelineFolder()
     checkpoint = find_checkpoint(checkpoint_or_run)
     config, model = read_config(runs.run_of(checkpoint)), load_checkpoint(checkpoint, original=True)
-    require_apart(out, checkpoint, model)
+    require_apart(out, runs.run_of(checkpoint), model)
     written_as.check(model, out)
     step = int(read_checkpoint(checkpoint)["global_step"])
-    written_as.write(model, out, story(runs.run_of(checkpoint), step, model))
-    if not out.exists():
-        raise UserError(f"{answers.name_of(written_as)}.write wrote no {out}")
+    # What says that an export wrote a folder appears with it: without, the next export would take it for another's.
+    with folders.replacing(out) if isinstance(written_as, PipelineFolder) else nullcontext(out) as place:
+        written_as.write(model, place, story(runs.run_of(checkpoint), step, model))
+        if not place.exists():
+            raise UserError(f"{answers.name_of(written_as)}.write wrote no {out}")
+        if place.is_dir():
+            files.write_json(place / folders.MODEL, describe(config, model), indent=2)
     if out.is_dir():
-        files.write_json(out / folders.MODEL, describe(config, model), indent=2)
         files.write(out / readme.NAME, readme.text(model, out, step=step, of_pictures=data_licences(config)).encode())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with autocast(config.get("trainer", {}).get("precision"), device):
@@ -91,14 +94,14 @@ def export(checkpoint_or_run: Path, out: Path, written_as: Format | None = None)
     return found
 
 
-def require_apart(out: Path, checkpoint: Path, model: TextToImageModule) -> None:
-    """UserError where what is written would take the place of the run, or of something that it was made of."""
+def require_apart(out: Path, given: Path, model: TextToImageModule) -> None:
+    """UserError where what is written would take the place of the run or folder, or of something that it is made of."""
     named = [model.pretrained, model.config, model.vae, *(str(LoRAFile(given).path) for given in model.loras)]
-    sources = [runs.run_of(checkpoint), model.folder, *(Path(resolve(one)) for one in named if one)]
+    sources = [given, model.folder, *(Path(resolve(one)) for one in named if one)]
     place = out.resolve()
     for source in sources:
         if source.exists() and place in (source.resolve(), *source.resolve().parents):
-            raise UserError(f"{out}: holds {source}, which the run was made of and is read from; name another place")
+            raise UserError(f"{out}: holds {source}, which is read for it; name another place")
 
 
 @dataclass(frozen=True)
