@@ -16,6 +16,7 @@ from emu.cli import main
 from emu.layouts import runs
 from emu.layouts.quality_json import read_quality
 from emu.storage import locks
+from emu.training import same_set
 from emu.training.fit import Settings
 from needles import draw, make_folder
 
@@ -170,17 +171,33 @@ def test_a_run_that_is_over_says_that_it_is_given_another_set(
     (moved / "same").symlink_to(moved / "needles")
     shutil.copytree(moved / "needles", moved / "copy")
     shutil.copytree(moved / "needles", moved / "other")
+    shutil.copytree(moved / "needles", moved / "pixels")
     one_less(moved / "other")
+    draw(moved / "pixels" / "0.png", (40, 32), seed=99)
     (moved / "other.txt").write_text("a green boat\n")
     over = ["fit", "-c", str(moved / "run.yaml"), "--quality.max_steps", "4"]
     for same in ("same", "copy"):
         caplog.clear()
         main([*over, "--data.root", str(moved / same)])
         assert "stopped already at step 4" in caplog.text
-    for key, given, said in (("root", "other", "0.png is gone"), ("prompts", "other.txt", "other prompts")):
+        assert f"emu compare {moved / 'out'} --out report.html" in caplog.text
+    for key, given, said in (
+        ("root", "other", "0.png is gone"),
+        ("root", "pixels", "0.png is another picture"),
+        ("prompts", "other.txt", "other prompts"),
+    ):
         with pytest.raises(SystemExit):
             main([*over, f"--data.{key}", str(moved / given)])
         assert said in capsys.readouterr().err
+
+
+def test_names_that_look_alike_are_told_apart() -> None:
+    row: same_set.Row = {"name": "caf\u00e9.png", "captions": "", "size": [1, 1]}
+    then: same_set.Document = {"pictures": [row], "prompts": ""}
+    now: same_set.Document = {"pictures": [{**row, "name": "cafe\u0301.png"}], "prompts": ""}
+    assert same_set.difference(then, now) == "caf\u00e9.png is spelled in another form of Unicode"
+    now["pictures"][0]["name"] = "cafe.png"
+    assert same_set.difference(then, now) == "caf\u00e9.png is gone; cafe.png is new"
 
 
 @pytest.mark.parametrize("spelled", ["needles", "./needles/", "link", "elsewhere"])

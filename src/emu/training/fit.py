@@ -6,6 +6,7 @@ command again goes on where it stopped.
 
 import gc
 import os
+import shlex
 import warnings
 from contextlib import ExitStack
 from itertools import takewhile
@@ -34,7 +35,7 @@ from emu.training import captions, console
 from emu.training.ahead import look_ahead
 from emu.training.encode import encode as encode_into
 from emu.training.resume import changed, changes, finished, rule_of
-from emu.training.same_set import SameSet, require_same_set
+from emu.training.same_set import SameSet, require_same_contents, require_same_set
 from emu.training.stages import OF_STEP_0, SIZE, Setting, Stage, require_no_lower, stage_at, stages_of
 
 # What our classes rely on: "before" pictures at step 0, checks counted in steps, ranks dealt to by CuratedData.
@@ -183,7 +184,9 @@ class EmuCLI(LightningCLI):
             return ""
         data = self.datamodule
         data.setup("fit")
-        require_same_set(Path(self.config.trainer.default_root_dir), data)
+        then, _ = require_same_set(Path(self.config.trainer.default_root_dir), data)
+        if then:
+            require_same_contents(then, data)
         return f"; nothing of data.root {data.root} was trained on" if data.stream else ""
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -220,12 +223,22 @@ def run_stage(command: str, args: list[str]) -> bool:
         cli = EmuCLI(args, command=command, held=held)
         if cli.finished:
             rank_zero_info(f"{cli.config.trainer.default_root_dir}: {cli.finished}{cli.unread()}")
+            say_next(Path(cli.config.trainer.default_root_dir))
             return False
         action = cli.trainer.fit if command == "fit" else cli.trainer.validate
         held.enter_context(console.above_bars())
         action(cli.model, datamodule=cli.datamodule, ckpt_path=cli.config.ckpt_path, weights_only=True)
         stage = cli.stage
-        return stage is not None and stage.number < stage.of and cli.trainer.global_step == stage.ends
+        another = stage is not None and stage.number < stage.of and cli.trainer.global_step == stage.ends
+        if command == "fit" and not another:
+            say_next(Path(cli.trainer.default_root_dir))
+        return another
+
+
+def say_next(run: Path) -> None:
+    """The command that shows before against after, where a run has drawn both."""
+    if len(runs.complete_steps(run)) > 1:
+        rank_zero_info(f"see before against after: emu compare {shlex.quote(str(run))} --out report.html")
 
 
 class Settings(EmuCLI):
