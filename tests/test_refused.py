@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 import pipelines
+from emu.class_paths import named
 from emu.cli import main
+from emu.errors import UserError
+from emu.judges import Judge
 from needles import make_folder
 
 
@@ -36,6 +40,31 @@ def test_a_value_that_a_key_does_not_take(
         main(["plan", "-c", "latent/tiny", *given, "--trainer.default_root_dir", str(tmp_path), f"--{key}", value])
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("emu: ")]
     assert line.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--model", "unfinished.Model"], "--model: unfinished.Model lacks encode_prompts, loss; write what it lacks"),
+        (["--quality.appeal", "unfinished.Eye"], "--quality.appeal: unfinished.Eye lacks score; write what it lacks"),
+        (["--quality.guards+", "unfinished.Watch"], "unfinished.Watch lacks __call__; write what it lacks"),
+    ],
+)
+def test_a_class_that_is_not_whole_is_told_what_it_lacks(
+    args: list[str], said: str, given: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "run.yaml"
+    model = {"class_path": "emu.models.LatentDiffusion", "init_args": {"pretrained": given[1]}}
+    config.write_text(yaml.safe_dump({"model": model, "data": {"root": given[3]}}))
+    with pytest.raises(SystemExit):
+        main(["plan", "-c", str(config), "--trainer.default_root_dir", str(tmp_path), *args])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("emu: ")]
+    assert said in line
+
+
+def test_a_typed_class_that_is_not_whole_is_told_what_it_lacks() -> None:
+    with pytest.raises(UserError, match=r"^--appeal unfinished\.Eye lacks score; write what it lacks"):
+        named.make("unfinished.Eye", Judge, where="--appeal", like="emu.judges.clip.ClipScore", typed=True)
 
 
 @pytest.mark.parametrize(

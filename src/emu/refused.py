@@ -4,8 +4,9 @@ jsonargparse says so in a tree of all the types that it tried, whose innermost b
 """
 
 import re
+import sys
 
-from emu.class_paths import trust
+from emu.class_paths import named, trust
 
 KINDS = {
     "int": "a whole number",
@@ -27,6 +28,10 @@ def plain(message: str) -> str:
         return f"{in_line(message)}; see emu fit --help"
     branch = below(message, found[-1])
     key = "--" + ".".join(one.group(1) for one in found)
+    if abstract := re.search(r"but(?: (\S+))? is abstract.*?Given value: (.+?)$", message, re.DOTALL | re.MULTILINE):
+        module, _, name = (abstract.group(1) or abstract.group(2)).strip().rpartition(".")
+        kind = getattr(sys.modules.get(module), name, object)  # which the parser has imported
+        return f"{key}: {named.lacking(kind) or in_line(branch)}"
     if of_class := re.search(r"Problem with given class_path '(.+?)':(.+?)(?=\n *- Expected|\Z)", branch, re.DOTALL):
         return f"{key}: {of_class.group(1)}: {in_line(of_class.group(2))}"
     given = re.search(r"(?:Got|Given) value: (.+?)(?:\. Got value: .*)?$", branch, re.MULTILINE)

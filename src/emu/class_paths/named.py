@@ -47,7 +47,16 @@ def find(class_path: str, kind: type[T], *, where: str, like: str, typed: bool =
         raise UserError(f"{where} {class_path}: {error}; give a class such as {like}") from None
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise UserError(f"{where} {class_path}: no {kind.__name__}; give a class such as {like}")
+    if lacks := lacking(found):
+        raise UserError(f"{where} {lacks}")
     return found
+
+
+def lacking(kind: type) -> str | None:
+    """`my_model.Mine lacks encode_prompts, loss; write ...` of a class that is not whole; None of one that is."""
+    names = sorted(getattr(kind, "__abstractmethods__", ()))
+    what = f"{kind.__module__}.{kind.__qualname__} lacks {', '.join(names)}; write what it lacks (docs/extending.md)"
+    return what if names else None
 
 
 def leads_to(class_path: object, kind: type) -> bool:
