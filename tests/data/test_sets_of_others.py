@@ -1,12 +1,14 @@
 """Sets as other programs write them, held to what those programs document."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from emu.data import CuratedData
 from emu.data.sources import Dropped, Entry, Fault, read_source
 from emu.errors import UserError
 from sets import picture, write
@@ -106,3 +108,33 @@ def test_other_pictures_of_a_row_are_not_carried_along(tmp_path: Path) -> None:
         assert entry.columns == {"likes": 3}
         with entry.open() as file:
             assert file.read() == picture(0)
+
+
+@pytest.mark.parametrize("name", ["img\\a.png", "img/caf\u00e9.png", "img\\cafe\u0301.png"])
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_of_another_system(tmp_path: Path, form: str, name: str) -> None:
+    """A table from Windows parts folders its own way; of an archive from a Mac letters and accents are two."""
+    lies = unicodedata.normalize(form, name.replace("\\", "/"))
+    write(tmp_path, {lies: picture(0), "metadata.jsonl": json.dumps({"file_name": name, "text": "a boat"})})
+    assert read(tmp_path) == ({name: "a boat"}, [], [])
+
+
+def test_a_name_of_another_system_leads_nowhere_else(tmp_path: Path) -> None:
+    write(
+        tmp_path, {"out.png": picture(0), "set/metadata.jsonl": json.dumps({"file_name": "..\\out.png", "text": "a"})}
+    )
+    used, failed, _ = read(tmp_path / "set")
+    assert (used, len(failed)) == ({}, 1)
+    assert "leads out of the folder" in failed[0]
+
+
+def test_splits_that_are_trained_on_together_are_named(tmp_path: Path) -> None:
+    """Of a dataset that was cloned `load_dataset` gives the split that is asked for."""
+    for place in ("train/0.png", "train/1.png", "test/2.png", "testimony/3.png"):
+        write(tmp_path, {place: picture(int(place[-5])), place.replace("png", "txt"): "a boat"})
+    data = CuratedData(str(tmp_path), resolution=64)
+    data.setup("fit")
+    assert "test (1) beside train: all are one set" in data.describe()
+    alone = CuratedData(str(tmp_path / "train"), resolution=64)
+    alone.setup("fit")
+    assert "beside train" not in alone.describe()

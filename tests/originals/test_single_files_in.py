@@ -210,9 +210,14 @@ def in_8_bits(file: Path) -> None:
     save_file({k: v.to(torch.float8_e4m3fn) if k == name else v for k, v in load_file(file).items()}, file)
 
 
+def of_edm(file: Path) -> None:
+    save_file(load_file(file) | {"edm_mean": torch.zeros(4), "edm_std": torch.ones(4)}, file)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
+        (of_edm, "marked as learned by EDM"),
         (in_8_bits, "quantised weights"),
         (lora, "a LoRA, not a model"),
         (truncated, "damaged or cut off"),

@@ -16,7 +16,7 @@ from emu.curate.manifest import Footer, read_footer
 from emu.curate.stage import Value
 from emu.curate.stages.best import Balance
 from emu.data.sources import Entry, Fault, Wanted
-from emu.data.sources.below import below
+from emu.data.sources.below import as_it_lies, below
 from emu.data.sources.folder import metadata_of
 from emu.data.sources.lines import read_lines
 from emu.data.sources.openers import File
@@ -93,6 +93,8 @@ def read_curated(folder: Path) -> Curated:
 def _checked(rules: Rows, where: str, row: Row | Fault) -> Row:
     if isinstance(row, Fault):
         raise UserError(f"{rules.folder / row.message}; mend the line, or remove it")
+    if isinstance(file := row.get("file_name"), str):
+        row = {**row, "file_name": as_it_lies(rules.folder, file)}
     item = rules.item(where, {**row, "text": row.get("text") or ""})
     try:
         if not isinstance(item, Entry):

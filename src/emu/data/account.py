@@ -1,5 +1,6 @@
 """What a survey says in words: which shapes, which captions, what is enlarged, and what is not used."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,12 @@ from pathlib import Path
 from emu.data.survey import Picture, Survey, some
 from emu.layouts.curated_folder import REVIEWING
 from emu.terminal.counted import many
+
+# A folder, or a table or tar, that is called as `datasets` calls splits.
+SPLIT = re.compile(
+    r"(?:^|/)(train|training|validation|valid|val|dev|test|testing|eval|evaluation)"
+    r"(?:/|(?:[-._][^/]*)?\.(?:parquet|tar):)"
+)
 
 
 def table(pictures: Sequence[Picture], *, at_once: int) -> list[str]:
@@ -26,7 +33,8 @@ def _column(number: int, one: str, more: str, width: int) -> str:
 
 def remarks(used: Sequence[Picture], seen: Survey, *, lines: bool, root: str) -> list[str]:
     """A line each for what somebody would want to know before `used` is trained on; of all that was seen, the rest."""
-    said = [_captions(used, lines=lines), _enlarged(used), _repeats(used), _rest(len(used), seen), _reviewed(root)]
+    own = [_captions(used, lines=lines), _enlarged(used), _repeats(used), _splits(used, root)]
+    said = [*own, _rest(len(used), seen), _reviewed(root)]
     return [f"  {line}" for line in said if line]
 
 
@@ -67,6 +75,15 @@ def _repeats(pictures: Sequence[Picture]) -> str:
         return ""
     numbers = ", ".join(map(str, asked))
     return f"folder names ask for repeats ({numbers}), which are not made: every picture is seen once an epoch"
+
+
+def _splits(pictures: Sequence[Picture], root: str) -> str:
+    """`datasets` gives the split that is asked for; here all that lies in a folder is one set."""
+    found = Counter(split[1] for picture in pictures if (split := SPLIT.search(picture.entry.name)))
+    others = [f"{name} ({count:,})" for name, count in sorted(found.items()) if not name.startswith("train")]
+    if not others or len(others) == len(found):
+        return ""
+    return f"{', '.join(others)} beside train: all are one set; name what lies in train alone as data.root, not {root}"
 
 
 def _reviewed(root: str) -> str:

@@ -25,6 +25,7 @@ LORA = ("lora_A.", "lora_B.", "lora_down.", "lora_up.", "lora.down.", "lora.up."
 QUANTISED = (".scale_weight", ".weight_scale", ".weight.quant_map", "scaled_fp8")
 
 
+OF_EDM = ("edm_mean", "edm_vpred.")  # keys by which programs know Playground v2.5 and CosXL from SDXL
 PICKLE = "a pickle, which may run what it likes when it is opened"
 OTHER_FILES = {
     ".gguf": "GGUF, quantised weights, which cannot be trained",
@@ -73,6 +74,10 @@ def read(file: Path, *, key: str = "model.pretrained") -> dict[str, Stored]:
     held = tensor_files.of_file(file)
     if any(end in name for name in held for end in LORA):
         raise UserError(f"{file}: a LoRA, not a model; give the model that it was made on")
+    if any(name.startswith(OF_EDM) for name in held):
+        raise UserError(
+            f"{file}: marked as learned by EDM, which is not trained here; give one that learned noise or v"
+        )
     eighths = any(
         one.dtype in weight_files.EIGHTS.values() for name, one in held.items() if not _is_of_an_encoder(name)
     )

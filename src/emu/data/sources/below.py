@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 from unicodedata import normalize
 
@@ -11,7 +12,7 @@ ALIKE = ", but one whose name looks the same and is spelled in another form of U
 
 def below(folder: Path, name: str) -> Path:
     """The file that a set in `folder` calls `name`. ValueError: why it may not be opened, or is none."""
-    path = os.path.join(folder, name)
+    path = os.path.join(folder, as_it_lies(folder, name))
     try:
         within = os.path.realpath(path).startswith(_roots(os.path.realpath(folder)))
     except (OSError, ValueError) as error:  # links in a circle, or a name that no file can have
@@ -26,6 +27,18 @@ def below(folder: Path, name: str) -> Path:
     if not within:
         raise ValueError(f"{name} is a link out of the folder; copy the file, or name its folder as data.root")
     return Path(path)
+
+
+def as_it_lies(folder: Path, name: str) -> str:
+    """A name as a file there has it: tables come from Windows, which parts folders by `\\`, and files from a Mac, which
+    writes an accent behind its letter. As it stands where there is such a file, or none at all.
+    """
+    plain = name.replace("\\", "/")
+    spelled = (name, *(unicodedata.normalize(form, one) for one in (name, plain) for form in ("NFC", "NFD")), plain)
+    try:
+        return next((one for one in spelled if os.path.isfile(os.path.join(folder, one))), name)
+    except ValueError:  # no file can have the name
+        return name
 
 
 def _roots(folder: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emu.data.pictures import Opener
-from emu.data.sources.below import below
+from emu.data.sources.below import as_it_lies, below
 from emu.data.sources.columns import NAMES, STORED, TEXTS, captions, listed, named
 from emu.data.sources.entry import NOWHERE, Dropped, Fault, Item, Wanted, entry_or_fault
 from emu.data.sources.lines import read_lines
@@ -106,7 +106,9 @@ def read_rows(path: Path, wanted: Wanted, *, named: set[str] | None = None, titl
             rows.require(str(path), list(row))
             checked = True
         if named is not None:
-            named.update(_from(path.parent, name) for name in names_in(row, rows.picture_column(row)))
+            named.update(
+                _from(path.parent, as_it_lies(path.parent, name)) for name in names_in(row, rows.picture_column(row))
+            )
         yield rows.item(where, row)
 
 
