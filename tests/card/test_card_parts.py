@@ -35,6 +35,7 @@ def test_one_that_moved_is_said_to_which_side() -> None:
         ("CC0", "cc0-1.0"),
         ("CC BY-SA 4.0", "cc-by-sa-4.0"),
         ("https://creativecommons.org/licenses/by-nc/2.0/", "cc-by-nc-2.0"),
+        ("http://www.creativecommons.org/licenses/by/4.0/deed.en", "cc-by-4.0"),
         ("http://creativecommons.org/publicdomain/zero/1.0/", "cc0-1.0"),
         ("Apache-2.0", "apache-2.0"),
         ("CC BY", "other"),  # of which version, nobody says

@@ -13,7 +13,7 @@ HUB = {
     *(f"cc-by{kind}-{version}" for kind in ("", "-sa", "-nc", "-nc-sa") for version in ("2.0", "3.0", "4.0")),
     "cc-by-2.5", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0",
 }  # fmt: skip
-ADDRESS = re.compile(r"^https?://creativecommons\.org/(?:licenses/([a-z-]+)|publicdomain/(zero))/([0-9.]+)")
+ADDRESS = re.compile(r"^https?://(?:www\.)?creativecommons\.org/(?:licenses/([a-z-]+)|publicdomain/(zero))/([0-9.]+)")
 
 
 def columns(rows: list[Row]) -> list[str]:

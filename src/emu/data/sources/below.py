@@ -2,7 +2,6 @@
 
 import os
 import re
-import unicodedata
 from pathlib import Path
 from unicodedata import normalize
 
@@ -12,7 +11,7 @@ ALIKE = ", but one whose name looks the same and is spelled in another form of U
 
 def below(folder: Path, name: str) -> Path:
     """The file that a set in `folder` calls `name`. ValueError: why it may not be opened, or is none."""
-    path = os.path.join(folder, as_it_lies(folder, name))
+    path = os.path.join(folder, name)
     try:
         within = os.path.realpath(path).startswith(_roots(os.path.realpath(folder)))
     except (OSError, ValueError) as error:  # links in a circle, or a name that no file can have
@@ -29,19 +28,16 @@ def below(folder: Path, name: str) -> Path:
     return Path(path)
 
 
-def as_it_lies(folder: Path, name: str) -> str:
-    """A name as a file there has it: tables come from Windows, which parts folders by `\\`, and files from a Mac, which
-    writes an accent behind its letter. As it stands where there is such a file, or none at all.
-    """
-    plain = name.replace("\\", "/")
-    spelled = (name, *(unicodedata.normalize(form, one) for one in (name, plain) for form in ("NFC", "NFD")), plain)
-    try:
-        return next((one for one in spelled if os.path.isfile(os.path.join(folder, one))), name)
-    except ValueError:  # no file can have the name
-        return name
-
-
 def _roots(folder: str) -> tuple[str, ...]:
     """Where a set's files may lie: below its folder, and of a snapshot in the hub's cache among the blobs beside it."""
     cache, snapshots, _ = folder.partition(f"{os.sep}snapshots{os.sep}")
     return (os.path.join(folder, ""), *([os.path.join(cache, "blobs", "")] if snapshots else []))
+
+
+def as_it_lies(folder: Path, name: str) -> str:
+    """A name with the folders of Windows parted as here, where that is a file of `folder` and the name is none."""
+    plain = name.replace("\\", "/")
+    try:
+        return plain if plain != name and not (folder / name).exists() and (folder / plain).is_file() else name
+    except ValueError:  # no file can have the name
+        return name

@@ -68,6 +68,8 @@ class Rows:
             if column:
                 return Fault(f"{where}: its {column} is {'empty' if cell is None else f'no name but {cell!r:.60}'}")
             return Fault(f'{where}: no "file_name"; {listed(row)} (data.image_column)')
+        if stored is None and not _is_address(str(cell)):
+            cell = as_it_lies(self.folder, str(cell))
         if stored is None and "://" in str(cell) and not _is_address(str(cell)):
             return Fault(f"{cell}: refused: neither http nor https")
         try:
