@@ -1,12 +1,14 @@
 """What a text names, wherever it is written: a class with its arguments, or a setting."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import pytest
 
 from emu.class_paths import named
+from emu.curate.stages.caption import Language
 from emu.curate.stages.judged import Judged
 from emu.errors import UserError
 from emu.judges import Judge
@@ -116,3 +118,28 @@ def test_a_setting_ends_at_its_first_equals_sign() -> None:
     assert named.setting("a.b=c=d", flag="--set", like="a=1") == ("a.b", "c=d")
     with pytest.raises(UserError, match="--set a.b: give KEY=VALUE, such as a=1"):
         named.setting("a.b", flag="--set", like="a=1")
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted", "good"),
+    [
+        (["en", "no"], list[str] | None, True),
+        (["en", False], list[str] | None, False),  # what YAML makes of [en, no]
+        ([1, 2.5], Sequence[float], True),
+        ([1, True], list[float], False),
+        ({"clip": 1}, dict[str, float], True),
+        ({"clip": "1"}, dict[str, float], False),
+        ({"a": ["x", "y"], "b": "z"}, dict[str, str | list[str]], True),
+        ({"a": [["x"], False]}, dict[str, Any], True),
+        ([{"a": 1}], list[dict[str, int]], True),
+        ([{"a": None}], list[dict[str, int]], False),
+        ([1, "a"], list, True),
+    ],
+)
+def test_what_a_list_or_a_mapping_holds_is_of_its_type_too(value: object, wanted: object, good: bool) -> None:
+    assert named.is_a(value, wanted) == good
+
+
+def test_a_language_is_no_truth_value() -> None:
+    with pytest.raises(UserError, match=r"wanted is \['en', False\], which is no list\[str\] \| None"):
+        named.construct(Language, {"wanted": ["en", False]}, where="stages")

@@ -71,3 +71,13 @@ def test_what_is_mistyped_is_one_line(tmp_path: Path, document: object, says: st
 def test_the_rules_from_all_who_keep_to_all_who_reject(keep: str, ends: list[bool]) -> None:
     one = Pass("first", GRID, keep=keep)
     assert [one.stays(3 - rejected, rejected) for rejected in range(4)] == ends
+
+
+@pytest.mark.parametrize("key", ["reasons", "tokenizers"])
+def test_a_reason_is_no_truth_value(key: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(f"passes:\n- {{name: specialists, page: single, {key}: [dull, no]}}\n")
+    with pytest.raises(UserError, match="put quotes around a word that YAML takes for true or false"):
+        read_plan(path)
+    path.write_text(f"passes:\n- {{name: specialists, page: single, {key}: [dull, 'no', 7]}}\n")
+    assert getattr(read_plan(path).passes[0], key) == ("dull", "no", "7")

@@ -118,18 +118,22 @@ def _require_kinds(bound: inspect.BoundArguments, *, where: str) -> None:
     for name, value in bound.arguments.items():
         wanted = bound.signature.parameters[name].annotation
         if bound.signature.parameters[name].kind not in VARIADIC and not is_a(value, wanted):
-            raise UserError(f"{where}: {name} is {value!r:.80}, which is no {getattr(wanted, '__name__', wanted)}")
+            said = wanted.__name__ if isinstance(wanted, type) else wanted
+            raise UserError(f"{where}: {name} is {value!r:.80}, which is no {said}")
 
 
 def is_a(value: Any, wanted: Any) -> bool:
-    """Whether a value of a YAML file is of an annotated type, as far as plain types tell."""
-    kind = get_origin(wanted) or wanted
+    """Whether a value of a YAML file is of an annotated type, as far as plain types tell; `[en, no]` is no list[str]."""
+    kind, inner = get_origin(wanted) or wanted, get_args(wanted)
     if kind in (UnionType, Union):
-        return any(is_a(value, one) for one in get_args(wanted))
+        return any(is_a(value, one) for one in inner)
     if kind in (int, float):
         return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
-    if kind is Sequence:
-        return isinstance(value, list | tuple)
+    if kind in (list, Sequence):
+        many = list if kind is list else (list, tuple)
+        return isinstance(value, many) and all(is_a(one, part) for part in inner[:1] for one in value)
+    if kind is dict and inner:
+        return isinstance(value, dict) and all(is_a(one, inner[1]) for one in value.values())
     return isinstance(value, kind) if kind in (str, bool, list, dict, NoneType) else True
 
 

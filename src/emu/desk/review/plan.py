@@ -102,6 +102,8 @@ def _pass(path: Path, number: int, given: Any) -> Pass:
     for key, value in lists.items():
         if not isinstance(value, list):
             raise UserError(f"{where}: {key} {value!r}: give a list")
+        if any(isinstance(one, bool) for one in value):  # as YAML reads no, yes, on and off
+            raise UserError(f"{where}: {key} {value!r}: put quotes around a word that YAML takes for true or false")
     made = Pass(**{**given, **{key: tuple(map(str, value)) for key, value in lists.items()}})
     _require(where, made)
     return made
