@@ -123,7 +123,7 @@ def _require_kinds(bound: inspect.BoundArguments, *, where: str) -> None:
 
 
 def is_a(value: Any, wanted: Any) -> bool:
-    """Whether a value of a YAML file is of an annotated type, as far as plain types tell; `[en, no]` is no list[str]."""
+    """Whether a value of a YAML file is of a type, as far as plain types tell: `[en, no]` is no list[str]."""
     kind, inner = get_origin(wanted) or wanted, get_args(wanted)
     if kind in (UnionType, Union):
         return any(is_a(value, one) for one in inner)
