@@ -170,6 +170,8 @@ def test_a_step_without_pictures_is_held_against_the_model(latent_run: Path, tmp
 
 
 def test_a_folder_of_other_things_is_not_written_over(latent_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert export(latent_run, tmp_path / "empty") <= 1
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "letter.txt").write_text("dear")
     with pytest.raises(UserError, match="something other than a pipeline"):

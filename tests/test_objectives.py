@@ -1,10 +1,11 @@
 """The laws of the losses: one number a sample, exact answers cost nothing, draws that are what they say."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
 from torch import Tensor
 
 from emu.objectives import (
@@ -16,6 +17,7 @@ from emu.objectives import (
     offset_noise,
 )
 from emu.objectives.draws import at_times, draw_normal, draw_posterior, draw_times, draw_uniform, seeded
+from emu.objectives.shift import shift_of
 
 CPU = torch.device("cpu")
 PREDICTIONS = ["epsilon", "v_prediction", "sample"]
@@ -207,3 +209,13 @@ def test_only_hidden_tokens_count() -> None:
     assert torch.equal(seen[0][~mask], tokens[~mask])
     flat = masked_token_loss(lambda _: torch.zeros(3, 9, 4, 4), tokens, mask_id=9)
     torch.testing.assert_close(flat, torch.full((3,), math.log(9)))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_solver_that_is_told_no_range_is_shifted_as_it_draws() -> None:
+    settings: dict[str, Any] = {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0}
+    fixed, flagged = (DPMSolverMultistepScheduler(**settings, use_dynamic_shifting=flag) for flag in (False, True))
+    for scheduler in (fixed, flagged):
+        scheduler.set_timesteps(5)
+    assert torch.equal(fixed.sigmas, flagged.sigmas)
+    assert shift_of(fixed, tokens=4) == shift_of(flagged, tokens=4) == 3

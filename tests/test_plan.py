@@ -236,6 +236,20 @@ def test_memory_of_drawing_grows_with_the_prompts_at_once(config: Path) -> None:
     assert 2 < three / one < 3.5
 
 
+def test_prompts_with_sizes_of_their_own_are_counted_at_them(config: Path, tmp_path: Path) -> None:
+    def said(*lines: str) -> str:
+        prompts = tmp_path / "sizes.txt"
+        prompts.write_text("\n".join(lines))
+        checks = ["--quality.max_steps", "10", "--quality.check_every", "5"]
+        return planned(config, "--data.prompts", str(prompts), *checks)
+
+    plain, large = said("a boat", "a bird"), said("a boat", "a bird --w 64 --h 128", "a hill --w 64 --h 128")
+    assert "for drawing: 2 pictures of 32x32 at a check" in plain
+    assert "for drawing: 2 pictures of 128x64 at a check" in large
+    assert parts(large)["drawing"] > 3 * parts(plain)["drawing"]
+    assert f"{3 * 1.5 * (32 * 32 + 2 * 128 * 64) / 1e6:.1f} MB for the pictures of all checks" in large
+
+
 def test_a_cache_leaves_no_encoding_and_a_save_that_blocks_no_copy(config: Path) -> None:
     text = planned(config)
     assert "encoding" in parts(text)

@@ -16,7 +16,8 @@ class PipelineFolder(Format):
     says = "loads in diffusers"
 
     def check(self, model: TextToImageModule, out: Path) -> None:
-        if out.exists() and not (out / folders.MODEL).exists():
+        empty = out.is_dir() and not any(out.iterdir())
+        if out.exists() and not empty and not (out / folders.MODEL).exists():
             raise UserError(f"{out}: holds something other than a pipeline folder of an export; name another folder")
 
     def write(self, model: TextToImageModule, out: Path, about: Mapping[str, str]) -> None:

@@ -19,7 +19,8 @@ def shift_of(scheduler: Any, tokens: int) -> float:
     Raises UserError where the scheduler is none of flow matching.
     """
     config = scheduler.config
-    if config.get("use_dynamic_shifting"):
+    # Multistep solvers have the flag and no range: unless a pipeline says how far, they draw at "flow_shift".
+    if config.get("use_dynamic_shifting") and "max_shift" in config:
         slope = (config["max_shift"] - config["base_shift"]) / (
             config["max_image_seq_len"] - config["base_image_seq_len"]
         )

@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from emu import starts
 from emu.class_paths import named
 from emu.data import CuratedData
+from emu.data.prompts import prompt_batches
 from emu.errors import UserError, first_line
+from emu.module.settings import SIDES
 from emu.pipeline_folders import components
 from emu.planning import footprint, moments
 from emu.planning.footprint import Work
@@ -156,12 +159,12 @@ def _counted(
     outline: Outline, settings: Settings, work: Work, known: Mapping[str, int]
 ) -> tuple[dict[str, int], dict[str, str]]:
     """Of each kind of work but the optimizer's: its bytes, or why they are not known."""
-    config = settings.config
     kinds: dict[str, Callable[[], int]] = {STEP: lambda: footprint.step(outline, work)}
     if settings.cache is None:
         kinds[ENCODING] = lambda: footprint.encoding(outline, work)
-    if prompts := at_a_check(settings):
-        drawn = replace(work, batch=prompts, size=(int(config.data.resolution),) * 2)
+    number, size = at_a_check(settings)
+    if number:
+        drawn = replace(work, batch=number, size=size)
         kinds[DRAWING] = lambda: footprint.drawing(outline, drawn)
     found = dict(known)
     uncounted: dict[str, str] = {}
@@ -177,9 +180,22 @@ def _counted(
     return found, uncounted
 
 
-def at_a_check(settings: Settings) -> int:
-    """Pictures that are drawn at once; 0 where none are."""
-    return min(int(settings.config.data.sample_batch_size), len(settings.datamodule.prompt_rows))
+def at_a_check(settings: Settings) -> tuple[int, tuple[int, int]]:
+    """Of the pictures that are drawn at once, where they take most: how many, and their height and width; 0 of none."""
+    batches = drawn_at_a_check(settings)
+    return max(batches, key=lambda batch: batch[0] * math.prod(batch[1]), default=(0, (0, 0)))
+
+
+def drawn_at_a_check(settings: Settings) -> list[tuple[int, tuple[int, int]]]:
+    """The same of every batch of prompts, as their lines and the pictures that they start from have it."""
+    side, model, found = int(settings.config.data.resolution), settings.model, []
+    rows, at_most = settings.datamodule.prompt_rows, int(settings.config.data.sample_batch_size)
+    for batch in prompt_batches(rows, batch_size=at_most, rank=0, world=1):
+        height, width = (int(batch["settings"].get(name, side)) for name in SIDES)
+        if model.starts_from_picture and (start := starts.size(batch["columns"][0])):
+            height, width = model.enlarged(start[1], start[0])
+        found.append((len(batch["prompt"]), (height, width)))
+    return found
 
 
 def _together(outline: Outline, config: Any, *, half: bool) -> dict[str, int]:

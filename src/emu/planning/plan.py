@@ -21,6 +21,7 @@ from emu.planning.memory import (
     Whole,
     amount,
     at_a_check,
+    drawn_at_a_check,
     effective_batch,
     largest,
     shards,
@@ -124,12 +125,12 @@ def memory(outline: Outline, settings: Settings, held: Memory) -> str:
         f"  {amount(held.frozen)} for what is frozen ({frozen})",
         "  and at different times",
     ]
-    size = f"of {height}x{width}"
+    size, (drawn, sides) = f"of {height}x{width}", at_a_check(settings)
     pictures = many(config.data.batch_size, f"picture {size} keeps", f"pictures {size} keep")
     words = {
         STEP: f"gradients and what {pictures} for the way back",
         ENCODING: "to encode them, where there is no cache",
-        DRAWING: f"{many(at_a_check(settings), 'picture')} of a check",
+        DRAWING: f"{many(drawn, 'picture')} of {sides[0]}x{sides[1]} at a check",
         UPDATE: "gradients, the optimizer's step and the average's",
     }
     lines += [f"  {amount(held.work[kind])} for {kind}: {text}" for kind, text in words.items() if kind in held.work]
@@ -142,7 +143,7 @@ def disk(settings: Settings, outline: Outline, of: Whole) -> str:
     """Checkpoints, pictures and, where one is made, the cache."""
     data, config = settings.datamodule, settings.config
     rounds = 1 + -(-rule_of(config).max_steps // config.quality.check_every)
-    drawn = rounds * len(data.prompt_rows) * PNG * config.data.resolution**2
+    drawn = rounds * PNG * sum(number * height * width for number, (height, width) in drawn_at_a_check(settings))
     kept = many(config.checkpoint.keep, "newest checkpoint")
     return (
         f"disk: {amount((2 + config.checkpoint.keep) * of.saved)} for best.ckpt, the {kept} "
