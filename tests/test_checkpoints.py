@@ -24,7 +24,7 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 
 from emu.checkpoints import Checkpoints, Durable, newest, sums_of
 from emu.checkpoints.saving import _io as durable
-from emu.checkpoints.sums import Summed
+from emu.checkpoints.sums import Summed, require_space
 from emu.cli import main
 from emu.errors import UserError
 from emu.layouts import quality_json as tuned
@@ -133,8 +133,11 @@ def test_a_number_that_is_not_finite_is_not_saved(tmp_path: Path, number: float)
 
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 68_000}))
+    with pytest.raises(UserError, match=r"a checkpoint takes 3\.0 MB and 0\.1 MB are free; make room"):
+        require_space(tmp_path, 3_000_000)
     monkeypatch.setattr("shutil.disk_usage", lambda folder: type("Usage", (), {"free": 1000}))
-    with pytest.raises(UserError, match="a checkpoint takes 0.0 GB and 0.0 GB are free; make room"):
+    with pytest.raises(UserError, match="are free; make room"):
         saved(tmp_path, 5)
     assert list((tmp_path / "checkpoints").iterdir()) == []
 

@@ -13,6 +13,7 @@ from emu.errors import UserError
 from emu.layouts import runs
 from emu.storage.files import sha256, sweep, write_json
 from emu.storage.records import left_out, read_json
+from emu.terminal.counted import amount
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,8 @@ def require_space(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise UserError(
-            f"{folder}: a checkpoint takes {size / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; make room and run the "
-            "same command again"
+            f"{folder}: a checkpoint takes {amount(size)} and {amount(free)} are free; make room and run the same "
+            "command again"
         )
 
 

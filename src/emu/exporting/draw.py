@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def draw(prompt: str, *, seed: int = 0, dtype: str = "float32", folder: Path = HERE, bare: bool = False) -> Image.Image:
-    """The picture of the last stage; `bare`: without safety checker and watermark, where its folder has them."""
+    """The picture of the last stage; `bare`: without bars, safety checker and watermark."""
     stages = json.loads((folder / "stages.json").read_text())
     picture: Any = None
     for number, stage in enumerate(stages, start=1):
@@ -34,6 +34,7 @@ def draw(prompt: str, *, seed: int = 0, dtype: str = "float32", folder: Path = H
         pipeline: Any = kind.from_pretrained(folder / stage["folder"], **left_out, **stage["not_there"])
         for name, value in stage["attributes"].items():
             setattr(pipeline, name, [tuple(one) for one in value] if isinstance(value, list) else value)
+        pipeline.set_progress_bar_config(disable=bare)
         pipeline.to("cuda" if torch.cuda.is_available() else "cpu", getattr(torch, dtype))
         generator = torch.Generator().manual_seed(seed)  # the CPU's: a seed means the same on every device
         picture = pipeline(prompt=prompt, generator=generator, **arguments)[0][0]

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from emu import flags
 from emu.errors import UserError
-from emu.planning.memory import DRAWING, ENCODING, Memory, Whole, amount, share, whole
+from emu.planning.memory import DRAWING, ENCODING, Memory, Whole, share, whole
 from emu.planning.outline import Outline
 from emu.terminal.aligned import aligned
+from emu.terminal.counted import amount
 from emu.training.fit import Settings
 
 CARDS = (12, 16, 24, 48, 80)

@@ -236,8 +236,3 @@ def shards(config: Any) -> int:
 def _is_view(strategy: Any) -> bool:
     """Whether DDP's gradients are its buckets, and no copies of them."""
     return bool(getattr(strategy, "init_args", {}).get("gradient_as_bucket_view"))
-
-
-def amount(size: float) -> str:
-    """Bytes as a person reads them."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"

@@ -19,7 +19,6 @@ from emu.planning.memory import (
     UPDATE,
     Memory,
     Whole,
-    amount,
     at_a_check,
     drawn_at_a_check,
     effective_batch,
@@ -30,7 +29,7 @@ from emu.planning.memory import (
 )
 from emu.planning.outline import Outline, count
 from emu.quality.recipe import RECIPE_PASSES
-from emu.terminal.counted import many
+from emu.terminal.counted import amount, many
 from emu.training import captions
 from emu.training.fit import Settings
 from emu.training.resume import rule_of

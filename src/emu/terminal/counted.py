@@ -13,3 +13,8 @@ def an(name: str) -> str:
     """A class's name with its article: `an IFPipeline`, `a FluxPipeline`, `an SD3Transformer2DModel`."""
     spelled = name[:2].isupper() and name[0] in "FHLMNRSX"  # letter by letter
     return f"{'an' if spelled or name[0] in 'AEIO' else 'a'} {name}"
+
+
+def amount(size: float) -> str:
+    """Bytes as a person reads them."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
