@@ -88,6 +88,23 @@ def test_files_of_earlier_diffusers(spelled: str, tiny_folder: Folder, tmp_path:
     torch.testing.assert_close(after, before + up @ down)
 
 
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "pytorch_lora_weights.safetensors"])
+def test_a_folder_stands_for_the_file_that_is_saved_into_it(name: str, tiny_folder: Folder, tmp_path: Path) -> None:
+    """With the alpha that peft keeps beside it."""
+    folder = tmp_path / "style:2"
+    folder.mkdir()
+    before = weight(load_model(tiny_folder("latent")), "unet", ATTENTION)
+    down, up = parts(*before.shape).values()
+    save_file(
+        {f"base_model.model.{ATTENTION}.lora_{end}.weight": one for end, one in (("A", down), ("B", up))}, folder / name
+    )
+    (folder / "adapter_config.json").write_text('{"r": 2, "lora_alpha": 8}')
+    scale = 4 if name.startswith("adapter") else 1
+    for given, strength in ((f"{folder}", 1), (f"{folder}:0.5", 0.5)):
+        after = weight(load_model(tiny_folder("latent"), loras=[given]), "unet", ATTENTION)
+        torch.testing.assert_close(after, before + strength * scale * up @ down)
+
+
 def weight(model: TextToImageModule, component: str, layer: str) -> Tensor:
     own = dict(getattr(model.pipeline, component).named_parameters())
     found: Tensor = own.get(f"{layer}.weight", own.get(f"{layer.removeprefix('text_model.')}.weight"))

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from emu.errors import UserError, first_line
 from emu.loras.known import Component, Shapes
 from emu.loras.names import Place, is_of_an_encoder, of_today, place_of
-from emu.loras.scale import DAMAGED, Scales
+from emu.loras.scale import DAMAGED, OF_PEFT, Scales
 from emu.loras.update import ENDINGS, change, updated
 from emu.originals import Piece
 
+IN_FOLDERS = (OF_PEFT, "pytorch_lora_weights.safetensors")  # as save_pretrained and save_lora_weights call them
 SAYS_ITS_BASE = ("modelspec.architecture", "ss_base_model_version", "ss_sd_model_name")  # keys of a header
 
 
@@ -34,13 +35,15 @@ class LoRAFile:
     """A file and how strongly it is merged.
 
     Args:
-        given: FILE, or FILE:STRENGTH; 1 is what was trained.
+        given: FILE, or FILE:STRENGTH; 1 is what was trained. A folder stands for the file that peft or diffusers calls
+            by one name there.
 
     UserError: there is no such file, or it holds something else.
     """
 
     def __init__(self, given: str) -> None:
         self.path, self.strength = _parted(os.path.expanduser(given))
+        self.path = next((one for one in (self.path / name for name in IN_FOLDERS) if one.is_file()), self.path)
         if not self.path.is_file():
             raise UserError(f"{self.path}: no such file; name a LoRA, a .safetensors file")
         try:
@@ -148,7 +151,7 @@ def _parted(given: str) -> tuple[Path, float]:
         number = float(strength)
     except ValueError:
         return Path(given), 1.0
-    if not colon or Path(given).is_file():
+    if not colon or Path(given).exists():
         return Path(given), 1.0
     if not math.isfinite(number):
         raise UserError(f"{given}: a strength of {strength}; give FILE:STRENGTH with a number such as 0.8")
