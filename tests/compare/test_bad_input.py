@@ -30,7 +30,7 @@ def test_runs_that_share_no_prompt_and_seed(make_run: MakeRun, tmp_path: Path) -
 
 
 def test_sides_that_share_no_prompt_and_seed(make_run: MakeRun, tmp_path: Path) -> None:
-    assert "step 0 and step 20 share no prompt and seed" in refusal([make_run(after={"seed": 99})], tmp_path)
+    assert "step 0 and step 20 share prompts, and no seed of one" in refusal([make_run(after={"seed": 99})], tmp_path)
 
 
 def test_different_sampler_settings(make_run: MakeRun, tmp_path: Path) -> None:

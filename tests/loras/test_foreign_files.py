@@ -150,6 +150,7 @@ def test_layers_of_text_encoders(
         weight = fc1(plain, component)
         key = f"{prefix}_text_model_encoder_layers_1_mlp_fc1"
         tensors |= {f"{key}.{end}": one for end, one in parts(*weight.shape).items()}
+    tensors |= matrices("lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q", (2, 32), (32, 2))
     save_file(tensors, path)
     with caplog.at_level("INFO", logger="lightning.pytorch"):  # which a plan in this process has turned down
         model = load_model(folder, loras=[str(path)]) if drawing else make("latent_xl", folder, loras=[str(path)])
