@@ -130,7 +130,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", help="of these only")
     given = parser.parse_args()
     for study in given.studies:
-        found = {int(file.parent.name.rpartition("-")[2]): file.parent for file in study.glob("*/flags.json")}
+        every = [file.parent for file in study.glob("*/flags.json")]
+        found = {int(run.name.rpartition("-")[2]): run for run in every}
+        if len(found) < len(every):
+            parser.error(f"{study}: has several arms; give a study of one, such as length")
         curves = {seed: read(found[seed]) for seed in sorted(found) if not given.seeds or seed in given.seeds}
         checks = len(next(iter(curves.values())).everything)
         print(f"\n{study.name}: {len(curves)} curves of {checks} checks\n\n{by_seed(curves)}\n\n{HEAD}")
