@@ -63,14 +63,7 @@ def is_black(path: Path) -> bool:
         if path.stat().st_size > LARGEST_BLACK:
             return False
         with Image.open(path) as picture:
-            return _laid_on_white(picture).getbbox() is None
+            clear = picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema() != (255, 255)
+            return not clear and picture.convert("RGB").getbbox() is None
     except (OSError, SyntaxError, ValueError):  # SyntaxError: Pillow's word for a broken PNG
         return False
-
-
-def _laid_on_white(picture: Image.Image) -> Image.Image:
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    white = Image.new("RGBA", picture.size, "white")
-    white.alpha_composite(picture.convert("RGBA"))
-    return white.convert("RGB")

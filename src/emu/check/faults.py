@@ -54,12 +54,12 @@ def zeroed(now: Measured, stored: Measured) -> str | None:
 def _of_time(now: Measured, stored: Measured) -> str:
     times = [[one[-1] if one else math.nan for one in each.links["time"]] for each in (now, stored)]
     if cosine(*times) < 0:
-        return "the time that the network is told runs the other way"
+        return "the time that the network is given runs the other way"
     return "noise levels and times are others: the scheduler's shift or schedule"
 
 
 def _of_noise(now: Measured, stored: Measured) -> str:
-    """Where the time is told as before: of what is learned, the noise, or how they are mixed."""
+    """Where the time is given as before: of what is learned, the noise, or how they are mixed."""
     pairs = list(zip(now.links["noisy pictures"], stored.links["noisy pictures"], strict=True))
     if all(number.is_integer() for _, stored_print in pairs for number in stored_print):
         return "other tokens are masked: how many at which time (does it run the other way?), or the random numbers"

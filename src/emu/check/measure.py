@@ -1,6 +1,6 @@
 """A model, measured: what it makes of four pictures at fixed times and noise, link by link, and its first picture.
 
-The links of a loss follow each other: pictures and captions are encoded, noise is added, the network is told a time
+The links of a loss follow each other: pictures and captions are encoded, noise is added, the network is given a time
 and answers, the answer is held against what it should be. Each link leaves a print, so that of two measurements the
 first link that differs says where the fault lies. Notable: nothing here knows an architecture.
 """
@@ -143,7 +143,7 @@ def losses_at(model: TextToImageModule, x: Tensor, cond: Cond, number: int) -> l
 
 
 def links_given(seen: list[Seen]) -> Links:
-    """What the network was given at each time, told apart by what it does over the times.
+    """What the network was given at each time, parted by what it does over the times.
 
     What stays is a condition; of what changes, one number a picture is the time, and more are the noisy pictures.
     """

@@ -31,7 +31,7 @@ UNKNOWN = (
 def read_pairings(folders: Sequence[Path], judges: "Judges", bench: "Bench | None") -> list[Pairing]:
     """What is compared, scored by each judge that has not scored all of it yet.
 
-    Runs of one name are told apart by their folders as well. UserError: no pair, a folder that is neither or comes
+    Runs of one name are kept apart by their folders as well. UserError: no pair, a folder that is neither or comes
     twice, or runs that share no prompt and seed.
     """
     plain, places = are_folders(folders), told_apart(folders)

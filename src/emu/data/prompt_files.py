@@ -49,7 +49,8 @@ def read_folder(folder: Path) -> Rows:
     files = sorted(path for path in folder.glob("*.txt") if not path.name.startswith("."))
     if (folder / runs.SAMPLES).exists() or not files:
         yield from _samples(folder)
-    for file in files if not (folder / runs.SAMPLES).exists() else ():
+        return
+    for file in files:
         yield str(file), {"name": file.stem, **split_flags(" ".join(_text(file).split()), where=str(file))}
 
 

@@ -84,7 +84,7 @@ class DeskPage(ABC):
         return await run_in_threadpool(changed)
 
     def not_stored(self, request: Request, error: Exception) -> Response:
-        """The database is away or full: the page keeps the answer and tries again, and whoever runs it is told why."""
+        """The database is away or full: the page keeps the answer and tries again, and the terminal says why."""
         self._report(printable(first_line(getattr(error, "orig", error))))
         return PlainTextResponse("Not stored.\n", status_code=503)
 

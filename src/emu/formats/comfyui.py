@@ -82,7 +82,7 @@ class ComfyUI(SingleFile):
 def require_said(model: TextToImageModule, family: Family) -> None:
     """UserError where a run draws with a setting that no node of the workflow has, such as guidance_rescale."""
     usual = {name: one.default for name, one in model.call_parameters().items()}
-    usual["cfg_normalization"] = False  # CFGGuider has none, though Lumina 2's pipeline has one unless it is told
+    usual["cfg_normalization"] = False  # CFGGuider has none, though Lumina 2's pipeline has one unless it is turned off
     for name in model.sampler.keys() - {*SAID, family.guidance, family.distilled}:
         if model.sampler[name] != usual[name]:
             raise UserError(

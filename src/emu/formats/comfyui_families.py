@@ -16,7 +16,7 @@ class Family:
         latent: the node of empty latents.
         guidance: the run's setting that is ComfyUI's cfg.
         over: what ComfyUI's cfg is above it: some pipelines guide by w where others do by 1 + w.
-        distilled: the run's setting that the network itself is told (FluxGuidance).
+        distilled: the run's setting that the network itself is given (FluxGuidance).
         padding: tokens of padding that the network sees after a text.
         before: what the pipeline writes before a prompt, where ComfyUI's encoder does not by itself.
     """

@@ -97,7 +97,7 @@ class Quality:
         best_step: the check that is kept; None where none was better than the base.
         stop_reason: None while tuning goes on.
         judges: column of `scores.jsonl` -> the card of who judged.
-        headline: criterion -> the column whose verdict is told first, where that is not the criterion's own.
+        headline: criterion -> the column whose verdict comes first, where that is not the criterion's own.
         versions: of Python and of the packages that the numbers come from.
     """
 

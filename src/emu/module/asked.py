@@ -81,6 +81,6 @@ def drawn(model: Any, images: Any, number: int) -> Tensor:
     if found.ndim != 4 or found.shape[1] != 3 or not found.is_floating_point():
         raise answers.refuse(model, "sample", images, wanted)
     low, high = (float(one) for one in found.aminmax())
-    if low < -BEYOND or high > 1 + BEYOND:  # numbers that are not finite are told of elsewhere, with their prompt
+    if low < -BEYOND or high > 1 + BEYOND:  # numbers that are not finite are an error elsewhere, with their prompt
         raise UserError(f"{answers.name_of(model)}.sample gave values from {low:.2g} to {high:.2g}; give {wanted}")
     return found

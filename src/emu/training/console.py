@@ -96,7 +96,7 @@ class StepBar(TQDMProgressBar):
 
     def _bar(self, description: str, **named: Any) -> Tqdm:
         look: dict[str, Any] = {"dynamic_ncols": True, "bar_format": self.BAR_FORMAT, "file": sys.stdout}
-        # Not shown before it is told how much it counts.
+        # Not shown before it knows how much it counts.
         return RunBar(desc=description, disable=self.is_disabled, delay=1e-3, **look, **named)
 
     def on_exception(self, *_: Any) -> None:

@@ -140,7 +140,7 @@ def require_same_set(run: Path, data: CuratedData) -> tuple[Document | None, Doc
 
 
 def require_same_contents(then: Document, data: CuratedData) -> None:
-    """UserError where a picture of a set, the same by name, size and caption, has another content; the first is told.
+    """UserError where a picture of a set, the same by name, size and caption, has another content; the first is named.
 
     A file is read where it does not look untouched since the run summed it up.
     """

@@ -41,7 +41,7 @@ def stream_of(root: str, options: Options, spool: Spool, *, captioned: bool = Tr
 
 
 def _is_missing(address: str) -> bool:
-    """Of a shard on this machine, where a typing error in a pattern would be told when its turn comes; others wait."""
+    """Of a shard on this machine, where a typing error in a pattern would show when its turn comes; others wait."""
     return not is_remote(address) and not os.path.isfile(address)
 
 
